@@ -1,0 +1,11 @@
+module github.com/relance/relance/e2e
+
+go 1.26.0
+
+replace github.com/relance/relance/platform => ../platform
+replace github.com/relance/relance/proto => ../proto
+replace github.com/relance/relance/services/followups => ../services/followups
+replace github.com/relance/relance/services/availability => ../services/availability
+replace github.com/relance/relance/services/sync => ../services/sync
+replace github.com/relance/relance/gateway => ../gateway
+replace github.com/relance/relance/simulator => ../simulator

@@ -1,0 +1,4 @@
+module github.com/relance/relance/proto
+
+go 1.26.0
+
