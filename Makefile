@@ -1,0 +1,100 @@
+# Relance: every task of the project. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := $(CURDIR)/.bin
+export PATH := $(BIN):$(PATH)
+export GOFLAGS ?= -buildvcs=false
+MODULES := cmd/relance e2e gateway platform proto services/availability services/followups services/sync simulator
+GO_MODULES := $(filter-out proto,$(MODULES))
+
+# Pinned tools, built into .bin outside the workspace so that they cannot move our own versions.
+BUF_VERSION := v1.75.0
+PROTOC_GEN_GO_VERSION := v1.36.12
+PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
+GATEWAY_VERSION := v2.33.0
+SQLC_VERSION := v1.31.1
+GOLANGCI_VERSION := v2.15.0
+GRPCURL_VERSION := v1.9.4
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z/%]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 22
+
+.PHONY: build
+build: ## Build the relance binary into bin/
+	@mkdir -p bin
+	go build -trimpath -o bin/relance ./cmd/relance
+
+.PHONY: demo
+demo: build ## Run the main job on embedded defaults and check every send
+	./bin/relance demo
+
+.PHONY: sandbox
+sandbox: build ## Start everything on loopback with the simulator and stay up
+	./bin/relance sandbox
+
+.PHONY: test
+test: ## Test all modules
+	@for m in $(GO_MODULES); do if [ -n "$$(find $$m -name '*.go' -print -quit)" ]; then (cd $$m && go test $(TESTFLAGS) ./...); fi; done
+
+.PHONY: test/race
+test/race: ## Test all modules with the race detector
+	@$(MAKE) test TESTFLAGS="-race -timeout 15m $(TESTFLAGS)"
+
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each
+	@for f in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' || true); do d=$$(dirname $$f); \
+	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | sed 's/func //'); do echo "fuzz $$d $$t"; \
+	    (cd $$d && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); done; done
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint $(BIN)/buf ## golangci-lint, buf lint, buf format
+	golangci-lint config verify
+	golangci-lint run $$(for m in $(MODULES); do if [ -n "$$(find $$m -name '*.go' -print -quit)" ]; then echo "./$$m/..."; fi; done)
+	buf lint
+	buf format -d --exit-code
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint $(BIN)/buf ## Format Go and proto files
+	golangci-lint fmt
+	buf format -w
+
+.PHONY: breaking
+breaking: $(BIN)/buf ## Contract may not break against main (BREAKING_BASE)
+	@base="$(BREAKING_BASE)"; base="$${base:-$$(git rev-parse --verify -q origin/main || git rev-parse --verify -q main || git rev-parse HEAD)}"; \
+	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then buf breaking --against ".git#ref=$$base"; else echo "breaking: no contract at $$base to compare with"; fi
+
+.PHONY: generate
+generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/protoc-gen-grpc-gateway $(BIN)/protoc-gen-openapiv2 $(BIN)/sqlc ## Generate proto, gateway, OpenAPI and SQL code
+	buf generate
+	if [ -f gateway/buf.gen.gateway.yaml ]; then buf generate --template gateway/buf.gen.gateway.yaml; fi
+	for s in services/*; do if [ -f $$s/sqlc.yaml ]; then (cd $$s && sqlc generate); fi; done
+
+.PHONY: generate/check
+generate/check: generate ## Generated code is fresh
+	@out="$$(git status --porcelain -- proto gateway services)"; if [ -n "$$out" ]; then echo "generated code is stale; run make generate and commit:"; echo "$$out"; exit 1; fi
+
+.PHONY: tidy
+tidy: ## go mod tidy in every module, then go work sync
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy); done
+	go work sync
+
+.PHONY: tidy/check
+tidy/check: ## Every module is tidy and builds alone, so the module graph holds the layers
+	@for m in $(MODULES); do echo "tidy/check $$m"; (cd $$m && GOWORK=off go mod tidy -diff && if [ -n "$$(find . -name '*.go' -print -quit)" ]; then GOWORK=off go build ./...; fi); done
+
+.PHONY: ci
+ci: generate/check tidy/check lint breaking test/race demo ## All checks
+
+$(BIN)/buf: ; GOWORK=off GOBIN=$(BIN) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
+$(BIN)/protoc-gen-go: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+$(BIN)/protoc-gen-go-grpc: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION)
+$(BIN)/protoc-gen-grpc-gateway: ; GOWORK=off GOBIN=$(BIN) go install github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@$(GATEWAY_VERSION)
+$(BIN)/protoc-gen-openapiv2: ; GOWORK=off GOBIN=$(BIN) go install github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@$(GATEWAY_VERSION)
+$(BIN)/sqlc: ; GOWORK=off GOBIN=$(BIN) go install github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
+$(BIN)/golangci-lint: ; GOWORK=off GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+$(BIN)/grpcurl: ; GOWORK=off GOBIN=$(BIN) go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
