@@ -1,0 +1,90 @@
+package apierr
+
+import (
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// GRPCStatus turns e into what crosses the wire, with its standard details. Cause stays here.
+func (e *Error) GRPCStatus() *status.Status {
+	st := status.New(e.Code, e.Message)
+	details := e.details()
+	if len(details) == 0 {
+		return st
+	}
+	with, err := st.WithDetails(details...)
+	if err != nil {
+		return st
+	}
+	return with
+}
+
+func (e *Error) details() []protoadapt.MessageV1 {
+	var out []protoadapt.MessageV1
+	if e.Reason != "" {
+		out = append(out, &errdetails.ErrorInfo{Reason: e.Reason, Domain: e.Domain, Metadata: e.Metadata})
+	}
+	if len(e.Violations) > 0 {
+		bad := &errdetails.BadRequest{}
+		for _, v := range e.Violations {
+			bad.FieldViolations = append(bad.FieldViolations,
+				&errdetails.BadRequest_FieldViolation{Field: v.Field, Description: v.Description})
+		}
+		out = append(out, bad)
+	}
+	if len(e.Preconditions) > 0 {
+		failure := &errdetails.PreconditionFailure{}
+		for _, p := range e.Preconditions {
+			failure.Violations = append(failure.Violations,
+				&errdetails.PreconditionFailure_Violation{Type: p.Type, Subject: p.Subject, Description: p.Description})
+		}
+		out = append(out, failure)
+	}
+	if len(e.Help) > 0 {
+		help := &errdetails.Help{}
+		for _, l := range e.Help {
+			help.Links = append(help.Links, &errdetails.Help_Link{Description: l.Description, Url: l.URL})
+		}
+		out = append(out, help)
+	}
+	if e.Resource != nil {
+		out = append(out, &errdetails.ResourceInfo{ResourceType: e.Resource.Type, ResourceName: e.Resource.Name})
+	}
+	if e.RetryAfter > 0 {
+		out = append(out, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
+	}
+	return out
+}
+
+func fromStatus(st *status.Status) *Error {
+	e := &Error{Code: st.Code(), Message: st.Message()}
+	for _, detail := range st.Details() {
+		e.read(detail)
+	}
+	return e
+}
+
+func (e *Error) read(detail any) {
+	switch d := detail.(type) {
+	case *errdetails.ErrorInfo:
+		e.Domain, e.Reason, e.Metadata = d.GetDomain(), d.GetReason(), d.GetMetadata()
+	case *errdetails.BadRequest:
+		for _, v := range d.GetFieldViolations() {
+			e.Violations = append(e.Violations, FieldViolation{Field: v.GetField(), Description: v.GetDescription()})
+		}
+	case *errdetails.PreconditionFailure:
+		for _, v := range d.GetViolations() {
+			e.WithPrecondition(v.GetType(), v.GetSubject(), v.GetDescription())
+		}
+	case *errdetails.Help:
+		for _, l := range d.GetLinks() {
+			e.WithHelp(l.GetDescription(), l.GetUrl())
+		}
+	case *errdetails.ResourceInfo:
+		e.Resource = &Resource{Type: d.GetResourceType(), Name: d.GetResourceName()}
+	case *errdetails.RetryInfo:
+		e.RetryAfter = d.GetRetryDelay().AsDuration()
+	}
+}
