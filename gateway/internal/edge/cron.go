@@ -1,0 +1,167 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+)
+
+const (
+	// timestampFormat is RFC 3339 with milliseconds, as the original answers had it.
+	timestampFormat = "2006-01-02T15:04:05.000Z07:00"
+	// cronGrace is what a cron call gets on top of its budget to answer with its receipt.
+	cronGrace = 10 * time.Second
+)
+
+type counts struct {
+	Processed int32 `json:"processed"`
+	Succeeded int32 `json:"succeeded"`
+	Failed    int32 `json:"failed"`
+	Skipped   int32 `json:"skipped"`
+	Deferred  int32 `json:"deferred"`
+	Unknown   int32 `json:"unknown"`
+}
+
+type runResults struct {
+	counts
+	Errors []string `json:"errors"`
+}
+
+type reasonCount struct {
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason"`
+	Count   int32  `json:"count"`
+}
+
+type workspaceCounts struct {
+	Workspace string `json:"workspace"`
+	Results   counts `json:"results"`
+}
+
+type followUpsAnswer struct {
+	Success    bool              `json:"success"`
+	RunID      string            `json:"runId"`
+	Results    runResults        `json:"results"`
+	Reasons    []reasonCount     `json:"reasons"`
+	Workspaces []workspaceCounts `json:"workspaces"`
+	Finished   bool              `json:"finished"`
+	Timestamp  string            `json:"timestamp"`
+}
+
+type refreshError struct {
+	Workspace string `json:"workspace"`
+	Reason    string `json:"reason"`
+}
+
+type availabilityAnswer struct {
+	Success                    bool           `json:"success"`
+	Checked                    int32          `json:"checked"`
+	Refreshed                  int32          `json:"refreshed"`
+	SkippedNoDefault           int32          `json:"skippedNoDefault"`
+	SkippedUnsupportedDuration int32          `json:"skippedUnsupportedDuration"`
+	SkippedBackoff             int32          `json:"skippedBackoff"`
+	Errors                     int32          `json:"errors"`
+	ErrorDetails               []refreshError `json:"errorDetails"`
+	FinishedWithinBudget       bool           `json:"finishedWithinBudget"`
+	Timestamp                  string         `json:"timestamp"`
+}
+
+// cronFollowUps runs what is due. Business outcomes are counts in a 200; a service that is away is a 503.
+func (e *Edge) cronFollowUps(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := e.cronCall(w, r)
+	defer cancel()
+	answer, err := e.followups.RunDueFollowUps(ctx,
+		&followupsv1.RunDueFollowUpsRequest{TimeBudget: durationpb.New(e.opts.CronBudget)})
+	if err != nil {
+		writeCronError(w, r, err)
+		return
+	}
+	run := answer.GetRun()
+	out := followUpsAnswer{
+		Success: true, RunID: strings.TrimPrefix(run.GetName(), "runs/"),
+		Results: runResults{counts: countsOf(run.GetResults()), Errors: append([]string{}, run.GetErrors()...)},
+		Reasons: []reasonCount{}, Workspaces: []workspaceCounts{}, Finished: run.GetFinished(), Timestamp: e.timestamp(),
+	}
+	for _, reason := range run.GetReasons() {
+		out.Reasons = append(out.Reasons,
+			reasonCount{Outcome: reason.GetOutcome(), Reason: reason.GetReason(), Count: reason.GetCount()})
+	}
+	for _, workspace := range run.GetWorkspaces() {
+		out.Workspaces = append(out.Workspaces,
+			workspaceCounts{Workspace: workspace.GetWorkspace(), Results: countsOf(workspace.GetCounts())})
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+func countsOf(c *followupsv1.RunCounts) counts {
+	return counts{
+		Processed: c.GetProcessed(), Succeeded: c.GetSucceeded(), Failed: c.GetFailed(),
+		Skipped: c.GetSkipped(), Deferred: c.GetDeferred(), Unknown: c.GetUnknown(),
+	}
+}
+
+// cronAvailability refreshes the slots that are due.
+func (e *Edge) cronAvailability(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := e.cronCall(w, r)
+	defer cancel()
+	answer, err := e.availability.RefreshDueAvailability(ctx,
+		&availabilityv1.RefreshDueAvailabilityRequest{TimeBudget: durationpb.New(e.opts.CronBudget)})
+	if err != nil {
+		writeCronError(w, r, err)
+		return
+	}
+	receipt := answer.GetReceipt()
+	out := availabilityAnswer{
+		Success: true, Checked: receipt.GetChecked(), Refreshed: receipt.GetRefreshed(),
+		SkippedNoDefault: receipt.GetSkippedNoDefault(), SkippedUnsupportedDuration: receipt.GetSkippedUnsupportedDuration(),
+		SkippedBackoff: receipt.GetSkippedBackoff(), Errors: receipt.GetErrors(), ErrorDetails: []refreshError{},
+		FinishedWithinBudget: answer.GetFinishedWithinBudget(), Timestamp: e.timestamp(),
+	}
+	for _, detail := range receipt.GetErrorDetails() {
+		out.ErrorDetails = append(out.ErrorDetails,
+			refreshError{Workspace: detail.GetWorkspace(), Reason: detail.GetReason()})
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// cronCall bounds a cron call. A body, which is never read, costs its sender the connection, so that the server does not
+// drain it either.
+func (e *Edge) cronCall(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
+	ctx := metadata.AppendToOutgoingContext(r.Context(), requestID, r.Header.Get(requestID))
+	return context.WithTimeout(ctx, e.opts.CronBudget+cronGrace)
+}
+
+// writeCronError answers 503 for everything that a later tick can mend.
+func writeCronError(w http.ResponseWriter, r *http.Request, err error) {
+	e := public(err)
+	status := httpStatus(e)
+	switch e.Code {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Canceled:
+		status = http.StatusServiceUnavailable
+	}
+	writeStatus(r.Context(), w, e, status)
+}
+
+func (e *Edge) timestamp() string { return e.opts.Clock.Now().UTC().Format(timestampFormat) }
+
+// writeJSON answers with v. The values are structs of this package, which always marshal.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(v)
+}

@@ -1,0 +1,134 @@
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/apierr"
+)
+
+const maxRequestID = 64
+
+// record collects what the access log says of a request. It never holds a path, a query or a body.
+type record struct {
+	route, rpc, principal, reason string
+	err                           *apierr.Error
+}
+
+type recordKey struct{}
+
+func recordFrom(ctx context.Context) (*record, bool) {
+	r, ok := ctx.Value(recordKey{}).(*record)
+	return r, ok
+}
+
+// observe gives every request an id, safe headers, one log line, and a neutral answer to a panic.
+func (e *Edge) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now() //nolint:forbidigo // the duration of a request is the machine's time, not business time
+		seen := &record{}
+		id := cleanRequestID(r.Header.Values(requestID))
+		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, seen))
+		r.Header = r.Header.Clone()
+		r.Header.Set(requestID, id)
+		header := w.Header()
+		header.Set("X-Request-Id", id)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		out := &recorder{ResponseWriter: w}
+		defer func() {
+			if cause := recover(); cause != nil {
+				e.recovered(out, r, cause)
+			}
+			e.log(r, out, seen, time.Since(start))
+		}()
+		next.ServeHTTP(out, r)
+	})
+}
+
+func (e *Edge) recovered(out *recorder, r *http.Request, cause any) {
+	e.opts.Logger.ErrorContext(r.Context(), "panic in http handler", slog.Any("panic", cause))
+	if out.status == 0 {
+		out.Header().Set("Connection", "close")
+		writeError(r.Context(), out, apierr.Internal(nil))
+	}
+}
+
+func (e *Edge) log(r *http.Request, out *recorder, seen *record, took time.Duration) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("method", logMethod(r.Method)), slog.String("route", seen.route), slog.Int("status", out.status),
+		slog.Int64("bytes", out.bytes), slog.Int64("duration_ms", took.Milliseconds()),
+		slog.String("request_id", r.Header.Get(requestID)),
+	}
+	for _, optional := range []slog.Attr{
+		slog.String("rpc", seen.rpc), slog.String("principal", seen.principal), slog.String("reason", seen.reason),
+	} {
+		if optional.Value.String() != "" {
+			attrs = append(attrs, optional)
+		}
+	}
+	if out.status >= http.StatusInternalServerError {
+		level = slog.LevelWarn
+		if seen.err != nil && seen.err.Cause != nil {
+			attrs = append(attrs, slog.String("cause", seen.err.Cause.Error()))
+		}
+	}
+	e.opts.Logger.LogAttrs(r.Context(), level, "http request", attrs...)
+}
+
+// logMethod keeps invented methods, which are client text, out of the log.
+func logMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "OTHER"
+}
+
+// cleanRequestID takes over a client's id when it is a short plain word, else makes one.
+func cleanRequestID(values []string) string {
+	if len(values) == 1 && len(values[0]) > 0 && len(values[0]) <= maxRequestID {
+		plain := true
+		for _, c := range []byte(values[0]) {
+			plain = plain && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+		}
+		if plain {
+			return values[0]
+		}
+	}
+	return uuid.NewString()
+}
+
+// recorder remembers status and size of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// WriteHeader notes the status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes the size.
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController and MaxBytesReader reach the server's writer.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

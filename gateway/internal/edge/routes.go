@@ -1,0 +1,101 @@
+package edge
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/relance/relance/platform/principal"
+)
+
+// guard authenticates a request before its body is read. It answers false after it has refused the request itself, or
+// true with the request to go on with, whose context holds the principal.
+type guard func(w http.ResponseWriter, r *http.Request) (*http.Request, bool)
+
+// route is one row of the public surface in front of and around the resources of routes.yaml.
+type route struct {
+	// path is exact, or a prefix when it ends in "/".
+	path string
+	// methods maps a method to its handler; nil takes every method by any.
+	methods map[string]http.HandlerFunc
+	any     http.HandlerFunc
+	// guard runs before the handler of every method but those in open.
+	guard guard
+	// open lists methods that need no guard because they show nothing and change nothing.
+	open []string
+}
+
+// guarded lists the path prefixes where a route without a guard is a programming error.
+func guarded() []string { return []string{"/api/", "/v1/"} }
+
+func (e *Edge) routes() []route {
+	cron := e.secretGuard(e.opts.Cron, "X-Cron-Secret", principal.KindCron)
+	admin := e.secretGuard(e.opts.Admin, "X-Admin-Secret", principal.KindAdmin)
+	both := func(h http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: h, http.MethodPost: h}
+	}
+	get := func(h http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: h}
+	}
+	webhook := func(accept http.HandlerFunc) map[string]http.HandlerFunc {
+		return map[string]http.HandlerFunc{http.MethodGet: e.webhookHealth, http.MethodPost: accept}
+	}
+	return []route{
+		{path: "/healthz", methods: get(e.healthz)},
+		{path: "/readyz", methods: get(e.readyz)},
+		{path: "/openapi.json", methods: get(e.openAPI)},
+		{path: "/api/cron/followups", methods: both(e.cronFollowUps), guard: cron},
+		{path: "/api/cron/availability", methods: both(e.cronAvailability), guard: cron},
+		{
+			path: "/api/admin/workspaces", guard: admin,
+			methods: map[string]http.HandlerFunc{http.MethodPost: e.provisionWorkspace},
+		},
+		{path: "/api/webhooks/ghl", methods: webhook(e.marketplaceWebhook), guard: e.signatureGuard, open: []string{http.MethodGet}},
+		{path: "/api/webhooks/ghl/sms", methods: webhook(e.workflowWebhook), guard: e.senderGuard, open: []string{http.MethodGet}},
+		{path: "/v1/", any: e.resource, guard: admin},
+		{path: "/", any: func(w http.ResponseWriter, r *http.Request) { refuse(w, r, routeUnknown()) }},
+	}
+}
+
+// route builds the handler of the table. It fails for a route under a guarded prefix that has no guard.
+func (e *Edge) route(table []route) (http.Handler, error) {
+	mux := http.NewServeMux()
+	for _, row := range table {
+		needs := slices.ContainsFunc(guarded(), func(prefix string) bool { return strings.HasPrefix(row.path, prefix) })
+		if needs && row.guard == nil {
+			return nil, fmt.Errorf("route %s has no guard", row.path)
+		}
+		mux.Handle(row.path, row.handler())
+	}
+	return e.observe(mux), nil
+}
+
+func (row route) handler() http.HandlerFunc {
+	allow := make([]string, 0, len(row.methods))
+	for method := range row.methods {
+		allow = append(allow, method)
+	}
+	slices.Sort(allow)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if record, ok := recordFrom(r.Context()); ok {
+			record.route = row.path
+		}
+		serve := row.any
+		if row.methods != nil {
+			serve = row.methods[r.Method]
+		}
+		if serve == nil {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			refuse(w, r, methodNotAllowed())
+			return
+		}
+		if row.guard != nil && !slices.Contains(row.open, r.Method) {
+			var ok bool
+			if r, ok = row.guard(w, r); !ok {
+				return
+			}
+		}
+		serve(w, r)
+	}
+}
