@@ -1,0 +1,135 @@
+// Package gateway is the HTTP edge of Relance: cron, webhook and admin routes and the /v1 resources in front of the gRPC
+// services. It owns nothing; it authenticates strangers and speaks to the services as principals.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/relance/relance/gateway/internal/edge"
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/rpc"
+)
+
+// Limits of the HTTP server against slow and large requests.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 90 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+// Deps are what the gateway is given.
+type Deps struct {
+	// Listener takes the HTTP connections; nil listens on Config.Listen.
+	Listener net.Listener
+	// Identity is the certificate of svc/gateway, whose Ed25519 key also signs principal tokens. Required.
+	Identity *rpc.Identity
+	// Clock is the business clock, for the timestamps of answers. Required.
+	Clock clock.Clock
+	// Logger gets one line per request. Required.
+	Logger *slog.Logger
+}
+
+// Gateway is the HTTP edge. Make it with New, then call Run once.
+type Gateway struct {
+	cfg      Config
+	logger   *slog.Logger
+	listener net.Listener
+	links    []*link
+	server   *http.Server
+}
+
+// New checks the configuration, opens the listener and prepares the connections, which connect when first used: the
+// gateway starts and answers 503 or 429 while services are away. Errors list every configuration problem at once.
+func New(ctx context.Context, cfg Config, deps Deps) (*Gateway, error) {
+	if deps.Identity == nil || deps.Clock == nil || deps.Logger == nil {
+		return nil, errors.New("new gateway: Identity, Clock and Logger are required")
+	}
+	cfg = cfg.withDefaults()
+	loaded, err := cfg.load()
+	if err != nil {
+		return nil, fmt.Errorf("gateway configuration: %w", err)
+	}
+	g := &Gateway{cfg: cfg, logger: deps.Logger, listener: deps.Listener}
+	handler, err := g.connect(deps, loaded)
+	if err == nil && g.listener == nil {
+		g.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("new gateway: %w", err), g.close())
+	}
+	g.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
+	}
+	return g, nil
+}
+
+func (g *Gateway) connect(deps Deps, loaded secrets) (http.Handler, error) {
+	targets := []struct{ service, target string }{
+		{"sync", g.cfg.SyncTarget}, {"followups", g.cfg.FollowUpsTarget}, {"availability", g.cfg.AvailabilityTarget},
+	}
+	for _, t := range targets {
+		l, err := newLink(rpc.ClientConfig{
+			Target: t.target, Service: t.service, Identity: deps.Identity, DefaultTimeout: g.cfg.CallTimeout,
+		})
+		if err != nil {
+			return nil, err
+		}
+		g.links = append(g.links, l)
+	}
+	return edge.New(edge.Options{
+		Sync: g.links[0], FollowUps: g.links[1], Availability: g.links[2],
+		Tokens: &tokens{identity: deps.Identity},
+		Cron:   loaded.cron, Admin: loaded.admin, WebhookKeys: loaded.keys,
+		CronBudget: g.cfg.CronTimeBudget, CallTimeout: g.cfg.CallTimeout, Clock: deps.Clock, Logger: deps.Logger,
+	})
+}
+
+// Addr is where the gateway listens.
+func (g *Gateway) Addr() net.Addr { return g.listener.Addr() }
+
+// Handler is the edge without its server, for tests and embedding.
+func (g *Gateway) Handler() http.Handler { return g.server.Handler }
+
+// Run answers requests until ctx ends, then lets those in flight finish within DrainTimeout. It returns nil after an
+// orderly end.
+func (g *Gateway) Run(ctx context.Context) error {
+	g.logger.InfoContext(ctx, "gateway listening", slog.String("address", g.listener.Addr().String()))
+	served := make(chan error, 1)
+	go func() { served <- g.server.Serve(g.listener) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DrainTimeout)
+		defer cancel()
+		if err = g.server.Shutdown(drain); err != nil {
+			err = errors.Join(err, g.server.Close())
+		}
+		<-served
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	if err = errors.Join(err, g.close()); err != nil {
+		return fmt.Errorf("run gateway: %w", err)
+	}
+	return nil
+}
+
+func (g *Gateway) close() error {
+	var problems []error
+	for _, l := range g.links {
+		problems = append(problems, l.Close())
+	}
+	return errors.Join(problems...)
+}
