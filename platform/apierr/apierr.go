@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -208,5 +209,8 @@ func Code(err error) codes.Code {
 func (e *Error) Clone() *Error {
 	c := *e
 	c.Metadata = maps.Clone(e.Metadata)
+	c.Violations = slices.Clone(e.Violations)
+	c.Preconditions = slices.Clone(e.Preconditions)
+	c.Help = slices.Clone(e.Help)
 	return &c
 }

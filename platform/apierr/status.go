@@ -1,6 +1,8 @@
 package apierr
 
 import (
+	"strings"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
@@ -9,7 +11,7 @@ import (
 
 // GRPCStatus turns e into what crosses the wire, with its standard details. Cause stays here.
 func (e *Error) GRPCStatus() *status.Status {
-	st := status.New(e.Code, e.Message)
+	st := status.New(e.Code, clean(e.Message))
 	details := e.details()
 	if len(details) == 0 {
 		return st
@@ -21,16 +23,27 @@ func (e *Error) GRPCStatus() *status.Status {
 	return with
 }
 
+// clean keeps text that came from outside from making the whole status unmarshalable.
+func clean(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+func cleanMap(in map[string]string) map[string]string {
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[clean(k)] = clean(v)
+	}
+	return out
+}
+
 func (e *Error) details() []protoadapt.MessageV1 {
 	var out []protoadapt.MessageV1
 	if e.Reason != "" {
-		out = append(out, &errdetails.ErrorInfo{Reason: e.Reason, Domain: e.Domain, Metadata: e.Metadata})
+		out = append(out, &errdetails.ErrorInfo{Reason: e.Reason, Domain: e.Domain, Metadata: cleanMap(e.Metadata)})
 	}
 	if len(e.Violations) > 0 {
 		bad := &errdetails.BadRequest{}
 		for _, v := range e.Violations {
 			bad.FieldViolations = append(bad.FieldViolations,
-				&errdetails.BadRequest_FieldViolation{Field: v.Field, Description: v.Description})
+				&errdetails.BadRequest_FieldViolation{Field: clean(v.Field), Description: clean(v.Description)})
 		}
 		out = append(out, bad)
 	}
@@ -38,19 +51,19 @@ func (e *Error) details() []protoadapt.MessageV1 {
 		failure := &errdetails.PreconditionFailure{}
 		for _, p := range e.Preconditions {
 			failure.Violations = append(failure.Violations,
-				&errdetails.PreconditionFailure_Violation{Type: p.Type, Subject: p.Subject, Description: p.Description})
+				&errdetails.PreconditionFailure_Violation{Type: p.Type, Subject: clean(p.Subject), Description: clean(p.Description)})
 		}
 		out = append(out, failure)
 	}
 	if len(e.Help) > 0 {
 		help := &errdetails.Help{}
 		for _, l := range e.Help {
-			help.Links = append(help.Links, &errdetails.Help_Link{Description: l.Description, Url: l.URL})
+			help.Links = append(help.Links, &errdetails.Help_Link{Description: clean(l.Description), Url: clean(l.URL)})
 		}
 		out = append(out, help)
 	}
 	if e.Resource != nil {
-		out = append(out, &errdetails.ResourceInfo{ResourceType: e.Resource.Type, ResourceName: e.Resource.Name})
+		out = append(out, &errdetails.ResourceInfo{ResourceType: e.Resource.Type, ResourceName: clean(e.Resource.Name)})
 	}
 	if e.RetryAfter > 0 {
 		out = append(out, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})

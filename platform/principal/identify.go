@@ -2,36 +2,58 @@ package principal
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/x509"
-	"slices"
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-
-	"github.com/relance/relance/platform/apierr"
 )
 
-// IdentifyConfig is what identification needs.
+// MetadataKey is the metadata key under which the gateway sends a principal token. Only the gateway may send it.
+const MetadataKey = "relance-principal"
+
+const servicePath = "/svc/"
+
+var serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+
+// IdentifyConfig sets up the identify step of one service.
 type IdentifyConfig struct {
-	// Audience is the service's own name; tokens for another one do not count.
+	// Audience is the service's own name; tokens for another one are refused.
 	Audience string
-	// Now is the machine's clock.
+	// Now is the clock tokens are checked against; nil means the machine's.
 	Now func() time.Time
 }
 
-// IdentifyUnary finds the principal of a call. The peer's certificate is the identity of a service; only the gateway's
-// certificate may present a principal token, which must be signed with that certificate's key.
+// ServiceOf gives the service name of a SPIFFE id "spiffe://<trust domain>/svc/<name>".
+func ServiceOf(id spiffeid.ID) (string, error) {
+	name, ok := strings.CutPrefix(id.Path(), servicePath)
+	if !ok || !serviceName.MatchString(name) {
+		return "", fmt.Errorf("SPIFFE id %s is not /svc/<name>", id)
+	}
+	return name, nil
+}
+
+// IDOf makes the SPIFFE id of a service.
+func IDOf(domain spiffeid.TrustDomain, service string) (spiffeid.ID, error) {
+	if !serviceName.MatchString(service) {
+		return spiffeid.ID{}, fmt.Errorf("bad service name %q", service)
+	}
+	return spiffeid.FromPath(domain, servicePath+service)
+}
+
+// IdentifyUnary puts the caller's principal into the context: the one named by the peer's certificate, or, for the
+// gateway only, the one named by a token that the gateway's own key signed. It never falls back from a bad token.
 func IdentifyUnary(cfg IdentifyConfig) grpc.UnaryServerInterceptor {
-	v := newVerifier(cfg.Audience, cfg.Now)
+	verify := newVerifier(cfg)
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		who, err := identify(ctx, v)
+		who, err := verify.identify(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -41,79 +63,67 @@ func IdentifyUnary(cfg IdentifyConfig) grpc.UnaryServerInterceptor {
 
 // IdentifyStream does for streams what IdentifyUnary does for unary calls.
 func IdentifyStream(cfg IdentifyConfig) grpc.StreamServerInterceptor {
-	v := newVerifier(cfg.Audience, cfg.Now)
+	verify := newVerifier(cfg)
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-		who, err := identify(stream.Context(), v)
+		who, err := verify.identify(stream.Context())
 		if err != nil {
 			return err
 		}
-		return next(srv, &identified{ServerStream: stream, who: who})
+		return next(srv, identified{ServerStream: stream, ctx: NewContext(stream.Context(), who)})
 	}
 }
 
 type identified struct {
 	grpc.ServerStream
-	who Principal
+	ctx context.Context //nolint:containedctx // gRPC hands a stream its context this way
 }
 
-func (s *identified) Context() context.Context { return NewContext(s.ServerStream.Context(), s.who) }
+func (s identified) Context() context.Context { return s.ctx }
 
-func identify(ctx context.Context, v *verifier) (Principal, error) {
-	cert := peerCertificate(ctx)
-	if cert == nil {
-		return Principal{}, missing()
-	}
-	own, err := ofCertificate(cert)
+func (v *verifier) identify(ctx context.Context) (Principal, error) {
+	cert, err := peerCertificate(ctx)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, errMissing("the connection has no usable client certificate").WithCause(err)
 	}
-	tokens := metadata.ValueFromIncomingContext(ctx, MetadataKey)
-	if len(tokens) == 0 {
+	id, err := x509svid.IDFromCert(cert)
+	if err != nil {
+		return Principal{}, errMissing("the client certificate names nobody").WithCause(err)
+	}
+	name, err := ServiceOf(id)
+	if err != nil {
+		return Principal{}, errMissing("the client certificate names no service").WithCause(err)
+	}
+	own := Principal{Kind: Kind(systemPrefix + name)}
+	md, _ := metadata.FromIncomingContext(ctx)
+	tokens := md.Get(MetadataKey)
+	switch {
+	case len(tokens) == 0:
 		return own, nil
+	case own.Kind != KindGateway:
+		return Principal{}, errToken("only the gateway may send a principal token")
+	case len(tokens) > 1:
+		return Principal{}, errToken("more than one principal token was sent")
 	}
-	key, ok := cert.PublicKey.(ed25519.PublicKey)
-	if own.Kind != KindGateway || len(tokens) != 1 || !ok {
-		return Principal{}, invalidToken(nil)
-	}
-	who, err := v.verify(tokens[0], key)
-	if err != nil {
-		return Principal{}, invalidToken(err)
-	}
-	return who, nil
+	return v.verify(tokens[0], cert.PublicKey)
 }
 
-func peerCertificate(ctx context.Context) *x509.Certificate {
+// peerCertificate trusts the TLS layer: the server demands a client certificate and has verified its chain.
+func peerCertificate(ctx context.Context) (*x509.Certificate, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return nil
+		return nil, fmt.Errorf("no peer")
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 || len(info.State.VerifiedChains) == 0 {
-		return nil
+	if !ok || len(info.State.PeerCertificates) == 0 {
+		return nil, fmt.Errorf("no peer certificate")
 	}
-	return info.State.PeerCertificates[0]
+	return info.State.PeerCertificates[0], nil
 }
 
-// ofCertificate reads spiffe://<trust domain>/svc/<name>. The trust domain was checked by the TLS layer.
-func ofCertificate(cert *x509.Certificate) (Principal, error) {
-	if len(cert.URIs) != 1 {
-		return Principal{}, missing()
-	}
-	id, err := spiffeid.FromURI(cert.URIs[0])
-	if err != nil {
-		return Principal{}, missing()
-	}
-	name, ok := strings.CutPrefix(id.Path(), "/svc/")
-	kind := Kind("system:" + name)
-	// Cron, webhook and admin are minted by the gateway; a certificate that claims to be one is refused.
-	services := []Kind{KindFollowUps, KindAvailability, KindSync, KindGateway}
-	if !ok || !slices.Contains(services, kind) {
-		return Principal{}, missing()
-	}
-	return Principal{Kind: kind}, nil
-}
-
-func invalidToken(cause error) error {
-	return apierr.New(codes.Unauthenticated, apierr.PlatformDomain, apierr.ReasonTokenInvalid,
-		"the principal token does not verify for this peer and service").WithCause(cause)
+// OutgoingToken returns a context whose outgoing calls carry token, in place of any other.
+func OutgoingToken(ctx context.Context, token string) context.Context {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	md = md.Copy()
+	md.Set(MetadataKey, token)
+	return metadata.NewOutgoingContext(ctx, md)
 }

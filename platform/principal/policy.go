@@ -3,8 +3,8 @@ package principal
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
+	"sort"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -13,60 +13,65 @@ import (
 	"github.com/relance/relance/platform/apierr"
 )
 
-// Policy is the decision table: full method ("/pkg.Service/Method") to the kinds that may call it. A method without a
-// row is denied to everyone.
+// Policy maps full method names ("/relance.sync.v1.SyncService/SendMessage") to the kinds that may call them. A method
+// without a row is refused for everybody. Health and reflection have rows of their own: any identified caller.
 type Policy map[string][]Kind
 
-// openServices may be called by every identified peer: they show health and the contract, no data. Reflection is only
-// registered behind its switch.
-func openServices() []string {
-	return []string{"/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"}
+var builtinPrefixes = []string{"/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"}
+
+func builtin(method string) bool {
+	return slices.ContainsFunc(builtinPrefixes, func(prefix string) bool { return strings.HasPrefix(method, prefix) })
 }
 
-// Decide tells whether who may call method. Error: PermissionDenied PRINCIPAL_NOT_ALLOWED.
+// Decide refuses with PRINCIPAL_NOT_ALLOWED unless the row of method names the kind of who, and with PRINCIPAL_MISSING
+// for the zero principal.
 func (p Policy) Decide(method string, who Principal) error {
-	if isOpen(method) || slices.Contains(p[method], who.Kind) {
+	if who.Kind == "" {
+		return errMissing("nobody was identified behind the call")
+	}
+	if builtin(method) || slices.Contains(p[method], who.Kind) {
 		return nil
 	}
 	return apierr.New(codes.PermissionDenied, apierr.PlatformDomain, apierr.ReasonPrincipalNotAllowed,
-		"this principal may not call this method").With("principal", string(who.Kind)).With("method", method)
+		"this caller may not call this method").With("principal", string(who.Kind)).With("method", method)
 }
 
-// Check compares the table with the registered services: every method needs a row and every row a method, so that
-// neither a new method nor a renamed one is forgotten.
+// Check compares the policy with what a server registered (grpc.Server.GetServiceInfo). A method without a row is an
+// error that names it, and so is a row for a method that its registered service does not have.
 func (p Policy) Check(services map[string]grpc.ServiceInfo) error {
-	rows := maps.Clone(p)
-	var problems []string
+	known := map[string]bool{}
+	var missing, stale []string
 	for service, info := range services {
 		for _, m := range info.Methods {
 			method := "/" + service + "/" + m.Name
-			if isOpen(method) {
-				continue
+			known[method] = true
+			if _, ok := p[method]; !ok && !builtin(method) {
+				missing = append(missing, method)
 			}
-			if _, ok := p[method]; !ok {
-				problems = append(problems, "no row for "+method)
-			}
-			delete(rows, method)
 		}
 	}
-	for method := range rows {
-		problems = append(problems, "row for unknown method "+method)
+	for method := range p {
+		service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+		if _, registered := services[service]; registered && !known[method] {
+			stale = append(stale, method)
+		}
 	}
-	if len(problems) == 0 {
-		return nil
+	sort.Strings(missing)
+	sort.Strings(stale)
+	switch {
+	case len(missing) > 0:
+		return fmt.Errorf("policy has no row for %s", strings.Join(missing, ", "))
+	case len(stale) > 0:
+		return fmt.Errorf("policy has a row for a method that does not exist: %s", strings.Join(stale, ", "))
 	}
-	slices.Sort(problems)
-	return fmt.Errorf("principal policy: %s", strings.Join(problems, "; "))
-}
-
-func isOpen(method string) bool {
-	return slices.ContainsFunc(openServices(), func(prefix string) bool { return strings.HasPrefix(method, prefix) })
+	return nil
 }
 
 // DecideUnary refuses calls that the policy does not allow. It runs after IdentifyUnary.
 func DecideUnary(policy Policy) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		if err := decide(ctx, policy, info.FullMethod); err != nil {
+		who, _ := FromContext(ctx)
+		if err := policy.Decide(info.FullMethod, who); err != nil {
 			return nil, err
 		}
 		return next(ctx, req)
@@ -76,17 +81,10 @@ func DecideUnary(policy Policy) grpc.UnaryServerInterceptor {
 // DecideStream does for streams what DecideUnary does for unary calls.
 func DecideStream(policy Policy) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-		if err := decide(stream.Context(), policy, info.FullMethod); err != nil {
+		who, _ := FromContext(stream.Context())
+		if err := policy.Decide(info.FullMethod, who); err != nil {
 			return err
 		}
 		return next(srv, stream)
 	}
-}
-
-func decide(ctx context.Context, policy Policy, method string) error {
-	who, ok := FromContext(ctx)
-	if !ok {
-		return missing()
-	}
-	return policy.Decide(method, who)
 }

@@ -1,128 +1,175 @@
 package principal
 
 import (
-	"context"
 	"crypto"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"google.golang.org/grpc/metadata"
 )
-
-// MetadataKey is the gRPC metadata key of the principal token. The gateway never copies it from a client.
-const MetadataKey = "relance-principal"
 
 const (
-	tokenLife  = 60 * time.Second
-	tokenReuse = 30 * time.Second
-	// cacheSize bounds remembered tokens; a full cache is emptied, which costs one verification each.
-	cacheSize = 4096
-	leeway    = 5 * time.Second
+	tokenLife     = 60 * time.Second
+	tokenReuse    = tokenLife / 2
+	tokenLeeway   = 5 * time.Second
+	tokenMaxBytes = 2048
+	tokenIssuer   = "relance-gateway"
+	cacheSize     = 4096
 )
 
-type claims struct {
-	jwt.RegisteredClaims
-}
+// edgeKinds are the callers that the gateway authenticates; a token can name no other. Services speak with their own
+// certificates, so a stolen gateway key cannot speak as one of them.
+func edgeKinds() []Kind { return []Kind{KindCron, KindWebhook, KindAdmin, KindUser} }
 
-// Signer mints principal tokens with the gateway's own TLS key, so that a service can check a token against the
-// certificate of the very peer that presents it. Safe for concurrent use.
+// Signer mints principal tokens. Safe for concurrent use.
 type Signer struct {
-	key crypto.Signer
-	now func() time.Time
-
-	mu     sync.Mutex
-	minted map[string]minted
+	key   crypto.Signer
+	now   func() time.Time
+	cache *cache[mintKey, string]
 }
 
-type minted struct {
-	token string
-	at    time.Time
+type mintKey struct {
+	who      Principal
+	audience string
+	public   string
 }
 
-// NewSigner makes a signer. key must be Ed25519; now is the machine's clock, since tokens belong to transport.
+// NewSigner makes a Signer. The key is the gateway's own TLS key and must be Ed25519; now nil means the machine's clock.
 func NewSigner(key crypto.Signer, now func() time.Time) *Signer {
-	return &Signer{key: key, now: now, minted: map[string]minted{}}
+	if now == nil {
+		now = time.Now
+	}
+	return &Signer{key: key, now: now, cache: newCache[mintKey, string](cacheSize)}
 }
 
-// Token is an EdDSA JWT for p and the audience (a service name), valid for 60 s and reused for 30 s.
+// Token gives a token that names p to the service audience ("sync"). It is valid for 60 s and is given out again for the
+// first half of that. It refuses principals that the gateway does not authenticate (services) and malformed ones.
 func (s *Signer) Token(p Principal, audience string) (string, error) {
-	id := p.String() + "\x00" + audience
-	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m, ok := s.minted[id]; ok && now.Sub(m.at) < tokenReuse && !now.Before(m.at) {
-		return m.token, nil
-	}
-	private, ok := s.key.(ed25519.PrivateKey)
+	public, ok := s.key.Public().(ed25519.PublicKey)
 	if !ok {
-		return "", errors.New("sign principal token: the key is not Ed25519")
+		return "", fmt.Errorf("mint principal token: the key is not Ed25519")
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{jwt.RegisteredClaims{
-		Subject: p.String(), Audience: jwt.ClaimStrings{audience}, Issuer: "gateway",
+	key := mintKey{who: p, audience: audience, public: string(public)}
+	now := s.now()
+	if token, ok := s.cache.get(key, now); ok {
+		return token, nil
+	}
+	if parsed, err := Parse(p.String()); err != nil || parsed != p || !slices.Contains(edgeKinds(), p.Kind) {
+		return "", fmt.Errorf("mint principal token: the gateway cannot speak for %q", p.String())
+	}
+	claims := jwt.RegisteredClaims{
+		Issuer: tokenIssuer, Subject: p.String(), Audience: jwt.ClaimStrings{audience},
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
-	}}).SignedString(private)
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims).SignedString(s.key)
 	if err != nil {
-		return "", fmt.Errorf("sign principal token: %w", err)
+		return "", fmt.Errorf("mint principal token: %w", err)
 	}
-	if len(s.minted) >= cacheSize {
-		clear(s.minted)
-	}
-	s.minted[id] = minted{token: token, at: now}
+	s.cache.put(key, token, span{from: now, until: now.Add(tokenReuse)})
 	return token, nil
 }
 
-// verifier checks tokens and remembers the ones it has verified until they expire.
+// verifier checks tokens against the public key of the connection they came over.
 type verifier struct {
-	audience string
-	now      func() time.Time
-
-	mu   sync.Mutex
-	seen map[string]verified
+	now    func() time.Time
+	parser *jwt.Parser
+	cache  *cache[verifiedKey, Principal]
 }
 
-type verified struct {
-	who     Principal
-	expires time.Time
+type verifiedKey struct{ token, public string }
+
+func newVerifier(cfg IdentifyConfig) *verifier {
+	now := cfg.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &verifier{
+		now:   now,
+		cache: newCache[verifiedKey, Principal](cacheSize),
+		parser: jwt.NewParser(
+			jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithAudience(cfg.Audience),
+			jwt.WithIssuer(tokenIssuer), jwt.WithIssuedAt(), jwt.WithExpirationRequired(),
+			jwt.WithLeeway(tokenLeeway), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
+		),
+	}
 }
 
-func newVerifier(audience string, now func() time.Time) *verifier {
-	return &verifier{audience: audience, now: now, seen: map[string]verified{}}
-}
-
-func (v *verifier) verify(token string, key ed25519.PublicKey) (Principal, error) {
-	id := string(key) + token
+func (v *verifier) verify(token string, key crypto.PublicKey) (Principal, error) {
+	public, ok := key.(ed25519.PublicKey)
+	if !ok {
+		return Principal{}, errToken("the gateway's certificate has no Ed25519 key")
+	}
+	if len(token) > tokenMaxBytes {
+		return Principal{}, errToken("the principal token is too long")
+	}
+	cached := verifiedKey{token: token, public: string(public)}
 	now := v.now()
-	v.mu.Lock()
-	known, ok := v.seen[id]
-	v.mu.Unlock()
-	if ok && now.Before(known.expires) {
-		return known.who, nil
+	if who, ok := v.cache.get(cached, now); ok {
+		return who, nil
 	}
-	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return key, nil },
-		jwt.WithValidMethods([]string{"EdDSA"}), jwt.WithAudience(v.audience), jwt.WithIssuer("gateway"),
-		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(v.now))
-	if err != nil {
-		return Principal{}, fmt.Errorf("verify principal token: %w", err)
+	claims := &jwt.RegisteredClaims{}
+	if _, err := v.parser.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return public, nil }); err != nil {
+		return Principal{}, errToken("the principal token does not verify").WithCause(err)
 	}
-	who, err := Parse(c.Subject)
-	if err != nil {
-		return Principal{}, err
+	if claims.IssuedAt == nil || claims.ExpiresAt.Sub(claims.IssuedAt.Time) > tokenLife {
+		return Principal{}, errToken("the principal token lives too long")
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.seen) >= cacheSize {
-		clear(v.seen)
+	who, err := Parse(claims.Subject)
+	if err != nil || !slices.Contains(edgeKinds(), who.Kind) {
+		return Principal{}, errToken("the principal token names nobody the gateway may speak for").WithCause(err)
 	}
-	v.seen[id] = verified{who: who, expires: c.ExpiresAt.Time}
+	v.cache.put(cached, who, span{from: claims.IssuedAt.Add(-tokenLeeway), until: claims.ExpiresAt.Time})
 	return who, nil
 }
 
-// OutgoingToken puts a token into the metadata of the next call.
-func OutgoingToken(ctx context.Context, token string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, MetadataKey, token)
+type span struct{ from, until time.Time }
+
+func (s span) holds(now time.Time) bool { return !now.Before(s.from) && now.Before(s.until) }
+
+type cached[V any] struct {
+	value V
+	span
+}
+
+// cache is a bounded map whose entries count only within their span. A full cache drops what is over and, if that is
+// not enough, starts afresh: losing entries costs a signature, never correctness.
+type cache[K comparable, V any] struct {
+	mu      sync.RWMutex
+	size    int
+	entries map[K]cached[V]
+}
+
+func newCache[K comparable, V any](size int) *cache[K, V] {
+	return &cache[K, V]{size: size, entries: map[K]cached[V]{}}
+}
+
+func (c *cache[K, V]) get(key K, now time.Time) (V, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	entry, ok := c.entries[key]
+	if !ok || !entry.holds(now) {
+		var zero V
+		return zero, false
+	}
+	return entry.value, true
+}
+
+func (c *cache[K, V]) put(key K, value V, valid span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.entries) >= c.size {
+		for k, entry := range c.entries {
+			// Whatever ends no later than this entry began is over for every clock that only moves on.
+			if !entry.until.After(valid.from) {
+				delete(c.entries, k)
+			}
+		}
+	}
+	if len(c.entries) >= c.size {
+		clear(c.entries)
+	}
+	c.entries[key] = cached[V]{value: value, span: valid}
 }

@@ -1,124 +1,162 @@
+// Package rpc is the gRPC transport of the house: mutual TLS with SPIFFE-style identities, servers with the interceptors
+// every service has, and clients with deadlines. It refuses to run a server with a method nobody decided about.
 package rpc
 
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/relance/relance/platform/principal"
 )
 
 const (
-	leafLife = 30 * 24 * time.Hour
-	backdate = 5 * time.Minute
+	// TrustDomain is the default trust domain of the identities.
+	TrustDomain = "relance"
+
+	caLife   = 10 * 365 * 24 * time.Hour
+	leafLife = 5 * 365 * 24 * time.Hour // nothing renews in-memory identities: they must outlive the process
+	skew     = time.Hour
 )
 
-// CA is a certificate authority for one machine: it lives in memory and ends with the process. Production mounts
-// certificates from files instead.
+// CA is an ephemeral certificate authority: its key lives in memory only and dies with the process. Safe for concurrent
+// use.
 type CA struct {
-	key  ed25519.PrivateKey
-	cert *x509.Certificate
-	pool *x509.CertPool
+	domain spiffeid.TrustDomain
+	cert   *x509.Certificate
+	key    ed25519.PrivateKey
 }
 
-// NewCA makes an authority.
-func NewCA() (*CA, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+// NewCA makes a CA for a trust domain ("relance").
+func NewCA(trustDomain string) (*CA, error) {
+	domain, err := spiffeid.TrustDomainFromString(trustDomain)
 	if err != nil {
-		return nil, fmt.Errorf("make authority: %w", err)
+		return nil, fmt.Errorf("make CA: %w", err)
 	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "relance ephemeral authority"},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(leafLife), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign,
-		URIs:     []*url.URL{{Scheme: "spiffe", Host: TrustDomain}},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make authority: %w", err)
+		return nil, fmt.Errorf("make CA: %w", err)
+	}
+	template, err := newTemplate(domain.ID().URL(), caLife)
+	if err != nil {
+		return nil, fmt.Errorf("make CA: %w", err)
+	}
+	template.Subject = pkix.Name{CommonName: "relance ephemeral CA"}
+	template.IsCA, template.BasicConstraintsValid, template.MaxPathLenZero = true, true, true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	if err != nil {
+		return nil, fmt.Errorf("make CA: %w", err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("make authority: %w", err)
+		return nil, fmt.Errorf("make CA: %w", err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	return &CA{key: private, cert: cert, pool: pool}, nil
+	return &CA{domain: domain, cert: cert, key: key}, nil
 }
 
-// Issue makes an identity spiffe://relance/svc/<service> with an Ed25519 key.
+// Issue makes the identity spiffe://<trust domain>/svc/<service>.
 func (c *CA) Issue(service string) (*Identity, error) {
-	cert, err := c.issue(service)
+	id, err := principal.IDOf(c.domain, service)
+	if err != nil {
+		return nil, fmt.Errorf("issue identity: %w", err)
+	}
+	cert, key, err := c.leaf(id, service)
+	if err != nil {
+		return nil, fmt.Errorf("issue identity: %w", err)
+	}
+	return newIdentity(&material{
+		svid:   &x509svid.SVID{ID: id, Certificates: []*x509.Certificate{cert}, PrivateKey: key},
+		bundle: x509bundle.FromX509Authorities(c.domain, []*x509.Certificate{c.cert}),
+	}, nil)
+}
+
+func (c *CA) leaf(id spiffeid.ID, service string) (*x509.Certificate, ed25519.PrivateKey, error) {
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template, err := newTemplate(id.URL(), leafLife)
+	if err != nil {
+		return nil, nil, err
+	}
+	template.Subject = pkix.Name{CommonName: service}
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	// Peers go by the URI; these names are for people with grpcurl, whose TLS wants a host name.
+	template.DNSNames = []string{service, "localhost"}
+	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, public, c.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	return cert, key, err
+}
+
+func newTemplate(uri *url.URL, life time.Duration) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, err
 	}
-	m := &material{cert: cert, pool: c.pool}
-	return &Identity{name: service, load: func() (*material, error) { return m, nil }}, nil
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: serial, URIs: []*url.URL{uri}, NotBefore: now.Add(-skew), NotAfter: now.Add(life),
+	}, nil
 }
 
-// WriteFiles issues an identity and writes <service>.pem, <service>.key (mode 0600) and ca.pem into dir.
-func (c *CA) WriteFiles(dir, service string) (IdentityFiles, error) {
-	cert, err := c.issue(service)
+// WriteFiles issues an identity and writes it for LoadIdentity: ca.pem, <service>.pem and <service>.key in dir, which is
+// made when missing. The key is readable by its owner only.
+func (c *CA) WriteFiles(dir, service string) error {
+	id, err := principal.IDOf(c.domain, service)
 	if err != nil {
-		return IdentityFiles{}, err
+		return fmt.Errorf("write identity: %w", err)
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	cert, key, err := c.leaf(id, service)
 	if err != nil {
-		return IdentityFiles{}, fmt.Errorf("write identity: %w", err)
+		return fmt.Errorf("write identity: %w", err)
 	}
-	files := IdentityFiles{
-		Cert: filepath.Join(dir, service+".pem"), Key: filepath.Join(dir, service+".key"), CA: filepath.Join(dir, "ca.pem"),
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("write identity: %w", err)
 	}
-	for path, block := range map[string]*pem.Block{
-		files.Cert: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
-		files.Key:  {Type: "PRIVATE KEY", Bytes: key},
-		files.CA:   {Type: "CERTIFICATE", Bytes: c.cert.Raw},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			return IdentityFiles{}, fmt.Errorf("write identity: %w", err)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("write identity: %w", err)
+	}
+	files := []struct {
+		name, kind string
+		der        []byte
+		mode       os.FileMode
+	}{
+		{"ca.pem", "CERTIFICATE", c.cert.Raw, 0o644},
+		{service + ".pem", "CERTIFICATE", cert.Raw, 0o644},
+		{service + ".key", "PRIVATE KEY", keyDER, 0o600},
+	}
+	for _, f := range files {
+		if err := replaceFile(filepath.Join(dir, f.name), pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), f.mode); err != nil {
+			return fmt.Errorf("write identity: %w", err)
 		}
 	}
-	return files, nil
+	return nil
 }
 
-func (c *CA) issue(service string) (tls.Certificate, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("issue certificate: %w", err)
+// replaceFile writes beside the file and renames, so that a reader never meets half of it.
+func replaceFile(path string, content []byte, mode os.FileMode) error {
+	if err := os.WriteFile(path+".new", content, mode); err != nil {
+		return err
 	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: service},
-		NotBefore: now.Add(-backdate), NotAfter: now.Add(leafLife), KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		URIs:        []*url.URL{{Scheme: "spiffe", Host: TrustDomain, Path: "/svc/" + service}},
-		// grpcurl and other tools check DNS names; the services themselves check the URI only.
-		DNSNames: []string{service, "localhost"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, public, c.key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("issue certificate: %w", err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("issue certificate: %w", err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der, c.cert.Raw}, PrivateKey: private, Leaf: leaf}, nil
-}
-
-func serial() *big.Int {
-	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		// crypto/rand does not fail on supported systems.
-		panic(err)
-	}
-	return n
+	return os.Rename(path+".new", path)
 }

@@ -1,228 +1,246 @@
-// Package rpc builds gRPC servers and clients the one way this project has them: mutual TLS with SPIFFE identities,
-// deadlines, keepalive, size limits, health, drain, and the interceptor chain identify, decide, errors.
 package rpc
 
 import (
 	"crypto"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"sync"
-	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/relance/relance/platform/principal"
 )
 
-// TrustDomain is the SPIFFE trust domain of every identity here.
-const TrustDomain = "relance"
+// IdentityFiles are the PEM files of an identity, as cert-manager or CA.WriteFiles lay them down.
+type IdentityFiles struct {
+	// Cert is the leaf certificate, followed by intermediates if any.
+	Cert string
+	// Key is the PKCS#8 private key. The gateway's must be Ed25519.
+	Key string
+	// CA are the roots of the trust domain.
+	CA string
+}
 
-// Identity is a service's certificate, its key, and the authorities it trusts. Safe for concurrent use.
+func (f IdentityFiles) paths() []string { return []string{f.Cert, f.Key, f.CA} }
+
+// Identity is what a process proves itself with and checks its peers against. One from files follows the files: they
+// are looked at on each handshake, and a set that does not load leaves the one before in use. Safe for concurrent use.
 type Identity struct {
-	name string
-	load func() (*material, error)
+	name  string
+	files *IdentityFiles
+
+	mu      sync.Mutex
+	current *material
+	stamp   string
+	conns   map[*trackedConn]struct{}
 }
 
 type material struct {
-	cert tls.Certificate
-	pool *x509.CertPool
+	svid   *x509svid.SVID
+	bundle *x509bundle.Bundle
 }
 
-// Name is the service name in the certificate, such as "sync".
-func (i *Identity) Name() string { return i.name }
-
-// Signer is the private key of the certificate at this moment.
-func (i *Identity) Signer() (crypto.Signer, error) {
-	m, err := i.load()
+func newIdentity(m *material, files *IdentityFiles) (*Identity, error) {
+	name, err := principal.ServiceOf(m.svid.ID)
 	if err != nil {
 		return nil, err
 	}
-	signer, ok := m.cert.PrivateKey.(crypto.Signer)
-	if !ok {
-		return nil, errors.New("identity: the key cannot sign")
-	}
-	return signer, nil
+	return &Identity{name: name, files: files, current: m, conns: map[*trackedConn]struct{}{}}, nil
 }
 
-// Expiry is when the certificate ends.
-func (i *Identity) Expiry() (time.Time, error) {
-	m, err := i.load()
-	if err != nil {
-		return time.Time{}, err
-	}
-	return m.cert.Leaf.NotAfter, nil
-}
-
-// ServerTLS is a server's TLS configuration: a client must show a certificate of the trust domain. With allow given,
-// only these services may connect.
-func (i *Identity) ServerTLS(allow ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			m, err := i.load()
-			if err != nil {
-				return nil, err
-			}
-			return &tls.Config{
-				MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{m.cert}, NextProtos: []string{"h2"},
-				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: m.pool,
-				VerifyConnection: func(state tls.ConnectionState) error { return verifyPeer(state, allow) },
-			}, nil
-		},
-	}
-}
-
-// ClientTLS is a client's TLS configuration that accepts only the named service on the other side.
-func (i *Identity) ClientTLS(server string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		ServerName: server,
-		NextProtos: []string{"h2"},
-		// Names are SPIFFE ids, not DNS names, so the chain and the id are checked below instead.
-		InsecureSkipVerify: true,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			m, err := i.load()
-			if err != nil {
-				return nil, err
-			}
-			return &m.cert, nil
-		},
-		VerifyConnection: func(state tls.ConnectionState) error {
-			m, err := i.load()
-			if err != nil {
-				return err
-			}
-			if err := verifyChain(state, m.pool); err != nil {
-				return err
-			}
-			return verifyPeer(state, []string{server})
-		},
-	}
-}
-
-func verifyChain(state tls.ConnectionState, pool *x509.CertPool) error {
-	if len(state.PeerCertificates) == 0 {
-		return errors.New("verify peer: no certificate")
-	}
-	middle := x509.NewCertPool()
-	for _, c := range state.PeerCertificates[1:] {
-		middle.AddCert(c)
-	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		Roots: pool, Intermediates: middle, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
-	if err != nil {
-		return fmt.Errorf("verify peer: %w", err)
-	}
-	return nil
-}
-
-func verifyPeer(state tls.ConnectionState, allow []string) error {
-	if len(state.PeerCertificates) == 0 || len(state.PeerCertificates[0].URIs) != 1 {
-		return errors.New("verify peer: the certificate needs exactly one URI name")
-	}
-	id, err := spiffeid.FromURI(state.PeerCertificates[0].URIs[0])
-	if err != nil {
-		return fmt.Errorf("verify peer: %w", err)
-	}
-	if id.TrustDomain().Name() != TrustDomain {
-		return fmt.Errorf("verify peer: trust domain %q is not ours", id.TrustDomain().Name())
-	}
-	if len(allow) > 0 && !slices.Contains(allow, serviceOf(id)) {
-		return fmt.Errorf("verify peer: %s is not expected here", id)
-	}
-	return nil
-}
-
-func serviceOf(id spiffeid.ID) string {
-	const prefix = "/svc/"
-	if path := id.Path(); len(path) > len(prefix) && path[:len(prefix)] == prefix {
-		return path[len(prefix):]
-	}
-	return ""
-}
-
-// IdentityFiles names PEM files.
-type IdentityFiles struct {
-	// Cert is the certificate chain, leaf first; Key its Ed25519 key; CA the authorities to trust.
-	Cert, Key, CA string
-}
-
-// LoadIdentity reads an identity from files and reads them again when one of them changed, so that a rotated
-// certificate is used from the next handshake on. While new files cannot be read the last good ones stay in use.
+// LoadIdentity reads an identity from files and follows their changes. A change may not alter the SPIFFE id.
 func LoadIdentity(files IdentityFiles) (*Identity, error) {
-	r := &reloader{files: files}
-	m, err := r.load()
+	stamp, err := stampOf(files)
+	if err != nil {
+		return nil, fmt.Errorf("load identity: %w", err)
+	}
+	m, err := readMaterial(files)
+	if err != nil {
+		return nil, fmt.Errorf("load identity: %w", err)
+	}
+	i, err := newIdentity(m, &files)
+	if err != nil {
+		return nil, fmt.Errorf("load identity: %w", err)
+	}
+	i.stamp = stamp
+	return i, nil
+}
+
+func readMaterial(files IdentityFiles) (*material, error) {
+	svid, err := x509svid.Load(files.Cert, files.Key)
 	if err != nil {
 		return nil, err
 	}
-	if len(m.cert.Leaf.URIs) != 1 {
-		return nil, fmt.Errorf("load identity %s: the certificate needs exactly one URI name", files.Cert)
-	}
-	id, err := spiffeid.FromURI(m.cert.Leaf.URIs[0])
+	bundle, err := x509bundle.Load(svid.ID.TrustDomain(), files.CA)
 	if err != nil {
-		return nil, fmt.Errorf("load identity %s: %w", files.Cert, err)
-	}
-	return &Identity{name: serviceOf(id), load: r.load}, nil
-}
-
-type reloader struct {
-	files IdentityFiles
-
-	mu    sync.Mutex
-	stamp string
-	last  *material
-}
-
-func (r *reloader) load() (*material, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	stamp, err := r.files.stamp()
-	if err == nil && stamp == r.stamp {
-		return r.last, nil
-	}
-	m, readErr := r.files.read()
-	if err = errors.Join(err, readErr); err != nil {
-		if r.last != nil {
-			return r.last, nil
-		}
 		return nil, err
 	}
-	r.stamp, r.last = stamp, m
-	return m, nil
+	if bundle.Empty() {
+		return nil, fmt.Errorf("%s holds no certificate", files.CA)
+	}
+	// A leaf that the roots do not cover would be refused by every peer: say it here, and keep the old one on reload.
+	if _, _, err := x509svid.Verify(svid.Certificates, bundle); err != nil {
+		return nil, err
+	}
+	return &material{svid: svid, bundle: bundle}, nil
 }
 
-func (f IdentityFiles) stamp() (string, error) {
+// stampOf changes when a file is replaced or written to.
+func stampOf(files IdentityFiles) (string, error) {
 	var stamp string
-	for _, path := range []string{f.Cert, f.Key, f.CA} {
+	for _, path := range files.paths() {
 		info, err := os.Stat(path)
 		if err != nil {
-			return "", fmt.Errorf("load identity: %w", err)
+			return "", err
 		}
 		stamp += fmt.Sprintf("%d/%d;", info.ModTime().UnixNano(), info.Size())
 	}
 	return stamp, nil
 }
 
-func (f IdentityFiles) read() (*material, error) {
-	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-	if err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
+// Reload looks at the files now and tells what is wrong with them, if anything; the identity in use stays then. Nothing
+// to do for identities in memory.
+func (i *Identity) Reload() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.files == nil {
+		return nil
 	}
-	if cert.Leaf == nil {
-		if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
-			return nil, fmt.Errorf("load identity: %w", err)
+	stamp, err := stampOf(*i.files)
+	if err != nil {
+		return fmt.Errorf("reload identity: %w", err)
+	}
+	if stamp == i.stamp {
+		return nil
+	}
+	m, err := readMaterial(*i.files)
+	if err != nil {
+		return fmt.Errorf("reload identity: %w", err)
+	}
+	if m.svid.ID != i.current.svid.ID {
+		return fmt.Errorf("reload identity: the files now name %s, not %s", m.svid.ID, i.current.svid.ID)
+	}
+	i.current, i.stamp = m, stamp
+	i.closeOutdated()
+	return nil
+}
+
+// closeOutdated hangs up on connections that were opened with another key: tokens are signed with the current key and
+// checked against the key of the connection. gRPC dials again by itself.
+func (i *Identity) closeOutdated() {
+	for c := range i.conns {
+		if c.key != nil && !samePublic(c.key, i.current.svid.PrivateKey.Public()) {
+			delete(i.conns, c)
+			_ = c.Conn.Close()
 		}
 	}
-	pem, err := os.ReadFile(f.CA)
-	if err != nil {
-		return nil, fmt.Errorf("load identity: %w", err)
+}
+
+func samePublic(a, b crypto.PublicKey) bool {
+	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && comparable.Equal(b)
+}
+
+func (i *Identity) get() *material {
+	// A bad set of files is not an outage while the old set is good; Reload tells those who ask.
+	_ = i.Reload()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.current
+}
+
+// Name is the service name in the certificate.
+func (i *Identity) Name() string { return i.name }
+
+// source adapts an Identity to go-spiffe without showing those methods to everybody.
+type source struct{ *Identity }
+
+// GetX509SVID gives the certificate for one handshake.
+func (s source) GetX509SVID() (*x509svid.SVID, error) { return s.get().svid, nil }
+
+// GetX509BundleForTrustDomain gives the roots of the own trust domain and refuses others.
+func (s source) GetX509BundleForTrustDomain(domain spiffeid.TrustDomain) (*x509bundle.Bundle, error) {
+	return s.get().bundle.GetX509BundleForTrustDomain(domain)
+}
+
+// ServerTLS demands a client certificate /svc/<name> of the own trust domain; with names given, one of those.
+func (i *Identity) ServerTLS(allow ...string) *tls.Config {
+	authorize := tlsconfig.AdaptMatcher(func(id spiffeid.ID) error {
+		name, err := principal.ServiceOf(id)
+		if err == nil && len(allow) > 0 && !slices.Contains(allow, name) {
+			err = fmt.Errorf("%s may not connect here", id)
+		}
+		return err
+	})
+	cfg := tlsconfig.MTLSServerConfig(source{i}, source{i}, authorize)
+	cfg.MinVersion = tls.VersionTLS13
+	cfg.NextProtos = []string{"h2"}
+	// A resumed session would skip the check of the peer's certificate.
+	cfg.SessionTicketsDisabled = true
+	return cfg
+}
+
+// ClientTLS presents the own certificate and accepts only the server /svc/<server> of the own trust domain.
+func (i *Identity) ClientTLS(server string) *tls.Config {
+	authorize := func(id spiffeid.ID) error {
+		if name, err := principal.ServiceOf(id); err != nil || name != server {
+			return fmt.Errorf("the server is %s, not %s", id, server)
+		}
+		return nil
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("load identity: %s holds no certificate", f.CA)
-	}
-	return &material{cert: cert, pool: pool}, nil
+	cfg := tlsconfig.MTLSClientConfig(source{i}, source{i}, tlsconfig.AdaptMatcher(authorize))
+	cfg.MinVersion = tls.VersionTLS13
+	cfg.NextProtos = []string{"h2"}
+	return cfg
+}
+
+// Signer signs with the current private key, also after a reload.
+func (i *Identity) Signer() crypto.Signer { return signer{i} }
+
+type signer struct{ identity *Identity }
+
+func (s signer) key() crypto.Signer {
+	s.identity.mu.Lock()
+	defer s.identity.mu.Unlock()
+	return s.identity.current.svid.PrivateKey
+}
+
+// Public is the current public key.
+func (s signer) Public() crypto.PublicKey { return s.key().Public() }
+
+// Sign signs with the current private key.
+func (s signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.key().Sign(rand, digest, opts)
+}
+
+// trackedConn is a client connection that knows the key it was opened with.
+type trackedConn struct {
+	net.Conn
+	identity *Identity
+	key      crypto.PublicKey
+}
+
+// track looks at the files first, so that the handshake that follows uses the key noted here.
+func (i *Identity) track(conn net.Conn) net.Conn {
+	m := i.get()
+	c := &trackedConn{Conn: conn, identity: i, key: m.svid.PrivateKey.Public()}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.conns[c] = struct{}{}
+	return c
+}
+
+// Close forgets the connection.
+func (c *trackedConn) Close() error {
+	c.identity.mu.Lock()
+	delete(c.identity.conns, c)
+	c.identity.mu.Unlock()
+	return c.Conn.Close()
 }

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
@@ -21,143 +24,162 @@ import (
 )
 
 const (
-	maxMessage      = 4 << 20
-	defaultDeadline = 60 * time.Second
-	readyEvery      = time.Second
+	maxMessage       = 4 << 20
+	defaultDeadline  = 30 * time.Second
+	defaultDrain     = 20 * time.Second
+	readyInterval    = time.Second
+	readyTimeout     = 3 * time.Second
+	connectionAge    = 30 * time.Minute // old connections go, so that new certificates and new replicas get used
+	keepaliveTime    = 30 * time.Second
+	keepaliveTimeout = 10 * time.Second
+	keepaliveMinimum = 10 * time.Second
 )
 
 // ServerConfig is what a server is made of.
 type ServerConfig struct {
-	// Service is the short name and token audience, such as "sync". Required.
+	// Service is the service's own name ("sync"), which tokens must be meant for.
 	Service string
-	// Listener takes the connections; the server closes it. Required.
+	// Listener is where the server listens; Serve closes it.
 	Listener net.Listener
-	// Identity is the server's certificate. Required.
+	// Identity is the certificate source.
 	Identity *Identity
-	// Policy says who may call what. Required; Serve fails when it misses a registered method.
+	// Policy must have a row for each registered method.
 	Policy principal.Policy
-	// Logger gets one line for each unexpected error. Required.
+	// Logger gets the cause of internal errors; nil discards.
 	Logger *slog.Logger
-	// Reflection lets grpcurl list the contract. Default off.
+	// Reflection lets grpcurl list the services.
 	Reflection bool
-	// Now is the machine's clock, for tokens. Default time.Now.
+	// Now is the clock that tokens are checked against; nil means the machine's.
 	Now func() time.Time
-	// DrainTimeout bounds how long calls in flight may finish at shutdown. Default 25 s.
+	// DrainTimeout bounds how long calls in flight may take after the end of Serve's context; 0 means 20 s.
 	DrainTimeout time.Duration
-	// Ready tells whether the service can work; asked each second and shown by the health service. Default always.
+	// Ready is asked each second for the health service; nil means always ready.
 	Ready func(context.Context) error
 }
 
-// Server is a gRPC server with the project's interceptors.
+// Server is a gRPC server with the interceptors, health and shutdown that every service has.
 type Server struct {
-	cfg    ServerConfig
-	grpc   *grpc.Server
-	health *health.Server
+	cfg      ServerConfig
+	grpc     *grpc.Server
+	health   *health.Server
+	draining chan struct{}
 }
 
-// NewServer makes a server. Register services on Registrar, then call Serve.
+// NewServer makes a server. Register services on Registrar, then Serve.
 func NewServer(cfg ServerConfig) (*Server, error) {
-	if cfg.Service == "" || cfg.Listener == nil || cfg.Identity == nil || cfg.Policy == nil || cfg.Logger == nil {
-		return nil, errors.New("new server: Service, Listener, Identity, Policy and Logger are required")
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("make server: %w", err)
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.DrainTimeout <= 0 {
-		cfg.DrainTimeout = 25 * time.Second
-	}
+	s := &Server{cfg: cfg, health: health.NewServer(), draining: make(chan struct{})}
 	identify := principal.IdentifyConfig{Audience: cfg.Service, Now: cfg.Now}
-	s := &Server{cfg: cfg, health: health.NewServer()}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(cfg.Identity.ServerTLS())),
-		grpc.StatsHandler(otelgrpc.NewServerHandler()),
+		// The mapping of errors is outermost: what identify and decide answer passes through it.
+		grpc.ChainUnaryInterceptor(apierr.UnaryServerInterceptor(cfg.Logger), principal.IdentifyUnary(identify),
+			principal.DecideUnary(cfg.Policy), deadlineUnary),
+		grpc.ChainStreamInterceptor(apierr.StreamServerInterceptor(cfg.Logger), principal.IdentifyStream(identify),
+			principal.DecideStream(cfg.Policy), s.drainStream),
+		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(filters.Not(filters.HealthCheck())))),
 		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxConcurrentStreams(1024),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.ChainUnaryInterceptor(apierr.UnaryServerInterceptor(cfg.Logger), deadline,
-			principal.IdentifyUnary(identify), principal.DecideUnary(cfg.Policy)),
-		grpc.ChainStreamInterceptor(apierr.StreamServerInterceptor(cfg.Logger),
-			principal.IdentifyStream(identify), principal.DecideStream(cfg.Policy)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionAge: connectionAge, Time: keepaliveTime, Timeout: keepaliveTimeout,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepaliveMinimum, PermitWithoutStream: true}),
 	)
-	healthv1.RegisterHealthServer(s.grpc, s.health)
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {
 		reflection.Register(s.grpc)
 	}
 	return s, nil
 }
 
-// Registrar is where services are registered, before Serve.
-func (s *Server) Registrar() grpc.ServiceRegistrar { return s.grpc }
-
-// Services lists what is registered, for the policy test.
-func (s *Server) Services() map[string]grpc.ServiceInfo { return s.grpc.GetServiceInfo() }
-
-// Serve answers calls until ctx ends, then drains: health turns NOT_SERVING, calls in flight finish within
-// DrainTimeout, the rest is cut. It fails at once when the policy does not cover the registered methods.
-func (s *Server) Serve(ctx context.Context) error {
-	if err := s.cfg.Policy.Check(s.grpc.GetServiceInfo()); err != nil {
-		return errors.Join(err, s.cfg.Listener.Close())
+func (c *ServerConfig) complete() error {
+	switch {
+	case c.Service == "":
+		return errors.New("no service name")
+	case c.Listener == nil:
+		return errors.New("no listener")
+	case c.Identity == nil:
+		return errors.New("no identity")
+	case c.Identity.Name() != c.Service:
+		return fmt.Errorf("service %q has the identity of %q", c.Service, c.Identity.Name())
 	}
-	probing, stopProbing := context.WithCancel(ctx)
-	defer stopProbing()
-	probed := make(chan struct{})
-	go func() { defer close(probed); s.probe(probing) }()
-	served := make(chan error, 1)
-	go func() { served <- s.grpc.Serve(s.cfg.Listener) }()
-	select {
-	case err := <-served:
-		stopProbing()
-		<-probed
-		return fmt.Errorf("serve %s: %w", s.cfg.Service, err)
-	case <-ctx.Done():
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	<-probed
-	s.health.Shutdown()
-	s.drain()
-	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-		return fmt.Errorf("serve %s: %w", s.cfg.Service, err)
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrain
+	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
 	}
 	return nil
 }
 
+// Registrar is where services are registered, before Serve.
+func (s *Server) Registrar() grpc.ServiceRegistrar { return s.grpc }
+
+// Serve checks that the policy covers every registered method, then serves until ctx ends. Then health says not serving,
+// streams are ended with Unavailable, calls in flight get DrainTimeout, and what is left is cut off. It returns nil after
+// an orderly end. It can be called once.
+func (s *Server) Serve(ctx context.Context) error {
+	if err := s.cfg.Policy.Check(s.grpc.GetServiceInfo()); err != nil {
+		_ = s.cfg.Listener.Close()
+		return fmt.Errorf("serve %s: %w", s.cfg.Service, err)
+	}
+	var background sync.WaitGroup
+	defer background.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	background.Go(func() { s.watchReady(ctx) })
+	served := make(chan error, 1)
+	background.Go(func() { served <- s.grpc.Serve(s.cfg.Listener) })
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", s.cfg.Service, err)
+	case <-ctx.Done():
+	}
+	s.drain()
+	return nil
+}
+
 func (s *Server) drain() {
+	s.health.Shutdown()
+	close(s.draining)
 	done := make(chan struct{})
-	go func() { defer close(done); s.grpc.GracefulStop() }()
+	go func() {
+		s.grpc.GracefulStop()
+		close(done)
+	}()
 	timer := time.NewTimer(s.cfg.DrainTimeout)
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-timer.C:
+		s.cfg.Logger.Warn("calls in flight were cut off", slog.Duration("drain_timeout", s.cfg.DrainTimeout))
 		s.grpc.Stop()
 		<-done
 	}
 }
 
-func (s *Server) probe(ctx context.Context) {
-	ticker := time.NewTicker(readyEvery)
+func (s *Server) watchReady(ctx context.Context) {
+	names := []string{""}
+	for name := range s.grpc.GetServiceInfo() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()
-	last := healthv1.HealthCheckResponse_UNKNOWN
+	last := grpc_health_v1.HealthCheckResponse_UNKNOWN
 	for {
-		state := healthv1.HealthCheckResponse_SERVING
-		var cause error
-		if s.cfg.Ready != nil {
-			check, cancel := context.WithTimeout(ctx, readyEvery)
-			if cause = s.cfg.Ready(check); cause != nil {
-				state = healthv1.HealthCheckResponse_NOT_SERVING
+		now, err := s.readiness(ctx)
+		if now != last && ctx.Err() == nil {
+			for _, name := range names {
+				s.health.SetServingStatus(name, now)
 			}
-			cancel()
+			s.cfg.Logger.InfoContext(ctx, "readiness changed", slog.String("status", now.String()), slog.Any("cause", err))
+			last = now
 		}
-		if ctx.Err() != nil {
-			return
-		}
-		if state != last {
-			s.cfg.Logger.InfoContext(ctx, "readiness changed", slog.String("service", s.cfg.Service),
-				slog.String("state", state.String()), slog.Any("cause", cause))
-			last = state
-		}
-		s.health.SetServingStatus("", state)
-		s.health.SetServingStatus(s.cfg.Service, state)
 		select {
 		case <-ctx.Done():
 			return
@@ -166,12 +188,21 @@ func (s *Server) probe(ctx context.Context) {
 	}
 }
 
-// deadline gives every call one, so that nothing waits for ever.
-func deadline(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if _, ok := ctx.Deadline(); ok {
-		return next(ctx, req)
-	}
-	ctx, cancel := context.WithTimeout(ctx, defaultDeadline)
+func (s *Server) readiness(ctx context.Context) (grpc_health_v1.HealthCheckResponse_ServingStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
+		return grpc_health_v1.HealthCheckResponse_NOT_SERVING, err
+	}
+	return grpc_health_v1.HealthCheckResponse_SERVING, nil
+}
+
+// deadlineUnary bounds calls whose caller set no deadline.
+func deadlineUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, defaultDeadline)
+		defer cancel()
+	}
 	return next(ctx, req)
 }

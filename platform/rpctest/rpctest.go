@@ -1,11 +1,12 @@
-// Package rpctest starts a service on a real loopback socket with real mutual TLS, for tests only.
+// Package rpctest runs a service's gRPC surface for tests as it runs for real: mutual TLS over loopback sockets, the real
+// interceptors, the real policy.
 package rpctest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,122 +18,125 @@ import (
 	"github.com/relance/relance/platform/rpc"
 )
 
-// Config is what is tested.
+// Config says what to serve.
 type Config struct {
-	// Service is the short name, such as "sync".
+	// Service is the name of the service under test; empty means "test".
 	Service string
-	// Policy is the service's decision table.
+	// Policy is the service's policy; the server does not start without a row for each method.
 	Policy principal.Policy
-	// Register registers the service.
+	// Register puts the service on the server.
 	Register func(grpc.ServiceRegistrar)
-	// Logger defaults to silence.
-	Logger *slog.Logger
-	// CA is shared between servers of one test when given.
-	CA *rpc.CA
+	// Now is the clock tokens are minted and checked with; nil means the machine's.
+	Now func() time.Time
 }
 
-// Server is a running server.
+// Server is a running server that ends with its test.
 type Server struct {
-	// Addr is "127.0.0.1:port".
-	Addr string
-	// CA issues identities that the server trusts.
-	CA *rpc.CA
-
 	service string
-	server  *rpc.Server
+	target  string
+	ca      *rpc.CA
+	now     func() time.Time
 }
 
-// New starts a server that ends with the test.
+// New starts a server; it stops at the end of the test.
 func New(t testing.TB, cfg Config) *Server {
 	t.Helper()
-	ca := cfg.CA
-	if ca == nil {
-		ca = NewCA(t)
+	if cfg.Service == "" {
+		cfg.Service = "test"
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	listener := Listen(t)
-	server, err := rpc.NewServer(rpc.ServerConfig{
-		Service: cfg.Service, Listener: listener, Identity: Issue(t, ca, cfg.Service), Policy: cfg.Policy,
-		Logger: cfg.Logger, DrainTimeout: 5 * time.Second,
-	})
-	if err != nil {
-		t.Fatalf("new server: %v", err)
-	}
-	cfg.Register(server.Registrar())
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
-	return &Server{Addr: listener.Addr().String(), CA: ca, service: cfg.Service, server: server}
-}
-
-// NewCA makes an authority.
-func NewCA(t testing.TB) *rpc.CA {
-	t.Helper()
-	ca, err := rpc.NewCA()
+	ca, err := rpc.NewCA(rpc.TrustDomain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ca
+	s := &Server{service: cfg.Service, ca: ca, now: cfg.Now}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.target = listener.Addr().String()
+	server, err := rpc.NewServer(rpc.ServerConfig{
+		Service: cfg.Service, Listener: listener, Identity: s.Identity(t, cfg.Service), Policy: cfg.Policy,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: cfg.Now, DrainTimeout: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Register != nil {
+		cfg.Register(server.Registrar())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("server under test: %v", err)
+		}
+	})
+	return s
 }
 
-// Issue makes an identity.
-func Issue(t testing.TB, ca *rpc.CA, service string) *rpc.Identity {
+// Target is the address the server listens on.
+func (s *Server) Target() string { return s.target }
+
+// Identity issues an identity from the server's CA.
+func (s *Server) Identity(t testing.TB, service string) *rpc.Identity {
 	t.Helper()
-	identity, err := ca.Issue(service)
+	identity, err := s.ca.Issue(service)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return identity
 }
 
-// Listen opens a free loopback port.
-func Listen(t testing.TB) net.Listener {
+// Conn connects with the certificate of callerService ("followups").
+func (s *Server) Conn(t testing.TB, callerService string) *grpc.ClientConn {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return listener
+	return s.dial(t, s.Identity(t, callerService))
 }
 
-// Services lists what the server registered.
-func (s *Server) Services() map[string]grpc.ServiceInfo { return s.server.Services() }
-
-// Conn connects as a service by its certificate.
-func (s *Server) Conn(t testing.TB, caller string) *grpc.ClientConn {
+// ConnAs connects as p: as the gateway with a minted token for the callers that the gateway authenticates, with their own
+// certificate for services, which no token can name.
+func (s *Server) ConnAs(t testing.TB, p principal.Principal) *grpc.ClientConn {
 	t.Helper()
-	return s.dial(t, Issue(t, s.CA, caller))
-}
-
-// ConnAs connects as the gateway with a token minted for who.
-func (s *Server) ConnAs(t testing.TB, who principal.Principal) *grpc.ClientConn {
-	t.Helper()
-	identity := Issue(t, s.CA, "gateway")
-	key, err := identity.Signer()
-	if err != nil {
+	switch p.Kind {
+	case principal.KindFollowUps, principal.KindAvailability, principal.KindSync, principal.KindGateway:
+		if p.Workspace != "" {
+			t.Fatalf("a service is not bound to a workspace: %s", p)
+		}
+		return s.Conn(t, strings.TrimPrefix(string(p.Kind), "system:"))
+	}
+	gateway := s.Identity(t, "gateway")
+	signer := principal.NewSigner(gateway.Signer(), s.now)
+	if _, err := signer.Token(p, s.service); err != nil {
 		t.Fatal(err)
 	}
-	signer := principal.NewSigner(key, time.Now)
-	return s.dial(t, identity, func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		token, err := signer.Token(who, s.service)
+	with := func(ctx context.Context) (context.Context, error) {
+		token, err := signer.Token(p, s.service)
+		return principal.OutgoingToken(ctx, token), err
+	}
+	return s.dial(t, gateway, grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any,
+		conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption,
+	) error {
+		ctx, err := with(ctx)
 		if err != nil {
 			return err
 		}
-		return invoke(principal.OutgoingToken(ctx, token), method, req, reply, cc, opts...)
-	})
+		return invoke(ctx, method, req, reply, conn, opts...)
+	}), grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn,
+		method string, stream grpc.Streamer, opts ...grpc.CallOption,
+	) (grpc.ClientStream, error) {
+		ctx, err := with(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return stream(ctx, desc, conn, method, opts...)
+	}))
 }
 
-func (s *Server) dial(t testing.TB, identity *rpc.Identity, interceptors ...grpc.UnaryClientInterceptor) *grpc.ClientConn {
+func (s *Server) dial(t testing.TB, identity *rpc.Identity, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: s.Addr, Service: s.service, Identity: identity, Interceptors: interceptors})
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: s.target, Service: s.service, Identity: identity, Options: opts})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,12 +144,18 @@ func (s *Server) dial(t testing.TB, identity *rpc.Identity, interceptors ...grpc
 	return conn
 }
 
-// RequireError fails the test unless err has this code and reason, and gives it for more checks.
+// RequireError ends the test unless err has this code and reason (empty for errors without one), and gives it decoded.
 func RequireError(t testing.TB, err error, code codes.Code, reason string) *apierr.Error {
 	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %s %s", code, reason)
+	}
 	e, ok := apierr.From(err)
-	if !ok || e.Code != code || e.Reason != reason {
-		t.Fatalf("error = %v, want %v %s", err, code, reason)
+	if !ok {
+		t.Fatalf("error %v is not typed, want %s %s", err, code, reason)
+	}
+	if e.Code != code || e.Reason != reason {
+		t.Fatalf("error %s %q (%v), want %s %q", e.Code, e.Reason, err, code, reason)
 	}
 	return e
 }
