@@ -11,8 +11,11 @@ import (
 	"net/http"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/relance/relance/gateway/internal/edge"
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/principal"
 	"github.com/relance/relance/platform/rpc"
 )
 
@@ -42,7 +45,7 @@ type Gateway struct {
 	cfg      Config
 	logger   *slog.Logger
 	listener net.Listener
-	links    []*link
+	conns    []*grpc.ClientConn
 	server   *http.Server
 }
 
@@ -78,17 +81,18 @@ func (g *Gateway) connect(deps Deps, loaded secrets) (http.Handler, error) {
 		{"sync", g.cfg.SyncTarget}, {"followups", g.cfg.FollowUpsTarget}, {"availability", g.cfg.AvailabilityTarget},
 	}
 	for _, t := range targets {
-		l, err := newLink(rpc.ClientConfig{
+		conn, err := rpc.Dial(rpc.ClientConfig{
 			Target: t.target, Service: t.service, Identity: deps.Identity, DefaultTimeout: g.cfg.CallTimeout,
 		})
 		if err != nil {
 			return nil, err
 		}
-		g.links = append(g.links, l)
+		g.conns = append(g.conns, conn)
 	}
 	return edge.New(edge.Options{
-		Sync: g.links[0], FollowUps: g.links[1], Availability: g.links[2],
-		Tokens: &tokens{identity: deps.Identity},
+		Sync: g.conns[0], FollowUps: g.conns[1], Availability: g.conns[2],
+		// Tokens belong to transport: they live by the machine's clock, even when business time is moved.
+		Tokens: principal.NewSigner(deps.Identity.Signer(), clock.System().Now),
 		Cron:   loaded.cron, Admin: loaded.admin, WebhookKeys: loaded.keys,
 		CronBudget: g.cfg.CronTimeBudget, CallTimeout: g.cfg.CallTimeout, Clock: deps.Clock, Logger: deps.Logger,
 	})
@@ -128,8 +132,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 func (g *Gateway) close() error {
 	var problems []error
-	for _, l := range g.links {
-		problems = append(problems, l.Close())
+	for _, conn := range g.conns {
+		problems = append(problems, conn.Close())
 	}
 	return errors.Join(problems...)
 }

@@ -1,0 +1,71 @@
+package edge
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+
+	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/principal"
+)
+
+func TestCronAnswersKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/api/cron/followups": `{"success":true,"runId":"r1",
+			"results":{"processed":15,"succeeded":1,"failed":2,"skipped":3,"deferred":4,"unknown":5,"errors":["Enrollment e: POISONED"]},
+			"reasons":[{"outcome":"skipped","reason":"DND_ACTIVE","count":3}],
+			"workspaces":[{"workspace":"workspaces/w","results":{"processed":15,"succeeded":0,"failed":0,"skipped":0,"deferred":0,"unknown":0}}],
+			"finished":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
+		"/api/cron/availability": `{"success":true,"checked":15,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
+			"skippedBackoff":4,"errors":5,"errorDetails":[{"workspace":"workspaces/w","reason":"CALENDAR_UNREACHABLE"}],
+			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				for _, header := range []map[string]string{
+					{"Authorization": "Bearer " + cronSecret}, {"X-Cron-Secret": cronSecret}, {"authorization": "bearer " + cronSecret2},
+				} {
+					w := h.do(t, method, path, header, untouchable{t})
+					requireStatus(t, w, http.StatusOK, "")
+					expected := map[string]any{}
+					if err := json.Unmarshal([]byte(want), &expected); err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff(expected, object(t, w)); diff != "" {
+						t.Fatal(diff)
+					}
+				}
+			}
+			who, _, calls := h.followups.get()
+			if path == "/api/cron/availability" {
+				who, _, calls = h.availability.get()
+			}
+			if who != (principal.Principal{Kind: principal.KindCron}) || calls != 6 {
+				t.Errorf("principal %v, %d calls", who, calls)
+			}
+		})
+	}
+}
+
+func TestCronErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{apierr.New(codes.Unavailable, "followups.relance.dev", "", "the database is away"), http.StatusServiceUnavailable},
+		{apierr.New(codes.DeadlineExceeded, "followups.relance.dev", "", "late"), http.StatusServiceUnavailable},
+		{apierr.Internal(nil), http.StatusInternalServerError},
+	} {
+		h := newHarness(t)
+		h.followups.fail = c.err
+		w := h.do(t, http.MethodPost, "/api/cron/followups", map[string]string{"X-Cron-Secret": cronSecret}, nil)
+		requireStatus(t, w, c.want, "")
+	}
+}
