@@ -1,0 +1,219 @@
+package simulator
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxSlotRange is the longest range free-slots takes.
+const maxSlotRange = 31 * 24 * time.Hour
+
+type booking struct {
+	id, contact string
+	Interval
+}
+
+// freeSlots is GET /calendars/{id}/free-slots. Slots are start times only, keyed by the
+// local date in the zone asked for; traceId stands beside the dates.
+func (s *Simulator) freeSlots(c *call) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calendar, bad := s.calendarForCall(c, c.params["id"])
+	if bad != nil {
+		return *bad
+	}
+	start, err := numberIn(c.query.Get("startDate"), bounds{most: maxMillis, fallback: -1})
+	if err != nil || start < 0 {
+		return invalid("startDate must be a number conforming to the specified constraints")
+	}
+	end, err := numberIn(c.query.Get("endDate"), bounds{most: maxMillis, fallback: -1})
+	if err != nil || end < 0 {
+		return invalid("endDate must be a number conforming to the specified constraints")
+	}
+	from, to := time.UnixMilli(int64(start)), time.UnixMilli(int64(end))
+	if to.Sub(from) > maxSlotRange || to.Before(from) {
+		return refuse(http.StatusBadRequest, "Date range should be between 0 and 31 days")
+	}
+	zone, err := time.LoadLocation(firstOf(c.query.Get("timezone"), calendar.Timezone))
+	if err != nil {
+		return refuse(http.StatusBadRequest, "Invalid timezone")
+	}
+	if calendar.Inactive {
+		return refuse(http.StatusBadRequest, "Calendar is inactive")
+	}
+	days := object{}
+	for _, slot := range calendar.slots(s.now(), Interval{Start: from, End: to}) {
+		local := slot.In(zone)
+		key := local.Format(time.DateOnly)
+		day, ok := days[key].(map[string][]string)
+		if !ok {
+			day = map[string][]string{}
+			days[key] = day
+		}
+		day["slots"] = append(day["slots"], local.Format("2006-01-02T15:04:05-07:00"))
+	}
+	return reply(http.StatusOK, days)
+}
+
+// calendarForCall finds a calendar of the token's location. Unknown is 400, not 404.
+func (s *Simulator) calendarForCall(c *call, id string) (*storedCalendar, *answer) {
+	calendar := s.world.calendars[id]
+	if calendar == nil {
+		bad := refuse(http.StatusBadRequest, "Calendar not found for id: "+id)
+		return nil, &bad
+	}
+	if calendar.location != c.location {
+		bad := refuseForeign()
+		return nil, &bad
+	}
+	return calendar, nil
+}
+
+// slots are the free starts within a range, in order: inside working hours, in the
+// future, clear of what is busy or booked.
+func (c *storedCalendar) slots(now time.Time, span Interval) []time.Time {
+	zone, err := time.LoadLocation(c.Timezone)
+	if err != nil { // AddCalendar checked it
+		return nil
+	}
+	earliest := now.Add(c.MinNotice)
+	if span.Start.After(earliest) {
+		earliest = span.Start
+	}
+	var out []time.Time
+	day := earliest.In(zone)
+	for !day.After(span.End.In(zone).AddDate(0, 0, 1)) {
+		if slices.Contains(c.Days, day.Weekday()) {
+			for at := c.Open; at+c.SlotDuration <= c.Close; at += c.SlotInterval {
+				// time.Date, not midnight plus at: a day with a clock change is not 24 h long.
+				start := time.Date(day.Year(), day.Month(), day.Day(), 0, int(at/time.Minute), 0, 0, zone)
+				if !start.Before(earliest) && start.Before(span.End) && c.free(start) {
+					out = append(out, start)
+				}
+			}
+		}
+		day = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, zone)
+	}
+	return out
+}
+
+// free reports that a slot starting then collides with nothing.
+func (c *storedCalendar) free(start time.Time) bool {
+	end := start.Add(c.SlotDuration)
+	collides := func(i Interval) bool { return start.Before(i.End) && i.Start.Before(end) }
+	return !slices.ContainsFunc(c.Busy, collides) &&
+		!slices.ContainsFunc(c.booked, func(b booking) bool { return collides(b.Interval) })
+}
+
+// Book takes a slot as a visitor of the booking page would, and returns the appointment's id.
+func (s *Simulator) Book(calendarID, contact string, start time.Time) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calendar := s.world.calendars[calendarID]
+	if calendar == nil {
+		return "", ErrNoCalendar
+	}
+	return calendar.book(contact, start), nil
+}
+
+func (c *storedCalendar) book(contact string, start time.Time) string {
+	b := booking{id: newID(), contact: contact, Interval: Interval{Start: start, End: start.Add(c.SlotDuration)}}
+	c.booked = append(c.booked, b)
+	return b.id
+}
+
+// bookAppointment is POST /calendars/events/appointments: validated and serialised, so
+// of several requests for a slot one wins. The answer is bare and has no dates of its own.
+func (s *Simulator) bookAppointment(c *call) answer {
+	body, bad := c.decode()
+	if bad != nil {
+		return *bad
+	}
+	switch named := text(body, "locationId"); {
+	case named == "":
+		return refuse(http.StatusBadRequest, "Location ID is required.")
+	case named != c.location:
+		return refuseForeign()
+	}
+	start, err := time.Parse(time.RFC3339, text(body, "startTime"))
+	if err != nil {
+		return invalid("startTime must be a valid ISO 8601 date string")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calendar, bad := s.calendarForCall(c, text(body, "calendarId"))
+	if bad != nil {
+		return *bad
+	}
+	if s.contact(c.location, c.contact) == nil {
+		return refuse(http.StatusBadRequest, "Contact not found for id:"+c.contact)
+	}
+	open := calendar.slots(s.now(), Interval{Start: start, End: start.Add(time.Second)})
+	if skip, _ := body["ignoreFreeSlotValidation"].(bool); !skip && len(open) == 0 {
+		return refuse(http.StatusBadRequest, "The slot you have selected is no longer available.")
+	}
+	id := calendar.book(c.contact, start)
+	return reply(http.StatusCreated, object{
+		"id": id, "calendarId": calendar.ID, "locationId": c.location, "contactId": c.contact,
+		"startTime": start.Format(time.RFC3339), "endTime": start.Add(calendar.SlotDuration).Format(time.RFC3339),
+		"title": text(body, "title"), "appointmentStatus": firstOf(text(body, "appointmentStatus"), "confirmed"),
+	})
+}
+
+func (c *storedCalendar) object() object {
+	return object{
+		"id": c.ID, "locationId": c.location, "name": c.Name, "slug": strings.ToLower(c.ID), "isActive": !c.Inactive,
+		"calendarType": "round_robin", "slotDuration": int(c.SlotDuration / time.Minute), "slotDurationUnit": "mins",
+		"slotInterval": int(c.SlotInterval / time.Minute), "slotIntervalUnit": "mins", "teamMembers": []any{},
+	}
+}
+
+// getCalendar is GET /calendars/{id}.
+func (s *Simulator) getCalendar(c *call) answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calendar, bad := s.calendarForCall(c, c.params["id"])
+	if bad != nil {
+		return *bad
+	}
+	return reply(http.StatusOK, object{"calendar": calendar.object()})
+}
+
+// listCalendars is GET /calendars/?locationId=.
+func (s *Simulator) listCalendars(c *call) answer {
+	if c.query.Get("locationId") == "" {
+		return invalid("locationId can't be undefined", "locationId must be a string")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := []object{}
+	for _, calendar := range s.world.calendars {
+		if calendar.location == c.location {
+			rows = append(rows, calendar.object())
+		}
+	}
+	slices.SortFunc(rows, func(a, b object) int { return strings.Compare(text(a, "id"), text(b, "id")) })
+	return reply(http.StatusOK, object{"calendars": rows})
+}
+
+// getLocation is GET /locations/{id}.
+func (s *Simulator) getLocation(c *call) answer {
+	if c.params["id"] != c.location {
+		return refuseForeign()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.world.locations[c.location]
+	return reply(http.StatusOK, object{"location": object{
+		"id": l.ID, "companyId": l.CompanyID, "name": l.Name, "timezone": l.Timezone, "country": "US",
+	}})
+}
+
+func firstOf(value, fallback string) string {
+	if value != "" {
+		return value
+	}
+	return fallback
+}

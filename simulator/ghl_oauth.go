@@ -1,0 +1,186 @@
+package simulator
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// accessLife is how long an access token lives; expires_in says so in seconds.
+const accessLife = 86_399 * time.Second
+
+// refreshGrace is how long a spent refresh token still answers with the same new one.
+const refreshGrace = 30 * time.Second
+
+// refreshLife is how long an unused refresh token lives.
+const refreshLife = 365 * 24 * time.Hour
+
+// grant is what an access token opens. A zero end never expires.
+type grant struct {
+	location     string
+	end          time.Time
+	revokedScope bool
+}
+
+func (g grant) expired(now time.Time) bool { return !g.end.IsZero() && !now.Before(g.end) }
+
+// rotation is a refresh token; once spent it remembers what it was exchanged for.
+type rotation struct {
+	location        string
+	end             time.Time
+	spentAt         time.Time
+	access, refresh string
+}
+
+// IssueCode returns an authorization code that POST /oauth/token exchanges once.
+func (s *Simulator) IssueCode(location string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.world.locations[location] == nil {
+		return "", ErrNoLocation
+	}
+	code := newID()
+	s.world.codes[code] = location
+	return code, nil
+}
+
+// RevokeTokens kills every access and refresh token of a location, the private one too.
+func (s *Simulator) RevokeTokens(location string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for token, g := range s.world.tokens {
+		if g.location == location {
+			delete(s.world.tokens, token)
+		}
+	}
+	for token, r := range s.world.refresh {
+		if r.location == location {
+			delete(s.world.refresh, token)
+		}
+	}
+}
+
+// RestrictTokens makes a location's tokens answer 401 for a missing scope, which a
+// refresh does not heal; false lifts it.
+func (s *Simulator) RestrictTokens(location string, restricted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for token, g := range s.world.tokens {
+		if g.location == location {
+			g.revokedScope = restricted
+			s.world.tokens[token] = g
+		}
+	}
+}
+
+// oauthToken is POST /oauth/token: form, or JSON with camelCase keys as in v3.
+func (s *Simulator) oauthToken(c *call) answer {
+	form := parseTokenForm(c)
+	for _, key := range []string{"client_id", "client_secret", "grant_type"} {
+		if form[key] == "" {
+			return refuse(http.StatusBadRequest, "Missing parameter: `"+key+"`")
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch form["grant_type"] {
+	case "refresh_token":
+		return s.rotate(c, form["refresh_token"])
+	case "authorization_code":
+		location := s.world.codes[form["code"]]
+		if location == "" {
+			body := encode(object{"error": "UnAuthorized!", "error_description": "Authorization code not found"})
+			return answer{status: http.StatusUnauthorized, body: body, refusal: "Authorization code not found"}
+		}
+		delete(s.world.codes, form["code"])
+		c.location = location
+		return s.issueTokens(c, &rotation{location: location})
+	default:
+		return refuse(http.StatusBadRequest, "Invalid parameter: `grant_type`")
+	}
+}
+
+// rotate spends a refresh token. Within the grace a repeat gives the same pair; later
+// it is refused. A paused location is refused without spending it.
+func (s *Simulator) rotate(c *call, token string) answer {
+	r := s.world.refresh[token]
+	dead := r == nil || (!r.end.IsZero() && !c.at.Before(r.end)) ||
+		(!r.spentAt.IsZero() && c.at.Sub(r.spentAt) > refreshGrace)
+	if dead {
+		return refuse(http.StatusBadRequest, "Invalid grant: refresh token is invalid")
+	}
+	c.location = r.location
+	if s.world.locations[r.location].Inactive {
+		return refuse(http.StatusBadRequest, "Location is not active")
+	}
+	return s.issueTokens(c, r)
+}
+
+func (s *Simulator) issueTokens(c *call, r *rotation) answer {
+	if r.spentAt.IsZero() {
+		r.spentAt, r.access, r.refresh = c.at, "access-"+newID()+newID(), "refresh-"+newID()+newID()
+		s.world.tokens[r.access] = grant{location: r.location, end: c.at.Add(accessLife)}
+		s.world.refresh[r.refresh] = &rotation{location: r.location, end: c.at.Add(refreshLife)}
+	}
+	l := s.world.locations[r.location]
+	body := object{
+		"access_token": r.access, "token_type": "Bearer", "expires_in": int(accessLife / time.Second), "refresh_token": r.refresh,
+		"scope":    "conversations.readonly conversations.write conversations/message.readonly conversations/message.write contacts.readonly contacts.write calendars.readonly locations.readonly",
+		"userType": "Location", "locationId": l.ID, "companyId": l.CompanyID, "userId": "user" + l.ID,
+	}
+	if c.header.Get("Version") == "v3" {
+		body = camelKeys(body)
+	}
+	return reply(http.StatusOK, body)
+}
+
+func parseTokenForm(c *call) map[string]string {
+	out := map[string]string{}
+	if strings.HasPrefix(c.header.Get("Content-Type"), "application/json") {
+		var body map[string]any
+		if json.Unmarshal(c.body, &body) != nil {
+			return out
+		}
+		for key, value := range body {
+			if s, ok := value.(string); ok {
+				out[snake(key)] = s
+			}
+		}
+		return out
+	}
+	form, err := url.ParseQuery(string(c.body))
+	if err != nil {
+		return out
+	}
+	for key := range form {
+		out[key] = form.Get(key)
+	}
+	return out
+}
+
+// snake turns clientId into client_id.
+func snake(key string) string {
+	var out strings.Builder
+	for _, r := range key {
+		if r >= 'A' && r <= 'Z' {
+			out.WriteByte('_')
+			r += 'a' - 'A'
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
+}
+
+func camelKeys(body object) object {
+	out := object{}
+	for key, value := range body {
+		words := strings.Split(key, "_")
+		for i := 1; i < len(words); i++ {
+			words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
+		}
+		out[strings.Join(words, "")] = value
+	}
+	return out
+}
