@@ -1,0 +1,158 @@
+package followup
+
+import "time"
+
+// Result is how a step taken up by a run is counted.
+type Result string
+
+// Results; every step taken up has exactly one.
+const (
+	Succeeded Result = "succeeded"
+	Failed    Result = "failed"
+	Skipped   Result = "skipped"
+	Deferred  Result = "deferred"
+	Unknown   Result = "unknown"
+)
+
+// Move is what becomes of the enrollment.
+type Move string
+
+// Moves.
+const (
+	// Advance goes on to the next step, or completes.
+	Advance Move = "advance"
+	// Stay looks again at Until.
+	Stay Move = "stay"
+	// Hold pauses.
+	Hold Move = "hold"
+	// Await waits for the outcome of a message.
+	Await Move = "await"
+	// End cancels this enrollment.
+	End Move = "end"
+	// EndLead cancels every enrollment of the lead.
+	EndLead Move = "end_lead"
+	// Finish completes: no step is left.
+	Finish Move = "finish"
+)
+
+// TaskState is the state of a step's task.
+type TaskState string
+
+// States of tasks.
+const (
+	TaskPending   TaskState = "pending"
+	TaskCompleted TaskState = "completed"
+	TaskSkipped   TaskState = "skipped"
+	TaskCancelled TaskState = "cancelled"
+)
+
+// Effect is what one look at a due step amounts to: how it is counted and what changes.
+type Effect struct {
+	// Result is the count.
+	Result Result
+	// Reason is short and stable, such as DND_ACTIVE or outside_business_hours.
+	Reason string
+	// Move is what becomes of the enrollment.
+	Move Move
+	// Until is when a Stay is looked at again, always later than now.
+	Until time.Time
+	// Due, if set, is the schedule's time that could be counted only now.
+	Due time.Time
+	// Task is the state of the task to record, or empty for none.
+	Task TaskState
+	// Attempts is the new count of failed tries.
+	Attempts int
+	// NewPart says that the planned message was definitely refused, so that a later try is a new one.
+	NewPart bool
+	// Message is the message's resource name, if one exists.
+	Message string
+}
+
+// Reasons that followups itself gives. Refusals keep sync's reasons.
+const (
+	ReasonLeadReplied         = "lead_replied"
+	ReasonLeadGone            = "lead_gone"
+	ReasonSequenceInactive    = "sequence_inactive"
+	ReasonWorkspacePaused     = "workspace_paused"
+	ReasonUnknownZone         = "unknown_zone"
+	ReasonScheduled           = "scheduled"
+	ReasonBusinessHours       = "outside_business_hours"
+	ReasonNoBusinessHours     = "no_business_hours"
+	ReasonMissingAvailability = "missing_availability"
+	ReasonMissingContent      = "missing_content"
+	ReasonContentTooLarge     = "content_too_large"
+	ReasonCalendarUnreachable = "calendar_unreachable"
+	ReasonAttemptsExhausted   = "attempts_exhausted"
+	ReasonInternalError       = "internal_error"
+	ReasonSyncUnavailable     = "sync_unavailable"
+	ReasonSendInProgress      = "send_in_progress"
+	ReasonAwaitingOutcome     = "awaiting_outcome"
+	ReasonMessageParked       = "message_parked"
+	ReasonNoStepLeft          = "no_step_left"
+	ReasonManual              = "paused_by_hand"
+	ReasonCancelled           = "cancelled_by_hand"
+)
+
+// Waits of deferrals that have no better time of their own.
+const (
+	waitUnknownZone = time.Hour
+	waitUnavailable = time.Minute
+	waitCalendar    = 15 * time.Minute
+	waitInFlight    = time.Minute
+	waitMin         = time.Second
+	backoffBase     = time.Minute
+	backoffMax      = time.Hour
+)
+
+// stay defers to until, but never to a time that has come already: nothing is selected again at once.
+func stay(reason string, now, until time.Time) Effect {
+	if !until.After(now) {
+		until = now.Add(waitMin)
+	}
+	return Effect{Result: Deferred, Reason: reason, Move: Stay, Until: until}
+}
+
+func hold(reason string) Effect { return Effect{Result: Skipped, Reason: reason, Move: Hold} }
+
+// Keep fills the counter of failed tries into effects that do not touch it.
+func (f Effect) Keep(attempts int) Effect {
+	if f.Attempts == 0 {
+		f.Attempts = attempts
+	}
+	return f
+}
+
+// Try bounds the tries of a step.
+type Try struct {
+	// Now is the business time.
+	Now time.Time
+	// Max is the number of failed tries after which the enrollment is parked.
+	Max int
+	// AtLeast is the shortest wait, as a provider asked for.
+	AtLeast time.Duration
+}
+
+// Retry counts a failed try: it waits twice as long each time and parks the enrollment when try.Max tries have failed.
+func Retry(reason string, e Enrollment, try Try) Effect {
+	attempts := e.Attempts + 1
+	if attempts >= try.Max {
+		return Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: attempts}
+	}
+	wait := min(backoffBase<<min(attempts-1, 10), backoffMax)
+	effect := stay(reason, try.Now, try.Now.Add(max(wait, try.AtLeast)))
+	effect.Attempts = attempts
+	return effect
+}
+
+// Broken is the effect of a step that could not be worked on at all: bad data or a bug. It is isolated, counted as
+// failed, tried again later and parked after try.Max tries.
+func Broken(e Enrollment, try Try) Effect {
+	effect := Retry(ReasonInternalError, e, try)
+	effect.Result = Failed
+	return effect
+}
+
+// Away is the effect of a service of ours that did not answer: nothing is known against the step, no try is used.
+func Away(reason string, e Enrollment, now time.Time) Effect {
+	return stay(reason, now, now.Add(waitUnavailable)).Keep(e.Attempts)
+}

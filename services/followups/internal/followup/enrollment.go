@@ -1,0 +1,163 @@
+package followup
+
+import (
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// State is the life of an enrollment.
+type State string
+
+// States. Completed and cancelled absorb.
+const (
+	Active    State = "active"
+	Paused    State = "paused"
+	Completed State = "completed"
+	Cancelled State = "cancelled"
+	Awaiting  State = "awaiting_outcome"
+)
+
+// Ended reports whether nothing can happen to the enrollment any more.
+func (s State) Ended() bool { return s == Completed || s == Cancelled }
+
+// ErrTransition is returned when the current state does not allow a change.
+var ErrTransition = errors.New("transition not allowed from the current state")
+
+// Enrollment is one lead's run through one version of a sequence.
+type Enrollment struct {
+	// ID, Workspace, Lead and Sequence name it.
+	ID, Workspace, Lead, Sequence uuid.UUID
+	// Version of the sequence's steps it is pinned to.
+	Version int
+	// State and Reason tell where it stands and why.
+	State  State
+	Reason string
+	// Position is the next step, from 1.
+	Position int
+	// Base is when the step before was done, or the start: the next wait counts from it.
+	Base time.Time
+	// Due is when the next step is due by the schedule; zero when it could not be counted yet for want of a zone.
+	Due time.Time
+	// Next is when it is looked at again: Due, or later when deferred. Zero when it has ended.
+	Next time.Time
+	// Start and End bound it; End is zero while it runs.
+	Start, End time.Time
+	// RepliedSince is the start or the last resumption: an inbound message after it pauses.
+	RepliedSince time.Time
+	// Attempts counts failed tries of the current step.
+	Attempts int
+	// Part counts plans of the current step that were definitely refused; see StepKey.
+	Part int
+}
+
+// Enroll starts a lead on a sequence. With a nil zone a first wait in days is counted at the first look instead.
+func Enroll(e Enrollment, first *Step, zone *time.Location, now time.Time) Enrollment {
+	e.State, e.Reason, e.Position, e.Start, e.RepliedSince = Active, "", 1, now, now
+	return e.schedule(first, zone, now)
+}
+
+// schedule sets when the step at e.Position is due, counting from now.
+func (e Enrollment) schedule(step *Step, zone *time.Location, now time.Time) Enrollment {
+	e.Base, e.Attempts, e.Part = now, 0, 0
+	switch {
+	case step == nil:
+		e.Due, e.Next = now, now
+	case step.NeedsZone() && zone == nil:
+		e.Due, e.Next = time.Time{}, now
+	default:
+		e.Due = Due(now, *step, orUTC(zone))
+		e.Next = e.Due
+	}
+	return e
+}
+
+func orUTC(zone *time.Location) *time.Location {
+	if zone == nil {
+		return time.UTC // only for waits in minutes, which are the same everywhere
+	}
+	return zone
+}
+
+// Pause holds an active enrollment. Error: ErrTransition.
+func (e Enrollment) Pause(reason string) (Enrollment, error) {
+	if e.State != Active {
+		return e, ErrTransition
+	}
+	e.State, e.Reason = Paused, reason
+	return e, nil
+}
+
+// Resume makes a paused enrollment active; an overdue step is due at once. Error: ErrTransition.
+func (e Enrollment) Resume(now time.Time) (Enrollment, error) {
+	if e.State != Paused {
+		return e, ErrTransition
+	}
+	e.State, e.Reason, e.Attempts, e.RepliedSince = Active, "", 0, now
+	if e.Next.IsZero() {
+		e.Next = now
+	}
+	return e, nil
+}
+
+// Cancel ends an enrollment that has not ended. Error: ErrTransition.
+func (e Enrollment) Cancel(reason string, now time.Time) (Enrollment, error) {
+	if e.State.Ended() {
+		return e, ErrTransition
+	}
+	e.State, e.Reason = Cancelled, reason
+	e.End, e.Next = now, time.Time{}
+	return e, nil
+}
+
+// Apply moves an enrollment by the effect of its step. When a person or an event paused or ended it while the step was
+// under way, the fact (sent, refused) is kept and the state stands.
+func (e Enrollment) Apply(effect Effect, next *Step, zone *time.Location, now time.Time) Enrollment {
+	if e.State.Ended() {
+		return e
+	}
+	running := e.State == Active || e.State == Awaiting
+	switch effect.Move {
+	case Advance:
+		return e.advance(next, zone, now)
+	case Stay:
+		e.Attempts, e.Next = effect.Attempts, effect.Until
+		if !effect.Due.IsZero() {
+			e.Due = effect.Due
+		}
+		if running {
+			e.State, e.Reason = Active, effect.Reason
+		}
+	case Hold:
+		e.Attempts = effect.Attempts
+		if effect.NewPart {
+			e.Part++
+		}
+		if running {
+			e.State, e.Reason = Paused, effect.Reason
+		}
+	case Await:
+		if running {
+			e.State, e.Reason = Awaiting, effect.Reason
+		}
+	case End, EndLead:
+		e.State, e.Reason, e.End, e.Next = Cancelled, effect.Reason, now, time.Time{}
+	case Finish:
+		e.State, e.Reason, e.End, e.Next = Completed, "", now, time.Time{}
+	}
+	return e
+}
+
+func (e Enrollment) advance(next *Step, zone *time.Location, now time.Time) Enrollment {
+	e.Position++
+	if next == nil {
+		e.State, e.Reason, e.End, e.Next = Completed, "", now, time.Time{}
+		e.Attempts, e.Part = 0, 0
+		return e
+	}
+	if e.State != Paused {
+		e.State, e.Reason = Active, ""
+	}
+	return e.schedule(next, zone, now)
+}
