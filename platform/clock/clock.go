@@ -50,3 +50,29 @@ func (m *Movable) Advance(d time.Duration) time.Time {
 	m.now = m.now.Add(d)
 	return m.now
 }
+
+// Flowing is a clock that runs at the machine's speed from a chosen start and can jump ahead, for demos and sandboxes.
+// It is safe for concurrent use.
+type Flowing struct {
+	mu     sync.RWMutex
+	offset time.Duration
+}
+
+// NewFlowing makes a clock that runs from start.
+func NewFlowing(start time.Time) *Flowing { return &Flowing{offset: time.Until(start)} }
+
+// Now is the time on this clock.
+func (f *Flowing) Now() time.Time {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return time.Now().Add(f.offset).Round(0)
+}
+
+// Set jumps to t; it never goes back.
+func (f *Flowing) Set(t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if offset := time.Until(t); offset > f.offset {
+		f.offset = offset
+	}
+}
