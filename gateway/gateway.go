@@ -15,6 +15,7 @@ import (
 
 	"github.com/relance/relance/gateway/internal/edge"
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/config"
 	"github.com/relance/relance/platform/principal"
 	"github.com/relance/relance/platform/rpc"
 )
@@ -56,12 +57,12 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Gateway, error) {
 		return nil, errors.New("new gateway: Identity, Clock and Logger are required")
 	}
 	cfg = cfg.withDefaults()
-	loaded, err := cfg.load()
-	if err != nil {
-		return nil, fmt.Errorf("gateway configuration: %w", err)
+	if err := config.Check(cfg); err != nil {
+		return nil, err
 	}
+	parts, _ := cfg.load()
 	g := &Gateway{cfg: cfg, logger: deps.Logger, listener: deps.Listener}
-	handler, err := g.connect(deps, loaded)
+	handler, err := g.connect(deps, parts)
 	if err == nil && g.listener == nil {
 		g.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	}
@@ -76,7 +77,7 @@ func New(ctx context.Context, cfg Config, deps Deps) (*Gateway, error) {
 	return g, nil
 }
 
-func (g *Gateway) connect(deps Deps, loaded secrets) (http.Handler, error) {
+func (g *Gateway) connect(deps Deps, parts loaded) (http.Handler, error) {
 	targets := []struct{ service, target string }{
 		{"sync", g.cfg.SyncTarget}, {"followups", g.cfg.FollowUpsTarget}, {"availability", g.cfg.AvailabilityTarget},
 	}
@@ -93,7 +94,7 @@ func (g *Gateway) connect(deps Deps, loaded secrets) (http.Handler, error) {
 		Sync: g.conns[0], FollowUps: g.conns[1], Availability: g.conns[2],
 		// Tokens belong to transport: they live by the machine's clock, even when business time is moved.
 		Tokens: principal.NewSigner(deps.Identity.Signer(), clock.System().Now),
-		Cron:   loaded.cron, Admin: loaded.admin, WebhookKeys: loaded.keys,
+		Cron:   parts.cron, Admin: parts.admin, WebhookKeys: parts.keys,
 		CronBudget: g.cfg.CronTimeBudget, CallTimeout: g.cfg.CallTimeout, Clock: deps.Clock, Logger: deps.Logger,
 	})
 }
@@ -112,22 +113,28 @@ func (g *Gateway) Run(ctx context.Context) error {
 	go func() { served <- g.server.Serve(g.listener) }()
 	var err error
 	select {
-	case err = <-served:
+	case end := <-served:
+		err = closedInOrder(end)
 	case <-ctx.Done():
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.DrainTimeout)
 		defer cancel()
 		if err = g.server.Shutdown(drain); err != nil {
 			err = errors.Join(err, g.server.Close())
 		}
-		<-served
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
+		err = errors.Join(err, closedInOrder(<-served))
 	}
 	if err = errors.Join(err, g.close()); err != nil {
 		return fmt.Errorf("run gateway: %w", err)
 	}
 	return nil
+}
+
+// closedInOrder drops the error that every shutdown gives.
+func closedInOrder(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 func (g *Gateway) close() error {

@@ -15,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"google.golang.org/grpc"
 
 	"github.com/relance/relance/gateway"
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/config"
 	"github.com/relance/relance/platform/principal"
 	"github.com/relance/relance/platform/rpctest"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
@@ -40,17 +42,21 @@ func start(t *testing.T) string {
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var cron config.Secret
+	if err := cron.UnmarshalText([]byte("@" + file)); err != nil {
+		t.Fatal(err)
+	}
 	away := closedAddress(t)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	g, err := gateway.New(t.Context(), gateway.Config{
-		SyncTarget: sync.Target(), FollowUpsTarget: away, AvailabilityTarget: away, CronSecrets: []string{"file:" + file},
+		SyncTarget: sync.Target(), FollowUpsTarget: away, AvailabilityTarget: away, CronSecrets: []config.Secret{cron},
 		DrainTimeout: 5 * time.Second,
 	}, gateway.Deps{
 		Listener: listener, Identity: sync.Identity(t, "gateway"), Clock: clock.System(),
-		Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,12 +152,38 @@ func TestConfigurationProblemsAreToldAtOnce(t *testing.T) {
 	t.Parallel()
 	sync := rpctest.New(t, rpctest.Config{Service: "sync", Policy: principal.Policy{}, Register: func(grpc.ServiceRegistrar) {}})
 	_, err := gateway.New(t.Context(), gateway.Config{
-		CronSecrets: []string{"short"}, AdminSecrets: []string{"file:/nonexistent"}, GHLPublicKeys: []string{"no key"},
+		CronSecrets: []config.Secret{{Secret: "short"}}, AdminSecrets: []config.Secret{{Secret: "too short"}}, GHLPublicKeys: []string{"no key"},
 		CronTimeBudget: time.Hour,
 	}, gateway.Deps{Identity: sync.Identity(t, "gateway"), Clock: clock.System(), Logger: slog.New(slog.DiscardHandler)})
 	for _, part := range []string{"sync target", "followups target", "availability target", "cron secret", "admin secret", "GHL public key", "cron time budget"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error %v lacks %q", err, part)
 		}
+	}
+}
+
+func TestConfigFromEnvironment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("admin-secret-from-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("RELANCE_CRON_SECRET", "first-cron-secret-value,second-cron-secret-value")
+	t.Setenv("RELANCE_ADMIN_SECRET", "@"+file)
+	var cfg gateway.Config
+	parser, err := kong.New(&cfg, config.Options("")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{"--listen", "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.Check(cfg); err != nil {
+		t.Error(err)
+	}
+	if len(cfg.CronSecrets) != 2 || len(cfg.AdminSecrets) != 1 || cfg.AdminSecrets[0].Reveal() != "admin-secret-from-a-file" {
+		t.Errorf("%d cron secrets, %d admin secrets", len(cfg.CronSecrets), len(cfg.AdminSecrets))
+	}
+	if printed := fmt.Sprintf("%v %+v", cfg, cfg); strings.Contains(printed, "secret-from-a-file") {
+		t.Error("a secret prints")
 	}
 }
