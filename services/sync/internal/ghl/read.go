@@ -1,0 +1,224 @@
+package ghl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/webhook"
+)
+
+// ReadError is a read that did not succeed. Its text holds nothing of the provider's.
+type ReadError struct {
+	// Status is the HTTP status, 0 without an answer.
+	Status int
+	// Verdict is what the classifier makes of it; its class is not meant for reads, its reason is.
+	Verdict classify.Verdict
+	// Text is the provider's message, lower case, for matching only; never log it.
+	text string
+}
+
+// Error names the status only.
+func (e *ReadError) Error() string {
+	return fmt.Sprintf("ghl: read answered status %d (%s)", e.Status, e.Verdict.Code)
+}
+
+// NotFound reports whether the provider says that the thing does not exist; it answers 400 for unknown ids.
+func (e *ReadError) NotFound() bool {
+	return e.Status == http.StatusNotFound || strings.Contains(e.text, "not found") || strings.Contains(e.text, "does not exist")
+}
+
+// Mentions reports whether the provider's message contains a lower-case phrase.
+func (e *ReadError) Mentions(phrase string) bool { return strings.Contains(e.text, phrase) }
+
+func (c *Client) get(ctx context.Context, in call, into any) error {
+	in.method = http.MethodGet
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	r := c.do(ctx, in)
+	if r.Evidence.Status != http.StatusOK || r.Evidence.Failed {
+		return &ReadError{
+			Status: r.Evidence.Status, Verdict: classify.Classify(r.Evidence), text: strings.ToLower(string(r.Evidence.Body)),
+		}
+	}
+	if err := json.Unmarshal(r.Evidence.Body, into); err != nil {
+		return &ReadError{Status: r.Evidence.Status, Verdict: classify.Verdict{Class: classify.Unknown, Code: "garbled"}}
+	}
+	return nil
+}
+
+// Contact is what the provider says about a person.
+type Contact struct {
+	// Facts are the identity and details.
+	Facts lead.Facts
+	// Flags are the do-not-disturb flags of the followed channels.
+	Flags map[sending.Channel]sending.ChannelStatus
+	// Location is the location the contact belongs to.
+	Location string
+}
+
+// Contact reads one contact. Errors: ErrID, ReadError.
+func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, error) {
+	if !lead.ValidID(id) {
+		return Contact{}, ErrID
+	}
+	var answer struct {
+		Contact struct {
+			ID          string          `json:"id"`
+			LocationID  string          `json:"locationId"`
+			FirstName   string          `json:"firstName"`
+			LastName    string          `json:"lastName"`
+			Email       string          `json:"email"`
+			Phone       string          `json:"phone"`
+			TimeZone    string          `json:"timezone"`
+			CompanyName string          `json:"companyName"`
+			DND         bool            `json:"dnd"`
+			DNDSettings json.RawMessage `json:"dndSettings"`
+		} `json:"contact"`
+	}
+	err := c.get(ctx, call{path: "/contacts/" + id, version: versionContacts, token: who.Token}, &answer)
+	if err != nil {
+		return Contact{}, err
+	}
+	a := answer.Contact
+	return Contact{
+		Location: a.LocationID,
+		Facts: lead.Facts{
+			ContactID: id, FirstName: a.FirstName, LastName: a.LastName, Email: a.Email, Phone: a.Phone,
+			TimeZone: a.TimeZone, CompanyName: a.CompanyName,
+		},
+		Flags: webhook.Flags(a.DND, webhook.Settings(a.DNDSettings)),
+	}, nil
+}
+
+// HistoryMessage is one message of the provider's history.
+type HistoryMessage struct {
+	ID      string
+	Inbound bool
+	Channel sending.Channel
+	Body    string
+	Source  string
+	Status  string
+	At      time.Time
+}
+
+// HistoryQuery asks for a page of a contact's history.
+type HistoryQuery struct {
+	ContactID string
+	Channel   sending.Channel
+	// Cursor is the token of the page before, empty for the first.
+	Cursor string
+}
+
+// History reads one page, newest first, and the cursor of the next, empty on the last. Errors: ErrID, ReadError.
+func (c *Client) History(ctx context.Context, who Account, q HistoryQuery) ([]HistoryMessage, string, error) {
+	if !lead.ValidID(q.ContactID) || !lead.ValidID(who.Location) {
+		return nil, "", ErrID
+	}
+	query := url.Values{
+		"locationId": {who.Location}, "contactId": {q.ContactID}, "limit": {"100"}, "sortBy": {"createdAt"}, "sortOrder": {"desc"},
+		"channel": {map[sending.Channel]string{sending.SMS: "SMS", sending.Email: "Email"}[q.Channel]},
+	}
+	if q.Cursor != "" {
+		query.Set("cursor", q.Cursor)
+	}
+	var answer struct {
+		Messages []struct {
+			ID          string    `json:"id"`
+			Direction   string    `json:"direction"`
+			MessageType any       `json:"messageType"`
+			Body        string    `json:"body"`
+			Source      string    `json:"source"`
+			Status      string    `json:"status"`
+			DateAdded   time.Time `json:"dateAdded"`
+		} `json:"messages"`
+		NextCursor *string `json:"nextCursor"`
+	}
+	err := c.get(ctx, call{path: "/conversations/messages/export", version: versionConversations, query: query, token: who.Token}, &answer)
+	if err != nil {
+		return nil, "", err
+	}
+	var out []HistoryMessage
+	for _, m := range answer.Messages {
+		channel := q.Channel
+		if name, ok := m.MessageType.(string); ok {
+			channel = webhook.ChannelOf(name)
+		}
+		if m.ID == "" || channel != q.Channel || (m.Direction != "inbound" && m.Direction != "outbound") {
+			continue
+		}
+		out = append(out, HistoryMessage{
+			ID: m.ID, Inbound: m.Direction == "inbound", Channel: channel, Body: m.Body, Source: m.Source, Status: m.Status, At: m.DateAdded,
+		})
+	}
+	next := ""
+	if answer.NextCursor != nil {
+		next = *answer.NextCursor
+	}
+	return out, next, nil
+}
+
+// FreeSlots reads a calendar's free start times in a range of at most 31 days, sorted, without repeats, inside the
+// range. Errors: ErrID, ReadError.
+func (c *Client) FreeSlots(ctx context.Context, who Account, q SlotQuery) ([]time.Time, error) {
+	if !lead.ValidID(q.Calendar) {
+		return nil, ErrID
+	}
+	query := url.Values{
+		"startDate": {strconv.FormatInt(q.Start.UnixMilli(), 10)}, "endDate": {strconv.FormatInt(q.End.UnixMilli(), 10)}, "timezone": {"UTC"},
+	}
+	var answer map[string]json.RawMessage
+	in := call{path: "/calendars/" + q.Calendar + "/free-slots", version: versionConversations, query: query, token: who.Token}
+	if err := c.get(ctx, in, &answer); err != nil {
+		return nil, err
+	}
+	var out []time.Time
+	for _, raw := range answer {
+		out = append(out, daySlots(raw)...)
+	}
+	out = slices.DeleteFunc(out, func(t time.Time) bool { return t.Before(q.Start) || !t.Before(q.End) })
+	slices.SortFunc(out, time.Time.Compare)
+	return slices.CompactFunc(out, time.Time.Equal), nil
+}
+
+// SlotQuery names a calendar and a range.
+type SlotQuery struct {
+	Calendar   string
+	Start, End time.Time
+}
+
+// daySlots reads one day of the answer. Keys that hold no day, such as traceId, give nothing.
+func daySlots(raw json.RawMessage) []time.Time {
+	var day struct {
+		Slots []json.RawMessage `json:"slots"`
+	}
+	if json.Unmarshal(raw, &day) != nil {
+		return nil
+	}
+	var out []time.Time
+	for _, slot := range day.Slots {
+		var text string
+		if json.Unmarshal(slot, &text) != nil {
+			var object struct {
+				StartTime string `json:"startTime"`
+			}
+			if json.Unmarshal(slot, &object) != nil {
+				continue
+			}
+			text = object.StartTime
+		}
+		if t, err := time.Parse(time.RFC3339, text); err == nil {
+			out = append(out, t.UTC())
+		}
+	}
+	return out
+}

@@ -1,0 +1,160 @@
+package sending
+
+import (
+	"strconv"
+	"time"
+)
+
+// Reason is why a send did not happen; the names are those of the API's error reasons.
+type Reason string
+
+// Reasons of the gate and of the provider.
+const (
+	DNDActive              Reason = "DND_ACTIVE"
+	OptedOut               Reason = "OPTED_OUT"
+	NoPhone                Reason = "NO_PHONE"
+	NoEmail                Reason = "NO_EMAIL"
+	InvalidPhone           Reason = "INVALID_PHONE"
+	InvalidEmail           Reason = "INVALID_EMAIL"
+	ContactNotFound        Reason = "CONTACT_NOT_FOUND"
+	ChannelWindowClosed    Reason = "CHANNEL_WINDOW_CLOSED"
+	LeadReplied            Reason = "LEAD_REPLIED"
+	LeadBlocked            Reason = "LEAD_BLOCKED"
+	PreviousSendUnresolved Reason = "PREVIOUS_SEND_UNRESOLVED"
+	EmptyContent           Reason = "EMPTY_CONTENT"
+	RefusedUnclassified    Reason = "REFUSED_UNCLASSIFIED"
+	RequestIDReused        Reason = "REQUEST_ID_REUSED"
+	ProviderNotConnected   Reason = "PROVIDER_NOT_CONNECTED"
+	ProviderAuthRevoked    Reason = "PROVIDER_AUTH_REVOKED"
+	LocationInactive       Reason = "LOCATION_INACTIVE"
+	ProviderRateLimited    Reason = "PROVIDER_RATE_LIMITED"
+	ProviderUnavailable    Reason = "PROVIDER_UNAVAILABLE"
+	MessageExpired         Reason = "MESSAGE_EXPIRED"
+	SendExhausted          Reason = "SEND_EXHAUSTED"
+)
+
+// Refusal is a reason with the facts a caller acts on.
+type Refusal struct {
+	// Reason is the API's reason.
+	Reason Reason
+	// Meta are the API's metadata.
+	Meta map[string]string
+}
+
+// ChannelStatus is the flag of a lead's channel.
+type ChannelStatus string
+
+// Flags of a channel.
+const (
+	Open         ChannelStatus = "OPEN"
+	DND          ChannelStatus = "DND"
+	DNDPermanent ChannelStatus = "DND_PERMANENT"
+	Opted        ChannelStatus = "OPTED_OUT"
+)
+
+// ConnectionState tells whether the workspace's connection can be used.
+type ConnectionState string
+
+// States of a connection; empty means that none is set.
+const (
+	NotConnected ConnectionState = ""
+	Connected    ConnectionState = "CONNECTED"
+	AuthRevoked  ConnectionState = "AUTH_REVOKED"
+	Inactive     ConnectionState = "LOCATION_INACTIVE"
+)
+
+// Facts are what the gate decides on, all read in the transaction that claims.
+type Facts struct {
+	Channel         Channel
+	Content         Content
+	ContactID       string
+	Phone, Email    string
+	Blocked         bool
+	Flag            ChannelStatus
+	Connection      ConnectionState
+	SendingDisabled bool
+	LastInbound     time.Time // zero for none
+	RepliedSince    time.Time // zero for no condition
+	Expire          time.Time // zero for never
+	Now             time.Time // business time
+}
+
+// Decision is what the gate says. A nil Refusal means that the send may be claimed.
+type Decision struct {
+	// Refusal is why not.
+	Refusal *Refusal
+	// To is the state the refusal leads to: SKIPPED or EXPIRED. Empty means "not now": the plan stays as it is and is
+	// looked at again at Retry, without using an attempt.
+	To State
+	// Retry is how long a "not now" lasts.
+	Retry time.Duration
+}
+
+// slowRetry is how long a send waits for a configuration to be mended by a person.
+const slowRetry = 15 * time.Minute
+
+// Gate decides whether a send may leave now. What belongs to the lead comes first and is final; what belongs to the
+// workspace's set-up comes after and is "not now".
+func Gate(f Facts) Decision {
+	if !f.Expire.IsZero() && !f.Now.Before(f.Expire) {
+		return Decision{
+			Refusal: &Refusal{MessageExpired, map[string]string{"expire_time": f.Expire.UTC().Format(time.RFC3339)}}, To: Expired,
+		}
+	}
+	if refusal := leadRefusal(f); refusal != nil {
+		return Decision{Refusal: refusal, To: Skipped}
+	}
+	if refusal := SetupRefusal(f.Connection, f.SendingDisabled); refusal != nil {
+		return Decision{Refusal: refusal, Retry: slowRetry}
+	}
+	return Decision{}
+}
+
+// SetupRefusal tells what of the workspace's set-up keeps messages from leaving, or nil.
+func SetupRefusal(connection ConnectionState, disabled bool) *Refusal {
+	ghl := map[string]string{"provider": "ghl"}
+	switch {
+	case disabled:
+		// The kill switch answers like a paused location: callers defer slowly and lose nothing.
+		return &Refusal{LocationInactive, map[string]string{"provider": "ghl", "cause": "sending_disabled"}}
+	case connection == NotConnected:
+		return &Refusal{ProviderNotConnected, ghl}
+	case connection == AuthRevoked:
+		return &Refusal{ProviderAuthRevoked, ghl}
+	case connection == Inactive:
+		return &Refusal{LocationInactive, ghl}
+	default:
+		return nil
+	}
+}
+
+func leadRefusal(f Facts) *Refusal {
+	channel := map[string]string{"channel": string(f.Channel)}
+	switch {
+	case f.Blocked:
+		return &Refusal{Reason: LeadBlocked}
+	case f.Flag == Opted:
+		return &Refusal{OptedOut, map[string]string{"channel": string(f.Channel), "scope": "channel"}}
+	case f.Flag == DND:
+		return &Refusal{DNDActive, map[string]string{"channel": string(f.Channel), "source": "gate", "status": "active"}}
+	case f.Flag == DNDPermanent:
+		return &Refusal{DNDActive, map[string]string{"channel": string(f.Channel), "source": "gate", "status": "permanent"}}
+	case f.Content.Empty(f.Channel):
+		return &Refusal{Reason: EmptyContent}
+	case f.Channel == SMS && f.Phone == "":
+		return &Refusal{NoPhone, channel}
+	case f.Channel == Email && f.Email == "":
+		return &Refusal{NoEmail, channel}
+	case f.ContactID == "":
+		return &Refusal{Reason: ContactNotFound}
+	case !f.RepliedSince.IsZero() && f.LastInbound.After(f.RepliedSince):
+		return &Refusal{LeadReplied, map[string]string{"replied_at": f.LastInbound.UTC().Format(time.RFC3339Nano)}}
+	default:
+		return nil
+	}
+}
+
+// Exhausted is the refusal of a send that was tried as often as allowed.
+func Exhausted(attempts int) *Refusal {
+	return &Refusal{SendExhausted, map[string]string{"attempts": strconv.Itoa(attempts)}}
+}

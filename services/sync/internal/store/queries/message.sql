@@ -1,0 +1,63 @@
+-- name: InsertMessage :execrows
+INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash,
+    provider_message_id, webhook_key, message_time, create_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(direction), sqlc.arg(origin), sqlc.arg(subject_enc), sqlc.arg(body_enc), sqlc.arg(body_hash),
+    sqlc.arg(provider_message_id), sqlc.arg(webhook_key), sqlc.arg(message_time), sqlc.arg(now))
+ON CONFLICT DO NOTHING;
+
+-- name: MessageByProvider :one
+SELECT id FROM message WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = sqlc.arg(provider_message_id)::text;
+
+-- name: MessageByWebhook :one
+SELECT id FROM message WHERE workspace_id = sqlc.arg(workspace_id) AND webhook_key = sqlc.arg(webhook_key)::text;
+
+-- name: TwinMessage :one
+-- A message stored by the other way in (webhook without an id, or history) within two minutes with the same text.
+SELECT id, provider_message_id, webhook_key FROM message WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id)
+    AND channel = sqlc.arg(channel) AND direction = sqlc.arg(direction) AND body_hash = sqlc.arg(body_hash) AND origin <> 'OWN'
+    AND message_time BETWEEN sqlc.arg(at)::timestamptz - interval '2 minutes' AND sqlc.arg(at)::timestamptz + interval '2 minutes'
+    AND ((sqlc.arg(by_provider)::boolean AND provider_message_id IS NULL) OR (NOT sqlc.arg(by_provider)::boolean AND webhook_key IS NULL))
+ORDER BY abs(extract(epoch FROM message_time - sqlc.arg(at)::timestamptz)), id LIMIT 1;
+
+-- name: AdoptProviderID :exec
+UPDATE message SET provider_message_id = sqlc.arg(provider_message_id)::text WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: AdoptWebhookKey :exec
+UPDATE message SET webhook_key = sqlc.arg(webhook_key)::text WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: DropImportedTwin :exec
+-- History may have stored our own message before its send was settled; the intent's row is the one that stays.
+DELETE FROM message WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = sqlc.arg(provider_message_id)::text
+    AND id <> sqlc.arg(id) AND origin <> 'OWN';
+
+-- name: AcceptMessage :exec
+UPDATE message SET provider_message_id = sqlc.arg(provider_message_id)::text, message_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: Message :one
+SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time
+FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = sqlc.arg(id);
+
+-- name: ListMessages :many
+SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time
+FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND (sqlc.narg(lead_id)::uuid IS NULL OR m.lead_id = sqlc.narg(lead_id)::uuid)
+    AND m.id < sqlc.arg(before)
+ORDER BY m.id DESC LIMIT sqlc.arg(page);
+
+-- name: EnsureImport :execrows
+INSERT INTO history_import (workspace_id, lead_id, channel) VALUES (sqlc.arg(workspace_id), sqlc.arg(lead_id), sqlc.arg(channel)) ON CONFLICT DO NOTHING;
+
+-- name: HistoryImport :one
+SELECT * FROM history_import WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
+
+-- name: SaveImport :exec
+UPDATE history_import SET cursor = sqlc.arg(cursor), pages = pages + 1, imported = imported + sqlc.arg(imported),
+    repeated = repeated + sqlc.arg(repeated), done_time = sqlc.narg(done_time)
+WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
+
+-- name: ResetImport :exec
+UPDATE history_import SET cursor = '' WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);

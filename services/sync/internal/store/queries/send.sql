@@ -1,0 +1,58 @@
+-- name: InsertIntent :execrows
+INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash,
+    policy, replied_since, expire_time, state, next_time, create_time, update_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(request_id), sqlc.arg(content_enc), sqlc.arg(subject_hash), sqlc.arg(body_hash), sqlc.arg(html_hash),
+    sqlc.arg(policy), sqlc.arg(replied_since), sqlc.arg(expire_time), 'PLANNED', sqlc.arg(now), sqlc.arg(now), sqlc.arg(now))
+ON CONFLICT (workspace_id, request_id) DO NOTHING;
+
+-- name: IntentByRequest :one
+SELECT * FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND request_id = sqlc.arg(request_id);
+
+-- name: Intent :one
+SELECT * FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: LockIntent :one
+SELECT * FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) FOR NO KEY UPDATE;
+
+-- name: LiveIntent :one
+SELECT id FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel)
+    AND state IN ('SENDING', 'UNKNOWN') AND request_id <> sqlc.arg(request_id) LIMIT 1;
+
+-- name: ClaimIntent :one
+UPDATE send_intent SET state = 'SENDING', attempt = attempt + 1, intent_at = now(), reason = '', reason_meta = '{}',
+    lease_until = now() + make_interval(secs => sqlc.arg(lease_seconds)::double precision), update_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state IN ('PLANNED', 'RETRYABLE') AND next_time <= sqlc.arg(now)
+RETURNING attempt;
+
+-- name: InsertAttempt :exec
+INSERT INTO send_attempt (workspace_id, intent_id, attempt) VALUES (sqlc.arg(workspace_id), sqlc.arg(intent_id), sqlc.arg(attempt));
+
+-- name: CloseAttempt :exec
+UPDATE send_attempt SET outcome = sqlc.arg(outcome), http_status = sqlc.arg(http_status), wrote = sqlc.arg(wrote), trace_id = sqlc.arg(trace_id),
+    latency_ms = sqlc.arg(latency_ms), evidence = sqlc.arg(evidence)
+WHERE workspace_id = sqlc.arg(workspace_id) AND intent_id = sqlc.arg(intent_id) AND attempt = sqlc.arg(attempt) AND outcome IS NULL;
+
+-- name: MoveIntent :execrows
+-- Closes a claim: only the holder of the fence moves the intent, and only from a live state.
+UPDATE send_intent SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), next_time = sqlc.arg(next_time),
+    failures = failures + sqlc.arg(failed), ambiguous = ambiguous + sqlc.arg(ambiguous_more),
+    provider_message_id = coalesce(sqlc.narg(provider_message_id), provider_message_id),
+    conversation_id = coalesce(sqlc.narg(conversation_id), conversation_id), update_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = sqlc.arg(attempt) AND state IN ('SENDING', 'UNKNOWN');
+
+-- name: CloseUnsent :execrows
+-- T1: the gate closed before any claim, or moved the time.
+UPDATE send_intent SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), next_time = sqlc.arg(next_time), update_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state IN ('PLANNED', 'RETRYABLE');
+
+-- name: ExpireLeases :many
+-- T10, by the database clock.
+UPDATE send_intent i SET state = 'UNKNOWN', ambiguous = ambiguous + 1, update_time = now() WHERE (i.workspace_id, i.id) IN (
+    SELECT s.workspace_id, s.id FROM send_intent s WHERE s.state = 'SENDING' AND s.lease_until < now()
+    ORDER BY s.lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
+RETURNING i.workspace_id, i.id, i.attempt;
+
+-- name: DueIntents :many
+-- Sends that wait for a time that has come; a backstop behind the jobs planned with them.
+SELECT workspace_id, id FROM send_intent WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time <= sqlc.arg(now)
+    AND update_time <= sqlc.arg(settled) ORDER BY next_time LIMIT 500;

@@ -1,0 +1,58 @@
+-- name: InsertWorkspace :execrows
+INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, create_time, update_time)
+VALUES (sqlc.arg(id), sqlc.arg(request_id), sqlc.arg(display_name), sqlc.arg(time_zone), sqlc.arg(sending_disabled), sqlc.arg(now), sqlc.arg(now))
+ON CONFLICT (request_id) DO NOTHING;
+
+-- name: WorkspaceByRequest :one
+SELECT w.*, coalesce(c.location, '')::text AS location FROM workspace w
+LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.request_id = sqlc.arg(request_id)::uuid;
+
+-- name: Workspace :one
+SELECT w.*, coalesce(c.location, '')::text AS location FROM workspace w
+LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id = sqlc.arg(id);
+
+-- name: ListWorkspaces :many
+SELECT w.*, coalesce(c.location, '')::text AS location FROM workspace w
+LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id > sqlc.arg(after) ORDER BY w.id LIMIT sqlc.arg(page);
+
+-- name: UpdateWorkspace :execrows
+UPDATE workspace SET display_name = coalesce(sqlc.narg(display_name), display_name),
+    time_zone = coalesce(sqlc.narg(time_zone), time_zone),
+    sending_disabled = coalesce(sqlc.narg(sending_disabled), sending_disabled), update_time = sqlc.arg(now)
+WHERE id = sqlc.arg(id);
+
+-- name: UpsertConnection :exec
+INSERT INTO connection (workspace_id, location, token_enc, state, state_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(location), sqlc.arg(token_enc), 'CONNECTED', sqlc.arg(now))
+ON CONFLICT (workspace_id) DO UPDATE SET location = excluded.location, token_enc = excluded.token_enc,
+    state = 'CONNECTED', state_time = excluded.state_time;
+
+-- name: Connection :one
+SELECT * FROM connection WHERE workspace_id = sqlc.arg(workspace_id);
+
+-- name: ConnectionByLocation :one
+SELECT * FROM connection WHERE location = sqlc.arg(location);
+
+-- name: SetConnectionState :execrows
+UPDATE connection SET state = sqlc.arg(state), state_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id) AND state <> sqlc.arg(state);
+
+-- name: TouchConnectionSuccess :exec
+UPDATE connection SET last_success_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id)
+AND (last_success_time IS NULL OR last_success_time < sqlc.arg(now)::timestamptz - interval '10 seconds');
+
+-- name: TouchConnectionWebhook :exec
+UPDATE connection SET last_webhook_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id)
+AND (last_webhook_time IS NULL OR last_webhook_time < sqlc.arg(now)::timestamptz - interval '10 seconds');
+
+-- name: InsertWebhookSecret :exec
+INSERT INTO webhook_secret (id, workspace_id, digest, active, create_time) VALUES (sqlc.arg(id), sqlc.arg(workspace_id), sqlc.arg(digest), true, sqlc.arg(now));
+
+-- name: EndOldWebhookSecrets :exec
+UPDATE webhook_secret s SET active = false WHERE s.workspace_id = sqlc.arg(workspace_id) AND s.active AND s.id NOT IN (
+    SELECT n.id FROM webhook_secret n WHERE n.workspace_id = sqlc.arg(workspace_id) ORDER BY n.id DESC LIMIT 2);
+
+-- name: WorkspaceBySecret :one
+SELECT workspace_id FROM webhook_secret WHERE digest = sqlc.arg(digest) AND active;
+
+-- name: LockWorkspace :one
+SELECT id FROM workspace WHERE id = sqlc.arg(id) FOR NO KEY UPDATE;

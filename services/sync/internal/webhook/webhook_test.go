@@ -1,0 +1,115 @@
+package webhook_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/webhook"
+)
+
+const sms = `{"type":"InboundMessage","locationId":"l1C08ntBrFjLS0elLIYU","attachments":[],"body":"This is a test message",
+"contactId":"cI08i1Bls3iTB9bKgFJh","contentType":"text/plain","conversationId":"fcanlLgpbQgQhderivVs",
+"dateAdded":"2021-04-21T11:31:45.750Z","direction":"inbound","messageType":"SMS","status":"delivered"}`
+
+const dnd = `{"type":"ContactDndUpdate","locationId":"ve9EPM428h8vShlRW1KT","id":"nmFmQEsNgz6AVpgLVUJ0","dnd":false,
+"dndSettings":{"SMS":{"status":"inactive","code":"101"},"Email":{"status":"active"},"whatsApp":{"status":"active"}}}`
+
+func TestStrictRefusals(t *testing.T) {
+	t.Parallel()
+	for name, raw := range map[string]string{
+		"empty": "", "array": `[1]`, "cut": `{"a":`, "repeated key": `{"a":1,"a":2}`, "deep repeated key": `{"x":{"a":1,"a":2}}`,
+		"utf8": "{\"a\":\"\xff\"}", "two values": `{} {}`, "deep": strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat(`}`, 40),
+		"escaped repeat": `{"a":1,"\u0061":2}`, "long": `{"a":"` + strings.Repeat("x", webhook.MaxBody) + `"}`,
+	} {
+		if err := webhook.Strict([]byte(raw)); !errors.Is(err, webhook.ErrBody) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := webhook.Strict([]byte(sms)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMarketplace(t *testing.T) {
+	t.Parallel()
+	e, err := webhook.ParseMarketplace([]byte(sms))
+	if err != nil || e.Kind != webhook.Message || !e.Inbound || e.Channel != sending.SMS || e.Lead.ContactID != "cI08i1Bls3iTB9bKgFJh" {
+		t.Errorf("event = %+v, %v", e, err)
+	}
+	again, _ := webhook.ParseMarketplace([]byte(sms))
+	if e.WebhookID == "" || e.WebhookID != again.WebhookID {
+		t.Errorf("keys %q and %q", e.WebhookID, again.WebhookID)
+	}
+	d, err := webhook.ParseMarketplace([]byte(dnd))
+	flags := webhook.Flags(d.DNDAll, d.DNDSettings)
+	if err != nil || d.Kind != webhook.DND || flags[sending.SMS] != sending.Open || flags[sending.Email] != sending.DND {
+		t.Errorf("event = %+v, %v", d, err)
+	}
+	if got := webhook.Flags(true, d.DNDSettings); got[sending.SMS] != sending.DND {
+		t.Errorf("contact-wide switch left SMS %s", got[sending.SMS])
+	}
+	if _, err := webhook.ParseMarketplace([]byte(`{"type":1}`)); !errors.Is(err, webhook.ErrBody) {
+		t.Errorf("wrong type: %v", err)
+	}
+}
+
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 7, 15, 0, 0, 0, time.UTC)
+	for offset, want := range map[time.Duration]bool{
+		-2 * time.Hour: true, -2*time.Hour - time.Second: false, 5 * time.Minute: true, 5*time.Minute + time.Second: false,
+	} {
+		if got := (webhook.Event{Timestamp: now.Add(offset)}).Fresh(now); got != want {
+			t.Errorf("fresh at %s = %v", offset, got)
+		}
+	}
+}
+
+func TestOptOut(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"STOP", "stop.", "STOP please", "Unsubscribe", "END", "quit now", "opt-out", "Please opt out", "pls remove me", "StopAll", "“Stop”"} {
+		if !webhook.IsOptOut(s) {
+			t.Errorf("%q is not taken as an opt-out", s)
+		}
+	}
+	for _, s := range []string{"", "yes", "don't stop", "we ended up fine", "is this the end?", "unstoppable"} {
+		if webhook.IsOptOut(s) {
+			t.Errorf("%q is taken as an opt-out", s)
+		}
+	}
+}
+
+func FuzzWebhookMarketplace(f *testing.F) {
+	f.Add([]byte(sms))
+	f.Add([]byte(dnd))
+	f.Add([]byte(`{"type":"ContactCreate","id":"nmFmQEsNgz6AVpgLVUJ0","email":"JohnDeo@example.com","timestamp":"2026-01-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, err := webhook.ParseMarketplace(raw)
+		check(t, e, err)
+	})
+}
+
+func FuzzWebhookWorkflow(f *testing.F) {
+	f.Add([]byte(`{"contact_id":"cI08i1Bls3iTB9bKgFJh","location":{"id":"l1C08ntBrFjLS0elLIYU"},"message":{"type":2,"body":"STOP"}}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, err := webhook.ParseWorkflow(raw, "w", time.Unix(1, 0))
+		check(t, e, err)
+		if err == nil && e.Lead.ContactID == "" {
+			t.Error("no contact")
+		}
+	})
+}
+
+func check(t *testing.T, e webhook.Event, err error) {
+	switch {
+	case err != nil && !errors.Is(err, webhook.ErrBody):
+		t.Errorf("error of another kind: %v", err)
+	case err == nil && (e.WebhookID == "" || e.Type == "" || e.Kind == ""):
+		t.Errorf("incomplete event %+v", e)
+	case err == nil && e.Kind == webhook.Message && e.Channel == "":
+		t.Error("message without channel")
+	}
+}
