@@ -73,8 +73,10 @@ func TestConstructorsCrossTheWire(t *testing.T) {
 			Code: codes.NotFound, Resource: &apierr.Resource{Type: "lead", Name: "leads/1"},
 		}},
 		{"aborted", apierr.Aborted("read again"), &apierr.Error{Code: codes.Aborted}},
-		{"text that is not UTF-8 keeps its details", apierr.New(codes.Unavailable, "d", "R", "bad \xff").With("k", "\xfe"),
-			&apierr.Error{Code: codes.Unavailable, Domain: "d", Reason: "R", Metadata: map[string]string{"k": "\uFFFD"}}},
+		{
+			"text that is not UTF-8 keeps its details", apierr.New(codes.Unavailable, "d", "R", "bad \xff").With("k", "\xfe"),
+			&apierr.Error{Code: codes.Unavailable, Domain: "d", Reason: "R", Metadata: map[string]string{"k": "\uFFFD"}},
+		},
 		{"chained", apierr.New(codes.ResourceExhausted, "d", "R", "m").WithHelp("h", "u").WithPrecondition("t", "s", "d").
 			WithRetryAfter(time.Second).WithCause(errors.New("c")), &apierr.Error{
 			Code: codes.ResourceExhausted, Domain: "d", Reason: "R", Help: []apierr.Link{{Description: "h", URL: "u"}},
@@ -95,17 +97,17 @@ func TestConstructorsCrossTheWire(t *testing.T) {
 	}
 }
 
-func intercept(ctx context.Context, handler func(context.Context) error) (error, string) {
+func intercept(ctx context.Context, handler func(context.Context) error) (string, error) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, nil))
 	_, err := apierr.UnaryServerInterceptor(logger)(ctx, nil, &grpc.UnaryServerInfo{FullMethod: "/s/M"},
 		func(ctx context.Context, _ any) (any, error) { return "partial", handler(ctx) })
-	return err, log.String()
+	return log.String(), err
 }
 
 func TestUnknownErrorIsNeutralAndLoggedOnce(t *testing.T) {
 	t.Parallel()
-	err, log := intercept(t.Context(), func(context.Context) error { return errors.New("connect to 10.0.0.7: refused") })
+	log, err := intercept(t.Context(), func(context.Context) error { return errors.New("connect to 10.0.0.7: refused") })
 	if e := rpctest.RequireError(t, err, codes.Internal, ""); strings.Contains(e.Message, "10.0.0.7") {
 		t.Errorf("the cause is in the answer: %q", e.Message)
 	}
@@ -116,14 +118,14 @@ func TestUnknownErrorIsNeutralAndLoggedOnce(t *testing.T) {
 
 func TestExpectedErrorIsNotLogged(t *testing.T) {
 	t.Parallel()
-	if _, log := intercept(t.Context(), func(context.Context) error { return full() }); log != "" {
+	if log, _ := intercept(t.Context(), func(context.Context) error { return full() }); log != "" {
 		t.Errorf("logged %q", log)
 	}
 }
 
 func TestPanicBecomesInternal(t *testing.T) {
 	t.Parallel()
-	err, log := intercept(t.Context(), func(context.Context) error { panic("boom") })
+	log, err := intercept(t.Context(), func(context.Context) error { panic("boom") })
 	rpctest.RequireError(t, err, codes.Internal, "")
 	if !strings.Contains(log, "boom") || !strings.Contains(log, "apierr_test.go") {
 		t.Errorf("want the panic and its stack in the log, got %q", log)
@@ -148,7 +150,7 @@ func TestContextErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err, log := intercept(tt.ctx, func(context.Context) error { return tt.err })
+			log, err := intercept(tt.ctx, func(context.Context) error { return tt.err })
 			rpctest.RequireError(t, err, tt.want, "")
 			if log != "" {
 				t.Errorf("logged %q", log)

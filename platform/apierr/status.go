@@ -89,11 +89,13 @@ func (e *Error) read(detail any) {
 		}
 	case *errdetails.PreconditionFailure:
 		for _, v := range d.GetViolations() {
-			e.WithPrecondition(v.GetType(), v.GetSubject(), v.GetDescription())
+			e.Preconditions = append(e.Preconditions, PreconditionViolation{
+				Type: v.GetType(), Subject: v.GetSubject(), Description: v.GetDescription(),
+			})
 		}
 	case *errdetails.Help:
 		for _, l := range d.GetLinks() {
-			e.WithHelp(l.GetDescription(), l.GetUrl())
+			e.Help = append(e.Help, Link{Description: l.GetDescription(), URL: l.GetUrl()})
 		}
 	case *errdetails.ResourceInfo:
 		e.Resource = &Resource{Type: d.GetResourceType(), Name: d.GetResourceName()}

@@ -58,8 +58,11 @@ func TestTokenNamesThePrincipal(t *testing.T) {
 	signer := NewSigner(key, fixed(start))
 	verify := newVerifier(IdentifyConfig{Audience: "sync", Now: fixed(start)})
 	for _, who := range []Principal{
-		{Kind: KindCron}, {Kind: KindWebhook, Workspace: workspace}, {Kind: KindAdmin},
-		{Kind: KindUser, ID: "u-1"}, {Kind: KindUser, ID: "auth0:a.b", Workspace: workspace},
+		{Kind: KindCron},
+		{Kind: KindWebhook, Workspace: workspace},
+		{Kind: KindAdmin},
+		{Kind: KindUser, ID: "u-1"},
+		{Kind: KindUser, ID: "auth0:a.b", Workspace: workspace},
 	} {
 		token, err := signer.Token(who, "sync")
 		if err != nil {
@@ -78,8 +81,16 @@ func TestSignerRefusesWhatTheGatewayIsNot(t *testing.T) {
 	t.Parallel()
 	signer := NewSigner(newKey(t), nil)
 	for _, who := range []Principal{
-		{}, {Kind: KindSync}, {Kind: KindFollowUps}, {Kind: KindAvailability}, {Kind: KindGateway}, {Kind: "system:other"},
-		{Kind: KindUser}, {Kind: KindUser, ID: "a@b"}, {Kind: KindCron, ID: "x"}, {Kind: KindWebhook, Workspace: "w"},
+		{},
+		{Kind: KindSync},
+		{Kind: KindFollowUps},
+		{Kind: KindAvailability},
+		{Kind: KindGateway},
+		{Kind: "system:other"},
+		{Kind: KindUser},
+		{Kind: KindUser, ID: "a@b"},
+		{Kind: KindCron, ID: "x"},
+		{Kind: KindWebhook, Workspace: "w"},
 	} {
 		if token, err := signer.Token(who, "sync"); err == nil {
 			t.Errorf("Token(%+v) = %q, want an error", who, token)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -31,7 +32,7 @@ type IdentityFiles struct {
 func (f IdentityFiles) paths() []string { return []string{f.Cert, f.Key, f.CA} }
 
 // Identity is what a process proves itself with and checks its peers against. One from files follows the files: they
-// are looked at on each handshake, and a set that does not load leaves the one before in use. Safe for concurrent use.
+// are looked at on each handshake and signature, and a set that does not load leaves the one before in use. Safe for concurrent use.
 type Identity struct {
 	name  string
 	files *IdentityFiles
@@ -92,15 +93,24 @@ func readMaterial(files IdentityFiles) (*material, error) {
 	return &material{svid: svid, bundle: bundle}, nil
 }
 
-// stampOf changes when a file is replaced or written to.
+// settle is how long a file must have been left alone before its time stamp tells its content: file systems count time
+// in coarse steps, and two writes within one look alike.
+const settle = 2 * time.Second
+
+// stampOf changes when a file is replaced or written to; it is empty while the files are too young to tell.
 func stampOf(files IdentityFiles) (string, error) {
 	var stamp string
+	young := false
 	for _, path := range files.paths() {
 		info, err := os.Stat(path)
 		if err != nil {
 			return "", err
 		}
+		young = young || time.Since(info.ModTime()) < settle
 		stamp += fmt.Sprintf("%d/%d;", info.ModTime().UnixNano(), info.Size())
+	}
+	if young {
+		return "", nil
 	}
 	return stamp, nil
 }
@@ -117,7 +127,7 @@ func (i *Identity) Reload() error {
 	if err != nil {
 		return fmt.Errorf("reload identity: %w", err)
 	}
-	if stamp == i.stamp {
+	if stamp != "" && stamp == i.stamp {
 		return nil
 	}
 	m, err := readMaterial(*i.files)
@@ -144,8 +154,8 @@ func (i *Identity) closeOutdated() {
 }
 
 func samePublic(a, b crypto.PublicKey) bool {
-	comparable, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && comparable.Equal(b)
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
 }
 
 func (i *Identity) get() *material {
@@ -206,11 +216,8 @@ func (i *Identity) Signer() crypto.Signer { return signer{i} }
 
 type signer struct{ identity *Identity }
 
-func (s signer) key() crypto.Signer {
-	s.identity.mu.Lock()
-	defer s.identity.mu.Unlock()
-	return s.identity.current.svid.PrivateKey
-}
+// key looks at the files too: a token signed just before a new key is found would not match the next connection.
+func (s signer) key() crypto.Signer { return s.identity.get().svid.PrivateKey }
 
 // Public is the current public key.
 func (s signer) Public() crypto.PublicKey { return s.key().Public() }
