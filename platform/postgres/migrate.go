@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -83,7 +84,9 @@ func migrateLocked(ctx context.Context, pool *pgxpool.Pool, conn *pgxpool.Conn, 
 		return err
 	}
 	if m.River {
-		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: m.Service})
+		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
+			Schema: m.Service, Logger: slog.New(slog.DiscardHandler), // its default writes to stdout
+		})
 		if err != nil {
 			return fmt.Errorf("job tables: %w", err)
 		}
@@ -109,14 +112,28 @@ func prepare(ctx context.Context, conn *pgxpool.Conn, service, adminPassword str
 		}
 	}
 	if adminPassword != "" {
-		// The password is hexadecimal, so it needs no quoting; ALTER ROLE takes no parameters.
-		_, err = conn.Exec(ctx, `ALTER ROLE `+role+` PASSWORD '`+rolePassword(adminPassword, service)+`'`)
-		if err != nil {
-			return fmt.Errorf("set role password: %w", err)
+		if err := setPassword(ctx, conn, role, rolePassword(adminPassword, service)); err != nil {
+			return err
 		}
 	}
 	_, err = conn.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+schema)
 	return err
+}
+
+// setPassword sets a password that is hexadecimal and so needs no quoting; ALTER ROLE takes no parameters. A role belongs
+// to the cluster and our lock to one database, so another database's migration may be changing it at this moment.
+func setPassword(ctx context.Context, conn *pgxpool.Conn, role, password string) error {
+	var err error
+	for range 10 {
+		_, err = conn.Exec(ctx, `ALTER ROLE `+role+` PASSWORD '`+password+`'`)
+		if err == nil {
+			return nil
+		}
+		if !breaks(err, "XX000", "") { // "tuple concurrently updated"
+			break
+		}
+	}
+	return fmt.Errorf("set role password: %w", err)
 }
 
 func gooseUp(ctx context.Context, pool *pgxpool.Pool, files fs.FS) error {
@@ -139,6 +156,8 @@ func grant(ctx context.Context, conn *pgxpool.Conn, service string) error {
 		`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ` + schema + ` TO ` + role,
 		`GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA ` + schema + ` TO ` + role,
 		`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ` + schema + ` TO ` + role,
+		// What has been migrated is not the service's to change.
+		`REVOKE INSERT, UPDATE, DELETE ON ` + schema + `.goose_db_version FROM ` + role,
 	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("grant: %w", err)

@@ -54,6 +54,10 @@ func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
 	otel.SetMeterProvider(meters)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	if cfg.OTLPEndpoint == "" {
+		// Nothing is recorded, but spans have ids, which tie the log lines of one request together.
+		tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.NeverSample())))
+		t.stop = append(t.stop, tracers.Shutdown)
+		otel.SetTracerProvider(tracers)
 		return t, nil
 	}
 	spans, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(cfg.OTLPEndpoint))
