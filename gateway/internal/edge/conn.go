@@ -46,7 +46,8 @@ func (c *guardedConn) Invoke(ctx context.Context, method string, args, reply any
 	if err != nil {
 		return err
 	}
-	if record, ok := recordFrom(ctx); ok {
+	// Probes run beside each other under one request; only the request's own call is worth a name in the log.
+	if record, ok := recordFrom(ctx); ok && !ownIdentity(method) {
 		record.rpc = method
 	}
 	return c.next.Invoke(ctx, method, args, reply, opts...)

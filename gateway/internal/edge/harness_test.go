@@ -77,6 +77,14 @@ func (f *fakeSync) GetLead(ctx context.Context, r *syncv1.GetLeadRequest) (*sync
 	return &syncv1.GetLeadResponse{Lead: &syncv1.Lead{Name: r.GetName()}}, nil
 }
 
+func (f *fakeSync) ListLeads(ctx context.Context, r *syncv1.ListLeadsRequest) (*syncv1.ListLeadsResponse, error) {
+	return &syncv1.ListLeadsResponse{}, f.note(ctx, r)
+}
+
+func (f *fakeSync) UpdateWorkspace(ctx context.Context, r *syncv1.UpdateWorkspaceRequest) (*syncv1.UpdateWorkspaceResponse, error) {
+	return &syncv1.UpdateWorkspaceResponse{Workspace: r.GetWorkspace()}, f.note(ctx, r)
+}
+
 func (f *fakeSync) SendMessage(ctx context.Context, r *syncv1.SendMessageRequest) (*syncv1.SendMessageResponse, error) {
 	if err := f.note(ctx, r); err != nil {
 		return nil, err

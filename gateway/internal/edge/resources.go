@@ -21,6 +21,7 @@ import (
 
 // newResources builds the reverse proxy of routes.yaml.
 func newResources(ctx context.Context, e *Edge) (http.Handler, error) {
+	useStrictQueries()
 	mux := runtime.NewServeMux(
 		runtime.WithIncomingHeaderMatcher(incoming),
 		runtime.WithOutgoingHeaderMatcher(closed),

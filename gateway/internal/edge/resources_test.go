@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,6 +78,8 @@ func TestBadResourceRequests(t *testing.T) {
 		{http.MethodPut, send, ``, nil, 405},
 		{http.MethodPost, "/v1/" + leadName, ``, map[string]string{"X-HTTP-Method-Override": "GET"}, 405},
 		{http.MethodPost, "/v1/" + leadName, `name=x`, map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, 405},
+		{http.MethodGet, "/v1/workspaces/w/leads?pageSize=1&leadd=x", ``, nil, 400},
+		{http.MethodGet, "/v1/workspaces/w/leads?pageSize=many", ``, nil, 400},
 		{http.MethodGet, "/v1/nothing", ``, nil, 404},
 		{http.MethodPost, "/v1/relance.sync.v1.SyncService/AcceptWebhook", `{}`, nil, 404},
 		{http.MethodGet, "/nothing", ``, nil, 404},
@@ -96,6 +99,24 @@ func TestBadResourceRequests(t *testing.T) {
 	}
 	if _, _, calls := h.sync.get(); calls != 0 {
 		t.Errorf("%d bad requests reached the service", calls)
+	}
+}
+
+func TestQueryAndMask(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	w := h.do(t, http.MethodGet, "/v1/workspaces/w/leads?pageSize=7&page_token=next", admin(), nil)
+	requireStatus(t, w, http.StatusOK, "")
+	list, _ := h.sync.req.(*syncv1.ListLeadsRequest)
+	if list.GetParent() != "workspaces/w" || list.GetPageSize() != 7 || list.GetPageToken() != "next" {
+		t.Errorf("request %v", list)
+	}
+	w = h.do(t, http.MethodPatch, "/v1/workspaces/w", admin(), strings.NewReader(`{"timeZone":"Europe/Paris","sendingDisabled":false}`))
+	requireStatus(t, w, http.StatusOK, "")
+	update, _ := h.sync.req.(*syncv1.UpdateWorkspaceRequest)
+	paths := slices.Sorted(slices.Values(update.GetUpdateMask().GetPaths()))
+	if update.GetWorkspace().GetName() != "workspaces/w" || !slices.Equal(paths, []string{"sending_disabled", "time_zone"}) {
+		t.Errorf("request %v", update)
 	}
 }
 

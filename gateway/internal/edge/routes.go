@@ -36,7 +36,7 @@ func (e *Edge) routes() []route {
 		return map[string]http.HandlerFunc{http.MethodGet: h, http.MethodPost: h}
 	}
 	get := func(h http.HandlerFunc) map[string]http.HandlerFunc {
-		return map[string]http.HandlerFunc{http.MethodGet: h}
+		return map[string]http.HandlerFunc{http.MethodGet: h, http.MethodHead: h}
 	}
 	webhook := func(accept http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodGet: e.webhookHealth, http.MethodPost: accept}
