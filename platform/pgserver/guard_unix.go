@@ -34,8 +34,8 @@ while [ $n -lt 300 ] && kill -0 "$1" 2>/dev/null; do n=$((n+1)); sleep 0.1; done
 [ -n "$2" ] && rm -rf -- "$2"
 exit 0`
 
-// startGuard watches over the server with this pid; remove may be empty.
-func startGuard(ctx context.Context, pid int, remove string) (*guard, error) {
+// startGuard watches over the server with this pid until ended closes; remove may be empty.
+func startGuard(ctx context.Context, pid int, remove string, ended <-chan struct{}) (*guard, error) {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c", guardScript, "relance-pg-guard", strconv.Itoa(pid), remove)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -46,7 +46,14 @@ func startGuard(ctx context.Context, pid int, remove string) (*guard, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start postgres: guard: %w", err)
 	}
-	return &guard{cmd: cmd, pipe: pipe}, nil
+	g := &guard{cmd: cmd, pipe: pipe}
+	go func() {
+		// This also keeps g, and with it the pipe, reachable: a collected pipe closes, and the guard would take a
+		// caller that kept no more than the DSN for dead.
+		<-ended
+		g.dismiss()
+	}()
+	return g, nil
 }
 
 // dismiss ends the guard with its work undone. More than once is harmless.

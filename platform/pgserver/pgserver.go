@@ -231,7 +231,7 @@ func (s *Server) launch(ctx context.Context, cmd *exec.Cmd) error {
 		remove = ""
 	}
 	var err error
-	s.guard, err = startGuard(ctx, cmd.Process.Pid, remove)
+	s.guard, err = startGuard(ctx, cmd.Process.Pid, remove, s.done)
 	return err
 }
 

@@ -192,6 +192,28 @@ func TestClusterComesBackAfterItsProgramWasKilled(t *testing.T) {
 	}
 }
 
+// A caller may keep no more than the DSN, as pgtest does: the collector must not end the server.
+func TestClusterOutlivesItsHandle(t *testing.T) {
+	dir := baseDir(t)
+	dsn := func() string {
+		s, err := pgserver.Start(t.Context(), pgserver.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.DSN("postgres")
+	}()
+	pid, _, _ := strings.Cut(readFile(filepath.Join(dir, "data", "postmaster.pid")), "\n")
+	for range 10 {
+		runtime.GC()
+		if _, err := query(t, dsn, `SELECT pg_sleep(0.05)::text`); err != nil {
+			t.Fatalf("the server ended: %v", err)
+		}
+	}
+	if n, err := strconv.Atoi(pid); err == nil {
+		_ = syscall.Kill(n, syscall.SIGINT)
+	}
+}
+
 func TestConfiguredBinariesMustBeThere(t *testing.T) {
 	t.Setenv("RELANCE_POSTGRES_BIN", t.TempDir())
 	_, err := pgserver.Start(t.Context(), pgserver.Config{})
