@@ -19,8 +19,10 @@ func TestAdminAPI(t *testing.T) {
 	equal(t, "calendar", r.post("/_sim/calendars", map[string]any{"locationId": id, "slotMinutes": 20}).status, http.StatusOK)
 	inbound := r.post("/_sim/inbound", map[string]any{"locationId": id, "contactId": contact.text("id"), "body": "hello", "url": rec.url})
 	equal(t, "inbound", inbound.status, http.StatusOK)
-	equal(t, "workflow", r.post("/_sim/inbound", map[string]any{"locationId": id, "contactId": contact.text("id"), "body": "hello",
-		"url": rec.url, "dialect": "workflow", "headers": map[string]string{"X-Secret": "s"}}).status, http.StatusOK)
+	equal(t, "workflow", r.post("/_sim/inbound", map[string]any{
+		"locationId": id, "contactId": contact.text("id"), "body": "hello",
+		"url": rec.url, "dialect": "workflow", "headers": map[string]string{"X-Secret": "s"},
+	}).status, http.StatusOK)
 	equal(t, "dnd", r.post("/_sim/dnd", map[string]any{"locationId": id, "contactId": contact.text("id"), "channel": "SMS", "url": rec.url}).status, http.StatusOK)
 	equal(t, "sample", r.post("/_sim/deliver", map[string]any{"locationId": id, "event": "ConversationUnreadUpdate", "url": rec.url}).status, http.StatusOK)
 	equal(t, "contact event", r.post("/_sim/deliver", map[string]any{"locationId": id, "contactId": contact.text("id"), "event": "ContactCreate", "url": rec.url}).status, http.StatusOK)

@@ -68,8 +68,8 @@ type Simulator struct {
 	client  *http.Client
 	limits  DeliveryLimits
 
-	stopping context.Context
-	stop     context.CancelFunc
+	stopping chan struct{} // closed by Close
+	stopOnce sync.Once
 	work     sync.WaitGroup
 
 	mu    sync.Mutex
@@ -96,7 +96,6 @@ func New(cfg Config) *Simulator {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	s := &Simulator{
 		now:      cfg.Now,
 		log:      cfg.Logger,
@@ -106,8 +105,7 @@ func New(cfg Config) *Simulator {
 		faults:   newFaultBook(max(cfg.Seed, 1)),
 		client:   deliveryClient(),
 		limits:   cfg.Delivery.withDefaults(),
-		stopping: ctx,
-		stop:     cancel,
+		stopping: make(chan struct{}),
 		world:    newWorld(),
 	}
 	s.routes = s.ghlRoutes()
@@ -121,7 +119,7 @@ func (s *Simulator) LedgerError() error { return s.ledger.err() }
 // Close stops automatic webhooks, waits for those under way and closes the ledger file.
 func (s *Simulator) Close() error {
 	s.mu.Lock() // no event is emitted after this
-	s.stop()
+	s.stopOnce.Do(func() { close(s.stopping) })
 	s.mu.Unlock()
 	s.work.Wait()
 	s.client.CloseIdleConnections()
@@ -154,6 +152,29 @@ func (d DeliveryLimits) withDefaults() DeliveryLimits {
 		d.Timeout = 10 * time.Second
 	}
 	return d
+}
+
+// untilClosed is a context that ends with the simulator.
+func (s *Simulator) untilClosed() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		select {
+		case <-s.stopping:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// closed reports that Close was called.
+func (s *Simulator) closed() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
 }
 
 const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

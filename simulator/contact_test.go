@@ -46,7 +46,11 @@ func TestUpdateContact(t *testing.T) {
 	put := func(body any) response { return r.do(r.request(http.MethodPut, "/contacts/"+lead, body)) }
 	got := put(map[string]any{"firstName": "Grace", "tags": []string{"x"}, "dndSettings": map[string]any{"SMS": map[string]any{"status": "active"}}})
 	checkSchema(t, "UpdateContactsSuccessfulResponseDto", got.body)
-	equal(t, "misspelt", got.body["succeded"], any(true))
+	for key, value := range got.body {
+		if strings.HasPrefix(key, "succe") && (key == "succeeded" || value != true) {
+			t.Errorf("the dated versions misspell it; got %s: %v", key, value)
+		}
+	}
 	equal(t, "first name", got.contact()["firstName"], any("Grace"))
 	equal(t, "dnd works", r.do(r.sms(lead, "x")).status, http.StatusBadRequest)
 	must(t, r.Unsubscribe(acme, lead, simulator.SMS))

@@ -114,12 +114,13 @@ func (s *Simulator) AutoDeliver(url string, events ...string) {
 // emit hands an event to the automatic delivery; the caller holds the lock.
 func (s *Simulator) emit(event string, p Payload) {
 	h := s.world.hook
-	if h.url == "" || s.stopping.Err() != nil || (len(h.events) > 0 && !slices.Contains(h.events, event)) {
+	if h.url == "" || s.closed() || (len(h.events) > 0 && !slices.Contains(h.events, event)) {
 		return
 	}
 	raw := p.Raw()
 	s.work.Go(func() {
-		ctx := s.stopping
+		ctx, cancel := s.untilClosed()
+		defer cancel()
 		d, err := s.DeliverRaw(ctx, h.url, raw, http.Header{SignatureHeader: {s.Sign(raw)}})
 		if err != nil {
 			s.log.WarnContext(ctx, "webhook not delivered", "event", event, "error", err)

@@ -71,6 +71,12 @@ const (
 	WrongTotal    = "wrong_total"    // export: total says more than there is
 )
 
+// Variants of LaggingList, when the two lists disagree; without one, all reads lag.
+const (
+	ExportList       = "export"
+	ConversationList = "conversation"
+)
+
 // Match says which requests a fault is for. Empty fields match all.
 type Match struct {
 	Method   string `json:"method,omitempty"`

@@ -30,8 +30,7 @@ func (s *Simulator) play(w http.ResponseWriter, r *http.Request, c *call) {
 		s.record(c, 0, "")
 		reset(w)
 	case AcceptThenReset:
-		s.handle(c)
-		s.record(c, 0, "")
+		s.record(c, 0, s.handle(c).refusal)
 		reset(w)
 	case AcceptThenHang:
 		a := s.finish(c, s.handle(c))
@@ -41,8 +40,7 @@ func (s *Simulator) play(w http.ResponseWriter, r *http.Request, c *call) {
 	case LateAccept:
 		// The delay runs on whether or not the client is still there.
 		s.wait(context.WithoutCancel(r.Context()), c.fault.Delay)
-		s.handle(c)
-		s.record(c, 0, "")
+		s.record(c, 0, s.handle(c).refusal)
 		reset(w)
 	case SlowBody:
 		s.slow(w, r, c)
@@ -92,6 +90,7 @@ func (s *Simulator) tooMany(c *call) answer {
 	if c.fault.SearchOverload {
 		message = "Trying to create too many Point In Time contexts. This limit can be set by changing the [point_in_time.max_open_pit_context] setting."
 	}
+	c.quota.remaining = 0
 	a := s.finish(c, refuse(http.StatusTooManyRequests, message))
 	if c.fault.NoRateHeaders {
 		a.headers = map[string]string{"Date": a.headers["Date"]}
@@ -111,7 +110,7 @@ func (s *Simulator) wait(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	case <-s.stopping.Done():
+	case <-s.stopping:
 		return false
 	}
 }

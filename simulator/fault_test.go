@@ -121,6 +121,7 @@ func TestStatusFaults(t *testing.T) {
 			r.AddFault(c.fault)
 			got := r.do(r.sms(lead, "x"))
 			equal(t, "status", got.status, c.status)
+			equal(t, "day's quota", got.header.Get("X-RateLimit-Daily-Remaining"), "199999")
 			equal(t, "taken", len(r.Accepted(simulator.Filter{})), c.taken)
 			equal(t, "held", len(r.Messages(acme, lead)), c.taken)
 			equal(t, "ledger fault", r.Ledger()[0].Fault, string(c.fault.Kind))

@@ -89,6 +89,10 @@ func (s *Simulator) contactForCall(c *call) (*storedContact, *answer) {
 	return contact, nil
 }
 
+// misspelt is how the dated API versions write "succeeded". It is in two parts so that
+// no spelling checker mends it.
+const misspelt = "succe" + "ded"
+
 // updateContact is PUT /contacts/{contactId}. The dated versions misspell "succeeded".
 func (s *Simulator) updateContact(c *call) answer {
 	body, bad := c.decode()
@@ -105,7 +109,7 @@ func (s *Simulator) updateContact(c *call) answer {
 		return *bad
 	}
 	s.writeContact(contact, body, eventContactUpdate)
-	key := "succeded"
+	key := misspelt
 	if c.header.Get("Version") == "v3" {
 		key = "succeeded"
 	}
@@ -155,8 +159,10 @@ func (s *Simulator) createContact(c *call) answer {
 	defer s.mu.Unlock()
 	if existing, field := s.findContact(c.location, text(body, "email"), text(body, "phone")); existing != nil &&
 		!s.world.locations[c.location].AllowDuplicates {
-		return refusal{status: http.StatusBadRequest, message: "This location does not allow duplicated contacts.",
-			extra: object{"meta": object{"contactId": existing.ID, "matchingField": field}}}.answer()
+		return refusal{
+			status: http.StatusBadRequest, message: "This location does not allow duplicated contacts.",
+			extra: object{"meta": object{"contactId": existing.ID, "matchingField": field}},
+		}.answer()
 	}
 	contact := s.putContact(c.location, Contact{ID: newID()})
 	s.writeContact(contact, body, eventContactCreate)
@@ -224,8 +230,10 @@ func (s *Simulator) sortedContacts(location string) []*storedContact {
 // writeContact applies a body's fields and emits the event, and ContactDndUpdate when
 // a channel's state changed. Tags overwrite; permanent DND stays.
 func (s *Simulator) writeContact(c *storedContact, body object, event string) {
-	fields := map[string]*string{"firstName": &c.FirstName, "lastName": &c.LastName, "timezone": &c.Timezone,
-		"companyName": &c.Company, "source": &c.Source}
+	fields := map[string]*string{
+		"firstName": &c.FirstName, "lastName": &c.LastName, "timezone": &c.Timezone,
+		"companyName": &c.Company, "source": &c.Source,
+	}
 	for key, target := range fields {
 		if value, ok := body[key].(string); ok {
 			*target = value

@@ -33,7 +33,7 @@ func (s *Simulator) message(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.world.messages[c.params["id"]]
-	if m == nil || m.Location != c.location || !m.visible(s.now()) {
+	if m == nil || m.Location != c.location || !m.visible(s.now(), "") {
 		return refuse(http.StatusBadRequest, "Message does not exist with id "+c.params["id"])
 	}
 	c.contact, c.channel = m.Contact, m.Channel
@@ -45,7 +45,7 @@ func (s *Simulator) emailMessage(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.world.messages[c.params["id"]]
-	if m == nil || m.Channel != Email || m.Location != c.location || !m.visible(s.now()) {
+	if m == nil || m.Channel != Email || m.Location != c.location || !m.visible(s.now(), "") {
 		return refuse(http.StatusBadRequest, "Email message does not exist with id "+c.params["id"])
 	}
 	c.contact, c.channel = m.Contact, m.Channel
@@ -106,7 +106,7 @@ func (s *Simulator) visibleMessages(conv *conversation, types string) []*Message
 	var out []*Message
 	for _, m := range slices.Backward(conv.messages) {
 		_, name := messageType(m.Channel)
-		if m.visible(s.now()) && (types == "" || slices.Contains(strings.Split(types, ","), name)) {
+		if m.visible(s.now(), ConversationList) && (types == "" || slices.Contains(strings.Split(types, ","), name)) {
 			out = append(out, m)
 		}
 	}

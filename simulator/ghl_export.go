@@ -105,7 +105,7 @@ func (s *Simulator) exportRows(c *call, q exportQuery) []*Message {
 			continue
 		}
 		for _, m := range conv.messages {
-			if m.visible(s.now()) && q.wants(m) {
+			if m.visible(s.now(), ExportList) && q.wants(m) {
 				rows = append(rows, m)
 			}
 		}

@@ -91,9 +91,11 @@ func (s *Simulator) refuseSend(c *storedContact, out outgoing) *answer {
 		return refusePhone(c, out.channel)
 	case (out.channel == FB || out.channel == IG) && !s.chatOpen(c, out.channel):
 		name := map[string]string{FB: "Facebook", IG: "Instagram"}[out.channel]
-		no = refusal{status: http.StatusBadRequest, code: "CONVERSATIONS_MSG_CHAT_NO_LONGER_ACTIVE",
+		no = refusal{
+			status: http.StatusBadRequest, code: "CONVERSATIONS_MSG_CHAT_NO_LONGER_ACTIVE",
 			message: "Can't send " + name + " message as the last inbound message was earlier than 24 hours ago and there is no " + name + " comment.",
-			extra:   object{"arguments": object{"channel": name}}}.answer()
+			extra:   object{"arguments": object{"channel": name}},
+		}.answer()
 	default:
 		return refuseDND(c, out.channel)
 	}
@@ -191,7 +193,7 @@ func (s *Simulator) accept(c *call, contact *storedContact, out outgoing) answer
 	if c.fault != nil {
 		switch c.fault.Kind {
 		case LaggingList:
-			m.VisibleAt = m.DateAdded.Add(c.fault.Delay)
+			m.VisibleAt, m.HiddenIn = m.DateAdded.Add(c.fault.Delay), c.fault.Variant
 		case BodyRewritten:
 			m.Body += c.fault.Body
 		}

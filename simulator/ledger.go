@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func (s *Simulator) Accepted(f Filter) []Entry {
 }
 
 func isSend(e Entry) bool {
-	return e.Method == "POST" && strings.TrimSuffix(e.Path, "/") == sendPath
+	return e.Method == http.MethodPost && strings.TrimSuffix(e.Path, "/") == sendPath
 }
 
 // ledger is append-only: an entry is added at receipt and completed once, before the

@@ -153,7 +153,25 @@ func (m *Message) statusAt(now time.Time) string {
 	}
 }
 
-func (m *Message) visible(now time.Time) bool { return !now.Before(m.VisibleAt) }
+// visible says whether a message shows in a list ("" is a read by id) at a moment.
+func (m *Message) visible(now time.Time, list string) bool {
+	return !now.Before(m.VisibleAt) || (m.HiddenIn != "" && m.HiddenIn != list)
+}
+
+// ReplaceMessage does what a person's "retry" in the provider's own pages does: the
+// message disappears and a copy under a new id, which is returned, takes its place.
+func (s *Simulator) ReplaceMessage(messageID string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.world.messages[messageID]
+	if m == nil {
+		return "", ErrNoMessage
+	}
+	delete(s.world.messages, m.ID)
+	m.ID, m.DateAdded, m.Source = newID(), s.now(), "app"
+	s.world.messages[m.ID] = m
+	return m.ID, nil
+}
 
 // messageTypes are the numbers and names of a channel in message objects.
 func messageType(channel string) (int, string) {

@@ -106,6 +106,8 @@ type Message struct {
 	DateAdded      time.Time
 	// VisibleAt hides the message from every list and read before that moment.
 	VisibleAt time.Time
+	// HiddenIn narrows that to one list: ExportList or ConversationList.
+	HiddenIn string
 }
 
 // HistoryMessage is a message that was there before Relance came.

@@ -189,8 +189,10 @@ func (s *Simulator) WorkflowWebhook(location, contact string, m WorkflowMessage)
 		"contact_id": c.ID, "first_name": c.FirstName, "last_name": c.LastName, "full_name": c.fullName(),
 		"email": c.Email, "phone": c.Phone, "tags": strings.Join(c.Tags, ","), "country": "US",
 		"date_created": stamp(c.DateAdded), "full_address": "", "contact_type": "lead",
-		"location": object{"id": l.ID, "name": l.Name, "address": "", "city": "", "state": "", "country": "US",
-			"postalCode": "", "fullAddress": ""},
+		"location": object{
+			"id": l.ID, "name": l.Name, "address": "", "city": "", "state": "", "country": "US",
+			"postalCode": "", "fullAddress": "",
+		},
 		"workflow":    object{"id": firstOf(m.WorkflowID, "workflow0simulator0a"), "name": firstOf(m.WorkflowName, "Customer replied")},
 		"customData":  custom,
 		"triggerData": object{},

@@ -161,7 +161,23 @@ func TestLaggingListAndRewrittenBody(t *testing.T) {
 	r.clock.Advance(time.Minute)
 	equal(t, "shown", export(), 1)
 	id := r.do(r.sms(lead, "two")).text("messageId")
+	r.AddFault(simulator.Fault{Match: simulator.SendsTo(lead), Kind: simulator.LaggingList, Variant: simulator.ExportList, Delay: time.Minute})
+	disagree := r.do(r.sms(lead, "three"))
+	equal(t, "not in the export", export(), 2)
+	page, _ := r.get("/conversations/" + disagree.text("conversationId") + "/messages").body["messages"].(map[string]any)
+	equal(t, "in the conversation", len(rowIDs(page["messages"])), 3)
 	equal(t, "rewritten", r.get("/conversations/messages/"+id).text("body"), "two Reply STOP")
+}
+
+func TestReplacedMessage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, simulator.Config{})
+	old := r.do(r.sms(lead, "x")).text("messageId")
+	fresh, err := r.ReplaceMessage(old)
+	must(t, err)
+	equal(t, "old id", r.get("/conversations/messages/"+old).status, http.StatusBadRequest)
+	equal(t, "new id", r.get("/conversations/messages/"+fresh).text("body"), "x")
+	equal(t, "one message", len(r.Messages(acme, lead)), 1)
 }
 
 func TestSpoiltPages(t *testing.T) {
@@ -184,8 +200,10 @@ func TestFreeSlots(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, simulator.Config{})
 	now := r.clock.Now() // Monday 09:00 in New York
-	must(t, r.AddCalendar(acme, simulator.Calendar{ID: calendar, SlotDuration: time.Hour, Open: 9 * time.Hour, Close: 12 * time.Hour,
-		Busy: []simulator.Interval{{Start: now.Add(time.Hour), End: now.Add(90 * time.Minute)}}}))
+	must(t, r.AddCalendar(acme, simulator.Calendar{
+		ID: calendar, SlotDuration: time.Hour, Open: 9 * time.Hour, Close: 12 * time.Hour,
+		Busy: []simulator.Interval{{Start: now.Add(time.Hour), End: now.Add(90 * time.Minute)}},
+	}))
 	path := func(from, to time.Time, zone string) string {
 		return fmt.Sprintf("/calendars/%s/free-slots?startDate=%d&endDate=%d&timezone=%s", calendar, from.UnixMilli(), to.UnixMilli(), zone)
 	}

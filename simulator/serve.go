@@ -43,7 +43,7 @@ func (s *Simulator) Serve(ctx context.Context, listener net.Listener) error {
 	s.work.Go(func() {
 		select {
 		case <-ctx.Done():
-		case <-s.stopping.Done():
+		case <-s.stopping:
 		case <-ended:
 		}
 		_ = server.Close() // nothing to save: the outside world just vanishes
@@ -60,6 +60,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.newCall(r)
+	c.quota = s.limiter.take(c.location, c.at)
 	if fault := s.faults.pick(c, beforeBody); fault != nil {
 		c.fault = fault
 		c.seq = s.ledger.receive(c.entry())
@@ -80,7 +81,6 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 
 // handle does what the provider does without any fault.
 func (s *Simulator) handle(c *call) answer {
-	c.quota = s.limiter.take(c.location, c.at)
 	if c.quota.limited {
 		return refuse(http.StatusTooManyRequests, "Too Many Requests")
 	}
@@ -129,9 +129,9 @@ var versions = [...]string{"2021-04-15", "2021-07-28", "2023-02-21", "v3", "lega
 // checkVersion refuses with 401, which looks like an auth failure and is not one.
 func checkVersion(version string) *answer {
 	if version == "" {
-		bad := answer{status: http.StatusUnauthorized, refusal: "version header was not found.",
-			body: encode(object{"statusCode": http.StatusUnauthorized, "message": "version header was not found."})}
-		return &bad
+		const message = "version header was not found."
+		body := encode(object{"statusCode": http.StatusUnauthorized, "message": message})
+		return &answer{status: http.StatusUnauthorized, refusal: message, body: body}
 	}
 	if !slices.Contains(versions[:], version) {
 		bad := refuse(http.StatusUnauthorized, "version header is invalid")

@@ -120,7 +120,7 @@ func (s *Simulator) AddContact(location string, c Contact) (Contact, error) {
 	if old := s.world.contacts[c.ID]; old != nil && old.location != location {
 		return Contact{}, fmt.Errorf("simulator: contact %s belongs to another location", c.ID)
 	}
-	return s.putContact(location, c).Contact.clone(), nil
+	return s.putContact(location, c).clone(), nil
 }
 
 // putContact stores a contact; the caller holds the lock.
@@ -149,7 +149,7 @@ func (s *Simulator) Contact(location, contact string) (Contact, error) {
 	if c == nil {
 		return Contact{}, ErrNoContact
 	}
-	return c.Contact.clone(), nil
+	return c.clone(), nil
 }
 
 // DeleteContact removes a contact: sends to it answer "Contact not found".
