@@ -53,6 +53,7 @@ type Edge struct {
 	health       []namedHealth
 	resources    http.Handler
 	handler      http.Handler
+	telemetry    telemetry
 }
 
 type namedHealth struct {
@@ -82,6 +83,10 @@ func New(opts Options) (*Edge, error) {
 			{"followups", grpc_health_v1.NewHealthClient(followups)},
 			{"availability", grpc_health_v1.NewHealthClient(availability)},
 		},
+	}
+	var err error
+	if e.telemetry, err = newTelemetry(); err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
 	}
 	resources, err := newResources(context.Background(), e)
 	if err != nil {

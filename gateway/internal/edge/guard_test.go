@@ -146,3 +146,18 @@ func TestNewSecrets(t *testing.T) {
 		t.Error("no secrets match something")
 	}
 }
+
+func TestPanicIsAnsweredNeutrally(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	handler, err := h.edge.route([]route{{path: "/boom", any: func(http.ResponseWriter, *http.Request) { panic("call +12025550123") }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/boom", nil))
+	requireStatus(t, w, http.StatusInternalServerError, "")
+	if strings.Contains(w.Body.String(), "call") || strings.Contains(h.logs.String(), "2025550123") {
+		t.Errorf("answer %s, log %s", w.Body.String(), h.logs.String())
+	}
+}

@@ -2,13 +2,16 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/redact"
 )
 
 const maxRequestID = 64
@@ -32,7 +35,9 @@ func (e *Edge) observe(next http.Handler) http.Handler {
 		start := time.Now() //nolint:forbidigo // the duration of a request is the machine's time, not business time
 		seen := &record{}
 		id := cleanRequestID(r.Header.Values(requestID))
-		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, seen))
+		ctx, span := e.telemetry.tracer.Start(caller(r), "HTTP", trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		r = r.WithContext(context.WithValue(ctx, recordKey{}, seen))
 		r.Header = r.Header.Clone()
 		r.Header.Set(requestID, id)
 		header := w.Header()
@@ -45,14 +50,16 @@ func (e *Edge) observe(next http.Handler) http.Handler {
 			if cause := recover(); cause != nil {
 				e.recovered(out, r, cause)
 			}
-			e.log(r, out, seen, time.Since(start))
+			took := time.Since(start)
+			e.log(r, out, seen, took)
+			e.telemetry.end(ctx, span, finished{method: logMethod(r.Method), route: seen.route, status: out.status, took: took})
 		}()
 		next.ServeHTTP(out, r)
 	})
 }
 
 func (e *Edge) recovered(out *recorder, r *http.Request, cause any) {
-	e.opts.Logger.ErrorContext(r.Context(), "panic in http handler", slog.Any("panic", cause))
+	e.opts.Logger.ErrorContext(r.Context(), "panic in http handler", slog.String("panic", redact.Text(fmt.Sprint(cause))))
 	if out.status == 0 {
 		out.Header().Set("Connection", "close")
 		writeError(r.Context(), out, apierr.Internal(nil))
@@ -73,10 +80,10 @@ func (e *Edge) log(r *http.Request, out *recorder, seen *record, took time.Durat
 			attrs = append(attrs, optional)
 		}
 	}
-	if out.status >= http.StatusInternalServerError {
+	if out.status >= http.StatusInternalServerError || out.status == http.StatusTooManyRequests {
 		level = slog.LevelWarn
 		if seen.err != nil && seen.err.Cause != nil {
-			attrs = append(attrs, slog.String("cause", seen.err.Cause.Error()))
+			attrs = append(attrs, slog.String("cause", redact.Text(seen.err.Cause.Error())))
 		}
 	}
 	e.opts.Logger.LogAttrs(r.Context(), level, "http request", attrs...)
