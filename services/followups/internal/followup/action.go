@@ -155,3 +155,16 @@ func Answered(answer Answer, e Enrollment, try Try) Effect {
 	effect.Message = answer.Message
 	return effect
 }
+
+// Settle is the effect of an outcome that came by event: "ACCEPTED", or the reason for which the message was refused or
+// parked.
+func Settle(outcome string, e Enrollment, try Try) Effect {
+	if outcome == "ACCEPTED" {
+		return Effect{Result: Succeeded, Move: Advance, Task: TaskCompleted}
+	}
+	if action, ok := ActionFor(outcome); ok && action.Move != Stay {
+		return Refused(Refusal{Reason: outcome}, e, try)
+	}
+	// Parked, or refused for a reason that asking again cannot change: the step is over, without a message.
+	return Effect{Result: Failed, Reason: outcome, Move: Advance, Task: TaskSkipped}
+}

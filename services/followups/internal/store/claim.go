@@ -1,0 +1,228 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/store/db"
+)
+
+// Item is one due enrollment with all that the database knows for its decision.
+type Item struct {
+	// Enrollment is leased by the batch.
+	Enrollment followup.Enrollment
+	// SequenceActive tells whether the sequence may send.
+	SequenceActive bool
+	// Step is due; Next follows it. Nil when there is none.
+	Step, Next *followup.Step
+	// Planned is the message of an earlier try, or nil.
+	Planned *followup.Content
+	// Settings of the workspace.
+	Settings followup.Settings
+}
+
+// Key is the derived identity of the step's message.
+func (i Item) Key() followup.StepKey {
+	return followup.StepKey{
+		Workspace: i.Enrollment.Workspace, Enrollment: i.Enrollment.ID, Position: i.Enrollment.Position,
+		Channel: i.Step.Channel, Part: i.Enrollment.Part,
+	}
+}
+
+// Batch is a set of leased items.
+type Batch struct {
+	// Token fences the lease: results are taken only while it is the row's token.
+	Token uuid.UUID
+	// Items in order of workspace and time.
+	Items []Item
+}
+
+// Claim bounds a claim.
+type Claim struct {
+	// Now is the business time.
+	Now time.Time
+	// Size is the most items.
+	Size int
+	// Lease is how long they stay claimed, by the database's clock.
+	Lease time.Duration
+}
+
+// dueWorkspaces walks the index from workspace to workspace, so that one with a million due rows costs as much as one
+// with three.
+const dueWorkspaces = `
+WITH RECURSIVE walk AS (
+    (SELECT workspace_id FROM enrollment WHERE state = 'active' ORDER BY workspace_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT e.workspace_id FROM enrollment AS e WHERE e.state = 'active' AND e.workspace_id > walk.workspace_id
+            ORDER BY e.workspace_id LIMIT 1)
+    FROM walk WHERE walk.workspace_id IS NOT NULL
+)
+SELECT walk.workspace_id
+FROM walk
+CROSS JOIN LATERAL (
+    SELECT e.next_time FROM enrollment AS e
+    WHERE e.workspace_id = walk.workspace_id AND e.state = 'active' AND e.next_time <= $1
+      AND (e.lease_until IS NULL OR e.lease_until < clock_timestamp())
+    ORDER BY e.next_time LIMIT 1
+) AS first
+ORDER BY first.next_time
+LIMIT $2`
+
+// lockDue takes each workspace's fair share, oldest first; rows that another run has locked are passed over.
+const lockDue = `
+SELECT due.id
+FROM unnest($1::uuid[]) AS w(workspace_id)
+CROSS JOIN LATERAL (
+    SELECT e.id FROM enrollment AS e
+    WHERE e.workspace_id = w.workspace_id AND e.state = 'active' AND e.next_time <= $2
+      AND (e.lease_until IS NULL OR e.lease_until < clock_timestamp())
+    ORDER BY e.next_time, e.id
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+) AS due`
+
+// Claim leases due enrollments, fairly over the workspaces. An empty batch means that nothing is due that is not in
+// somebody else's hands.
+func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
+	batch := Batch{Token: newID()}
+	err := s.system(ctx, func(q *db.Queries, tx pgx.Tx) error {
+		workspaces, ids, err := lock(ctx, tx, claim)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		rows, err := q.LeaseDue(ctx, db.LeaseDueParams{
+			LeaseToken: batch.Token, LeaseSeconds: claim.Lease.Seconds(), WorkspaceIds: workspaces, Ids: ids,
+		})
+		if err != nil {
+			return fmt.Errorf("lease: %w", err)
+		}
+		for _, row := range rows {
+			batch.Items = append(batch.Items, Item{Enrollment: toEnrollment(row)})
+		}
+		return fill(ctx, q, workspaces, batch.Items)
+	})
+	if err != nil {
+		return Batch{}, fmt.Errorf("claim due enrollments: %w", err)
+	}
+	return batch, nil
+}
+
+func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, ids []uuid.UUID, err error) {
+	rows, err := tx.Query(ctx, dueWorkspaces, claim.Now, claim.Size)
+	if err == nil {
+		workspaces, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	}
+	if err != nil || len(workspaces) == 0 {
+		return nil, nil, err
+	}
+	share := (claim.Size + len(workspaces) - 1) / len(workspaces)
+	rows, err = tx.Query(ctx, lockDue, workspaces, claim.Now, share)
+	if err == nil {
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	}
+	return workspaces, ids, err
+}
+
+// fill adds steps, sequences, plans and settings to the items, with one query each.
+func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
+	ids := make([]uuid.UUID, 0, len(items))
+	sequences := make([]uuid.UUID, 0, len(items))
+	byID := make(map[uuid.UUID]*Item, len(items))
+	for i := range items {
+		e := items[i].Enrollment
+		ids, sequences, byID[e.ID] = append(ids, e.ID), append(sequences, e.Sequence), &items[i]
+	}
+	steps, err := q.ListBatchSteps(ctx, db.ListBatchStepsParams{WorkspaceIds: workspaces, Ids: ids})
+	if err != nil {
+		return fmt.Errorf("list steps: %w", err)
+	}
+	for _, row := range steps {
+		item, step := byID[row.EnrollmentID], toStep(row.SequenceStep)
+		if step.Position == item.Enrollment.Position {
+			item.Step = &step
+		} else {
+			item.Next = &step
+		}
+	}
+	states, err := q.ListSequenceStates(ctx, db.ListSequenceStatesParams{WorkspaceIds: workspaces, Ids: sequences})
+	if err != nil {
+		return fmt.Errorf("list sequences: %w", err)
+	}
+	active := map[uuid.UUID]bool{}
+	for _, row := range states {
+		active[row.ID] = row.Active
+	}
+	settings, err := q.ListSettings(ctx, workspaces)
+	if err != nil {
+		return fmt.Errorf("list settings: %w", err)
+	}
+	byWorkspace := map[uuid.UUID]followup.Settings{}
+	for _, row := range settings {
+		byWorkspace[row.WorkspaceID] = toSettings(row).Settings
+	}
+	for i := range items {
+		items[i].SequenceActive = active[items[i].Enrollment.Sequence]
+		items[i].Settings = followup.DefaultSettings()
+		if set, ok := byWorkspace[items[i].Enrollment.Workspace]; ok {
+			items[i].Settings = set
+		}
+	}
+	return fillPlans(ctx, q, workspaces, items)
+}
+
+func fillPlans(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
+	byRequest := map[uuid.UUID]*Item{}
+	var requests []uuid.UUID
+	for i := range items {
+		if items[i].Step != nil {
+			id := items[i].Key().RequestID()
+			byRequest[id], requests = &items[i], append(requests, id)
+		}
+	}
+	plans, err := q.ListPlans(ctx, db.ListPlansParams{WorkspaceIds: workspaces, RequestIds: requests})
+	if err != nil {
+		return fmt.Errorf("list plans: %w", err)
+	}
+	for _, plan := range plans {
+		byRequest[plan.RequestID].Planned = &followup.Content{Subject: plan.Subject, Body: plan.Body, HTML: plan.Html}
+	}
+	return nil
+}
+
+// Plan is a message that is about to be asked for.
+type Plan struct {
+	// Key is the step.
+	Key followup.StepKey
+	// Content as rendered now.
+	Content followup.Content
+}
+
+// SavePlans keeps rendered messages before sync is asked for them, so that a repetition after a crash asks for the same
+// content.
+func (s *Store) SavePlans(ctx context.Context, plans []Plan, now time.Time) error {
+	if len(plans) == 0 {
+		return nil
+	}
+	err := s.system(ctx, func(q *db.Queries, _ pgx.Tx) error {
+		for _, plan := range plans {
+			err := q.InsertPlan(ctx, db.InsertPlanParams{
+				WorkspaceID: plan.Key.Workspace, RequestID: plan.Key.RequestID(), EnrollmentID: plan.Key.Enrollment,
+				Position: int32(plan.Key.Position), Part: int32(plan.Key.Part),
+				Subject: plan.Content.Subject, Body: plan.Content.Body, Html: plan.Content.HTML, Now: now,
+			})
+			if err != nil {
+				return fmt.Errorf("insert plan: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("save plans: %w", err)
+	}
+	return nil
+}

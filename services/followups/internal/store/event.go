@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/store/db"
+)
+
+// EventType says what happened to a lead.
+type EventType string
+
+// Types of events.
+const (
+	LeadCreated    EventType = "created"
+	LeadReplied    EventType = "replied"
+	LeadOptedOut   EventType = "opted_out"
+	DNDChanged     EventType = "dnd_changed"
+	MessageSettled EventType = "message_settled"
+)
+
+// Event is something sync learned about a lead.
+type Event struct {
+	// ID is handled once.
+	ID uuid.UUID
+	// Workspace and Lead are whom it is about.
+	Workspace, Lead uuid.UUID
+	// Type and Time say what and when.
+	Type EventType
+	Time time.Time
+	// Message, Request and Outcome are for MessageSettled.
+	Message string
+	Request uuid.UUID
+	Outcome string
+	// Zone of the workspace, or nil when it could not be learned.
+	Zone *time.Location
+}
+
+// HandleEvent applies an event together with the record that it was handled, and reports whether it was new.
+func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) (isNew bool, err error) {
+	for range commitTries {
+		err = s.in(ctx, event.Workspace, func(q *db.Queries) error {
+			rows, err := q.InsertLeadEvent(ctx, db.InsertLeadEventParams{
+				WorkspaceID: event.Workspace, EventID: event.ID, LeadID: event.Lead, Type: string(event.Type),
+				EventTime: event.Time, Now: try.Now,
+			})
+			if isNew = rows == 1; err != nil || !isNew {
+				return err
+			}
+			return handle(ctx, q, event, try)
+		})
+		if !postgres.IsRetryable(err) {
+			break
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("handle %s event: %w", event.Type, err)
+	}
+	return isNew, nil
+}
+
+func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) error {
+	switch event.Type {
+	case LeadCreated:
+		return enrollTriggered(ctx, q, event, try.Now)
+	case LeadReplied:
+		return pauseReplied(ctx, q, event, try.Now)
+	case LeadOptedOut:
+		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "OPTED_OUT", try.Now)
+	case MessageSettled:
+		return settle(ctx, q, event, try)
+	case DNDChanged: // recorded; the next send asks sync, which knows the flag
+	}
+	return nil
+}
+
+func enrollTriggered(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
+	sequences, err := q.ListTriggeredSequences(ctx, db.ListTriggeredSequencesParams{
+		WorkspaceID: event.Workspace, Trigger: string(followup.TriggerLeadCreated),
+	})
+	if err != nil {
+		return fmt.Errorf("list triggered sequences: %w", err)
+	}
+	for _, seq := range sequences {
+		in := Enrolling{Workspace: event.Workspace, Lead: event.Lead, Zone: event.Zone, RepliedSince: event.Time}
+		if _, _, err := enroll(ctx, q, in, seq, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pauseReplied(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
+	rows, err := q.LockLeadEnrollments(ctx, db.LockLeadEnrollmentsParams{WorkspaceID: event.Workspace, LeadID: event.Lead})
+	if err != nil {
+		return fmt.Errorf("lock enrollments of lead: %w", err)
+	}
+	for _, row := range rows {
+		e := toEnrollment(row)
+		if !e.RepliedSince.Before(event.Time) {
+			continue
+		}
+		paused, err := e.Pause(followup.ReasonLeadReplied)
+		if err != nil {
+			continue // paused already, or waiting for an outcome: the next decision sees the reply
+		}
+		if err := save(ctx, q, paused, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle keeps the outcome with the plan, for a batch that is still under way, and moves an enrollment that waits for it.
+func settle(ctx context.Context, q *db.Queries, event Event, try followup.Try) error {
+	plan, err := q.GetPlan(ctx, db.GetPlanParams{WorkspaceID: event.Workspace, RequestID: event.Request})
+	if postgres.IsNoRows(err) {
+		return nil // a message of somebody else
+	}
+	if err != nil {
+		return fmt.Errorf("read plan: %w", err)
+	}
+	// The enrollment is locked before the plan is written, as in Commit: one of the two sees the other's work.
+	row, err := q.LockEnrollment(ctx, db.LockEnrollmentParams{WorkspaceID: event.Workspace, ID: plan.EnrollmentID})
+	if err != nil {
+		return fmt.Errorf("lock enrollment: %w", err)
+	}
+	err = q.SettlePlan(ctx, db.SettlePlanParams{
+		WorkspaceID: event.Workspace, RequestID: event.Request, Settled: event.Outcome, Message: event.Message,
+	})
+	if err != nil {
+		return fmt.Errorf("settle plan: %w", err)
+	}
+	e := toEnrollment(row)
+	if e.State != followup.Awaiting || e.Position != int(plan.Position) || e.Part != int(plan.Part) {
+		return nil
+	}
+	return settleStep(ctx, q, e, event, try)
+}
+
+func settleStep(ctx context.Context, q *db.Queries, e followup.Enrollment, event Event, try followup.Try) error {
+	step, err := stepAt(ctx, q, e)
+	if err != nil || step == nil {
+		return err
+	}
+	following := e
+	following.Position++
+	next, err := stepAt(ctx, q, following)
+	if err != nil {
+		return err
+	}
+	effect := followup.Settle(event.Outcome, e, try)
+	effect.Message = event.Message
+	key := followup.StepKey{Workspace: e.Workspace, Enrollment: e.ID, Position: e.Position, Channel: step.Channel, Part: e.Part}
+	return record(ctx, q, recording{Before: e, Key: key, Effect: effect, Next: next, Zone: event.Zone, Now: try.Now})
+}

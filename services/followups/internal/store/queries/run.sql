@@ -1,0 +1,44 @@
+-- name: InsertRun :execrows
+INSERT INTO run (id, request_id, start_time) VALUES (@id, @request_id, @start_time) ON CONFLICT DO NOTHING;
+
+-- name: GetRunByRequest :one
+SELECT * FROM run WHERE request_id = @request_id;
+
+-- name: GetRun :one
+SELECT * FROM run WHERE id = @id;
+
+-- name: ListRuns :many
+SELECT * FROM run WHERE id < @before_id ORDER BY id DESC LIMIT @page_size;
+
+-- name: AddRunItems :exec
+WITH added AS (
+    INSERT INTO run_item (workspace_id, run_id, id, enrollment_id, lead_id, position, outcome, reason, message, create_time)
+    SELECT unnest(@workspace_ids::uuid[]), @run_id, unnest(@ids::uuid[]), unnest(@enrollment_ids::uuid[]), unnest(@lead_ids::uuid[]),
+        unnest(@positions::integer[]), unnest(@outcomes::text[]), unnest(@reasons::text[]), unnest(@messages::text[]), @now::timestamptz
+    RETURNING outcome
+), counted AS (
+    SELECT count(*) AS processed,
+        count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded,
+        count(*) FILTER (WHERE outcome = 'failed') AS failed,
+        count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
+        count(*) FILTER (WHERE outcome = 'deferred') AS deferred,
+        count(*) FILTER (WHERE outcome = 'unknown') AS unknown
+    FROM added
+)
+UPDATE run SET processed = run.processed + counted.processed, succeeded = run.succeeded + counted.succeeded,
+    failed = run.failed + counted.failed, skipped = run.skipped + counted.skipped,
+    deferred = run.deferred + counted.deferred, unknown = run.unknown + counted.unknown
+FROM counted WHERE run.id = @run_id;
+
+-- name: FinishRun :exec
+UPDATE run SET finished = @finished, end_time = @end_time::timestamptz WHERE id = @id AND end_time IS NULL;
+
+-- name: CountRunReasons :many
+SELECT outcome, reason, count(*) AS items FROM run_item WHERE run_id = @run_id GROUP BY outcome, reason ORDER BY outcome, reason;
+
+-- name: CountRunWorkspaces :many
+SELECT workspace_id, outcome, count(*) AS items FROM run_item WHERE run_id = @run_id
+GROUP BY workspace_id, outcome ORDER BY workspace_id, outcome;
+
+-- name: ListRunFailures :many
+SELECT enrollment_id, reason FROM run_item WHERE run_id = @run_id AND outcome = 'failed' ORDER BY id LIMIT 100;

@@ -1,0 +1,140 @@
+// Package store keeps sequences, enrollments, tasks, runs and settings in PostgreSQL. Each exported method is one
+// transaction; nothing remote is called inside one. Rules live in package followup: the store only applies them to
+// locked rows.
+package store
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/store/db"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations are the service's goose files.
+func Migrations() fs.FS {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the directory is embedded above
+	}
+	return files
+}
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound: no such row in the workspace.
+	ErrNotFound = errors.New("not found")
+	// ErrNameTaken: another sequence of the workspace has the display name.
+	ErrNameTaken = errors.New("display name is taken")
+	// ErrInactive: the sequence does not take enrollments.
+	ErrInactive = errors.New("sequence is inactive")
+	// ErrStillRunning: the sequence has enrollments that have not ended.
+	ErrStillRunning = errors.New("enrollments are running")
+)
+
+// AlreadyEnrolled names the running enrollment of the lead in the sequence.
+type AlreadyEnrolled struct {
+	// Enrollment is the one that runs.
+	Enrollment uuid.UUID
+}
+
+// Error tells that there is one already.
+func (e *AlreadyEnrolled) Error() string { return "already enrolled: " + e.Enrollment.String() }
+
+// Store is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+}
+
+// New makes a store on a pool of the service's role.
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// Ping asks the database one question.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("ping database: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) in(ctx context.Context, workspace uuid.UUID, fn func(*db.Queries) error) error {
+	return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return fn(db.New(tx)) })
+}
+
+func (s *Store) system(ctx context.Context, fn func(*db.Queries, pgx.Tx) error) error {
+	return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error { return fn(db.New(tx), tx) })
+}
+
+// found turns "no rows" into ErrNotFound.
+func found(err error) error {
+	if postgres.IsNoRows(err) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// newID makes a UUIDv7, so that ids sort by creation.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func value(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func optionalID(id uuid.UUID) *uuid.UUID {
+	if id == uuid.Nil {
+		return nil
+	}
+	return &id
+}
+
+func toEnrollment(row db.Enrollment) followup.Enrollment {
+	return followup.Enrollment{
+		ID: row.ID, Workspace: row.WorkspaceID, Lead: row.LeadID, Sequence: row.SequenceID, Version: int(row.SequenceVersion),
+		State: followup.State(row.State), Reason: row.Reason, Position: int(row.Position),
+		Base: row.BaseTime.UTC(), Due: value(row.DueTime), Next: value(row.NextTime),
+		Start: row.StartTime.UTC(), End: value(row.EndTime), RepliedSince: row.RepliedSince.UTC(),
+		Attempts: int(row.Attempts), Part: int(row.Part),
+	}
+}
+
+func toStep(row db.SequenceStep) followup.Step {
+	return followup.Step{
+		Position: int(row.Position), Channel: followup.Channel(row.Channel),
+		DelayDays: int(row.DelayDays), DelayMinutes: int(row.DelayMinutes),
+		SubjectTemplate: row.SubjectTemplate, BodyTemplate: row.BodyTemplate,
+	}
+}
+
+func save(ctx context.Context, q *db.Queries, e followup.Enrollment, now time.Time) error {
+	err := q.SaveEnrollment(ctx, db.SaveEnrollmentParams{
+		WorkspaceID: e.Workspace, ID: e.ID, State: string(e.State), Reason: e.Reason, Position: int32(e.Position),
+		BaseTime: e.Base, DueTime: optional(e.Due), NextTime: optional(e.Next), RepliedSince: e.RepliedSince,
+		EndTime: optional(e.End), Attempts: int32(e.Attempts), Part: int32(e.Part), Now: now,
+	})
+	if err != nil {
+		return fmt.Errorf("save enrollment %s: %w", e.ID, err)
+	}
+	return nil
+}
