@@ -98,4 +98,3 @@ func code(values []string) string {
 	}
 	return strings.Join(quoted, ", ")
 }
-

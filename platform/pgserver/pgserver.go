@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -52,7 +51,7 @@ type Server struct {
 // cache), makes a cluster in Dir when it has none, and starts it. Works as root, by a child of another user.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	bin, err := FindBinaries(ctx, cfg.Logger)
 	if err != nil {

@@ -156,6 +156,9 @@ func grant(ctx context.Context, conn *pgxpool.Conn, service string) error {
 		`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ` + schema + ` TO ` + role,
 		`GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA ` + schema + ` TO ` + role,
 		`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ` + schema + ` TO ` + role,
+		// Tables made between migrations, such as a month's partition.
+		`ALTER DEFAULT PRIVILEGES IN SCHEMA ` + schema + ` GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ` + role,
+		`ALTER DEFAULT PRIVILEGES IN SCHEMA ` + schema + ` GRANT USAGE, SELECT ON SEQUENCES TO ` + role,
 		// What has been migrated is not the service's to change.
 		`REVOKE INSERT, UPDATE, DELETE ON ` + schema + `.goose_db_version FROM ` + role,
 	} {

@@ -45,7 +45,7 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	pc.ConnConfig.RuntimeParams["timezone"] = "UTC"
 	pc.ConnConfig.RuntimeParams["lock_timeout"] = "10s"
 	pc.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60s"
-	pc.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithDisableQuerySpanNamePrefix(), otelpgx.WithTrimSQLInSpanName())
+	pc.ConnConfig.Tracer = otelpgx.NewTracer()
 	pc.AfterConnect = refuseUnbound
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {

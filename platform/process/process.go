@@ -18,6 +18,8 @@ import (
 func Main(args []string, stderr io.Writer, fn func(context.Context, []string) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// From the first signal on the default action is back, so that a second one ends a drain that takes too long.
+	context.AfterFunc(ctx, stop)
 	err := fn(ctx, args)
 	if err == nil || (ctx.Err() != nil && errors.Is(err, context.Canceled)) {
 		return 0

@@ -48,7 +48,7 @@ func (p PII) MarshalText() ([]byte, error) { return []byte(mask), nil }
 var (
 	email = regexp.MustCompile(`[^\s@<>"']+@[^\s@<>"']+`)
 	token = regexp.MustCompile(`(?i)\b(bearer\s+\S+|pit-[\w-]+|eyJ[\w-]+\.[\w-]+(\.[\w-]+)?)`)
-	phone = regexp.MustCompile(`\+?\d[\d\s().-]{5,}\d`)
+	phone = regexp.MustCompile(`\+?\d(?:[\s().\-/\x{a0}\x{2010}-\x{2015}\x{202f}]*\d){6,}`)
 )
 
 // Text replaces e-mail addresses, phone-like numbers (7 digits or more) and bearer tokens in text that a provider
