@@ -1,0 +1,114 @@
+// Package provider reads workspaces and free slots through the sync service, which owns the providers' tokens.
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/relance/relance/platform/apierr"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/availability/internal/refresh"
+	"github.com/relance/relance/services/availability/internal/slots"
+)
+
+const (
+	syncDomain = "sync.relance.dev"
+	pageSize   = 500
+	// maxPages bounds one walk over the workspaces, should the other side's tokens go in circles.
+	maxPages = 10_000
+)
+
+// Sync is the client of the sync service.
+type Sync struct{ client syncv1.SyncServiceClient }
+
+// NewSync makes a client on a connection of the availability service's identity.
+func NewSync(conn grpc.ClientConnInterface) *Sync {
+	return &Sync{client: syncv1.NewSyncServiceClient(conn)}
+}
+
+// FreeSlots reads a calendar once. Errors are *refresh.Failure.
+func (s *Sync) FreeSlots(ctx context.Context, ask refresh.Ask) ([]time.Time, error) {
+	answer, err := s.client.ListFreeSlots(ctx, &syncv1.ListFreeSlotsRequest{
+		Parent: "workspaces/" + ask.Workspace.String(), Calendar: ask.Calendar,
+		StartTime: timestamppb.New(ask.From), EndTime: timestamppb.New(ask.To),
+	})
+	if err != nil {
+		return nil, failure(err)
+	}
+	starts := make([]time.Time, 0, len(answer.GetStartTimes()))
+	for _, start := range answer.GetStartTimes() {
+		if err := start.CheckValid(); err != nil {
+			return nil, &refresh.Failure{Kind: slots.ReasonUnreachable, Reason: "BAD_ANSWER", Cause: err}
+		}
+		starts = append(starts, start.AsTime())
+	}
+	return starts, nil
+}
+
+func failure(err error) *refresh.Failure {
+	f := &refresh.Failure{Kind: slots.ReasonUnreachable, Reason: "SYNC_FAILED", Cause: err}
+	e, ok := apierr.From(err)
+	if !ok {
+		return f
+	}
+	f.RetryAfter = e.RetryAfter
+	switch {
+	case e.Domain == syncDomain && e.Reason == string(slots.ReasonInactive):
+		f.Kind, f.Reason = slots.ReasonInactive, e.Reason
+	case e.Reason != "":
+		f.Reason = e.Reason
+	case e.Code == codes.DeadlineExceeded:
+		f.Reason = "TIMEOUT"
+	case e.Code == codes.Unavailable:
+		f.Reason = "SYNC_UNAVAILABLE"
+	}
+	return f
+}
+
+// Workspaces calls each with the ids of every workspace, page by page.
+func (s *Sync) Workspaces(ctx context.Context, each func([]uuid.UUID) error) error {
+	token := ""
+	for range maxPages {
+		page, err := s.client.ListWorkspaces(ctx, &syncv1.ListWorkspacesRequest{PageSize: pageSize, PageToken: token})
+		if err != nil {
+			return fmt.Errorf("list workspaces: %w", err)
+		}
+		ids := make([]uuid.UUID, 0, len(page.GetWorkspaces()))
+		for _, workspace := range page.GetWorkspaces() {
+			id, err := uuid.Parse(strings.TrimPrefix(workspace.GetName(), "workspaces/"))
+			if err != nil {
+				return fmt.Errorf("list workspaces: bad name: %w", err)
+			}
+			ids = append(ids, id)
+		}
+		if len(ids) > 0 {
+			if err := each(ids); err != nil {
+				return err
+			}
+		}
+		token = page.GetNextPageToken()
+		if token == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("list workspaces: more than %d pages", maxPages)
+}
+
+// Exists reports whether there is such a workspace.
+func (s *Sync) Exists(ctx context.Context, workspace uuid.UUID) (bool, error) {
+	_, err := s.client.GetWorkspace(ctx, &syncv1.GetWorkspaceRequest{Name: "workspaces/" + workspace.String()})
+	if apierr.Code(err) == codes.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("get workspace: %w", err)
+	}
+	return true, nil
+}

@@ -1,0 +1,273 @@
+// Package refresh keeps slots fresh: one look at a calendar however many ask, good slots kept when a provider fails, and
+// an explicit next time for whatever is not done now.
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/store"
+)
+
+// Ask is one look at a calendar.
+type Ask struct {
+	// Workspace is whose connection is used.
+	Workspace uuid.UUID
+	// Calendar is the provider's id.
+	Calendar string
+	// From and To bound the starts, [From, To).
+	From, To time.Time
+}
+
+// Failure is a look that failed.
+type Failure struct {
+	// Kind is slots.ReasonUnreachable, or slots.ReasonInactive when the provider says the calendar is off.
+	Kind slots.Reason
+	// Reason is the typed reason at the provider's side, such as PROVIDER_RATE_LIMITED.
+	Reason string
+	// RetryAfter is the provider's own demand; zero for none.
+	RetryAfter time.Duration
+	// Cause is for the log.
+	Cause error
+}
+
+// Error is the reason with its cause.
+func (f *Failure) Error() string { return fmt.Sprintf("%s: %v", f.Reason, f.Cause) }
+
+// Unwrap gives the cause.
+func (f *Failure) Unwrap() error { return f.Cause }
+
+// Provider reads calendars. Errors that are not *Failure count as unreachable.
+type Provider interface {
+	FreeSlots(ctx context.Context, ask Ask) ([]time.Time, error)
+}
+
+// Directory knows all workspaces.
+type Directory interface {
+	// Workspaces calls each with pages of ids.
+	Workspaces(ctx context.Context, each func([]uuid.UUID) error) error
+}
+
+// Config is what a Refresher is made of. Store, Provider, Directory, Clock and Logger are required.
+type Config struct {
+	Store     *store.Store
+	Provider  Provider
+	Directory Directory
+	Clock     clock.Clock
+	Logger    *slog.Logger
+	// Timing is the distances between looks; zero means slots.DefaultTiming.
+	Timing slots.Timing
+	// Jitter gives numbers in [0,1); nil means random ones.
+	Jitter func() float64
+	// CallTimeout bounds one look. Default 10 s.
+	CallTimeout time.Duration
+	// Concurrency bounds the looks of one run. Default 8.
+	Concurrency int
+}
+
+// Refresher is safe for concurrent use.
+type Refresher struct {
+	cfg     Config
+	flights singleflight.Group
+	work    sync.WaitGroup
+	// directoryDown remembers that the workspaces could not be listed, so that only the change is logged.
+	directoryDown atomic.Bool
+}
+
+// ErrBusy is the answer when another process holds a workspace's lease for too long.
+var ErrBusy = errors.New("the calendar is being read elsewhere and that takes too long")
+
+const (
+	// leaseSlack is how much longer than a look its lease lives.
+	leaseSlack = 10 * time.Second
+	// attempts bounds how often a reader whose bound was not met by somebody else's look tries by itself.
+	attempts             = 3
+	pollFirst, pollLimit = 10 * time.Millisecond, 250 * time.Millisecond
+)
+
+// New makes a Refresher.
+func New(cfg Config) *Refresher {
+	if cfg.Timing == (slots.Timing{}) {
+		cfg.Timing = slots.DefaultTiming()
+	}
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
+	if cfg.CallTimeout <= 0 {
+		cfg.CallTimeout = 10 * time.Second
+	}
+	if cfg.Concurrency <= 0 {
+		cfg.Concurrency = 8
+	}
+	return &Refresher{cfg: cfg}
+}
+
+// Wait blocks until all looks that were begun are stored.
+func (r *Refresher) Wait() { r.work.Wait() }
+
+// Fresh gives the workspace's row, after a look at the calendar when the row is due or was read before notBefore (zero
+// for no such bound). However many ask at once, here and in other processes, the calendar is read once. A row that backs
+// off is not read again, whatever the bound.
+func (r *Refresher) Fresh(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (store.Row, error) {
+	now := r.cfg.Clock.Now()
+	need := func(row store.Row) bool {
+		return !row.Due.After(now) || (resting(row) && row.AsOf.Before(notBefore))
+	}
+	row, err := r.cfg.Store.Read(ctx, workspace)
+	for range attempts {
+		if err != nil || !need(row) {
+			return row, err
+		}
+		row, err = r.join(ctx, workspace, need)
+	}
+	return row, err
+}
+
+// resting reports whether the row waits only because it was read well, not because of a failure.
+func resting(row store.Row) bool { return row.State == slots.StateOK || row.State == slots.StateEmpty }
+
+// join takes part in the one look at a workspace that this process makes at a time. The look goes on when its first
+// asker goes away.
+func (r *Refresher) join(ctx context.Context, workspace uuid.UUID, need func(store.Row) bool) (store.Row, error) {
+	flight := r.flights.DoChan(workspace.String(), func() (any, error) {
+		r.work.Add(1)
+		defer r.work.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*r.lease())
+		defer cancel()
+		return r.once(ctx, workspace, need)
+	})
+	select {
+	case <-ctx.Done():
+		return store.Row{}, ctx.Err()
+	case answer := <-flight:
+		if answer.Err != nil {
+			return store.Row{}, answer.Err
+		}
+		return answer.Val.(store.Row), nil
+	}
+}
+
+// once looks, or waits until whoever looks is done.
+func (r *Refresher) once(ctx context.Context, workspace uuid.UUID, need func(store.Row) bool) (store.Row, error) {
+	pause := pollFirst
+	for {
+		row, claimed, err := r.cfg.Store.Claim(ctx, workspace, r.lease(), need)
+		if err != nil || claimed == store.ClaimNotNeeded {
+			return row, err
+		}
+		if claimed == store.ClaimTaken {
+			if _, err := r.look(ctx, row); err != nil {
+				return store.Row{}, err
+			}
+			return r.cfg.Store.Read(ctx, workspace)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return store.Row{}, ErrBusy
+		case <-timer.C:
+		}
+		pause = min(2*pause, pollLimit)
+	}
+}
+
+func (r *Refresher) lease() time.Duration { return r.cfg.CallTimeout + leaseSlack }
+
+// outcome is what became of one claimed row.
+type outcome struct {
+	verdict slots.Verdict
+	reason  string
+}
+
+// look reads the calendar of a claimed row, stores what was found and gives the lease back.
+func (r *Refresher) look(ctx context.Context, row store.Row) (outcome, error) {
+	now := r.cfg.Clock.Now()
+	result, done, err := r.find(ctx, row, now)
+	if err != nil {
+		if release := r.cfg.Store.Release(context.WithoutCancel(ctx), row); release != nil {
+			err = errors.Join(err, release)
+		}
+		return outcome{}, err
+	}
+	stored, changed, err := r.cfg.Store.Finish(ctx, row, result)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !stored {
+		// The configuration changed during the look: it is due again at once.
+		return outcome{verdict: slots.VerdictBackoff}, nil
+	}
+	if changed {
+		r.cfg.Logger.InfoContext(ctx, "availability state changed", slog.String("workspace", row.Workspace.String()),
+			slog.String("state", string(result.State)), slog.String("reason", string(result.Reason)),
+			slog.String("last_error", result.LastError), slog.Time("next_look", result.Due))
+	}
+	return done, nil
+}
+
+// find decides without a call where it can, and calls otherwise. Its error is only that of a cancelled context.
+func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (store.Result, outcome, error) {
+	kind := ""
+	if row.Link != nil {
+		kind = row.Link.Provider
+	}
+	if reason := slots.Check(row.Link != nil, kind, row.Meeting); reason != slots.ReasonNone {
+		verdict := slots.VerdictUnsupported
+		if reason == slots.ReasonNoDefaultCalendar {
+			verdict = slots.VerdictNoDefault
+		}
+		return store.Result{State: slots.Of(reason, 0), Reason: reason, Due: now.Add(r.cfg.Timing.Rest(reason))},
+			outcome{verdict: verdict}, nil
+	}
+	until := now.Add(row.LookAhead)
+	call, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
+	defer cancel()
+	starts, err := r.cfg.Provider.FreeSlots(call, Ask{
+		Workspace: row.Workspace, Calendar: row.Link.ExternalID, From: now, To: until,
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return store.Result{}, outcome{}, fmt.Errorf("read calendar: %w", ctx.Err())
+		}
+		result, failed := r.failed(row, err, now)
+		return result, failed, nil
+	}
+	starts = slots.Within(starts, now, until)
+	return store.Result{
+		State: slots.Of(slots.ReasonNone, len(starts)), Slots: starts, AsOf: now, Due: now.Add(r.cfg.Timing.TTL),
+	}, outcome{verdict: slots.VerdictRefreshed}, nil
+}
+
+// failed keeps what was known and backs off. A calendar that is off has no slots to keep.
+func (r *Refresher) failed(row store.Row, err error, now time.Time) (store.Result, outcome) {
+	var failure *Failure
+	if !errors.As(err, &failure) {
+		failure = &Failure{Kind: slots.ReasonUnreachable, Reason: "UNKNOWN", Cause: err}
+	}
+	failures := row.Failures + 1
+	result := store.Result{
+		State: slots.Of(failure.Kind, 0), Reason: failure.Kind, LastError: failure.Reason, Failures: failures,
+		Slots: row.Slots, AsOf: row.AsOf,
+		Due: now.Add(r.cfg.Timing.Backoff(failures, r.cfg.Jitter(), failure.RetryAfter)),
+	}
+	if failure.Kind == slots.ReasonInactive {
+		result.Slots, result.AsOf = nil, time.Time{}
+	}
+	reason := string(failure.Kind)
+	if failure.Kind == slots.ReasonUnreachable {
+		reason = failure.Reason
+	}
+	return result, outcome{verdict: slots.VerdictError, reason: reason}
+}

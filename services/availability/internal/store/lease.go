@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/store/db"
+)
+
+// Claimed tells what an attempt to take a row found.
+type Claimed int
+
+// The outcomes of Claim.
+const (
+	// ClaimTaken: the caller has the lease and must Finish or Release.
+	ClaimTaken Claimed = iota
+	// ClaimNotNeeded: somebody read it meanwhile.
+	ClaimNotNeeded
+	// ClaimBusy: somebody reads it now.
+	ClaimBusy
+)
+
+// Claim takes the lease of a workspace's row when need still says so under the lock.
+func (s *Store) Claim(ctx context.Context, workspace uuid.UUID, lease time.Duration, need func(Row) bool) (Row, Claimed, error) {
+	token, err := uuid.NewV7()
+	if err != nil {
+		return Row{}, ClaimBusy, wrap("claim availability", err)
+	}
+	var row Row
+	outcome := ClaimTaken
+	err = s.within(ctx, workspace, func(q *db.Queries) error {
+		locked, err := q.LockAvailability(ctx, workspace)
+		if err != nil {
+			return err
+		}
+		if row, err = complete(ctx, q, locked.Availability); err != nil {
+			return err
+		}
+		switch {
+		case !need(row):
+			outcome = ClaimNotNeeded
+			return nil
+		case locked.Leased:
+			outcome = ClaimBusy
+			return nil
+		}
+		row.token = token
+		return q.Lease(ctx, db.LeaseParams{WorkspaceID: workspace, Token: &token, Seconds: lease.Seconds()})
+	})
+	return row, outcome, wrap("claim availability", err)
+}
+
+// Cursor is how far a run over all due workspaces has come. The zero value is the start.
+type Cursor struct {
+	due time.Time
+	id  uuid.UUID
+}
+
+// ClaimNextDue takes the lease of the workspace that is due longest, past the cursor, which moves. ok is false when
+// nothing is left.
+func (s *Store) ClaimNextDue(ctx context.Context, now time.Time, lease time.Duration, after *Cursor) (row Row, ok bool, err error) {
+	token, err := uuid.NewV7()
+	if err != nil {
+		return Row{}, false, wrap("claim due availability", err)
+	}
+	err = s.system(ctx, func(q *db.Queries) error {
+		record, err := q.LeaseNextDue(ctx, db.LeaseNextDueParams{
+			Token: &token, Seconds: lease.Seconds(), Now: now, AfterDue: after.due, AfterID: after.id,
+		})
+		if err != nil {
+			return err
+		}
+		after.due, after.id = record.DueTime, record.WorkspaceID
+		row, err = complete(ctx, q, record)
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return Row{}, false, nil
+	}
+	return row, err == nil, wrap("claim due availability", err)
+}
+
+// Result is what a look found.
+type Result struct {
+	// State and Reason are the new ones.
+	State  slots.State
+	Reason slots.Reason
+	// LastError is the typed reason at the provider, empty when there was no failure.
+	LastError string
+	// Slots and AsOf replace the old ones.
+	Slots []time.Time
+	AsOf  time.Time
+	// Failures in a row, with this look.
+	Failures int
+	// Due is when to look again.
+	Due time.Time
+}
+
+// Finish stores the result and gives the lease back. stored is false when the lease was lost or the configuration
+// changed meanwhile; then nothing is stored. changed tells whether state or reason differ from what was last reported.
+func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, changed bool, err error) {
+	reported := string(result.State) + " " + string(result.Reason)
+	params := db.FinishParams{
+		WorkspaceID: row.Workspace, Token: &row.token, ConfigVersion: row.version, State: string(result.State),
+		Reason: string(result.Reason), LastError: result.LastError, Reported: reported, Slots: result.Slots,
+		Failures: int32(min(result.Failures, 1<<20)), DueTime: result.Due,
+	}
+	if params.Slots == nil {
+		params.Slots = []time.Time{}
+	}
+	if !result.AsOf.IsZero() {
+		params.AsOf = &result.AsOf
+	}
+	err = s.within(ctx, row.Workspace, func(q *db.Queries) error {
+		rows, err := q.Finish(ctx, params)
+		if err != nil {
+			return err
+		}
+		stored = rows == 1
+		if !stored {
+			return q.Release(ctx, db.ReleaseParams{WorkspaceID: row.Workspace, Token: &row.token})
+		}
+		return nil
+	})
+	return stored, stored && reported != row.reported, wrap("store availability", err)
+}
+
+// Release gives a lease back without a result.
+func (s *Store) Release(ctx context.Context, row Row) error {
+	err := s.within(ctx, row.Workspace, func(q *db.Queries) error {
+		return q.Release(ctx, db.ReleaseParams{WorkspaceID: row.Workspace, Token: &row.token})
+	})
+	return wrap("release availability", err)
+}

@@ -1,0 +1,55 @@
+-- name: AddWorkspaces :exec
+INSERT INTO availability (workspace_id) SELECT w FROM unnest(@workspace_ids::uuid[]) AS w
+ON CONFLICT DO NOTHING;
+
+-- name: Known :one
+SELECT count(*) > 0 AS known FROM availability WHERE workspace_id = @workspace_id;
+
+-- name: Availability :one
+SELECT * FROM availability WHERE workspace_id = @workspace_id;
+
+-- name: LockAvailability :one
+SELECT sqlc.embed(availability), coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
+FROM availability WHERE workspace_id = @workspace_id FOR UPDATE;
+
+-- name: Lease :exec
+UPDATE availability SET lease_token = @token, lease_until = clock_timestamp() + make_interval(secs => sqlc.arg('seconds'))
+WHERE workspace_id = @workspace_id;
+
+-- name: LeaseNextDue :one
+-- The one due longest, after the cursor, that nobody reads now.
+UPDATE availability SET lease_token = @token, lease_until = clock_timestamp() + make_interval(secs => sqlc.arg('seconds'))
+WHERE workspace_id = (
+    SELECT d.workspace_id FROM availability d
+    WHERE d.due_time <= @now AND (d.due_time, d.workspace_id) > (@after_due::timestamptz, @after_id::uuid)
+        AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
+    ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *;
+
+-- name: Release :exec
+UPDATE availability SET lease_token = NULL, lease_until = NULL
+WHERE workspace_id = @workspace_id AND lease_token = @token;
+
+-- name: Finish :execrows
+UPDATE availability SET state = @state, reason = @reason, last_error = @last_error, reported = @reported, slots = @slots,
+    as_of = sqlc.narg('as_of'), failures = @failures, due_time = @due_time, lease_token = NULL, lease_until = NULL
+WHERE workspace_id = @workspace_id AND lease_token = @token AND config_version = @config_version;
+
+-- name: Reset :exec
+-- The configuration changed: what was read says nothing any more, and it is read again at once.
+UPDATE availability SET config_version = config_version + 1, state = 'new', reason = '', last_error = '', slots = '{}',
+    as_of = NULL, failures = 0, due_time = 'epoch'
+WHERE workspace_id = @workspace_id;
+
+-- name: UpdateSettings :one
+UPDATE availability SET meeting_minutes = coalesce(sqlc.narg('meeting_minutes'), meeting_minutes),
+    look_ahead_seconds = coalesce(sqlc.narg('look_ahead_seconds'), look_ahead_seconds), settings_time = @now
+WHERE workspace_id = @workspace_id
+RETURNING *;
+
+-- name: BackingOff :one
+SELECT count(*) FROM availability WHERE state = 'unreachable' AND due_time > @now;
+
+-- name: Hasten :exec
+-- Ends a back-off: the next look is now.
+UPDATE availability SET due_time = 'epoch', failures = 0 WHERE workspace_id = @workspace_id;

@@ -1,0 +1,218 @@
+// Package store keeps calendar links, settings and slots in PostgreSQL. Leases use the database's clock, every other
+// time is the business time that the caller gives.
+package store
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/store/db"
+)
+
+// Schema is the schema of the service and the suffix of its role.
+const Schema = "availability"
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations is what the service's database needs.
+func Migrations() postgres.Migrations {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		// The directory is embedded above; it cannot be missing in a program that compiled.
+		panic(err)
+	}
+	return postgres.Migrations{Service: Schema, FS: files, River: true}
+}
+
+// Store is safe for concurrent use.
+type Store struct{ pool *pgxpool.Pool }
+
+// New makes a store on a pool of the service's role.
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// Row is what is known of a workspace's availability.
+type Row struct {
+	// Workspace is whose row it is.
+	Workspace uuid.UUID
+	// Meeting is the length of a meeting, LookAhead how far slots are read.
+	Meeting, LookAhead time.Duration
+	// SettingsTime is when the settings were last changed; zero for defaults.
+	SettingsTime time.Time
+	// State and Reason are what the last look found.
+	State  slots.State
+	Reason slots.Reason
+	// LastError is the typed reason of the last failure at the provider.
+	LastError string
+	// Slots are the starts last read, sorted, at AsOf; zero when never read in this configuration.
+	Slots []time.Time
+	AsOf  time.Time
+	// Due is when to look again.
+	Due time.Time
+	// Failures counts failed looks in a row.
+	Failures int
+	// Link is the default link, if any.
+	Link *Link
+
+	reported string
+	version  int64
+	token    uuid.UUID
+}
+
+// Link is a calendar of a workspace.
+type Link struct {
+	// Workspace and ID identify it.
+	Workspace, ID uuid.UUID
+	// DisplayName, Provider, ExternalID and PublicURL are as the API describes them; Provider is slots.ProviderGHL.
+	DisplayName, Provider, ExternalID, PublicURL string
+	// Default tells whether it is the workspace's default.
+	Default bool
+	// CreateTime and UpdateTime are business time.
+	CreateTime, UpdateTime time.Time
+}
+
+// AddWorkspaces makes rows with default settings, due at once, for workspaces that have none.
+func (s *Store) AddWorkspaces(ctx context.Context, workspaces []uuid.UUID) error {
+	err := s.system(ctx, func(q *db.Queries) error { return q.AddWorkspaces(ctx, workspaces) })
+	return wrap("add workspaces", err)
+}
+
+// Known reports whether the workspace has a row.
+func (s *Store) Known(ctx context.Context, workspace uuid.UUID) (bool, error) {
+	var known bool
+	err := s.within(ctx, workspace, func(q *db.Queries) (err error) {
+		known, err = q.Known(ctx, workspace)
+		return err
+	})
+	return known, wrap("look for workspace", err)
+}
+
+// Read gives the workspace's row with its default link. The error is a no-rows error (postgres.IsNoRows) for one
+// without a row.
+func (s *Store) Read(ctx context.Context, workspace uuid.UUID) (Row, error) {
+	var row Row
+	err := s.within(ctx, workspace, func(q *db.Queries) error {
+		record, err := q.Availability(ctx, workspace)
+		if err != nil {
+			return err
+		}
+		row, err = complete(ctx, q, record)
+		return err
+	})
+	return row, wrap("read availability", err)
+}
+
+// BackingOff counts the workspaces that rest after a failure.
+func (s *Store) BackingOff(ctx context.Context, now time.Time) (int, error) {
+	var count int64
+	err := s.system(ctx, func(q *db.Queries) (err error) {
+		count, err = q.BackingOff(ctx, now)
+		return err
+	})
+	return int(count), wrap("count workspaces backing off", err)
+}
+
+// Settings are the changes of UpdateSettings; nil leaves a value as it is.
+type Settings struct {
+	// Meeting and LookAhead replace the values of the row.
+	Meeting, LookAhead *time.Duration
+	// Now is stored as the time of the change.
+	Now time.Time
+}
+
+// UpdateSettings changes settings. The slots are read anew at once, unless nothing really changed.
+func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, change Settings) (Row, error) {
+	var row Row
+	err := s.configure(ctx, workspace, func(q *db.Queries, before Row) error {
+		params := db.UpdateSettingsParams{WorkspaceID: workspace, Now: &change.Now}
+		if change.Meeting != nil {
+			minutes := int32(*change.Meeting / time.Minute)
+			params.MeetingMinutes = &minutes
+		}
+		if change.LookAhead != nil {
+			seconds := int32(*change.LookAhead / time.Second)
+			params.LookAheadSeconds = &seconds
+		}
+		record, err := q.UpdateSettings(ctx, params)
+		if err != nil {
+			return err
+		}
+		row = fromRecord(record)
+		if row.Meeting == before.Meeting && row.LookAhead == before.LookAhead {
+			return nil
+		}
+		return q.Reset(ctx, workspace)
+	})
+	return row, wrap("update settings", err)
+}
+
+// configure runs a change of configuration with the workspace's row locked, so that changes follow one another.
+func (s *Store) configure(ctx context.Context, workspace uuid.UUID, change func(*db.Queries, Row) error) error {
+	return s.within(ctx, workspace, func(q *db.Queries) error {
+		if err := q.AddWorkspaces(ctx, []uuid.UUID{workspace}); err != nil {
+			return err
+		}
+		locked, err := q.LockAvailability(ctx, workspace)
+		if err != nil {
+			return err
+		}
+		return change(q, fromRecord(locked.Availability))
+	})
+}
+
+func (s *Store) within(ctx context.Context, workspace uuid.UUID, fn func(*db.Queries) error) error {
+	return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return fn(db.New(tx)) })
+}
+
+func (s *Store) system(ctx context.Context, fn func(*db.Queries) error) error {
+	return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error { return fn(db.New(tx)) })
+}
+
+func complete(ctx context.Context, q *db.Queries, record db.Availability) (Row, error) {
+	row := fromRecord(record)
+	link, err := q.DefaultLink(ctx, record.WorkspaceID)
+	if postgres.IsNoRows(err) {
+		return row, nil
+	}
+	if err != nil {
+		return Row{}, err
+	}
+	row.Link = new(Link)
+	*row.Link = fromLink(link)
+	return row, nil
+}
+
+func fromRecord(r db.Availability) Row {
+	row := Row{
+		Workspace: r.WorkspaceID, Meeting: time.Duration(r.MeetingMinutes) * time.Minute,
+		LookAhead: time.Duration(r.LookAheadSeconds) * time.Second, State: slots.State(r.State),
+		Reason: slots.Reason(r.Reason), LastError: r.LastError, Slots: r.Slots, Due: r.DueTime,
+		Failures: int(r.Failures), reported: r.Reported, version: r.ConfigVersion,
+	}
+	if r.SettingsTime != nil {
+		row.SettingsTime = *r.SettingsTime
+	}
+	if r.AsOf != nil {
+		row.AsOf = *r.AsOf
+	}
+	if r.LeaseToken != nil {
+		row.token = *r.LeaseToken
+	}
+	return row
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
