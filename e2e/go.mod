@@ -2,10 +2,21 @@ module github.com/relance/relance/e2e
 
 go 1.26.0
 
+require (
+	github.com/relance/relance/proto v0.0.0
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	golang.org/x/net v0.60.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/grpc v1.85.0 // indirect
+)
+
 replace github.com/relance/relance/platform => ../platform
+
 replace github.com/relance/relance/proto => ../proto
-replace github.com/relance/relance/services/followups => ../services/followups
-replace github.com/relance/relance/services/availability => ../services/availability
-replace github.com/relance/relance/services/sync => ../services/sync
-replace github.com/relance/relance/gateway => ../gateway
+
 replace github.com/relance/relance/simulator => ../simulator
