@@ -1,0 +1,64 @@
+package availability
+
+import (
+	"time"
+)
+
+// Config is the configuration of the availability service.
+type Config struct {
+	Listen        string        `name:"listen" env:"RELANCE_AVAILABILITY_LISTEN" default:"127.0.0.1:7003" help:"Address the gRPC server listens on."`
+	DatabaseURL   string        `name:"database-url" env:"RELANCE_AVAILABILITY_DATABASE_URL" help:"PostgreSQL URL of the role relance_availability. Default: derived from RELANCE_DATABASE_URL."`
+	MaxConns      int32         `name:"max-conns" env:"RELANCE_AVAILABILITY_MAX_CONNS" default:"10" help:"Largest number of database connections, 2 or more."`
+	SyncTarget    string        `name:"sync-target" env:"RELANCE_AVAILABILITY_SYNC_TARGET" default:"127.0.0.1:7001" help:"gRPC target of the sync service."`
+	Reflection    bool          `name:"reflection" env:"RELANCE_AVAILABILITY_REFLECTION" help:"Let grpcurl list the service's methods."`
+	TTL           time.Duration `name:"ttl" env:"RELANCE_AVAILABILITY_TTL" default:"60s" help:"How long slots count as fresh, 5s to 1h."`
+	CallTimeout   time.Duration `name:"call-timeout" env:"RELANCE_AVAILABILITY_CALL_TIMEOUT" default:"10s" help:"Longest wait for a calendar, 1s to 60s."`
+	Concurrency   int           `name:"concurrency" env:"RELANCE_AVAILABILITY_CONCURRENCY" default:"8" help:"Calendars read at once in a refresh run, 1 to 200."`
+	Schedule      bool          `name:"schedule" env:"RELANCE_AVAILABILITY_SCHEDULE" default:"true" negatable:"" help:"Refresh by itself, without an external cron."`
+	ScheduleEvery time.Duration `name:"schedule-every" env:"RELANCE_AVAILABILITY_SCHEDULE_EVERY" default:"60s" help:"Time between scheduled refreshes, 1s or more."`
+	DrainTimeout  time.Duration `name:"drain-timeout" env:"RELANCE_AVAILABILITY_DRAIN_TIMEOUT" default:"20s" help:"How long calls in flight may finish at shutdown."`
+}
+
+// withDefaults fills what a Config made in Go leaves out. The zero Schedule stays off.
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.TTL, time.Minute},
+		{&c.CallTimeout, 10 * time.Second},
+		{&c.ScheduleEvery, time.Minute},
+		{&c.DrainTimeout, 20 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 8
+	}
+	if c.MaxConns == 0 {
+		c.MaxConns = 10
+	}
+	return c
+}
+
+// Problems lists what is wrong with the configuration; none when all is well.
+func (c Config) Problems() []string {
+	c = c.withDefaults()
+	var problems []string
+	check := func(ok bool, text string) {
+		if !ok {
+			problems = append(problems, "availability: "+text)
+		}
+	}
+	check(c.DatabaseURL != "", "database URL is required")
+	check(c.SyncTarget != "", "sync target is required")
+	check(c.MaxConns >= 2, "max conns must be 2 or more")
+	check(c.TTL >= 5*time.Second && c.TTL <= time.Hour, "TTL must be 5s to 1h")
+	check(c.CallTimeout >= time.Second && c.CallTimeout <= time.Minute, "call timeout must be 1s to 60s")
+	check(c.Concurrency >= 1 && c.Concurrency <= 200, "concurrency must be 1 to 200")
+	check(c.ScheduleEvery >= time.Second, "schedule interval must be 1s or more")
+	check(c.DrainTimeout > 0, "drain timeout must be positive")
+	return problems
+}

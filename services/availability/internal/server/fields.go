@@ -1,0 +1,162 @@
+package server
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/relance/relance/platform/apierr"
+)
+
+const (
+	defaultPage, maxPage = 50, 500
+	maxName              = 100
+	maxExternalID        = 200
+	maxURL               = 2048
+)
+
+// problems collects every violation of a request.
+type problems []apierr.FieldViolation
+
+func (p *problems) add(field, format string, args ...any) {
+	*p = append(*p, apierr.FieldViolation{Field: field, Description: fmt.Sprintf(format, args...)})
+}
+
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return apierr.Invalid(p...)
+}
+
+func workspaceName(id uuid.UUID) string { return "workspaces/" + id.String() }
+
+func linkName(workspace, id uuid.UUID) string {
+	return workspaceName(workspace) + "/calendarLinks/" + id.String()
+}
+
+// workspace reads "workspaces/{uuid}".
+func (p *problems) workspace(field, name string) uuid.UUID {
+	text, ok := strings.CutPrefix(name, "workspaces/")
+	id, canonical := canonicalUUID(text)
+	if !ok || !canonical {
+		p.add(field, "must be workspaces/{uuid}")
+	}
+	return id
+}
+
+// link reads "workspaces/{uuid}/calendarLinks/{uuid}".
+func (p *problems) link(field, name string) (workspace, id uuid.UUID) {
+	parts := strings.Split(name, "/")
+	if len(parts) == 4 && parts[0] == "workspaces" && parts[2] == "calendarLinks" {
+		w, wok := canonicalUUID(parts[1])
+		l, lok := canonicalUUID(parts[3])
+		if wok && lok {
+			return w, l
+		}
+	}
+	p.add(field, "must be workspaces/{uuid}/calendarLinks/{uuid}")
+	return uuid.Nil, uuid.Nil
+}
+
+func canonicalUUID(text string) (uuid.UUID, bool) {
+	id, err := uuid.Parse(text)
+	return id, err == nil && id != uuid.Nil && id.String() == text
+}
+
+// requestID reads an optional UUID.
+func (p *problems) requestID(text string) uuid.UUID {
+	if text == "" {
+		return uuid.Nil
+	}
+	id, ok := canonicalUUID(text)
+	if !ok {
+		p.add("request_id", "must be a UUID")
+	}
+	return id
+}
+
+// text checks a required one-line text.
+func (p *problems) text(field, value string, limit int) {
+	length := utf8.RuneCountInString(value)
+	switch {
+	case strings.TrimSpace(value) == "":
+		p.add(field, "is required")
+	case length > limit:
+		p.add(field, "has %d characters, at most %d are accepted", length, limit)
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		p.add(field, "must not contain control characters")
+	}
+}
+
+// publicURL checks a URL that leads will see, and gives its host.
+func (p *problems) publicURL(field, value string) string {
+	parsed, err := url.Parse(value)
+	switch {
+	case value == "":
+		p.add(field, "is required")
+	case len(value) > maxURL:
+		p.add(field, "has %d bytes, at most %d are accepted", len(value), maxURL)
+	case err != nil || parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.User != nil:
+		p.add(field, "must be an https URL")
+	default:
+		return strings.ToLower(parsed.Hostname())
+	}
+	return ""
+}
+
+// foreignHost reports whether a host is that of another known provider, whose times the GHL calendar would not be.
+func foreignHost(host string) bool {
+	return slices.ContainsFunc([]string{"calendly.com", "hubspot.com", "cal.com", "savvycal.com", "acuityscheduling.com"},
+		func(other string) bool { return host == other || strings.HasSuffix(host, "."+other) })
+}
+
+// mask checks that a mask names some of the accepted paths and gives them.
+func (p *problems) mask(mask *fieldmaskpb.FieldMask, accepted ...string) map[string]bool {
+	paths := map[string]bool{}
+	if len(mask.GetPaths()) == 0 {
+		p.add("update_mask", "is required; accepted: %s", strings.Join(accepted, ", "))
+	}
+	for _, path := range mask.GetPaths() {
+		if !slices.Contains(accepted, path) {
+			p.add("update_mask", "has the unknown path %q; accepted: %s", path, strings.Join(accepted, ", "))
+		}
+		paths[path] = true
+	}
+	return paths
+}
+
+func (p *problems) pageSize(size int32) int {
+	switch {
+	case size < 0:
+		p.add("page_size", "must not be negative")
+		return 0
+	case size == 0:
+		return defaultPage
+	default:
+		return int(min(size, maxPage))
+	}
+}
+
+// pageToken is opaque to callers: the workspace it is for and the last id given.
+func pageToken(workspace, last uuid.UUID) string {
+	return base64.RawURLEncoding.EncodeToString(append(workspace[:], last[:]...))
+}
+
+func (p *problems) pageToken(token string, workspace uuid.UUID) uuid.UUID {
+	if token == "" {
+		return uuid.Nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) != 32 || uuid.UUID(raw[:16]) != workspace {
+		p.add("page_token", "is not a token of this list")
+		return uuid.Nil
+	}
+	return uuid.UUID(raw[16:])
+}

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/store"
+)
+
+const (
+	defaultBudget, minBudget, maxBudget = 20 * time.Second, 100 * time.Millisecond, 55 * time.Second
+	// answerTime is what is kept of the caller's deadline for finishing looks and for the answer.
+	answerTime = 12 * time.Second
+)
+
+// query is a validated GetSlotsRequest.
+type query struct {
+	workspace uuid.UUID
+	zone      *time.Location
+	zoneAsked bool
+	// notBefore bounds when the slots were read; zero for no bound.
+	notBefore  time.Time
+	start, end time.Time
+}
+
+// GetSlots serves slots from the cache, refreshing a stale row once however many ask.
+func (s *Server) GetSlots(ctx context.Context, req *availabilityv1.GetSlotsRequest) (*availabilityv1.GetSlotsResponse, error) {
+	now := s.clock.Now()
+	q, err := readQuery(req, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, q.workspace); err != nil {
+		return nil, err
+	}
+	row, err := s.refresher.Fresh(ctx, q.workspace, q.notBefore)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	if err := noSlots(row); err != nil {
+		return nil, err
+	}
+	now = s.clock.Now()
+	known := slots.Within(row.Slots, now, time.Time{})
+	tooOld := row.AsOf.IsZero() || row.AsOf.Before(q.notBefore)
+	switch {
+	case row.State == slots.StateUnreachable && (tooOld || len(known) == 0), row.State == slots.StateNew, row.Link == nil:
+		return nil, unreachable(row, now)
+	}
+	return q.answer(row, slots.Within(known, later(now, q.start), q.end), now), nil
+}
+
+func readQuery(req *availabilityv1.GetSlotsRequest, now time.Time) (query, error) {
+	var bad problems
+	q := query{workspace: bad.workspace("parent", req.GetParent()), zone: time.UTC, zoneAsked: req.GetTimeZone() != ""}
+	if q.zoneAsked {
+		zone, err := slots.Zone(req.GetTimeZone())
+		if err != nil {
+			bad.add("time_zone", "must be an IANA zone such as America/New_York")
+		}
+		q.zone = zone
+	}
+	if age := req.GetMaxAge(); age != nil {
+		if age.CheckValid() != nil || age.AsDuration() < 0 {
+			bad.add("max_age", "must not be negative")
+		}
+		q.notBefore = now.Add(-age.AsDuration())
+	}
+	q.start = bad.time("start_time", req.GetStartTime())
+	q.end = bad.time("end_time", req.GetEndTime())
+	if !q.end.IsZero() && !q.end.After(q.start) {
+		bad.add("end_time", "must be after start_time")
+	}
+	return q, bad.err()
+}
+
+func (p *problems) time(field string, value *timestamppb.Timestamp) time.Time {
+	if value == nil {
+		return time.Time{}
+	}
+	if value.CheckValid() != nil {
+		p.add(field, "is not a time")
+	}
+	return value.AsTime()
+}
+
+func (q query) answer(row store.Row, starts []time.Time, now time.Time) *availabilityv1.GetSlotsResponse {
+	out := &availabilityv1.GetSlotsResponse{
+		State: stateProto(row.State), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
+		PublicUrl: row.Link.PublicURL, Slots: q.label(starts),
+	}
+	// A cache whose last free time has passed, or a window without any, is empty to this caller.
+	if row.State == slots.StateOK && len(starts) == 0 {
+		out.State = availabilityv1.AvailabilityState_AVAILABILITY_STATE_EMPTY
+	}
+	out.Suggestions = q.label(slots.Distribute(starts, slots.Choice{
+		Zone: q.zone.String(), Now: now, StartAfter: q.start, Waking: q.zoneAsked,
+	}))
+	return out
+}
+
+func (q query) label(starts []time.Time) []*availabilityv1.Slot {
+	out := make([]*availabilityv1.Slot, 0, len(starts))
+	for _, start := range starts {
+		out = append(out, &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: slots.Label(start, q.zone)})
+	}
+	return out
+}
+
+func defaultName(row store.Row) string {
+	if row.Link == nil {
+		return workspaceName(row.Workspace)
+	}
+	return linkName(row.Workspace, row.Link.ID)
+}
+
+func stateProto(state slots.State) availabilityv1.AvailabilityState {
+	switch state {
+	case slots.StateOK:
+		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_OK
+	case slots.StateEmpty:
+		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_EMPTY
+	case slots.StateUnreachable:
+		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNREACHABLE
+	case slots.StateUnconfigured:
+		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNCONFIGURED
+	default:
+		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNSPECIFIED
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// RefreshDueAvailability refreshes what is due within a budget.
+func (s *Server) RefreshDueAvailability(ctx context.Context, req *availabilityv1.RefreshDueAvailabilityRequest) (*availabilityv1.RefreshDueAvailabilityResponse, error) {
+	budget, err := readBudget(ctx, req.GetTimeBudget())
+	if err != nil {
+		return nil, err
+	}
+	receipt, finished, err := s.refresher.Due(ctx, budget)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	out := &availabilityv1.RefreshReceipt{
+		Checked: int32(receipt.Checked()), Refreshed: int32(receipt.Refreshed), SkippedNoDefault: int32(receipt.NoDefault),
+		SkippedUnsupportedDuration: int32(receipt.Unsupported), SkippedBackoff: int32(receipt.Backoff),
+		Errors: int32(receipt.Errors),
+	}
+	for _, failure := range receipt.Details {
+		out.ErrorDetails = append(out.ErrorDetails, &availabilityv1.RefreshError{
+			Workspace: "workspaces/" + failure.Workspace, Reason: failure.Reason,
+		})
+	}
+	return &availabilityv1.RefreshDueAvailabilityResponse{Receipt: out, FinishedWithinBudget: finished}, nil
+}
+
+// readBudget takes the asked budget, shortened so that the answer reaches a caller who set a deadline.
+func readBudget(ctx context.Context, asked *durationpb.Duration) (time.Duration, error) {
+	budget := defaultBudget
+	if asked != nil {
+		budget = asked.AsDuration()
+		if asked.CheckValid() != nil || budget < minBudget || budget > maxBudget {
+			var bad problems
+			bad.add("time_budget", "must be %v to %v", minBudget, maxBudget)
+			return 0, bad.err()
+		}
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		budget = min(budget, max(left-answerTime, left/4))
+	}
+	return budget, nil
+}
