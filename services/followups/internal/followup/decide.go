@@ -58,6 +58,8 @@ type Input struct {
 	Now time.Time
 	// Enrollment is due.
 	Enrollment Enrollment
+	// SendingDisabled is the workspace's kill switch.
+	SendingDisabled bool
 	// SequenceActive tells whether the sequence may send.
 	SequenceActive bool
 	// Step is the one at the enrollment's position; nil when none is left.
@@ -128,6 +130,8 @@ func gate(in Input) (Effect, bool) {
 		return hold(ReasonLeadReplied), true
 	case !in.SequenceActive:
 		return hold(ReasonSequenceInactive), true
+	case in.SendingDisabled:
+		return stay(ReasonSendingDisabled, in.Now, in.Now.Add(waitLong)), true
 	case in.Settings.PausedUntil.After(in.Now):
 		return stay(ReasonWorkspacePaused, in.Now, in.Settings.PausedUntil), true
 	case in.Zone == nil:
@@ -166,7 +170,7 @@ func needsCalendar(step Step) bool {
 // compose renders the step, or says why it cannot be.
 func compose(in Input) (Content, Effect, bool) {
 	if in.Slots != nil && in.Slots.Unreachable {
-		return Content{}, stay(ReasonCalendarUnreachable, in.Now, in.Now.Add(waitCalendar)), false
+		return Content{}, stay(ReasonCalendarUnreachable, in.Now, in.Now.Add(waitLong)), false
 	}
 	content, err := Render(*in.Step, values(in))
 	if err != nil {

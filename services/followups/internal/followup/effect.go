@@ -74,6 +74,7 @@ const (
 	ReasonLeadGone            = "lead_gone"
 	ReasonSequenceInactive    = "sequence_inactive"
 	ReasonWorkspacePaused     = "workspace_paused"
+	ReasonSendingDisabled     = "sending_disabled"
 	ReasonUnknownZone         = "unknown_zone"
 	ReasonScheduled           = "scheduled"
 	ReasonBusinessHours       = "outside_business_hours"
@@ -97,7 +98,7 @@ const (
 const (
 	waitUnknownZone = time.Hour
 	waitUnavailable = time.Minute
-	waitCalendar    = 15 * time.Minute
+	waitLong        = 15 * time.Minute
 	waitInFlight    = time.Minute
 	waitMin         = time.Second
 	backoffBase     = time.Minute

@@ -75,6 +75,9 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		if err != nil {
 			return err
 		}
+		if effect.Move == followup.EndLead {
+			endHeld(held, e, effect.Reason, c.Try.Now)
+		}
 		items.WorkspaceIds = append(items.WorkspaceIds, e.Workspace)
 		items.Ids = append(items.Ids, newID())
 		items.EnrollmentIds = append(items.EnrollmentIds, e.ID)
@@ -90,6 +93,18 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		}
 	}
 	return release(ctx, q, c)
+}
+
+// endHeld ends what the batch holds of the lead, as endLead did in the database, so that a later item does not revive it.
+func endHeld(held map[uuid.UUID]followup.Enrollment, of followup.Enrollment, reason string, now time.Time) {
+	for id, e := range held {
+		if e.Workspace != of.Workspace || e.Lead != of.Lead {
+			continue
+		}
+		if ended, err := e.Cancel(reason, now); err == nil {
+			held[id] = ended
+		}
+	}
 }
 
 func workspacesOf(c Commit) map[uuid.UUID][]uuid.UUID {

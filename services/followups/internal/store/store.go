@@ -23,13 +23,16 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrations are the service's goose files.
-func Migrations() fs.FS {
+// Schema is the service's schema and the name of its role.
+const Schema = "followups"
+
+// Migrations are what the service's database needs: its tables and River's.
+func Migrations() postgres.Migrations {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		panic(err) // the directory is embedded above
 	}
-	return files
+	return postgres.Migrations{Service: Schema, FS: files, River: true}
 }
 
 // Errors that callers branch on.
@@ -60,14 +63,6 @@ type Store struct {
 
 // New makes a store on a pool of the service's role.
 func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
-
-// Ping asks the database one question.
-func (s *Store) Ping(ctx context.Context) error {
-	if err := s.pool.Ping(ctx); err != nil {
-		return fmt.Errorf("ping database: %w", err)
-	}
-	return nil
-}
 
 func (s *Store) in(ctx context.Context, workspace uuid.UUID, fn func(*db.Queries) error) error {
 	return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return fn(db.New(tx)) })

@@ -1,0 +1,241 @@
+// Package run takes up due follow-ups: claim a batch, learn what the decisions need, decide, ask sync to send, record. It
+// holds no rule of its own (package followup) and no SQL (package store).
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/postgres"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/store"
+)
+
+// Defaults of Config.
+const (
+	DefaultBatchSize   = 50
+	DefaultLease       = 2 * time.Minute
+	DefaultMaxAttempts = 5
+	// DefaultBudget and MaxBudget bound a run's time.
+	DefaultBudget = 25 * time.Second
+	MaxBudget     = 55 * time.Second
+
+	sendTimeout   = 20 * time.Second
+	readTimeout   = 10 * time.Second
+	commitTimeout = 15 * time.Second
+	sendsAtOnce   = 8
+)
+
+// Config is what a runner works with.
+type Config struct {
+	// Store keeps the state.
+	Store *store.Store
+	// Sync and Availability are the other services.
+	Sync         syncv1.SyncServiceClient
+	Availability availabilityv1.AvailabilityServiceClient
+	// Clock is the business clock.
+	Clock clock.Clock
+	// Logger gets changes; nil discards.
+	Logger *slog.Logger
+	// BatchSize is the most enrollments claimed at once; 0 means 50.
+	BatchSize int
+	// Lease is how long a batch is claimed, by the database's clock; 0 means 2 minutes.
+	Lease time.Duration
+	// MaxAttempts is the number of failed tries after which an enrollment is parked; 0 means 5.
+	MaxAttempts int
+}
+
+// Runner runs what is due. It is safe for concurrent use: overlapping runs share the work.
+type Runner struct {
+	cfg Config
+	// decide and beforeCommit are replaced by tests.
+	decide       func(followup.Input) followup.Decision
+	beforeCommit func(context.Context) error
+}
+
+// New makes a runner.
+func New(cfg Config) *Runner {
+	if cfg.BatchSize <= 0 {
+		cfg.BatchSize = DefaultBatchSize
+	}
+	if cfg.Lease <= 0 {
+		cfg.Lease = DefaultLease
+	}
+	if cfg.MaxAttempts <= 0 {
+		cfg.MaxAttempts = DefaultMaxAttempts
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{cfg: cfg, decide: followup.Decide, beforeCommit: func(context.Context) error { return nil }}
+}
+
+// Request bounds a run.
+type Request struct {
+	// ID makes repeated requests answer one receipt; uuid.Nil for none.
+	ID uuid.UUID
+	// Budget is how long new work is begun; 0 means 25 s.
+	Budget time.Duration
+}
+
+// Run works until nothing is due or the budget ends, and answers the receipt. What another run holds is left to it.
+func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
+	if request.Budget <= 0 {
+		request.Budget = DefaultBudget
+	}
+	receipt, err := r.cfg.Store.StartRun(ctx, request.ID, r.cfg.Clock.Now())
+	if err != nil {
+		return store.Run{}, err
+	}
+	if !receipt.End.IsZero() {
+		return r.cfg.Store.GetRun(ctx, receipt.ID)
+	}
+	budget, cancel := context.WithTimeout(ctx, min(request.Budget, MaxBudget))
+	defer cancel()
+	p := &pass{Runner: r, run: receipt.ID, workspaces: map[uuid.UUID]*workspace{}}
+	finished, err := p.batches(ctx, budget)
+	if err != nil {
+		return store.Run{}, err
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	receipt, err = r.cfg.Store.FinishRun(closing, receipt.ID, finished, r.cfg.Clock.Now())
+	if err == nil {
+		r.logRun(ctx, receipt)
+	}
+	return receipt, err
+}
+
+// logRun writes one line for a run in which something happened to a lead; ticks without that stay silent.
+func (r *Runner) logRun(ctx context.Context, receipt store.Run) {
+	if receipt.Counts.Processed() == receipt.Counts[followup.Deferred] {
+		return
+	}
+	r.cfg.Logger.InfoContext(ctx, "follow-up run",
+		slog.String("run", receipt.ID.String()), slog.Int("processed", receipt.Counts.Processed()),
+		slog.Int("succeeded", receipt.Counts[followup.Succeeded]), slog.Int("failed", receipt.Counts[followup.Failed]),
+		slog.Int("skipped", receipt.Counts[followup.Skipped]), slog.Int("deferred", receipt.Counts[followup.Deferred]),
+		slog.Int("unknown", receipt.Counts[followup.Unknown]), slog.Bool("finished", receipt.Finished))
+}
+
+// pass is one run; what it learned of workspaces is kept for its length.
+type pass struct {
+	*Runner
+	run        uuid.UUID
+	workspaces map[uuid.UUID]*workspace
+}
+
+func (p *pass) batches(ctx, budget context.Context) (finished bool, err error) {
+	for budget.Err() == nil {
+		batch, err := p.cfg.Store.Claim(budget, store.Claim{Now: p.cfg.Clock.Now(), Size: p.cfg.BatchSize, Lease: p.cfg.Lease})
+		switch {
+		case err != nil && budget.Err() != nil:
+			return false, nil
+		case err != nil:
+			return false, err
+		case len(batch.Items) == 0:
+			return true, nil
+		}
+		if err := p.batch(ctx, budget, batch); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// batch works on claimed items and commits them together.
+func (p *pass) batch(ctx, budget context.Context, batch store.Batch) error {
+	// Work that outlives the lease would be done by two; what is not begun by then is handed back.
+	begin, cancel := context.WithTimeout(budget, p.cfg.Lease*3/4)
+	defer cancel()
+	try := followup.Try{Now: p.cfg.Clock.Now(), Max: p.cfg.MaxAttempts}
+	works := make([]*work, len(batch.Items))
+	for i, item := range batch.Items {
+		works[i] = &work{item: item, try: try}
+	}
+	p.learn(begin, works)
+	p.decideAll(begin, works)
+	if err := p.savePlans(ctx, works, try.Now); err != nil {
+		return err
+	}
+	p.sendAll(ctx, begin, works)
+	if err := p.beforeCommit(ctx); err != nil {
+		return fmt.Errorf("before commit: %w", err)
+	}
+	return p.commit(ctx, batch.Token, works, try)
+}
+
+func (p *pass) savePlans(ctx context.Context, works []*work, now time.Time) error {
+	var plans []store.Plan
+	var planned []*work
+	for _, w := range works {
+		if w.content != nil && w.item.Planned == nil {
+			plans = append(plans, store.Plan{Key: w.item.Key(), Content: *w.content})
+			planned = append(planned, w)
+		}
+	}
+	err := p.cfg.Store.SavePlans(ctx, plans, now)
+	if err == nil || ctx.Err() != nil || postgres.IsUnavailable(err) {
+		return err
+	}
+	// One that cannot be stored must not stop the others: find it.
+	for i, plan := range plans {
+		if err := p.cfg.Store.SavePlans(ctx, []store.Plan{plan}, now); err != nil {
+			p.broken(ctx, planned[i], err)
+		}
+	}
+	return nil
+}
+
+func (p *pass) commit(ctx context.Context, token uuid.UUID, works []*work, try followup.Try) error {
+	commit := store.Commit{Run: p.run, Token: token, Try: try}
+	for _, w := range works {
+		if w.effect == nil {
+			commit.Release = append(commit.Release, w.item)
+			continue
+		}
+		commit.Done = append(commit.Done, store.Done{Item: w.item, Effect: *w.effect, Zone: p.workspaces[w.item.Enrollment.Workspace].zone})
+	}
+	// What was sent is recorded even when the caller has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if err := p.cfg.Store.Commit(ctx, commit); err != nil {
+		return err
+	}
+	for _, done := range commit.Done {
+		p.logChange(ctx, done)
+	}
+	return nil
+}
+
+// logChange writes a line when an enrollment stopped; going on and waiting are in the receipt.
+func (p *pass) logChange(ctx context.Context, done store.Done) {
+	switch done.Effect.Move {
+	case followup.Hold, followup.End, followup.EndLead, followup.Await:
+		p.cfg.Logger.InfoContext(ctx, "enrollment stopped",
+			slog.String("enrollment", done.Item.Enrollment.ID.String()), slog.String("workspace", done.Item.Enrollment.Workspace.String()),
+			slog.String("move", string(done.Effect.Move)), slog.String("reason", done.Effect.Reason))
+	}
+}
+
+// work is one item on its way to an effect.
+type work struct {
+	item    store.Item
+	try     followup.Try
+	lead    *followup.Lead
+	content *followup.Content
+	// effect is nil until the item is worked on; items without one are handed back.
+	effect *followup.Effect
+}
+
+func (w *work) settle(effect followup.Effect) { w.effect = &effect }
+
+var errPanic = errors.New("panic")

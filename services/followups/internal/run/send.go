@@ -1,0 +1,173 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/relance/relance/platform/apierr"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/name"
+)
+
+const syncDomain = "sync.relance.dev"
+
+// decideAll decides every item that is not settled yet. A poisoned one is isolated.
+func (p *pass) decideAll(ctx context.Context, works []*work) {
+	for _, w := range works {
+		if w.effect != nil || ctx.Err() != nil {
+			continue
+		}
+		if err := isolated(func() { p.decideOne(ctx, w) }); err != nil {
+			p.broken(ctx, w, err)
+		}
+	}
+}
+
+func (p *pass) decideOne(ctx context.Context, w *work) {
+	ws := p.workspaces[w.item.Enrollment.Workspace]
+	in := followup.Input{
+		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, Step: w.item.Step, Lead: w.lead,
+		Settings: w.item.Settings, Zone: ws.zone, SendingDisabled: ws.disabled, Planned: w.item.Planned,
+	}
+	decision := p.decide(in)
+	if decision.Verdict == followup.NeedSlots {
+		slots, ok := p.readSlots(ctx, w.item.Enrollment.Workspace)
+		if !ok {
+			w.settle(followup.Away("availability_unavailable", w.item.Enrollment, w.try.Now))
+			return
+		}
+		in.Slots = slots
+		decision = p.decide(in)
+	}
+	switch decision.Verdict {
+	case followup.Send:
+		w.content = &decision.Content
+	case followup.Settled:
+		w.settle(decision.Effect)
+	default:
+		w.settle(followup.Broken(w.item.Enrollment, w.try))
+	}
+}
+
+// sendAll asks sync for the messages, a few at once; those to one lead in order, since sync sends one at a time to a
+// person. What is not begun in time keeps no effect and is handed back.
+func (p *pass) sendAll(ctx, begin context.Context, works []*work) {
+	var order []uuid.UUID
+	byLead := map[uuid.UUID][]*work{}
+	for _, w := range works {
+		if w.content == nil || w.effect != nil {
+			continue
+		}
+		lead := w.item.Enrollment.Lead
+		if byLead[lead] == nil {
+			order = append(order, lead)
+		}
+		byLead[lead] = append(byLead[lead], w)
+	}
+	var group errgroup.Group
+	group.SetLimit(sendsAtOnce)
+	for _, lead := range order {
+		group.Go(func() error {
+			for _, w := range byLead[lead] {
+				if begin.Err() != nil {
+					return nil
+				}
+				if err := isolated(func() { p.send(ctx, w) }); err != nil {
+					p.broken(ctx, w, err)
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions return no errors: outcomes are effects
+}
+
+func (p *pass) send(ctx context.Context, w *work) {
+	e, key := w.item.Enrollment, w.item.Key()
+	call, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	resp, err := p.cfg.Sync.SendMessage(call, &syncv1.SendMessageRequest{
+		Lead: name.Lead(e.Workspace, e.Lead), Channel: toChannel(key.Channel), Subject: w.content.Subject,
+		Body: w.content.Body, Html: w.content.HTML, RequestId: key.RequestID().String(),
+		UnlessRepliedSince: timestamppb.New(e.RepliedSince),
+	})
+	if err == nil {
+		w.settle(followup.Answered(answer(resp.GetMessage()), e, w.try))
+		return
+	}
+	if ctx.Err() != nil {
+		return // we are being stopped; the next run asks again with the same id
+	}
+	w.settle(p.refused(ctx, err, w))
+}
+
+func (p *pass) refused(ctx context.Context, err error, w *work) followup.Effect {
+	e := w.item.Enrollment
+	typed, ok := apierr.From(err)
+	if !ok {
+		return followup.Broken(e, w.try)
+	}
+	if typed.Domain == syncDomain && typed.Reason != "" {
+		if action, known := followup.ActionFor(typed.Reason); !known || action.Alert {
+			p.cfg.Logger.WarnContext(ctx, "send needs a person's eyes",
+				slog.String("enrollment", e.ID.String()), slog.String("reason", typed.Reason))
+		}
+		return followup.Refused(followup.Refusal{Reason: typed.Reason, Metadata: typed.Metadata, RetryAfter: typed.RetryAfter}, e, w.try)
+	}
+	switch typed.Code {
+	case codes.NotFound:
+		return followup.Effect{Result: followup.Skipped, Reason: followup.ReasonLeadGone, Move: followup.End}
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted, codes.ResourceExhausted,
+		codes.Unauthenticated, codes.PermissionDenied:
+		// sync did not decide; asking again with the same id is harmless.
+		return followup.Away(followup.ReasonSyncUnavailable, e, w.try.Now)
+	}
+	p.logBroken(ctx, w, err)
+	return followup.Broken(e, w.try)
+}
+
+func answer(m *syncv1.Message) followup.Answer {
+	state := strings.ToLower(strings.TrimPrefix(m.GetState().String(), "MESSAGE_STATE_"))
+	out := followup.Answer{State: state, Reason: m.GetRefusalReason(), Message: m.GetName()}
+	if m.GetNextAttemptTime() != nil {
+		out.RetryAt = m.GetNextAttemptTime().AsTime()
+	}
+	return out
+}
+
+func toChannel(channel followup.Channel) syncv1.Channel {
+	if channel == followup.Email {
+		return syncv1.Channel_CHANNEL_EMAIL
+	}
+	return syncv1.Channel_CHANNEL_SMS
+}
+
+func (p *pass) broken(ctx context.Context, w *work, err error) {
+	p.logBroken(ctx, w, err)
+	w.settle(followup.Broken(w.item.Enrollment, w.try))
+}
+
+func (p *pass) logBroken(ctx context.Context, w *work, err error) {
+	p.cfg.Logger.ErrorContext(ctx, "follow-up step could not be worked on",
+		slog.String("enrollment", w.item.Enrollment.ID.String()), slog.Any("error", err))
+}
+
+// isolated turns a panic into an error, so that one item cannot stop its batch.
+func isolated(fn func()) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, cause, debug.Stack())
+		}
+	}()
+	fn()
+	return nil
+}

@@ -1,0 +1,158 @@
+package server
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/name"
+	"github.com/relance/relance/services/followups/internal/store"
+)
+
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func channelPB(channel followup.Channel) followupsv1.StepChannel {
+	switch channel {
+	case followup.SMS:
+		return followupsv1.StepChannel_STEP_CHANNEL_SMS
+	case followup.Email:
+		return followupsv1.StepChannel_STEP_CHANNEL_EMAIL
+	}
+	return followupsv1.StepChannel_STEP_CHANNEL_UNSPECIFIED
+}
+
+func channelOf(channel followupsv1.StepChannel) followup.Channel {
+	switch channel {
+	case followupsv1.StepChannel_STEP_CHANNEL_SMS:
+		return followup.SMS
+	case followupsv1.StepChannel_STEP_CHANNEL_EMAIL:
+		return followup.Email
+	}
+	return ""
+}
+
+func triggerPB(trigger followup.Trigger) followupsv1.Trigger {
+	if trigger == followup.TriggerLeadCreated {
+		return followupsv1.Trigger_TRIGGER_LEAD_CREATED
+	}
+	return followupsv1.Trigger_TRIGGER_MANUAL
+}
+
+func triggerOf(trigger followupsv1.Trigger) followup.Trigger {
+	if trigger == followupsv1.Trigger_TRIGGER_LEAD_CREATED {
+		return followup.TriggerLeadCreated
+	}
+	return followup.TriggerManual
+}
+
+func stepsOf(steps []*followupsv1.SequenceStep) []followup.Step {
+	var out []followup.Step
+	for i, step := range steps {
+		out = append(out, followup.Step{
+			Position: i + 1, Channel: channelOf(step.GetChannel()), DelayDays: int(step.GetDelayDays()),
+			DelayMinutes: int(step.GetDelayMinutes()), SubjectTemplate: step.GetSubjectTemplate(), BodyTemplate: step.GetBodyTemplate(),
+		})
+	}
+	return out
+}
+
+func sequencePB(seq store.Sequence) *followupsv1.Sequence {
+	out := &followupsv1.Sequence{
+		Name: name.Child(seq.Workspace, "sequences", seq.ID), DisplayName: seq.DisplayName, Active: seq.Active,
+		Trigger: triggerPB(seq.Trigger), Version: int32(seq.Version), CreateTime: stamp(seq.Created), UpdateTime: stamp(seq.Updated),
+	}
+	for i, step := range seq.Steps {
+		out.Steps = append(out.Steps, &followupsv1.SequenceStep{
+			Position: int32(i + 1), Channel: channelPB(step.Channel), DelayDays: int32(step.DelayDays),
+			DelayMinutes: int32(step.DelayMinutes), SubjectTemplate: step.SubjectTemplate, BodyTemplate: step.BodyTemplate,
+		})
+	}
+	return out
+}
+
+func enrollmentPB(e followup.Enrollment) *followupsv1.Enrollment {
+	states := map[followup.State]followupsv1.EnrollmentState{
+		followup.Active:    followupsv1.EnrollmentState_ENROLLMENT_STATE_ACTIVE,
+		followup.Paused:    followupsv1.EnrollmentState_ENROLLMENT_STATE_PAUSED,
+		followup.Completed: followupsv1.EnrollmentState_ENROLLMENT_STATE_COMPLETED,
+		followup.Cancelled: followupsv1.EnrollmentState_ENROLLMENT_STATE_CANCELLED,
+		followup.Awaiting:  followupsv1.EnrollmentState_ENROLLMENT_STATE_AWAITING_OUTCOME,
+	}
+	return &followupsv1.Enrollment{
+		Name: name.Child(e.Workspace, "enrollments", e.ID), Lead: name.Lead(e.Workspace, e.Lead),
+		Sequence: name.Child(e.Workspace, "sequences", e.Sequence), SequenceVersion: int32(e.Version),
+		State: states[e.State], Reason: e.Reason, NextStepPosition: int32(e.Position), NextStepTime: stamp(e.Next),
+		StartTime: stamp(e.Start), EndTime: stamp(e.End),
+	}
+}
+
+func taskStates() map[followup.TaskState]followupsv1.TaskState {
+	return map[followup.TaskState]followupsv1.TaskState{
+		followup.TaskPending:   followupsv1.TaskState_TASK_STATE_PENDING,
+		followup.TaskCompleted: followupsv1.TaskState_TASK_STATE_COMPLETED,
+		followup.TaskSkipped:   followupsv1.TaskState_TASK_STATE_SKIPPED,
+		followup.TaskCancelled: followupsv1.TaskState_TASK_STATE_CANCELLED,
+	}
+}
+
+func taskPB(workspace uuid.UUID, task store.Task) *followupsv1.Task {
+	return &followupsv1.Task{
+		Name: name.Child(workspace, "tasks", task.ID), Lead: name.Lead(workspace, task.Lead),
+		Enrollment: name.Child(workspace, "enrollments", task.Enrollment), StepPosition: int32(task.Position),
+		Channel: channelPB(task.Channel), State: taskStates()[task.State], Reason: task.Reason, Message: task.Message,
+		CreateTime: stamp(task.Created),
+	}
+}
+
+func countsPB(c store.Counts) *followupsv1.RunCounts {
+	return &followupsv1.RunCounts{
+		Processed: int32(c.Processed()), Succeeded: int32(c[followup.Succeeded]), Failed: int32(c[followup.Failed]),
+		Skipped: int32(c[followup.Skipped]), Deferred: int32(c[followup.Deferred]), Unknown: int32(c[followup.Unknown]),
+	}
+}
+
+func runPB(run store.Run) *followupsv1.Run {
+	out := &followupsv1.Run{
+		Name: name.Run(run.ID), Results: countsPB(run.Counts), Errors: run.Failures, Finished: run.Finished,
+		StartTime: stamp(run.Start), EndTime: stamp(run.End),
+	}
+	for _, r := range run.Reasons {
+		out.Reasons = append(out.Reasons, &followupsv1.ReasonCount{Outcome: string(r.Result), Reason: r.Reason, Count: int32(r.Count)})
+	}
+	for _, w := range run.Workspaces {
+		out.Workspaces = append(out.Workspaces, &followupsv1.WorkspaceCounts{
+			Workspace: name.Workspace(w.Workspace), Counts: countsPB(w.Counts),
+		})
+	}
+	return out
+}
+
+// weekday converts between time.Weekday, where Sunday is 0, and the API's, where Monday is 1 and Sunday 7.
+func weekday(day followupsv1.Weekday) time.Weekday { return time.Weekday(day % 7) }
+
+func weekdayPB(day time.Weekday) followupsv1.Weekday {
+	if day == time.Sunday {
+		return followupsv1.Weekday_WEEKDAY_SUNDAY
+	}
+	return followupsv1.Weekday(day)
+}
+
+func settingsPB(workspace uuid.UUID, s store.Settings) *followupsv1.Settings {
+	out := &followupsv1.Settings{
+		Name: name.Workspace(workspace) + "/followUpSettings", WorkStart: followup.FormatClock(s.Hours.Start),
+		WorkEnd: followup.FormatClock(s.Hours.End), PausedUntilTime: stamp(s.PausedUntil), SenderName: s.SenderName,
+		CompanyName: s.CompanyName, TargetResult: s.TargetResult, QualificationQuestions: s.Questions, UpdateTime: stamp(s.Updated),
+	}
+	for _, day := range s.Hours.Days {
+		out.WorkDays = append(out.WorkDays, weekdayPB(day))
+	}
+	return out
+}
