@@ -161,4 +161,8 @@ func (s *Service) close() {
 	if s.pool != nil {
 		s.pool.Close()
 	}
+	if s.deps.Listener != nil {
+		// Serve closes it; this is for a service that never served.
+		_ = s.deps.Listener.Close()
+	}
 }

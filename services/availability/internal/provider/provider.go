@@ -33,7 +33,7 @@ func NewSync(conn grpc.ClientConnInterface) *Sync {
 	return &Sync{client: syncv1.NewSyncServiceClient(conn)}
 }
 
-// FreeSlots reads a calendar once. Errors are *refresh.Failure.
+// FreeSlots reads a calendar once. Errors are *refresh.LookError.
 func (s *Sync) FreeSlots(ctx context.Context, ask refresh.Ask) ([]time.Time, error) {
 	answer, err := s.client.ListFreeSlots(ctx, &syncv1.ListFreeSlotsRequest{
 		Parent: "workspaces/" + ask.Workspace.String(), Calendar: ask.Calendar,
@@ -45,15 +45,15 @@ func (s *Sync) FreeSlots(ctx context.Context, ask refresh.Ask) ([]time.Time, err
 	starts := make([]time.Time, 0, len(answer.GetStartTimes()))
 	for _, start := range answer.GetStartTimes() {
 		if err := start.CheckValid(); err != nil {
-			return nil, &refresh.Failure{Kind: slots.ReasonUnreachable, Reason: "BAD_ANSWER", Cause: err}
+			return nil, &refresh.LookError{Kind: slots.ReasonUnreachable, Reason: "BAD_ANSWER", Cause: err}
 		}
 		starts = append(starts, start.AsTime())
 	}
 	return starts, nil
 }
 
-func failure(err error) *refresh.Failure {
-	f := &refresh.Failure{Kind: slots.ReasonUnreachable, Reason: "SYNC_FAILED", Cause: err}
+func failure(err error) *refresh.LookError {
+	f := &refresh.LookError{Kind: slots.ReasonUnreachable, Reason: "SYNC_FAILED", Cause: err}
 	e, ok := apierr.From(err)
 	if !ok {
 		return f

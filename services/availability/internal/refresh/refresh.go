@@ -30,8 +30,8 @@ type Ask struct {
 	From, To time.Time
 }
 
-// Failure is a look that failed.
-type Failure struct {
+// LookError is a look that failed.
+type LookError struct {
 	// Kind is slots.ReasonUnreachable, or slots.ReasonInactive when the provider says the calendar is off.
 	Kind slots.Reason
 	// Reason is the typed reason at the provider's side, such as PROVIDER_RATE_LIMITED.
@@ -43,12 +43,12 @@ type Failure struct {
 }
 
 // Error is the reason with its cause.
-func (f *Failure) Error() string { return fmt.Sprintf("%s: %v", f.Reason, f.Cause) }
+func (f *LookError) Error() string { return fmt.Sprintf("%s: %v", f.Reason, f.Cause) }
 
 // Unwrap gives the cause.
-func (f *Failure) Unwrap() error { return f.Cause }
+func (f *LookError) Unwrap() error { return f.Cause }
 
-// Provider reads calendars. Errors that are not *Failure count as unreachable.
+// Provider reads calendars. Errors that are not *LookError count as unreachable.
 type Provider interface {
 	FreeSlots(ctx context.Context, ask Ask) ([]time.Time, error)
 }
@@ -252,9 +252,9 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 
 // failed keeps what was known and backs off. A calendar that is off has no slots to keep.
 func (r *Refresher) failed(row store.Row, err error, now time.Time) (store.Result, outcome) {
-	var failure *Failure
+	var failure *LookError
 	if !errors.As(err, &failure) {
-		failure = &Failure{Kind: slots.ReasonUnreachable, Reason: "UNKNOWN", Cause: err}
+		failure = &LookError{Kind: slots.ReasonUnreachable, Reason: "UNKNOWN", Cause: err}
 	}
 	failures := row.Failures + 1
 	result := store.Result{

@@ -41,12 +41,12 @@ func linkName(workspace, id uuid.UUID) string {
 	return workspaceName(workspace) + "/calendarLinks/" + id.String()
 }
 
-// workspace reads "workspaces/{uuid}".
-func (p *problems) workspace(field, name string) uuid.UUID {
+// workspace reads a parent, "workspaces/{uuid}".
+func (p *problems) workspace(name string) uuid.UUID {
 	text, ok := strings.CutPrefix(name, "workspaces/")
 	id, canonical := canonicalUUID(text)
 	if !ok || !canonical {
-		p.add(field, "must be workspaces/{uuid}")
+		p.add("parent", "must be workspaces/{uuid}")
 	}
 	return id
 }

@@ -36,6 +36,9 @@ type fakeSync struct {
 	asked      []*syncv1.ListFreeSlotsRequest
 	slots      []time.Time
 	fail       error
+	// failFor fails looks at single workspaces, directoryDown every question about workspaces.
+	failFor       map[string]error
+	directoryDown error
 	// hold, when set, keeps a look waiting until it is closed.
 	hold chan struct{}
 }
@@ -45,6 +48,9 @@ func (f *fakeSync) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsR
 	f.calls[req.GetParent()]++
 	f.asked = append(f.asked, req)
 	hold, fail, starts := f.hold, f.fail, f.slots
+	if only := f.failFor[req.GetParent()]; only != nil {
+		fail = only
+	}
 	f.mu.Unlock()
 	if hold != nil {
 		select {
@@ -66,6 +72,9 @@ func (f *fakeSync) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsR
 func (f *fakeSync) ListWorkspaces(_ context.Context, req *syncv1.ListWorkspacesRequest) (*syncv1.ListWorkspacesResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.directoryDown != nil {
+		return nil, f.directoryDown
+	}
 	out := &syncv1.ListWorkspacesResponse{}
 	// Pages of two, so that paging is walked.
 	from := 0
@@ -85,6 +94,9 @@ func (f *fakeSync) ListWorkspaces(_ context.Context, req *syncv1.ListWorkspacesR
 func (f *fakeSync) GetWorkspace(_ context.Context, req *syncv1.GetWorkspaceRequest) (*syncv1.GetWorkspaceResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.directoryDown != nil {
+		return nil, f.directoryDown
+	}
 	for _, id := range f.workspaces {
 		if "workspaces/"+id.String() == req.GetName() {
 			return &syncv1.GetWorkspaceResponse{Workspace: &syncv1.Workspace{Name: req.GetName()}}, nil
@@ -129,16 +141,17 @@ func (l *logs) take() []string {
 }
 
 type world struct {
-	sync      *fakeSync
-	clock     *clock.Movable
-	pool      *pgxpool.Pool
-	store     *store.Store
-	refresher *refresh.Refresher
-	server    *rpctest.Server
-	admin     availabilityv1.AvailabilityServiceClient
-	followups availabilityv1.AvailabilityServiceClient
-	cron      availabilityv1.AvailabilityServiceClient
-	logs      *logs
+	sync       *fakeSync
+	syncServer *rpctest.Server
+	clock      *clock.Movable
+	pool       *pgxpool.Pool
+	store      *store.Store
+	refresher  *refresh.Refresher
+	server     *rpctest.Server
+	admin      availabilityv1.AvailabilityServiceClient
+	followups  availabilityv1.AvailabilityServiceClient
+	cron       availabilityv1.AvailabilityServiceClient
+	logs       *logs
 }
 
 // now is a Wednesday, 10:00 in New York.
@@ -163,7 +176,7 @@ func newWorld(t *testing.T) *world {
 	syncServer := rpctest.New(t, rpctest.Config{Service: "sync", Policy: policy, Register: func(r grpc.ServiceRegistrar) {
 		syncv1.RegisterSyncServiceServer(r, w.sync)
 	}})
-	w.store = store.New(w.pool)
+	w.store, w.syncServer = store.New(w.pool), syncServer
 	w.refresher = w.newRefresher(t, syncServer)
 	t.Cleanup(w.refresher.Wait)
 	w.server = rpctest.New(t, rpctest.Config{Service: store.Schema, Policy: server.Policy(), Register: func(r grpc.ServiceRegistrar) {

@@ -16,7 +16,7 @@ import (
 // CreateCalendarLink adds a link.
 func (s *Server) CreateCalendarLink(ctx context.Context, req *availabilityv1.CreateCalendarLinkRequest) (*availabilityv1.CreateCalendarLinkResponse, error) {
 	var bad problems
-	workspace := bad.workspace("parent", req.GetParent())
+	workspace := bad.workspace(req.GetParent())
 	request := bad.requestID(req.GetRequestId())
 	in := req.GetCalendarLink()
 	if in.GetProvider() != availabilityv1.CalendarProvider_CALENDAR_PROVIDER_GHL {
@@ -52,7 +52,7 @@ func (s *Server) CreateCalendarLink(ctx context.Context, req *availabilityv1.Cre
 // ListCalendarLinks lists links, oldest first.
 func (s *Server) ListCalendarLinks(ctx context.Context, req *availabilityv1.ListCalendarLinksRequest) (*availabilityv1.ListCalendarLinksResponse, error) {
 	var bad problems
-	workspace := bad.workspace("parent", req.GetParent())
+	workspace := bad.workspace(req.GetParent())
 	size := bad.pageSize(req.GetPageSize())
 	after := bad.pageToken(req.GetPageToken(), workspace)
 	if err := bad.err(); err != nil {

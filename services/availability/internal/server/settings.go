@@ -20,7 +20,7 @@ const (
 // GetSettings reads settings.
 func (s *Server) GetSettings(ctx context.Context, req *availabilityv1.GetSettingsRequest) (*availabilityv1.GetSettingsResponse, error) {
 	var bad problems
-	workspace := bad.workspace("parent", req.GetParent())
+	workspace := bad.workspace(req.GetParent())
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (s *Server) GetSettings(ctx context.Context, req *availabilityv1.GetSetting
 // UpdateSettings changes the fields of the mask.
 func (s *Server) UpdateSettings(ctx context.Context, req *availabilityv1.UpdateSettingsRequest) (*availabilityv1.UpdateSettingsResponse, error) {
 	var bad problems
-	workspace := bad.workspace("parent", req.GetParent())
+	workspace := bad.workspace(req.GetParent())
 	paths := bad.mask(req.GetUpdateMask(), "meeting_duration", "look_ahead")
 	change := store.Settings{Now: s.clock.Now()}
 	if paths["meeting_duration"] {

@@ -58,7 +58,7 @@ func (s *Server) GetSlots(ctx context.Context, req *availabilityv1.GetSlotsReque
 
 func readQuery(req *availabilityv1.GetSlotsRequest, now time.Time) (query, error) {
 	var bad problems
-	q := query{workspace: bad.workspace("parent", req.GetParent()), zone: time.UTC, zoneAsked: req.GetTimeZone() != ""}
+	q := query{workspace: bad.workspace(req.GetParent()), zone: time.UTC, zoneAsked: req.GetTimeZone() != ""}
 	if q.zoneAsked {
 		zone, err := slots.Zone(req.GetTimeZone())
 		if err != nil {

@@ -78,7 +78,9 @@ type Failure struct {
 const maxDetails = 100
 
 // Checked is the number of workspaces looked at: the sum of the others, by construction.
-func (r Receipt) Checked() int { return r.Refreshed + r.NoDefault + r.Unsupported + r.Backoff + r.Errors }
+func (r Receipt) Checked() int {
+	return r.Refreshed + r.NoDefault + r.Unsupported + r.Backoff + r.Errors
+}
 
 // Count adds one workspace. The failure is used for VerdictError only.
 func (r *Receipt) Count(v Verdict, f Failure) {
