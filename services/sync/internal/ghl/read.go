@@ -222,3 +222,12 @@ func daySlots(raw json.RawMessage) []time.Time {
 	}
 	return out
 }
+
+// Probe makes one small read that tells whether the token opens the location. Errors: ErrID, ReadError.
+func (c *Client) Probe(ctx context.Context, who Account) error {
+	if !lead.ValidID(who.Location) {
+		return ErrID
+	}
+	var answer struct{}
+	return c.get(ctx, call{path: "/locations/" + who.Location, version: versionContacts, token: who.Token}, &answer)
+}

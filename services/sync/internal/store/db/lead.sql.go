@@ -56,6 +56,21 @@ func (q *Queries) BatchLeads(ctx context.Context, arg BatchLeadsParams) ([]Lead,
 	return items, nil
 }
 
+const blockLead = `-- name: BlockLead :exec
+UPDATE lead SET blocked = true, update_time = $1 WHERE workspace_id = $2 AND id = $3
+`
+
+type BlockLeadParams struct {
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) BlockLead(ctx context.Context, arg BlockLeadParams) error {
+	_, err := q.db.Exec(ctx, blockLead, arg.Now, arg.WorkspaceID, arg.ID)
+	return err
+}
+
 const fillLead = `-- name: FillLead :exec
 UPDATE lead SET ghl_contact_id = $1, first_name = $2, last_name = $3, email = $4,
     phone = $5, time_zone = $6, company_name = $7, update_time = $8

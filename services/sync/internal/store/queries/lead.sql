@@ -47,3 +47,6 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
 -- name: TouchOutbound :exec
 UPDATE lead SET last_outbound_time = greatest(last_outbound_time, sqlc.arg(at)::timestamptz), update_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: BlockLead :exec
+UPDATE lead SET blocked = true, update_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);

@@ -1,0 +1,88 @@
+package sync
+
+import (
+	"time"
+
+	"github.com/relance/relance/platform/config"
+	"github.com/relance/relance/services/sync/internal/sending"
+)
+
+// DefaultGHLBaseURL is GoHighLevel's API host.
+const DefaultGHLBaseURL = "https://services.leadconnectorhq.com"
+
+// Config is the configuration of the sync service.
+type Config struct {
+	Listen                string        `name:"listen" env:"RELANCE_SYNC_LISTEN" default:"127.0.0.1:7001" help:"Address the gRPC server listens on."`
+	DatabaseURL           string        `name:"database-url" env:"RELANCE_SYNC_DATABASE_URL" help:"PostgreSQL URL of the role relance_sync. Default: derived from RELANCE_DATABASE_URL."`
+	MaxConns              int32         `name:"max-conns" env:"RELANCE_SYNC_MAX_CONNS" default:"16" help:"Largest number of database connections of calls, and again of jobs; 4 or more."`
+	GHLBaseURL            string        `name:"ghl-base-url" env:"RELANCE_SYNC_GHL_BASE_URL" default:"https://services.leadconnectorhq.com" help:"GoHighLevel API host."`
+	KeysetJSON            config.Secret `name:"keyset" env:"RELANCE_SYNC_KEYSET" help:"Tink AEAD keyset as JSON, or @file, that encrypts tokens, messages and webhooks at rest. Required."`
+	FollowUpsTarget       string        `name:"followups-target" env:"RELANCE_SYNC_FOLLOWUPS_TARGET" default:"127.0.0.1:7002" help:"gRPC target of the followups service, which gets lead events. Empty keeps them waiting."`
+	Reflection            bool          `name:"reflection" env:"RELANCE_SYNC_REFLECTION" help:"Let grpcurl list the service's methods."`
+	MaxFailures           int           `name:"max-failures" env:"RELANCE_SYNC_MAX_FAILURES" default:"5" help:"Provably unsent attempts after which a message is parked, 1 to 20."`
+	DrainTimeout          time.Duration `name:"drain-timeout" env:"RELANCE_SYNC_DRAIN_TIMEOUT" default:"25s" help:"How long calls in flight may finish at shutdown; at least the send call's timeout."`
+	AllowVolatileDatabase bool          `name:"allow-volatile-database" env:"RELANCE_SYNC_ALLOW_VOLATILE_DATABASE" help:"Start on a PostgreSQL that can lose acknowledged commits. A message can then be sent twice: for tests only."`
+	SendWrite             time.Duration `name:"send-write" env:"RELANCE_SYNC_SEND_WRITE" default:"5s" help:"W: longest time from a send's claim to its call."`
+	SendPause             time.Duration `name:"send-pause" env:"RELANCE_SYNC_SEND_PAUSE" default:"60s" help:"P: longest sleep of a process between check and write that is assumed."`
+	SendCall              time.Duration `name:"send-call" env:"RELANCE_SYNC_SEND_CALL" default:"15s" help:"R: longest provider call, at most 30s."`
+	SendDelay             time.Duration `name:"send-delay" env:"RELANCE_SYNC_SEND_DELAY" default:"2m" help:"D: how late the provider may process an abandoned call."`
+	SendVisible           time.Duration `name:"send-visible" env:"RELANCE_SYNC_SEND_VISIBLE" default:"10m" help:"V: how late an accepted message may show in the provider's lists."`
+	SendSettle            time.Duration `name:"send-settle" env:"RELANCE_SYNC_SEND_SETTLE" default:"15m" help:"S: when an unknown outcome may be settled by absence; at least W+P+R+D+V."`
+}
+
+// withDefaults fills what a Config made in Go leaves out.
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.DrainTimeout, 25 * time.Second},
+		{&c.SendWrite, 5 * time.Second},
+		{&c.SendPause, time.Minute},
+		{&c.SendCall, 15 * time.Second},
+		{&c.SendDelay, 2 * time.Minute},
+		{&c.SendVisible, 10 * time.Minute},
+		{&c.SendSettle, 15 * time.Minute},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.MaxConns == 0 {
+		c.MaxConns = 16
+	}
+	if c.MaxFailures == 0 {
+		c.MaxFailures = 5
+	}
+	if c.GHLBaseURL == "" {
+		c.GHLBaseURL = DefaultGHLBaseURL
+	}
+	return c
+}
+
+// Problems lists what is wrong with the configuration; none when all is well.
+func (c Config) Problems() []string {
+	c = c.withDefaults()
+	var problems []string
+	check := func(ok bool, text string) {
+		if !ok {
+			problems = append(problems, "sync: "+text)
+		}
+	}
+	check(c.DatabaseURL != "", "database URL is required")
+	check(c.KeysetJSON.Set(), "keyset is required; make one with `relance keyset new`")
+	check(c.MaxConns >= 4, "max conns must be 4 or more")
+	check(c.MaxFailures >= 1 && c.MaxFailures <= 20, "max failures must be 1 to 20")
+	check(c.SendCall <= 30*time.Second, "send call timeout must be at most 30s")
+	check(c.DrainTimeout >= c.SendCall, "drain timeout must be at least the send call timeout")
+	if err := c.timing().Check(); err != nil {
+		check(false, err.Error())
+	}
+	return problems
+}
+
+func (c Config) timing() sending.Timing {
+	return sending.Timing{
+		Write: c.SendWrite, Pause: c.SendPause, Call: c.SendCall, Delay: c.SendDelay, Visible: c.SendVisible, Settle: c.SendSettle,
+	}
+}

@@ -1,0 +1,172 @@
+// Package jobs runs the sync service's background work on River, as the principal system:sync. A job that runs twice, or
+// at the same time as another, has one effect: each reads the state it works on under a lock first.
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/principal"
+	"github.com/relance/relance/platform/redact"
+	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sender"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+const (
+	jobTimeout  = 45 * time.Second
+	maxAttempts = 8
+	workers     = 8
+	period      = 10 * time.Second
+)
+
+// Deps are what jobs work with.
+type Deps struct {
+	Store  *store.Store
+	Client *ghl.Client
+	Sender *sender.Sender
+	// FollowUps gets the domain events; nil keeps them waiting in the outbox.
+	FollowUps followupsv1.FollowUpsServiceClient
+	// Clock is the business clock.
+	Clock  clock.Clock
+	Logger *slog.Logger
+	// SoftStop is how long running jobs may take at shutdown.
+	SoftStop time.Duration
+}
+
+// NewClient makes the River client that runs the jobs on pool.
+func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
+	registry := river.NewWorkers()
+	for _, err := range []error{
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ProcessWebhook]) error {
+			return d.processWebhook(ctx, job.Args.Inbox, job.Attempt >= job.MaxAttempts)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ImportHistory]) error {
+			return d.importHistory(ctx, job.Args)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.DeliverEvents]) error {
+			return d.deliverEvents(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ResumeSend]) error {
+			return d.resumeSend(ctx, job.Args)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.ExpireLeases]) error {
+			return d.expireLeases(ctx)
+		})),
+	} {
+		if err != nil {
+			return nil, fmt.Errorf("register worker: %w", err)
+		}
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}, Workers: registry, Logger: d.Logger,
+		JobTimeout: jobTimeout, MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, FetchOnlyKnownKinds: true,
+		SoftStopTimeout: d.SoftStop, FetchPollInterval: 500 * time.Millisecond,
+		PeriodicJobs: []*river.PeriodicJob{
+			periodic(func() river.JobArgs { return work.ExpireLeases{} }),
+			periodic(func() river.JobArgs { return work.DeliverEvents{} }),
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make job client: %w", err)
+	}
+	return client, nil
+}
+
+// worker runs fn as system:sync.
+func worker[T river.JobArgs](fn func(context.Context, *river.Job[T]) error) river.Worker[T] {
+	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
+		return fn(principal.NewContext(ctx, principal.Principal{Kind: principal.KindSync}), job)
+	})
+}
+
+func periodic(args func() river.JobArgs) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
+		return args(), &river.InsertOpts{MaxAttempts: 1}
+	}, &river.PeriodicJobOpts{RunOnStart: true})
+}
+
+// retryPolicy waits 1 s, 2 s, 4 s ... at most a minute between the attempts of a job.
+type retryPolicy struct{}
+
+// NextRetry tells when a failed job runs again.
+func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	wait := time.Second << min(max(job.Attempt-1, 0), 6)
+	return clock.System().Now().Add(min(wait, time.Minute))
+}
+
+func (d Deps) resumeSend(ctx context.Context, args work.ResumeSend) error {
+	workspace, intent, err := ids(args.Workspace, args.Intent)
+	if err != nil {
+		return err
+	}
+	return d.Sender.Resume(ctx, workspace, intent)
+}
+
+// expireLeases is T10, and wakes the sends whose time has come by the business clock.
+func (d Deps) expireLeases(ctx context.Context) error {
+	err := d.Store.System(ctx, func(tx *store.Tx) error {
+		expired, err := tx.ExpireLeases(ctx)
+		if err != nil {
+			return err
+		}
+		for _, e := range expired {
+			d.Logger.WarnContext(ctx, "send outcome unknown: its lease ran out", "intent", e.ID.String(), "attempt", e.Attempt)
+		}
+		return d.wakeDue(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("expire leases: %w", err)
+	}
+	return nil
+}
+
+func ids(a, b string) (uuid.UUID, uuid.UUID, error) {
+	first, err1 := uuid.Parse(a)
+	second, err2 := uuid.Parse(b)
+	if err := errors.Join(err1, err2); err != nil {
+		return uuid.Nil, uuid.Nil, river.JobCancel(err)
+	}
+	return first, second, nil
+}
+
+// account reads a workspace's connection. It reports false when there is none that can be used.
+func (d Deps) account(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error) {
+	var out ghl.Account
+	var usable bool
+	err := d.Store.Workspace(ctx, workspace, func(tx *store.Tx) error {
+		c, err := tx.Connection(ctx, workspace)
+		if postgres.IsNoRows(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		token, err := d.Store.Open(c.TokenEnc, sender.TokenPlace(workspace))
+		if err != nil {
+			return err
+		}
+		out = ghl.Account{Location: c.Location, Token: redact.Secret(token)}
+		usable = sending.ConnectionState(c.State) == sending.Connected
+		return nil
+	})
+	if err != nil {
+		return ghl.Account{}, false, fmt.Errorf("read connection: %w", err)
+	}
+	return out, usable, nil
+}

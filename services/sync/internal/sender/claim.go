@@ -1,0 +1,240 @@
+package sender
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/redact"
+	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+// claim is a send that this process may write once.
+type claim struct {
+	row     db.SendIntent
+	attempt int32
+	account ghl.Account
+	message ghl.Message
+	byJob   bool
+}
+
+func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Outcome, error) {
+	if !sending.State(row.State).Claimable() {
+		return outcomeOf(row, s.Clock.Now()), nil
+	}
+	if s.stopped() {
+		// Nothing is begun; the job planned with the send goes on elsewhere.
+		return s.reread(ctx, row)
+	}
+	began := s.machine.Now()
+	c, out, err := s.claim(ctx, row, byJob)
+	if err != nil || c == nil {
+		return out, err
+	}
+	if !s.mayWrite(began) {
+		// Pre-write check failed: stop silently. The lease runs out and T10 makes it UNKNOWN.
+		s.Logger.WarnContext(ctx, "send stopped before its call", "intent", row.ID.String())
+		return s.reread(ctx, row)
+	}
+	result := s.Client.Send(ctx, c.account, c.message)
+	return s.settle(context.WithoutCancel(ctx), *c, result)
+}
+
+// mayWrite is the check in memory between the claim and the call: by the wall clock and by the monotonic clock less than
+// W has passed since before the claim, and no drain has begun.
+func (s *Sender) mayWrite(began time.Time) bool {
+	now := s.machine.Now()
+	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
+	return monotonic < s.Timing.Write && wall < s.Timing.Write && wall > -s.Timing.Write && !s.stopped()
+}
+
+// claim is T1 and T2. Only an acknowledged commit gives a claim.
+func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*claim, Outcome, error) {
+	var c *claim
+	var out Outcome
+	err := s.Store.Once(ctx, row.WorkspaceID, func(tx *store.Tx) error {
+		var err error
+		c, out, err = s.tryClaim(ctx, tx, row)
+		return err
+	})
+	switch {
+	case postgres.IsUnique(err, "one_live"):
+		return nil, Outcome{Message: row.ID, State: sending.State(row.State), Refusal: previous(row.WorkspaceID, uuid.Nil), RetryAfter: previousWait}, nil
+	case err != nil:
+		return nil, Outcome{}, fmt.Errorf("%w: %w", ErrClaimUnknown, err)
+	case c != nil:
+		c.byJob = byJob
+	case byJob && out.Refusal != nil && !out.State.Claimable():
+		return nil, out, s.publishSettled(ctx, row, string(out.Refusal.Reason))
+	}
+	return c, out, nil
+}
+
+func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent) (*claim, Outcome, error) {
+	who, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: plan.WorkspaceID, ID: plan.LeadID})
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	row, err := tx.LockIntent(ctx, db.LockIntentParams{WorkspaceID: plan.WorkspaceID, ID: plan.ID})
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	if !sending.State(row.State).Claimable() || row.NextTime.After(tx.Now) {
+		return nil, outcomeOf(row, tx.Now), nil
+	}
+	setup, err := readSetup(ctx, tx, row.WorkspaceID)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	content, err := s.content(row)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	facts, err := gateFacts(ctx, tx, row, who)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	facts.Content, facts.Connection, facts.SendingDisabled = content, setup.state, setup.disabled
+	decision := sending.Gate(facts)
+	if decision.Refusal == nil {
+		if decision, err = s.liveGate(ctx, tx, row); err != nil {
+			return nil, Outcome{}, err
+		}
+	}
+	if decision.Refusal != nil {
+		out, err := closeUnsent(ctx, tx, row, decision)
+		return nil, out, err
+	}
+	return s.take(ctx, tx, row, takeInput{contact: facts.ContactID, content: content, setup: setup})
+}
+
+type takeInput struct {
+	contact string
+	content sending.Content
+	setup   setup
+}
+
+func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in takeInput) (*claim, Outcome, error) {
+	token, err := s.Store.Open(in.setup.tokenEnc, TokenPlace(row.WorkspaceID))
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	attempt, err := tx.ClaimIntent(ctx, db.ClaimIntentParams{
+		LeaseSeconds: s.Timing.Lease().Seconds(), Now: tx.Now, WorkspaceID: row.WorkspaceID, ID: row.ID,
+	})
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	err = tx.InsertAttempt(ctx, db.InsertAttemptParams{WorkspaceID: row.WorkspaceID, IntentID: row.ID, Attempt: attempt})
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	return &claim{
+		row: row, attempt: attempt, account: ghl.Account{Location: in.setup.location, Token: redact.Secret(token)},
+		message: ghl.Message{Channel: sending.Channel(row.Channel), ContactID: in.contact, Content: in.content},
+	}, Outcome{Message: row.ID, State: sending.Sending}, nil
+}
+
+func gateFacts(ctx context.Context, tx *store.Tx, row db.SendIntent, who db.Lead) (sending.Facts, error) {
+	channel := sending.Channel(row.Channel)
+	flag, err := tx.Flag(ctx, row.WorkspaceID, row.LeadID, channel)
+	if err != nil {
+		return sending.Facts{}, err
+	}
+	return sending.Facts{
+		Channel: channel, ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
+		Blocked: who.Blocked, Flag: flag, LastInbound: store.Deref(who.LastInboundTime), RepliedSince: store.Deref(row.RepliedSince),
+		Expire: store.Deref(row.ExpireTime), Now: tx.Now,
+	}, nil
+}
+
+// liveGate keeps one send per lead and channel on its way. The index one_live holds it too; asking first spares the
+// transaction.
+func (s *Sender) liveGate(ctx context.Context, tx *store.Tx, row db.SendIntent) (sending.Decision, error) {
+	live, err := tx.LiveIntent(ctx, db.LiveIntentParams{
+		WorkspaceID: row.WorkspaceID, LeadID: row.LeadID, Channel: row.Channel, RequestID: row.RequestID,
+	})
+	if postgres.IsNoRows(err) {
+		return sending.Decision{}, nil
+	}
+	if err != nil {
+		return sending.Decision{}, err
+	}
+	return sending.Decision{Refusal: previous(row.WorkspaceID, live), Retry: previousWait}, nil
+}
+
+func closeUnsent(ctx context.Context, tx *store.Tx, row db.SendIntent, d sending.Decision) (Outcome, error) {
+	state, next := d.To, row.NextTime
+	if state == "" {
+		state, next = sending.State(row.State), tx.Now.Add(d.Retry)
+	}
+	meta, err := json.Marshal(d.Refusal.Meta)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if d.Refusal.Meta == nil {
+		meta = []byte("{}")
+	}
+	_, err = tx.CloseUnsent(ctx, db.CloseUnsentParams{
+		State: string(state), Reason: string(d.Refusal.Reason), ReasonMeta: meta, NextTime: next, Now: tx.Now,
+		WorkspaceID: row.WorkspaceID, ID: row.ID,
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if state.Claimable() {
+		err = tx.Enqueue(ctx, work.ResumeSend{Workspace: row.WorkspaceID.String(), Intent: row.ID.String()}, d.Retry)
+	}
+	return Outcome{Message: row.ID, State: state, Refusal: d.Refusal, RetryAfter: d.Retry}, err
+}
+
+func (s *Sender) content(row db.SendIntent) (sending.Content, error) {
+	raw, err := s.Store.Open(row.ContentEnc, contentPlace(row.ID))
+	if err != nil {
+		return sending.Content{}, err
+	}
+	var content sending.Content
+	if err := json.Unmarshal([]byte(raw), &content); err != nil {
+		return sending.Content{}, fmt.Errorf("read planned content: %w", err)
+	}
+	return content, nil
+}
+
+// setup is the workspace's side of the gate.
+type setup struct {
+	state    sending.ConnectionState
+	location string
+	tokenEnc []byte
+	disabled bool
+}
+
+func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, error) {
+	w, err := tx.Queries.Workspace(ctx, workspace)
+	if err != nil {
+		return setup{}, fmt.Errorf("read workspace: %w", err)
+	}
+	c, err := tx.Connection(ctx, workspace)
+	if postgres.IsNoRows(err) {
+		return setup{disabled: w.SendingDisabled}, nil
+	}
+	if err != nil {
+		return setup{}, fmt.Errorf("read connection: %w", err)
+	}
+	return setup{
+		state: sending.ConnectionState(c.State), location: c.Location, tokenEnc: c.TokenEnc, disabled: w.SendingDisabled,
+	}, nil
+}
+
+// TokenPlace is where a workspace's provider token is sealed.
+func TokenPlace(workspace uuid.UUID) secretbox.AD {
+	return secretbox.AD{Table: "connection", Column: "token", ID: workspace.String()}
+}

@@ -1,0 +1,261 @@
+// Package sender carries out the send protocol (docs/send-protocol.md): plan, claim, one call, outcome. The rules are in
+// package sending, the provider's words in package classify; here is the order of commits.
+package sender
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+// Errors of Send.
+var (
+	// ErrNoLead: the lead does not exist in the workspace.
+	ErrNoLead = errors.New("no such lead")
+	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was sent by this call.
+	ErrClaimUnknown = errors.New("claim was not acknowledged")
+)
+
+// ReusedError says that a request id was used with other content.
+type ReusedError struct {
+	// Fields are the parts that differ.
+	Fields []string
+}
+
+// Error names the parts.
+func (e *ReusedError) Error() string { return "request id used with other " + strings.Join(e.Fields, ",") }
+
+// Config is what a Sender is made of.
+type Config struct {
+	Store  *store.Store
+	Client *ghl.Client
+	// Clock is the business clock.
+	Clock clock.Clock
+	// Timing must pass its Check.
+	Timing sending.Timing
+	// MaxFailures (N) is how many counted failures park a send.
+	MaxFailures int
+	// Draining is true once the process has begun to end; no send begins then.
+	Draining func() bool
+	Logger   *slog.Logger
+}
+
+// Sender sends. It is safe for concurrent use.
+type Sender struct {
+	Config
+	machine clock.Clock // measures the time from claim to write; not business time
+	// distrusted is set by WatchClocks.
+	distrusted atomic.Bool
+}
+
+// New makes a Sender.
+func New(cfg Config) *Sender { return &Sender{Config: cfg, machine: clock.System()} }
+
+// Request asks for one message to leave.
+type Request struct {
+	Workspace, Lead, RequestID uuid.UUID
+	Channel                    sending.Channel
+	Content                    sending.Content
+	// RepliedSince and Expire are optional conditions.
+	RepliedSince, Expire *time.Time
+	// Hold chooses the policy for unknown outcomes: parked for a person, never sent again.
+	Hold bool
+}
+
+// Outcome is where a send stands.
+type Outcome struct {
+	// Message is the id of the message, Nil when nothing was planned.
+	Message uuid.UUID
+	State   sending.State
+	// Refusal tells why it did not or cannot yet leave; nil otherwise.
+	Refusal *sending.Refusal
+	// RetryAfter is when asking again makes sense, for a Refusal that is not final.
+	RetryAfter time.Duration
+}
+
+// previousWait is how long a send waits for another to the same lead to be settled.
+const previousWait = 30 * time.Second
+
+// Send plans the message if it is new, and carries it as far as it goes now. The same request id answers the same
+// message or refusal. Errors: ErrNoLead, ErrClaimUnknown, ReusedError, database errors.
+func (s *Sender) Send(ctx context.Context, r Request) (Outcome, error) {
+	planned, out, err := s.plan(ctx, r)
+	if err != nil || out != nil {
+		return deref(out), err
+	}
+	return s.advance(ctx, planned, false)
+}
+
+// Resume goes on with a planned or retryable send on behalf of a job. Its outcome becomes a domain event.
+func (s *Sender) Resume(ctx context.Context, workspace, intent uuid.UUID) error {
+	var row db.SendIntent
+	err := s.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
+		row, err = tx.Intent(ctx, db.IntentParams{WorkspaceID: workspace, ID: intent})
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("resume send: %w", err)
+	}
+	_, err = s.advance(ctx, row, true)
+	return err
+}
+
+// plan is T0. What can be mended without a new message, such as a missing connection, is answered before anything is
+// stored, so that the same request may come again with other words.
+func (s *Sender) plan(ctx context.Context, r Request) (row db.SendIntent, out *Outcome, err error) {
+	err = s.Store.Workspace(ctx, r.Workspace, func(tx *store.Tx) error {
+		row, err = tx.IntentByRequest(ctx, db.IntentByRequestParams{WorkspaceID: r.Workspace, RequestID: r.RequestID})
+		if err == nil {
+			return compare(row, r)
+		}
+		if !postgres.IsNoRows(err) {
+			return err
+		}
+		if out, err = s.beforePlan(ctx, tx, r); err != nil || out != nil {
+			return err
+		}
+		if err := s.insert(ctx, tx, r); err != nil {
+			return err
+		}
+		row, err = tx.IntentByRequest(ctx, db.IntentByRequestParams{WorkspaceID: r.Workspace, RequestID: r.RequestID})
+		if err != nil {
+			return err
+		}
+		return compare(row, r)
+	})
+	if err != nil {
+		return row, nil, fmt.Errorf("plan send: %w", err)
+	}
+	return row, out, nil
+}
+
+func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outcome, error) {
+	if _, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead}); err != nil {
+		if postgres.IsNoRows(err) {
+			return nil, ErrNoLead
+		}
+		return nil, err
+	}
+	if r.Content.Empty(r.Channel) {
+		return &Outcome{Refusal: &sending.Refusal{Reason: sending.EmptyContent}}, nil
+	}
+	setup, err := readSetup(ctx, tx, r.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	if refusal := sending.SetupRefusal(setup.state, setup.disabled); refusal != nil {
+		return &Outcome{Refusal: refusal}, nil
+	}
+	live, err := tx.LiveIntent(ctx, db.LiveIntentParams{
+		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID,
+	})
+	if postgres.IsNoRows(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Outcome{Refusal: previous(r.Workspace, live), RetryAfter: previousWait}, nil
+}
+
+func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(r.Content)
+	if err != nil {
+		return err
+	}
+	sealed, err := tx.Seal(string(raw), contentPlace(id))
+	if err != nil {
+		return err
+	}
+	hash, policy := r.Content.Hash(), "resend"
+	if r.Hold {
+		policy = "hold"
+	}
+	n, err := tx.InsertIntent(ctx, db.InsertIntentParams{
+		WorkspaceID: r.Workspace, ID: id, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID, ContentEnc: sealed,
+		SubjectHash: hash.Subject, BodyHash: hash.Body, HtmlHash: hash.HTML, Policy: policy, RepliedSince: r.RepliedSince,
+		ExpireTime: r.Expire, Now: tx.Now,
+	})
+	if err != nil || n == 0 {
+		return err
+	}
+	err = tx.Own(ctx, store.Entry{
+		Workspace: r.Workspace, Lead: r.Lead, Channel: r.Channel, Subject: r.Content.Subject, Body: r.Content.Body,
+	}, id)
+	if err != nil {
+		return err
+	}
+	// The caller goes on at once; the job is for the case that it cannot.
+	return tx.Enqueue(ctx, work.ResumeSend{Workspace: r.Workspace.String(), Intent: id.String()}, s.Timing.Lease()+resumeDelay)
+}
+
+const resumeDelay = 5 * time.Second
+
+func compare(row db.SendIntent, r Request) error {
+	var fields []string
+	if row.LeadID != r.Lead {
+		fields = append(fields, "lead")
+	}
+	if row.Channel != string(r.Channel) {
+		fields = append(fields, "channel")
+	}
+	stored := sending.Hashes{Subject: row.SubjectHash, Body: row.BodyHash, HTML: row.HtmlHash}
+	if fields = append(fields, stored.Differ(r.Content.Hash())...); len(fields) > 0 {
+		return &ReusedError{Fields: fields}
+	}
+	return nil
+}
+
+func contentPlace(id uuid.UUID) secretbox.AD {
+	return secretbox.AD{Table: "send_intent", Column: "content", ID: id.String()}
+}
+
+func previous(workspace, message uuid.UUID) *sending.Refusal {
+	return &sending.Refusal{Reason: sending.PreviousSendUnresolved, Meta: map[string]string{
+		"message": "workspaces/" + workspace.String() + "/messages/" + message.String(),
+	}}
+}
+
+func deref(o *Outcome) Outcome {
+	if o == nil {
+		return Outcome{}
+	}
+	return *o
+}
+
+// outcomeOf tells where a stored send stands.
+func outcomeOf(row db.SendIntent, now time.Time) Outcome {
+	out := Outcome{Message: row.ID, State: sending.State(row.State)}
+	if row.Reason == "" {
+		return out
+	}
+	out.Refusal = &sending.Refusal{Reason: sending.Reason(row.Reason), Meta: map[string]string{}}
+	_ = json.Unmarshal(row.ReasonMeta, &out.Refusal.Meta) // our own column; without it the reason still stands
+	if out.State.Claimable() {
+		out.RetryAfter = max(row.NextTime.Sub(now), 0)
+	}
+	return out
+}

@@ -1,0 +1,263 @@
+package sender
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+// settleTimeout bounds the commit of an outcome, repeats included. After it the lease runs out and the outcome is UNKNOWN.
+const settleTimeout = 8 * time.Second
+
+// slowWait is how long a send waits for a connection to be mended.
+const slowWait = 15 * time.Minute
+
+// move is what an outcome does to the intent.
+type move struct {
+	state   sending.State
+	refusal *sending.Refusal
+	failed  int32
+	wait    time.Duration
+	verdict classify.Verdict
+	result  ghl.Result
+}
+
+// settle is T4 to T9: the outcome of the one call is committed, or left to the lease.
+func (s *Sender) settle(ctx context.Context, c claim, result ghl.Result) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	m := s.judge(c, result)
+	var out Outcome
+	err := s.commit(ctx, c, m, &out)
+	if postgres.IsUnique(err, "one_claim") {
+		// The provider gave an id that another message of ours already has: nobody can tell what that means.
+		m = move{state: sending.Unknown, verdict: classify.Verdict{Code: "id_already_claimed"}, result: result}
+		err = s.commit(ctx, c, m, &out)
+	}
+	if err != nil {
+		s.Logger.ErrorContext(ctx, "send outcome not stored; it becomes unknown when its lease ends",
+			"intent", c.row.ID.String(), "error", err)
+		return Outcome{Message: c.row.ID, State: sending.Sending}, nil
+	}
+	if m.refusal != nil && m.refusal.Reason == sending.RefusedUnclassified {
+		s.Logger.WarnContext(ctx, "provider refusal not classified", "intent", c.row.ID.String(),
+			"provider_status", result.Evidence.Status, "trace", m.verdict.TraceID)
+	}
+	return out, nil
+}
+
+func (s *Sender) judge(c claim, result ghl.Result) move {
+	v := classify.Classify(result.Evidence)
+	m := move{verdict: v, result: result}
+	if v.Refusal.Reason != "" {
+		m.refusal = &v.Refusal
+	}
+	switch v.Class {
+	case classify.Accepted:
+		m.state = sending.Accepted
+	case classify.Refused:
+		m.state = sending.Refused
+	case classify.Suspended:
+		m.state, m.wait = sending.Retryable, slowWait
+	case classify.Retryable:
+		m.state, m.failed = sending.Retryable, 1
+		if int(c.row.Failures)+1 >= s.MaxFailures {
+			m.state, m.refusal = sending.Parked, sending.Exhausted(int(c.attempt))
+			break
+		}
+		limit := sending.Backoff(int(c.row.Failures) + 1)
+		m.wait = max(v.Wait, time.Duration(rand.Int64N(int64(limit)))+time.Second)
+	default:
+		m.state = sending.Unknown
+	}
+	return m
+}
+
+// commit stores the outcome, trying again while the database is away.
+func (s *Sender) commit(ctx context.Context, c claim, m move, out *Outcome) error {
+	for {
+		err := s.Store.Workspace(ctx, c.row.WorkspaceID, func(tx *store.Tx) error { return s.apply(ctx, tx, c, m, out) })
+		if err == nil || !postgres.IsUnavailable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Sender) apply(ctx context.Context, tx *store.Tx, c claim, m move, out *Outcome) error {
+	// The lead first: every writer takes lead and intent in this order.
+	if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: c.row.WorkspaceID, ID: c.row.LeadID}); err != nil {
+		return err
+	}
+	moved, err := s.moveIntent(ctx, tx, c, m)
+	if err != nil {
+		return err
+	}
+	if !moved {
+		// The fence is gone or an earlier try of this commit had succeeded; what is stored stands.
+		row, err := tx.Intent(ctx, db.IntentParams{WorkspaceID: c.row.WorkspaceID, ID: c.row.ID})
+		*out = outcomeOf(row, tx.Now)
+		return err
+	}
+	if err := closeAttempt(ctx, tx, c, m); err != nil {
+		return err
+	}
+	if err := s.effects(ctx, tx, c, m); err != nil {
+		return err
+	}
+	*out = Outcome{Message: c.row.ID, State: m.state, Refusal: m.refusal, RetryAfter: m.wait}
+	return nil
+}
+
+func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) (bool, error) {
+	p := db.MoveIntentParams{
+		State: string(m.state), ReasonMeta: []byte("{}"), NextTime: tx.Now.Add(m.wait), Failed: m.failed, Now: tx.Now,
+		WorkspaceID: c.row.WorkspaceID, ID: c.row.ID, Attempt: c.attempt,
+	}
+	if m.refusal != nil {
+		p.Reason = string(m.refusal.Reason)
+		if m.refusal.Meta != nil {
+			meta, err := json.Marshal(m.refusal.Meta)
+			if err != nil {
+				return false, err
+			}
+			p.ReasonMeta = meta
+		}
+	}
+	if m.state == sending.Unknown {
+		p.AmbiguousMore = 1
+	}
+	if m.state == sending.Accepted {
+		p.ProviderMessageID = &m.verdict.MessageID
+		if m.verdict.ConversationID != "" {
+			p.ConversationID = &m.verdict.ConversationID
+		}
+	}
+	n, err := tx.MoveIntent(ctx, p)
+	return n > 0, err
+}
+
+func closeAttempt(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	status, latency := int32(m.result.Evidence.Status), m.result.Latency.Milliseconds()
+	// Codes only: the provider's words name phones and addresses.
+	evidence, err := json.Marshal(map[string]string{"code": m.verdict.Code, "class": string(m.verdict.Class)})
+	if err != nil {
+		return err
+	}
+	outcome := string(m.state)
+	return tx.CloseAttempt(ctx, db.CloseAttemptParams{
+		Outcome: &outcome, HttpStatus: &status, Wrote: &m.result.Wrote, TraceID: &m.verdict.TraceID, LatencyMs: &latency,
+		Evidence: evidence, WorkspaceID: c.row.WorkspaceID, IntentID: c.row.ID, Attempt: c.attempt,
+	})
+}
+
+func (s *Sender) effects(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	var err error
+	switch {
+	case m.state == sending.Accepted:
+		err = accepted(ctx, tx, c, m)
+	case m.state == sending.Refused:
+		err = refused(ctx, tx, c, m)
+	case m.state == sending.Retryable:
+		err = s.retry(ctx, tx, c, m)
+	}
+	if err != nil || !c.byJob || m.state.Claimable() || m.state == sending.Unknown {
+		return err
+	}
+	outcome := string(sending.Accepted)
+	if m.refusal != nil {
+		outcome = string(m.refusal.Reason)
+	}
+	return tx.Publish(ctx, settled(c.row, outcome, tx.Now))
+}
+
+func accepted(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	w, id, provider := c.row.WorkspaceID, c.row.ID, m.verdict.MessageID
+	if err := tx.DropImportedTwin(ctx, db.DropImportedTwinParams{WorkspaceID: w, ProviderMessageID: provider, ID: id}); err != nil {
+		return err
+	}
+	if err := tx.AcceptMessage(ctx, db.AcceptMessageParams{ProviderMessageID: provider, Now: tx.Now, WorkspaceID: w, ID: id}); err != nil {
+		return err
+	}
+	if err := tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: w}); err != nil {
+		return err
+	}
+	return tx.TouchOutbound(ctx, db.TouchOutboundParams{At: tx.Now, Now: tx.Now, WorkspaceID: w, ID: c.row.LeadID})
+}
+
+func refused(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	if m.verdict.Flag == "" {
+		return nil
+	}
+	changed, err := tx.SetFlag(ctx, store.Flag{
+		Workspace: c.row.WorkspaceID, Lead: c.row.LeadID, Channel: sending.Channel(c.row.Channel), Status: m.verdict.Flag, Source: "provider_refusal",
+	})
+	if err != nil || !changed || m.verdict.Flag != sending.Opted {
+		return err
+	}
+	return tx.Publish(ctx, store.Event{Type: store.EventOptedOut, Workspace: c.row.WorkspaceID, Lead: c.row.LeadID, At: tx.Now})
+}
+
+func (s *Sender) retry(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	if m.verdict.Class == classify.Suspended {
+		state := sending.AuthRevoked
+		if m.refusal.Reason == sending.LocationInactive {
+			state = sending.Inactive
+		}
+		n, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: c.row.WorkspaceID})
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			s.Logger.WarnContext(ctx, "provider connection suspended", "workspace", c.row.WorkspaceID.String(), "state", string(state))
+		}
+	}
+	return tx.Enqueue(ctx, work.ResumeSend{Workspace: c.row.WorkspaceID.String(), Intent: c.row.ID.String()}, m.wait)
+}
+
+func settled(row db.SendIntent, outcome string, at time.Time) store.Event {
+	return store.Event{
+		Type: store.EventSettled, Workspace: row.WorkspaceID, Lead: row.LeadID, At: at, Outcome: outcome,
+		Message: "workspaces/" + row.WorkspaceID.String() + "/messages/" + row.ID.String(), RequestID: row.RequestID.String(),
+	}
+}
+
+func (s *Sender) publishSettled(ctx context.Context, row db.SendIntent, outcome string) error {
+	err := s.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
+		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: row.WorkspaceID, ID: row.LeadID}); err != nil {
+			return err
+		}
+		return tx.Publish(ctx, settled(row, outcome, tx.Now))
+	})
+	if err != nil {
+		return fmt.Errorf("publish outcome: %w", err)
+	}
+	return nil
+}
+
+func (s *Sender) reread(ctx context.Context, row db.SendIntent) (Outcome, error) {
+	var out Outcome
+	err := s.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
+		now, err := tx.Intent(ctx, db.IntentParams{WorkspaceID: row.WorkspaceID, ID: row.ID})
+		out = outcomeOf(now, tx.Now)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("read send: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/redact"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/sender"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// SetConnection connects a workspace to a GHL location.
+func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionRequest) (*syncv1.SetConnectionResponse, error) {
+	var c check
+	id := c.workspace("parent", req.GetParent())
+	location, token := req.GetConnection().GetLocation(), req.GetConnection().GetToken()
+	c.when(!lead.ValidID(location), "connection.location", "must be 15 to 64 letters and digits")
+	c.when(len(token) < 8 || len(token) > 4096 || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }),
+		"connection.token", "must be a private integration token: 8 to 4096 visible ASCII characters")
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	var row db.Connection
+	err := s.inWorkspace(ctx, id, func(tx *store.Tx) error {
+		if _, err := tx.LockWorkspace(ctx, id); err != nil {
+			return found(err, "workspace", workspaceName(id))
+		}
+		sealed, err := tx.Seal(token, sender.TokenPlace(id))
+		if err != nil {
+			return err
+		}
+		err = tx.UpsertConnection(ctx, db.UpsertConnectionParams{WorkspaceID: id, Location: location, TokenEnc: sealed, Now: tx.Now})
+		if postgres.IsUnique(err, "connection_location_key") {
+			return typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", location)
+		}
+		if err != nil {
+			return err
+		}
+		row, err = tx.Connection(ctx, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.SetConnectionResponse{Connection: connectionProto(row)}, nil
+}
+
+// GetConnectionHealth tells whether the connection works.
+func (s *Server) GetConnectionHealth(ctx context.Context, req *syncv1.GetConnectionHealthRequest) (*syncv1.GetConnectionHealthResponse, error) {
+	var c check
+	id := c.workspace("parent", req.GetParent())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	row, err := s.connection(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if req.GetProbe() {
+		account, err := s.account(row)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.learn(ctx, id, s.Client.Probe(ctx, account)); err != nil {
+			return nil, err
+		}
+		if row, err = s.connection(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return &syncv1.GetConnectionHealthResponse{Connection: connectionProto(row)}, nil
+}
+
+// connection reads a workspace's connection. Errors: NotFound, PROVIDER_NOT_CONNECTED.
+func (s *Server) connection(ctx context.Context, id uuid.UUID) (row db.Connection, err error) {
+	err = s.inWorkspace(ctx, id, func(tx *store.Tx) (err error) {
+		if _, err := tx.Queries.Workspace(ctx, id); err != nil {
+			return found(err, "workspace", workspaceName(id))
+		}
+		row, err = tx.Connection(ctx, id)
+		if postgres.IsNoRows(err) {
+			return refusal(*sending.SetupRefusal(sending.NotConnected, false), workspaceName(id), 0)
+		}
+		return err
+	})
+	return row, err
+}
+
+func (s *Server) account(row db.Connection) (ghl.Account, error) {
+	token, err := s.Store.Open(row.TokenEnc, sender.TokenPlace(row.WorkspaceID))
+	if err != nil {
+		return ghl.Account{}, err
+	}
+	return ghl.Account{Location: row.Location, Token: redact.Secret(token)}, nil
+}
+
+// learn keeps what a provider read says about the connection.
+func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {
+	state := sending.Connected
+	var failed *ghl.ReadError
+	if outcome != nil {
+		if !errors.As(outcome, &failed) || failed.Verdict.Class != classify.Suspended {
+			return nil // Says nothing about the connection.
+		}
+		state = sending.AuthRevoked
+		if failed.Verdict.Refusal.Reason == sending.LocationInactive {
+			state = sending.Inactive
+		}
+	}
+	return s.inWorkspace(ctx, id, func(tx *store.Tx) error {
+		if _, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: id}); err != nil {
+			return err
+		}
+		if state != sending.Connected {
+			return nil
+		}
+		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: id})
+	})
+}
+
+const secretBytes = 32
+
+// RotateWebhookSecret makes a new secret for the workflow-dialect webhook.
+func (s *Server) RotateWebhookSecret(ctx context.Context, req *syncv1.RotateWebhookSecretRequest) (*syncv1.RotateWebhookSecretResponse, error) {
+	var c check
+	workspace := c.workspace("parent", req.GetParent())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, secretBytes)
+	if _, err := rand.Read(raw); err != nil {
+		return nil, err
+	}
+	secret := base64.RawURLEncoding.EncodeToString(raw)
+	digest := sha256.Sum256([]byte(secret))
+	err := s.inWorkspace(ctx, workspace, func(tx *store.Tx) error {
+		if _, err := tx.LockWorkspace(ctx, workspace); err != nil {
+			return found(err, "workspace", workspaceName(workspace))
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		err = tx.InsertWebhookSecret(ctx, db.InsertWebhookSecretParams{ID: id, WorkspaceID: workspace, Digest: digest[:], Now: tx.Now})
+		if err != nil {
+			return err
+		}
+		return tx.EndOldWebhookSecrets(ctx, workspace)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.RotateWebhookSecretResponse{Secret: secret}, nil
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+func stamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }
+
+func optStamp(t *time.Time) *timestamppb.Timestamp {
+	if t == nil {
+		return nil
+	}
+	return timestamppb.New(*t)
+}
+
+func workspaceProto(w db.WorkspaceRow) *syncv1.Workspace {
+	return &syncv1.Workspace{
+		Name: workspaceName(w.ID), DisplayName: w.DisplayName, TimeZone: w.TimeZone, GhlLocation: w.Location,
+		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled,
+	}
+}
+
+func connectionProto(c db.Connection) *syncv1.Connection {
+	return &syncv1.Connection{
+		Name: workspaceName(c.WorkspaceID) + "/connections/ghl", Location: c.Location,
+		State:     syncv1.ConnectionState(syncv1.ConnectionState_value["CONNECTION_STATE_"+c.State]),
+		StateTime: stamp(c.StateTime), LastWebhookTime: optStamp(c.LastWebhookTime), LastSuccessTime: optStamp(c.LastSuccessTime),
+	}
+}
+
+func channelProto(channel string) syncv1.Channel {
+	switch sending.Channel(channel) {
+	case sending.SMS:
+		return syncv1.Channel_CHANNEL_SMS
+	case sending.Email:
+		return syncv1.Channel_CHANNEL_EMAIL
+	default:
+		return syncv1.Channel_CHANNEL_UNSPECIFIED
+	}
+}
+
+func leadProto(l db.Lead, channels []db.LeadChannel) *syncv1.Lead {
+	out := &syncv1.Lead{
+		Name: leadName(l.WorkspaceID, l.ID), GhlContactId: store.Deref(l.GhlContactID), FirstName: l.FirstName, LastName: l.LastName,
+		Email: store.Deref(l.Email), Phone: store.Deref(l.Phone), TimeZone: l.TimeZone, CompanyName: l.CompanyName, Blocked: l.Blocked,
+		LastInboundTime: optStamp(l.LastInboundTime), LastOutboundTime: optStamp(l.LastOutboundTime),
+		CreateTime: stamp(l.CreateTime), UpdateTime: stamp(l.UpdateTime),
+	}
+	for _, c := range channels {
+		if c.LeadID != l.ID || c.Status == string(sending.Open) {
+			continue
+		}
+		out.Channels = append(out.Channels, &syncv1.ChannelState{
+			Channel: channelProto(c.Channel), Status: syncv1.ChannelStatus(syncv1.ChannelStatus_value["CHANNEL_STATUS_"+c.Status]),
+			Source: c.Source, UpdateTime: stamp(c.UpdateTime),
+		})
+	}
+	return out
+}
+
+func (s *Server) messageProto(r db.MessageRow) (*syncv1.Message, error) {
+	subject, body, err := s.Store.Text(r.Message)
+	if err != nil {
+		return nil, fmt.Errorf("read message: %w", err)
+	}
+	m := r.Message
+	out := &syncv1.Message{
+		Name: messageName(m.WorkspaceID, m.ID), Lead: leadName(m.WorkspaceID, m.LeadID), Channel: channelProto(m.Channel),
+		Direction: syncv1.Direction_DIRECTION_OUTBOUND, State: syncv1.MessageState(syncv1.MessageState_value["MESSAGE_STATE_"+r.State]),
+		RefusalReason: r.Reason, Subject: subject, Body: body, ProviderMessageId: store.Deref(m.ProviderMessageID),
+		AttemptCount: r.Attempt, MessageTime: stamp(m.MessageTime), CreateTime: stamp(m.CreateTime),
+	}
+	if m.Direction == "inbound" {
+		out.Direction = syncv1.Direction_DIRECTION_INBOUND
+	}
+	if r.RequestID != nil {
+		out.RequestId = r.RequestID.String()
+	}
+	if sending.State(r.State) == sending.Retryable {
+		out.NextAttemptTime = optStamp(r.NextTime)
+	}
+	return out, nil
+}
+
+func webhookProto(r db.ListInboxRow) *syncv1.WebhookEvent {
+	out := &syncv1.WebhookEvent{
+		Name: "webhookEvents/" + r.ID.String(), Source: syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE, EventType: r.EventType,
+		State: webhookState(r.State), ErrorReason: r.ErrorReason, WebhookId: r.WebhookID,
+		CreateTime: stamp(r.CreateTime), ProcessTime: optStamp(r.ProcessTime),
+	}
+	if r.Source == "workflow" {
+		out.Source = syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_WORKFLOW
+	}
+	if r.WorkspaceID != nil {
+		out.Workspace = workspaceName(*r.WorkspaceID)
+	}
+	return out
+}
+
+func webhookState(state string) syncv1.WebhookState {
+	return syncv1.WebhookState(syncv1.WebhookState_value["WEBHOOK_STATE_"+state])
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/services/sync/internal/sending"
+)
+
+// domain is the error domain of this service.
+const domain = "sync.relance.dev"
+
+// Reasons that are not the sender's.
+const (
+	reasonLocationInUse    = "LOCATION_IN_USE"
+	reasonCalendarInactive = "CALENDAR_INACTIVE"
+	reasonLocationMismatch = "WEBHOOK_LOCATION_MISMATCH"
+	reasonSecretUnknown    = "WEBHOOK_SECRET_UNKNOWN"
+)
+
+// refusal builds the answer to a send that did not leave.
+func refusal(r sending.Refusal, subject string, retry time.Duration) *apierr.Error {
+	code := codes.FailedPrecondition
+	switch r.Reason {
+	case sending.ProviderRateLimited:
+		code = codes.ResourceExhausted
+	case sending.ProviderUnavailable:
+		code = codes.Unavailable
+	case sending.RequestIDReused:
+		code = codes.AlreadyExists
+	}
+	text := words(r.Reason)
+	e := typed(code, string(r.Reason), text)
+	for key, value := range r.Meta {
+		e = e.With(key, value)
+	}
+	if code == codes.FailedPrecondition {
+		e = e.WithPrecondition(string(r.Reason), subject, text)
+	}
+	if retry > 0 {
+		e = e.WithRetryAfter(retry)
+	} else if code == codes.Unavailable || code == codes.ResourceExhausted {
+		e = e.WithRetryAfter(time.Second)
+	}
+	return e
+}
+
+func typed(code codes.Code, reason, text string) *apierr.Error {
+	return apierr.New(code, domain, reason, text).
+		WithHelp("what this means and what to do", "https://relance.dev/docs/errors#"+strings.ToLower(reason))
+}
+
+// words says a reason for people, with the remedy where there is one.
+func words(reason sending.Reason) string {
+	text, ok := map[sending.Reason]string{
+		sending.DNDActive:              "do-not-disturb is active for the channel; use another channel until it is cleared at the provider",
+		sending.OptedOut:               "the lead opted out of the channel; nothing may be sent on it again",
+		sending.NoPhone:                "the lead has no phone number",
+		sending.NoEmail:                "the lead has no email address",
+		sending.InvalidPhone:           "the lead's phone number cannot be used",
+		sending.InvalidEmail:           "the lead's email address cannot be used",
+		sending.ContactNotFound:        "the contact does not exist at the provider, or the lead is not linked to one",
+		sending.ChannelWindowClosed:    "the channel's 24-hour window is closed until the lead writes again",
+		sending.LeadReplied:            "the lead wrote after the given time",
+		sending.LeadBlocked:            "the lead is blocked for automation",
+		sending.PreviousSendUnresolved: "an earlier message to this lead on this channel is not settled yet",
+		sending.EmptyContent:           "there is nothing to say; an email needs a subject and html",
+		sending.RefusedUnclassified:    "the provider refused the message for a reason that is not known yet",
+		sending.ProviderNotConnected:   "the workspace has no provider connection; set one with SetConnection",
+		sending.ProviderAuthRevoked:    "the provider token is no longer accepted; set a new one with SetConnection",
+		sending.LocationInactive:       "sending is paused for this location; it goes on once the location is active again",
+		sending.ProviderRateLimited:    "the provider's rate limit is used up",
+		sending.ProviderUnavailable:    "the provider could not be reached; the message was not sent",
+		sending.MessageExpired:         "the message expired before it could leave",
+		sending.SendExhausted:          "the message was tried as often as allowed; it was not sent",
+	}[reason]
+	if !ok {
+		return "the message was not sent"
+	}
+	return text
+}

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/sender"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+const (
+	maxBody    = 64 << 10
+	maxHTML    = 256 << 10
+	maxSubject = 1000
+)
+
+// SendMessage sends one message at most once and answers with its state.
+func (s *Server) SendMessage(ctx context.Context, req *syncv1.SendMessageRequest) (*syncv1.SendMessageResponse, error) {
+	in, err := sendRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := principal.AuthorizeWorkspace(ctx, in.Workspace.String()); err != nil {
+		return nil, err
+	}
+	out, err := s.Sender.Send(ctx, in)
+	if err != nil {
+		return nil, sendError(err, req)
+	}
+	if e := refused(out, req.GetLead()); e != nil {
+		return nil, e
+	}
+	message, err := s.message(ctx, in.Workspace, out.Message)
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.SendMessageResponse{Message: message}, nil
+}
+
+func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {
+	var c check
+	in := sender.Request{
+		Content: sending.Content{Subject: req.GetSubject(), Body: req.GetBody(), HTML: req.GetHtml()},
+		Hold:    req.GetUnknownPolicy() == syncv1.UnknownPolicy_UNKNOWN_POLICY_HOLD,
+	}
+	in.Workspace, in.Lead = c.child("lead", req.GetLead(), "leads")
+	in.RequestID = c.id("request_id", req.GetRequestId())
+	in.RepliedSince = c.time("unless_replied_since", req.GetUnlessRepliedSince(), false)
+	in.Expire = c.time("expire_time", req.GetExpireTime(), false)
+	switch req.GetChannel() {
+	case syncv1.Channel_CHANNEL_SMS:
+		in.Channel = sending.SMS
+		c.when(req.GetSubject() != "", "subject", "is for email only")
+		c.when(req.GetHtml() != "", "html", "is for email only")
+	case syncv1.Channel_CHANNEL_EMAIL:
+		in.Channel = sending.Email
+	default:
+		c.add("channel", "must be CHANNEL_SMS or CHANNEL_EMAIL")
+	}
+	c.when(len(req.GetBody()) > maxBody, "body", "must be at most 64 KiB")
+	c.when(len(req.GetHtml()) > maxHTML, "html", "must be at most 256 KiB")
+	c.when(utf8.RuneCountInString(req.GetSubject()) > maxSubject || strings.ContainsAny(req.GetSubject(), "\r\n"),
+		"subject", "must be one line of at most 1000 characters")
+	if _, known := syncv1.UnknownPolicy_name[int32(req.GetUnknownPolicy())]; !known {
+		c.add("unknown_policy", "is not a known policy")
+	}
+	return in, c.err()
+}
+
+func sendError(err error, req *syncv1.SendMessageRequest) error {
+	var reused *sender.ReusedError
+	switch {
+	case errors.As(err, &reused):
+		r := sending.Refusal{Reason: sending.RequestIDReused, Meta: map[string]string{"fields": strings.Join(reused.Fields, ",")}}
+		e := refusal(r, req.GetLead(), 0)
+		e.Message = "this request_id was used with other content; a new message needs a new id"
+		return e
+	case errors.Is(err, sender.ErrNoLead):
+		return apierr.NotFound("lead", req.GetLead())
+	case errors.Is(err, sender.ErrClaimUnknown):
+		return apierr.Unavailable("the database did not acknowledge the claim, so nothing was sent; ask again", err)
+	default:
+		return mapped(err)
+	}
+}
+
+// refused gives the error of a send that did not leave, or nil when its message is the answer.
+func refused(out sender.Outcome, lead string) error {
+	switch {
+	case out.Refusal != nil && (out.State != sending.Parked || out.Refusal.Reason == sending.SendExhausted):
+		return refusal(*out.Refusal, lead, out.RetryAfter)
+	case out.State.Claimable():
+		return apierr.Unavailable("the message is planned and not yet sent; ask again", nil)
+	default:
+		return nil
+	}
+}
+
+// GetMessage reads one message.
+func (s *Server) GetMessage(ctx context.Context, req *syncv1.GetMessageRequest) (*syncv1.GetMessageResponse, error) {
+	var c check
+	workspace, id := c.child("name", req.GetName(), "messages")
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	message, err := s.message(ctx, workspace, id)
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.GetMessageResponse{Message: message}, nil
+}
+
+func (s *Server) message(ctx context.Context, workspace, id uuid.UUID) (*syncv1.Message, error) {
+	var row db.MessageRow
+	err := s.inWorkspace(ctx, workspace, func(tx *store.Tx) (err error) {
+		row, err = tx.Message(ctx, db.MessageParams{WorkspaceID: workspace, ID: id})
+		return found(err, "message", messageName(workspace, id))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.messageProto(row)
+}
+
+// ListMessages lists the messages of a lead or a workspace, newest first.
+func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesRequest) (*syncv1.ListMessagesResponse, error) {
+	var c check
+	params := db.ListMessagesParams{}
+	if strings.Contains(req.GetParent(), "/leads/") {
+		workspace, id := c.child("parent", req.GetParent(), "leads")
+		params.WorkspaceID, params.LeadID = workspace, &id
+	} else {
+		params.WorkspaceID = c.workspace("parent", req.GetParent())
+	}
+	scope := "messages:" + req.GetParent()
+	size, last := c.page(scope, req.GetPageSize(), req.GetPageToken())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	params.Before, params.Page = before(last), size+1
+	var rows []db.ListMessagesRow
+	err := s.inWorkspace(ctx, params.WorkspaceID, func(tx *store.Tx) (err error) {
+		rows, err = tx.ListMessages(ctx, params)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &syncv1.ListMessagesResponse{}
+	if len(rows) > int(size) {
+		rows = rows[:size]
+		out.NextPageToken = pageToken(scope, rows[size-1].Message.ID)
+	}
+	for _, r := range rows {
+		m, err := s.messageProto(db.MessageRow(r))
+		if err != nil {
+			return nil, err
+		}
+		out.Messages = append(out.Messages, m)
+	}
+	return out, nil
+}

@@ -1,0 +1,70 @@
+// Package server answers the SyncService RPCs. Each handler checks its request whole, then asks the store, the sender or
+// the provider; errors.go maps what they answer, convert.go their rows.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sender"
+	"github.com/relance/relance/services/sync/internal/store"
+)
+
+// Server implements SyncService.
+type Server struct {
+	syncv1.UnimplementedSyncServiceServer
+	Config
+}
+
+// Config is what a server is made of.
+type Config struct {
+	Store  *store.Store
+	Sender *sender.Sender
+	Client *ghl.Client
+	// Clock is the business clock.
+	Clock  clock.Clock
+	Logger *slog.Logger
+}
+
+// New makes a server.
+func New(cfg Config) *Server { return &Server{Config: cfg} }
+
+// inWorkspace checks the principal's binding and runs fn in the workspace. Errors are mapped.
+func (s *Server) inWorkspace(ctx context.Context, workspace uuid.UUID, fn func(*store.Tx) error) error {
+	if err := principal.AuthorizeWorkspace(ctx, workspace.String()); err != nil {
+		return err
+	}
+	return mapped(s.Store.Workspace(ctx, workspace, fn))
+}
+
+// mapped turns what the store answers into what a caller may see.
+func mapped(err error) error {
+	var typed *apierr.Error
+	switch {
+	case err == nil || errors.As(err, &typed):
+		return err
+	case postgres.IsUnavailable(err):
+		return apierr.Unavailable("the database is away; try again", err)
+	case postgres.IsRetryable(err), errors.Is(err, store.ErrContended):
+		return apierr.Aborted("lost a race with a concurrent change; try again").WithCause(err)
+	default:
+		return err
+	}
+}
+
+// found turns a missing row into NotFound.
+func found(err error, kind, name string) error {
+	if postgres.IsNoRows(err) {
+		return apierr.NotFound(kind, name)
+	}
+	return err
+}

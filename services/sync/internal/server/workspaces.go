@@ -1,0 +1,165 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// CreateWorkspace makes a tenant.
+func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspaceRequest) (*syncv1.CreateWorkspaceResponse, error) {
+	var c check
+	request := c.id("request_id", req.GetRequestId())
+	w := req.GetWorkspace()
+	c.when(!validName(w.GetDisplayName()), "workspace.display_name", "must be 1 to 100 characters")
+	c.when(!validZone(w.GetTimeZone()), "workspace.time_zone", "must be an IANA zone such as America/New_York")
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	// A principal bound to one workspace makes no other.
+	if err := principal.AuthorizeWorkspace(ctx, id.String()); err != nil {
+		return nil, err
+	}
+	var row db.WorkspaceByRequestRow
+	err = s.Store.System(ctx, func(tx *store.Tx) error {
+		_, err := tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
+			ID: id, RequestID: &request, DisplayName: strings.TrimSpace(w.GetDisplayName()), TimeZone: w.GetTimeZone(),
+			SendingDisabled: w.GetSendingDisabled(), Now: tx.Now,
+		})
+		if err != nil {
+			return err
+		}
+		row, err = tx.WorkspaceByRequest(ctx, request)
+		return err
+	})
+	if err != nil {
+		return nil, mapped(err)
+	}
+	return &syncv1.CreateWorkspaceResponse{Workspace: workspaceProto(db.WorkspaceRow(row))}, nil
+}
+
+// GetWorkspace reads one workspace.
+func (s *Server) GetWorkspace(ctx context.Context, req *syncv1.GetWorkspaceRequest) (*syncv1.GetWorkspaceResponse, error) {
+	var c check
+	id := c.workspace("name", req.GetName())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	row, err := s.workspace(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.GetWorkspaceResponse{Workspace: workspaceProto(row)}, nil
+}
+
+func (s *Server) workspace(ctx context.Context, id uuid.UUID) (row db.WorkspaceRow, err error) {
+	err = s.inWorkspace(ctx, id, func(tx *store.Tx) (err error) {
+		row, err = tx.Queries.Workspace(ctx, id)
+		return found(err, "workspace", workspaceName(id))
+	})
+	return row, err
+}
+
+// ListWorkspaces lists workspaces, oldest first.
+func (s *Server) ListWorkspaces(ctx context.Context, req *syncv1.ListWorkspacesRequest) (*syncv1.ListWorkspacesResponse, error) {
+	const scope = "workspaces"
+	var c check
+	size, after := c.page(scope, req.GetPageSize(), req.GetPageToken())
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	var rows []db.ListWorkspacesRow
+	list := func(tx *store.Tx) (err error) {
+		rows, err = tx.ListWorkspaces(ctx, db.ListWorkspacesParams{After: after, Page: size + 1})
+		return err
+	}
+	err := s.scopeOf(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	out := &syncv1.ListWorkspacesResponse{}
+	if len(rows) > int(size) {
+		rows = rows[:size]
+		out.NextPageToken = pageToken(scope, rows[size-1].ID)
+	}
+	for _, r := range rows {
+		out.Workspaces = append(out.Workspaces, workspaceProto(db.WorkspaceRow(r)))
+	}
+	return out, nil
+}
+
+// scopeOf runs fn over all workspaces, or over the one that the principal is bound to.
+func (s *Server) scopeOf(ctx context.Context, fn func(*store.Tx) error) error {
+	who, _ := principal.FromContext(ctx)
+	if id, err := uuid.Parse(who.Workspace); err == nil {
+		return mapped(s.Store.Workspace(ctx, id, fn))
+	}
+	return mapped(s.Store.System(ctx, fn))
+}
+
+// UpdateWorkspace changes the fields of the mask.
+func (s *Server) UpdateWorkspace(ctx context.Context, req *syncv1.UpdateWorkspaceRequest) (*syncv1.UpdateWorkspaceResponse, error) {
+	var c check
+	w := req.GetWorkspace()
+	id := c.workspace("workspace.name", w.GetName())
+	change := db.UpdateWorkspaceParams{ID: id}
+	c.when(len(req.GetUpdateMask().GetPaths()) == 0, "update_mask", "is required")
+	for _, path := range req.GetUpdateMask().GetPaths() {
+		switch path {
+		case "display_name":
+			name := strings.TrimSpace(w.GetDisplayName())
+			change.DisplayName = &name
+			c.when(!validName(name), "workspace.display_name", "must be 1 to 100 characters")
+		case "time_zone":
+			zone := w.GetTimeZone()
+			change.TimeZone = &zone
+			c.when(!validZone(zone), "workspace.time_zone", "must be an IANA zone such as America/New_York")
+		case "sending_disabled":
+			disabled := w.GetSendingDisabled()
+			change.SendingDisabled = &disabled
+		default:
+			c.add("update_mask", "accepts display_name, time_zone, sending_disabled")
+		}
+	}
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	err := s.inWorkspace(ctx, id, func(tx *store.Tx) error {
+		change.Now = tx.Now
+		_, err := tx.UpdateWorkspace(ctx, change)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.workspace(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.UpdateWorkspaceResponse{Workspace: workspaceProto(row)}, nil
+}
+
+func validName(name string) bool {
+	n := utf8.RuneCountInString(strings.TrimSpace(name))
+	return n >= 1 && n <= 100
+}
+
+func validZone(zone string) bool {
+	if zone == "" || zone == "Local" || len(zone) > 64 {
+		return false
+	}
+	_, err := time.LoadLocation(zone)
+	return err == nil
+}

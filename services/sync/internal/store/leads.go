@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// ErrContended is returned when a lead's identities kept changing under concurrent inserts.
+var ErrContended = errors.New("lead identities are contended")
+
+// UpsertLead finds the lead that normalised facts mean and fills it, or makes it. The row is locked until the end of the
+// transaction. It reports true when the lead is new.
+func (t *Tx) UpsertLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) (db.Lead, bool, error) {
+	for range attempts {
+		row, created, found, err := t.tryLead(ctx, workspace, said)
+		if err != nil {
+			return db.Lead{}, false, fmt.Errorf("upsert lead: %w", err)
+		}
+		if found {
+			return row, created, nil
+		}
+	}
+	return db.Lead{}, false, ErrContended
+}
+
+func (t *Tx) tryLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) (row db.Lead, created, found bool, err error) {
+	rows, err := t.MatchLeads(ctx, db.MatchLeadsParams{
+		WorkspaceID: workspace, GhlContactID: opt(said.ContactID), Email: opt(said.Email), Phone: opt(said.Phone),
+	})
+	if err != nil {
+		return db.Lead{}, false, false, err
+	}
+	stored := make([]lead.Stored, len(rows))
+	for i, r := range rows {
+		stored[i] = lead.Stored{Key: r.ID.String(), Facts: FactsOf(r)}
+	}
+	match, ok := lead.Match(said, stored)
+	if !ok {
+		return t.insertLead(ctx, workspace, lead.Unclaimed(said, "", stored))
+	}
+	for _, r := range rows {
+		if r.ID.String() == match.Key {
+			row = r
+		}
+	}
+	facts, changed := lead.Fill(match, said, stored)
+	if !changed {
+		return row, false, true, nil
+	}
+	err = t.FillLead(ctx, db.FillLeadParams{
+		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
+		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: row.ID,
+	})
+	if err != nil {
+		return db.Lead{}, false, false, err
+	}
+	row, err = t.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: row.ID})
+	return row, false, err == nil, err
+}
+
+func (t *Tx) insertLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) (row db.Lead, created, found bool, err error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return db.Lead{}, false, false, err
+	}
+	n, err := t.InsertLead(ctx, db.InsertLeadParams{
+		WorkspaceID: workspace, ID: id, GhlContactID: opt(said.ContactID), FirstName: said.FirstName, LastName: said.LastName,
+		Email: opt(said.Email), Phone: opt(said.Phone), TimeZone: said.TimeZone, CompanyName: said.CompanyName, Now: t.Now,
+	})
+	if err != nil || n == 0 {
+		return db.Lead{}, false, false, err // none inserted: somebody else was faster; match again
+	}
+	row, err = t.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: id})
+	return row, true, err == nil, err
+}
+
+// FactsOf gives what is known of a lead.
+func FactsOf(r db.Lead) lead.Facts {
+	return lead.Facts{
+		ContactID: Deref(r.GhlContactID), FirstName: r.FirstName, LastName: r.LastName, Email: Deref(r.Email),
+		Phone: Deref(r.Phone), TimeZone: r.TimeZone, CompanyName: r.CompanyName,
+	}
+}
+
+// Flag is a change of a lead's channel.
+type Flag struct {
+	Workspace, Lead uuid.UUID
+	Channel         sending.Channel
+	Status          sending.ChannelStatus
+	// Source is provider_refusal, dnd_webhook, inbound_stop or contact_read.
+	Source string
+}
+
+// SetFlag sets a channel's flag and reports whether that changed anything. An opt-out is absorbing: nothing replaces it.
+// Opening a channel that has no flag changes nothing.
+func (t *Tx) SetFlag(ctx context.Context, f Flag) (bool, error) {
+	if f.Status == sending.Open {
+		known, err := t.Flag(ctx, f.Workspace, f.Lead, f.Channel)
+		if err != nil || known == "" || known == sending.Open {
+			return false, err
+		}
+	}
+	n, err := t.SetLeadChannel(ctx, db.SetLeadChannelParams{
+		WorkspaceID: f.Workspace, LeadID: f.Lead, Channel: string(f.Channel), Status: string(f.Status), Source: f.Source, Now: t.Now,
+	})
+	if err != nil {
+		return false, fmt.Errorf("set channel flag: %w", err)
+	}
+	return n > 0, nil
+}
+
+// Flag reads a channel's flag, empty for none.
+func (t *Tx) Flag(ctx context.Context, workspace, leadID uuid.UUID, channel sending.Channel) (sending.ChannelStatus, error) {
+	rows, err := t.LeadChannels(ctx, db.LeadChannelsParams{WorkspaceID: workspace, LeadIds: []uuid.UUID{leadID}})
+	if err != nil {
+		return "", fmt.Errorf("read channel flag: %w", err)
+	}
+	for _, r := range rows {
+		if r.Channel == string(channel) {
+			return sending.ChannelStatus(r.Status), nil
+		}
+	}
+	return "", nil
+}
+
+// Deref gives the value or the zero value.
+func Deref[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}
+
+func opt(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// OptTime gives nil for the zero time.
+func OptTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

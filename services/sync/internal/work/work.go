@@ -1,0 +1,73 @@
+// Package work names the background jobs of the sync service. Job arguments hold ids only: they are stored in clear.
+package work
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/relance/relance/platform/clock"
+)
+
+// ProcessWebhook applies the effects of a stored webhook.
+type ProcessWebhook struct {
+	// Inbox is the id of the inbox row.
+	Inbox string `json:"inbox"`
+}
+
+// Kind names the job.
+func (ProcessWebhook) Kind() string { return "process_webhook" }
+
+// ImportHistory reads a lead's messages from the provider.
+type ImportHistory struct {
+	Workspace string `json:"workspace"`
+	Lead      string `json:"lead"`
+	Channel   string `json:"channel"`
+}
+
+// Kind names the job.
+func (ImportHistory) Kind() string { return "import_history" }
+
+// DeliverEvents hands waiting outbox events to followups.
+type DeliverEvents struct{}
+
+// Kind names the job.
+func (DeliverEvents) Kind() string { return "deliver_events" }
+
+// ResumeSend goes on with a planned or retryable send.
+type ResumeSend struct {
+	Workspace string `json:"workspace"`
+	Intent    string `json:"intent"`
+}
+
+// Kind names the job.
+func (ResumeSend) Kind() string { return "resume_send" }
+
+// ExpireLeases settles claims whose holder is gone (T10) and resumes sends whose time has come.
+type ExpireLeases struct{}
+
+// Kind names the job.
+func (ExpireLeases) Kind() string { return "expire_leases" }
+
+// Queue inserts jobs in the transaction that makes them necessary.
+type Queue struct {
+	client *river.Client[pgx.Tx]
+}
+
+// NewQueue wraps a River client; one without workers will do.
+func NewQueue(client *river.Client[pgx.Tx]) *Queue { return &Queue{client: client} }
+
+// Insert adds a job that runs after the given real-time delay once tx commits.
+func (q *Queue) Insert(ctx context.Context, tx pgx.Tx, job river.JobArgs, delay time.Duration) error {
+	opts := &river.InsertOpts{}
+	if delay > 0 {
+		opts.ScheduledAt = clock.System().Now().Add(delay)
+	}
+	if _, err := q.client.InsertTx(ctx, tx, job, opts); err != nil {
+		return fmt.Errorf("insert job %s: %w", job.Kind(), err)
+	}
+	return nil
+}

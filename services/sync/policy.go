@@ -1,0 +1,32 @@
+package sync
+
+import (
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+)
+
+// Policy is the decision table of the service: who may call what. A method without a row is denied.
+func Policy() principal.Policy {
+	admin := []principal.Kind{principal.KindAdmin}
+	services := []principal.Kind{principal.KindFollowUps, principal.KindAvailability, principal.KindAdmin, principal.KindSync}
+	return principal.Policy{
+		syncv1.SyncService_CreateWorkspace_FullMethodName:       admin,
+		syncv1.SyncService_GetWorkspace_FullMethodName:          services,
+		syncv1.SyncService_ListWorkspaces_FullMethodName:        admin,
+		syncv1.SyncService_UpdateWorkspace_FullMethodName:       admin,
+		syncv1.SyncService_SetConnection_FullMethodName:         admin,
+		syncv1.SyncService_GetConnectionHealth_FullMethodName:   admin,
+		syncv1.SyncService_RotateWebhookSecret_FullMethodName:   admin,
+		syncv1.SyncService_UpsertLead_FullMethodName:            admin,
+		syncv1.SyncService_GetLead_FullMethodName:               services,
+		syncv1.SyncService_BatchGetLeads_FullMethodName:         services,
+		syncv1.SyncService_ListLeads_FullMethodName:             admin,
+		syncv1.SyncService_SendMessage_FullMethodName:           {principal.KindFollowUps, principal.KindAdmin},
+		syncv1.SyncService_GetMessage_FullMethodName:            admin,
+		syncv1.SyncService_ListMessages_FullMethodName:          admin,
+		syncv1.SyncService_ListFreeSlots_FullMethodName:         {principal.KindAvailability},
+		syncv1.SyncService_IdentifyWebhookSender_FullMethodName: {principal.KindGateway},
+		syncv1.SyncService_AcceptWebhook_FullMethodName:         {principal.KindWebhook},
+		syncv1.SyncService_ListWebhookEvents_FullMethodName:     admin,
+	}
+}

@@ -1,0 +1,233 @@
+// Package sync is the sync service: who a lead is, what was said, whether a message may leave now, and whether it left.
+// This package wires it; the work is in the packages below internal.
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"google.golang.org/grpc"
+
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/config"
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/process"
+	"github.com/relance/relance/platform/rpc"
+	"github.com/relance/relance/platform/secretbox"
+	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/jobs"
+	"github.com/relance/relance/services/sync/internal/sender"
+	"github.com/relance/relance/services/sync/internal/server"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+const (
+	schema      = "sync"
+	maxAttempts = 8
+	startRetry  = time.Second
+)
+
+// Deps are what the process gives the service.
+type Deps struct {
+	// Listener is where the gRPC server listens; Run closes it.
+	Listener net.Listener
+	// Identity is the service's certificate source.
+	Identity *rpc.Identity
+	// Clock is the business clock.
+	Clock clock.Clock
+	// Logger gets everything worth a line.
+	Logger *slog.Logger
+}
+
+// Service is a wired sync service.
+type Service struct {
+	cfg      Config
+	deps     Deps
+	store    *store.Store
+	sender   *sender.Sender
+	client   *ghl.Client
+	server   *rpc.Server
+	jobs     *river.Client[pgx.Tx]
+	pools    []*pgxpool.Pool
+	events   *grpc.ClientConn
+	draining atomic.Bool
+}
+
+// Migrations is the database schema of the service.
+func Migrations() postgres.Migrations { return store.Migrations() }
+
+// New wires the service. The database may be away; Ready tells. Errors name every configuration problem.
+func New(ctx context.Context, cfg Config, deps Deps) (*Service, error) {
+	if err := config.Check(cfg); err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg.withDefaults(), deps: deps}
+	if err := s.wire(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("make sync service: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Service) wire(ctx context.Context) error {
+	box, err := secretbox.New([]byte(s.cfg.KeysetJSON.Reveal()))
+	if err != nil {
+		return err
+	}
+	if s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall}); err != nil {
+		return err
+	}
+	// Two pools, so that busy jobs cannot keep webhooks from being stored.
+	for _, name := range []string{"relance-sync", "relance-sync-jobs"} {
+		pool, err := postgres.Open(ctx, postgres.Config{DSN: s.cfg.DatabaseURL, Schema: schema, AppName: name, MaxConns: s.cfg.MaxConns})
+		if err != nil {
+			return err
+		}
+		s.pools = append(s.pools, pool)
+	}
+	serving, err := s.storeOn(s.pools[0], box)
+	if err != nil {
+		return err
+	}
+	working, err := s.storeOn(s.pools[1], box)
+	if err != nil {
+		return err
+	}
+	s.store = serving
+	s.sender = s.senderOn(serving)
+	if err := s.wireJobs(working); err != nil {
+		return err
+	}
+	return s.wireServer()
+}
+
+func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store, error) {
+	inserter, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: s.deps.Logger, MaxAttempts: maxAttempts})
+	if err != nil {
+		return nil, fmt.Errorf("make job inserter: %w", err)
+	}
+	return store.New(store.Config{Pool: pool, Box: box, Queue: work.NewQueue(inserter), Clock: s.deps.Clock}), nil
+}
+
+func (s *Service) senderOn(on *store.Store) *sender.Sender {
+	return sender.New(sender.Config{
+		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
+		Draining: s.draining.Load, Logger: s.deps.Logger,
+	})
+}
+
+func (s *Service) wireJobs(on *store.Store) error {
+	deps := jobs.Deps{
+		Store: on, Client: s.client, Sender: s.senderOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		SoftStop: s.cfg.SendCall + 5*time.Second,
+	}
+	if s.cfg.FollowUpsTarget != "" {
+		conn, err := rpc.Dial(rpc.ClientConfig{Target: s.cfg.FollowUpsTarget, Service: "followups", Identity: s.deps.Identity})
+		if err != nil {
+			return err
+		}
+		s.events, deps.FollowUps = conn, followupsv1.NewFollowUpsServiceClient(conn)
+	}
+	var err error
+	s.jobs, err = jobs.NewClient(s.pools[1], deps)
+	return err
+}
+
+func (s *Service) wireServer() error {
+	var err error
+	s.server, err = rpc.NewServer(rpc.ServerConfig{
+		Service: schema, Listener: s.deps.Listener, Identity: s.deps.Identity, Policy: Policy(), Logger: s.deps.Logger,
+		Reflection: s.cfg.Reflection, DrainTimeout: s.cfg.DrainTimeout, Ready: s.Ready,
+	})
+	if err != nil {
+		return err
+	}
+	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
+		Store: s.store, Sender: s.sender, Client: s.client, Clock: s.deps.Clock, Logger: s.deps.Logger,
+	}))
+	return nil
+}
+
+// Ready tells whether the service can work: its database answers.
+func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// Run serves until ctx ends, then lets calls and jobs in flight finish, begins no new send, and releases everything.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.close()
+	stop := context.AfterFunc(ctx, func() { s.draining.Store(true) })
+	defer stop()
+	if err := s.checkDurability(ctx); err != nil {
+		return err
+	}
+	err := process.Run(ctx,
+		process.Component{Name: "clock watch", Run: s.watch},
+		process.Component{Name: "jobs", Run: s.runJobs},
+		process.Component{Name: "server", Run: s.server.Serve},
+	)
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) watch(ctx context.Context) error { return s.sender.WatchClocks(ctx) }
+
+// checkDurability refuses a database that can lose acknowledged commits (assumption A4). A database that is away is
+// looked at again by readiness; it is asked here only when it answers.
+func (s *Service) checkDurability(ctx context.Context) error {
+	if s.cfg.AllowVolatileDatabase {
+		return nil
+	}
+	err := postgres.CheckDurability(ctx, s.pools[0])
+	if err == nil || postgres.IsUnavailable(err) {
+		return nil
+	}
+	return fmt.Errorf("sync: %w", err)
+}
+
+// runJobs works jobs until ctx ends. It begins as soon as the database answers.
+func (s *Service) runJobs(ctx context.Context) error {
+	for {
+		err := s.jobs.Start(context.WithoutCancel(ctx))
+		if err == nil {
+			break
+		}
+		s.deps.Logger.WarnContext(ctx, "jobs not started yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(startRetry):
+		}
+	}
+	<-ctx.Done()
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout+5*time.Second)
+	defer cancel()
+	if err := s.jobs.Stop(bound); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) close() {
+	if s.events != nil {
+		_ = s.events.Close()
+	}
+	if s.client != nil {
+		s.client.Close()
+	}
+	for _, pool := range s.pools {
+		pool.Close()
+	}
+}
