@@ -51,14 +51,16 @@ type Config struct {
 	Lease time.Duration
 	// MaxAttempts is the number of failed tries after which an enrollment is parked; 0 means 5.
 	MaxAttempts int
+	// BeforeCommit, if set, is called between sending and recording; an error there is a crash at the worst moment, which
+	// tests play.
+	BeforeCommit func(context.Context) error
 }
 
 // Runner runs what is due. It is safe for concurrent use: overlapping runs share the work.
 type Runner struct {
 	cfg Config
-	// decide and beforeCommit are replaced by tests.
-	decide       func(followup.Input) followup.Decision
-	beforeCommit func(context.Context) error
+	// decide is replaced by tests.
+	decide func(followup.Input) followup.Decision
 }
 
 // New makes a runner.
@@ -75,7 +77,10 @@ func New(cfg Config) *Runner {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{cfg: cfg, decide: followup.Decide, beforeCommit: func(context.Context) error { return nil }}
+	if cfg.BeforeCommit == nil {
+		cfg.BeforeCommit = func(context.Context) error { return nil }
+	}
+	return &Runner{cfg: cfg, decide: followup.Decide}
 }
 
 // Request bounds a run.
@@ -167,7 +172,7 @@ func (p *pass) batch(ctx, budget context.Context, batch store.Batch) error {
 		return err
 	}
 	p.sendAll(ctx, begin, works)
-	if err := p.beforeCommit(ctx); err != nil {
+	if err := p.cfg.BeforeCommit(ctx); err != nil {
 		return fmt.Errorf("before commit: %w", err)
 	}
 	return p.commit(ctx, batch.Token, works, try)
