@@ -17,7 +17,7 @@ import (
 const (
 	defaultPage, maxPage = 50, 500
 	maxName              = 100
-	maxExternalID        = 200
+	minGHLID, maxGHLID   = 15, 64
 	maxURL               = 2048
 )
 
@@ -92,6 +92,16 @@ func (p *problems) text(field, value string, limit int) {
 		p.add(field, "has %d characters, at most %d are accepted", length, limit)
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		p.add(field, "must not contain control characters")
+	}
+}
+
+// ghlID checks the id of a GHL calendar, which becomes part of a URL at the provider.
+func (p *problems) ghlID(field, value string) {
+	foreign := strings.ContainsFunc(value, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+	if foreign || len(value) < minGHLID || len(value) > maxGHLID {
+		p.add(field, "must be %d to %d letters and digits", minGHLID, maxGHLID)
 	}
 }
 

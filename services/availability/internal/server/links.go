@@ -23,7 +23,7 @@ func (s *Server) CreateCalendarLink(ctx context.Context, req *availabilityv1.Cre
 		bad.add("calendar_link.provider", "must be CALENDAR_PROVIDER_GHL")
 	}
 	bad.text("calendar_link.display_name", in.GetDisplayName(), maxName)
-	bad.text("calendar_link.external_id", in.GetExternalId(), maxExternalID)
+	bad.ghlID("calendar_link.external_id", in.GetExternalId())
 	host := bad.publicURL("calendar_link.public_url", in.GetPublicUrl())
 	if err := bad.err(); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (s *Server) UpdateCalendarLink(ctx context.Context, req *availabilityv1.Upd
 		change.DisplayName = &in.DisplayName
 	}
 	if paths["external_id"] {
-		bad.text("calendar_link.external_id", in.GetExternalId(), maxExternalID)
+		bad.ghlID("calendar_link.external_id", in.GetExternalId())
 		change.ExternalID = &in.ExternalId
 	}
 	if paths["public_url"] {

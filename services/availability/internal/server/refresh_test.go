@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -122,11 +124,6 @@ func TestLeaseOverProcesses(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 20 {
 		readers.Go(func() {
-			if row, err := other.Fresh(t.Context(), id, time.Time{}); err != nil || len(row.Slots) != 4 {
-				t.Errorf("%v %v", row, err)
-			}
-		})
-		readers.Go(func() {
 			if _, err := w.slots(t, acme); err != nil {
 				t.Error(err)
 			}
@@ -136,6 +133,19 @@ func TestLeaseOverProcesses(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the calendar was not read")
 		}
+	}
+	// While the first process reads, readers of the second wait and do not read themselves.
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := other.Fresh(short, id, time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("during the look: %v", err)
+	}
+	for range 20 {
+		readers.Go(func() {
+			if row, err := other.Fresh(t.Context(), id, time.Time{}); err != nil || len(row.Slots) != 4 {
+				t.Errorf("%v %v", row, err)
+			}
+		})
 	}
 	close(hold)
 	readers.Wait()
@@ -160,7 +170,7 @@ func TestChangeDuringLook(t *testing.T) {
 			t.Fatal("the calendar was not read")
 		}
 	}
-	link.ExternalId = "another"
+	link.ExternalId = "ANOTHERyHzvysMo5N5Vx"
 	_, err := w.admin.UpdateCalendarLink(t.Context(), &availabilityv1.UpdateCalendarLinkRequest{
 		CalendarLink: link, UpdateMask: mask("external_id"),
 	})
@@ -174,7 +184,7 @@ func TestChangeDuringLook(t *testing.T) {
 	if got, err := w.slots(t, acme); err != nil || got.GetState() != stateOK || w.sync.count(acme) != 2 {
 		t.Fatalf("%v %v, %d calls", got, err, w.sync.count(acme))
 	}
-	if w.sync.asked[1].GetCalendar() != "another" {
+	if w.sync.asked[1].GetCalendar() != "ANOTHERyHzvysMo5N5Vx" {
 		t.Errorf("asked %v", w.sync.asked[1])
 	}
 }
