@@ -12,7 +12,7 @@ func Policy() principal.Policy {
 	return principal.Policy{
 		syncv1.SyncService_CreateWorkspace_FullMethodName:       admin,
 		syncv1.SyncService_GetWorkspace_FullMethodName:          services,
-		syncv1.SyncService_ListWorkspaces_FullMethodName:        admin,
+		syncv1.SyncService_ListWorkspaces_FullMethodName:        {principal.KindAvailability, principal.KindAdmin},
 		syncv1.SyncService_UpdateWorkspace_FullMethodName:       admin,
 		syncv1.SyncService_SetConnection_FullMethodName:         admin,
 		syncv1.SyncService_GetConnectionHealth_FullMethodName:   admin,
