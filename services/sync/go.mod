@@ -7,7 +7,8 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/nyaruka/phonenumbers v1.8.1
 	github.com/relance/relance/platform v0.0.0
-	github.com/relance/relance/proto v0.0.0-00010101000000-000000000000
+	github.com/relance/relance/proto v0.0.0
+	github.com/relance/relance/simulator v0.0.0
 	github.com/riverqueue/river v0.51.1
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
 	github.com/riverqueue/river/rivertype v0.51.1

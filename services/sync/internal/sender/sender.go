@@ -39,7 +39,9 @@ type ReusedError struct {
 }
 
 // Error names the parts.
-func (e *ReusedError) Error() string { return "request id used with other " + strings.Join(e.Fields, ",") }
+func (e *ReusedError) Error() string {
+	return "request id used with other " + strings.Join(e.Fields, ",")
+}
 
 // Config is what a Sender is made of.
 type Config struct {

@@ -136,7 +136,9 @@ func (t *Tx) Enqueue(ctx context.Context, job river.JobArgs, delay time.Duration
 }
 
 // Seal encrypts the value of a cell.
-func (t *Tx) Seal(plain string, place secretbox.AD) ([]byte, error) { return t.store.Seal(plain, place) }
+func (t *Tx) Seal(plain string, place secretbox.AD) ([]byte, error) {
+	return t.store.Seal(plain, place)
+}
 
 // Seal encrypts the value of a cell.
 func (s *Store) Seal(plain string, place secretbox.AD) ([]byte, error) {
