@@ -12,7 +12,7 @@ type Config struct {
 	SyncTarget    string        `name:"sync-target" env:"RELANCE_AVAILABILITY_SYNC_TARGET" default:"127.0.0.1:7001" help:"gRPC target of the sync service."`
 	Reflection    bool          `name:"reflection" env:"RELANCE_AVAILABILITY_REFLECTION" help:"Let grpcurl list the service's methods."`
 	TTL           time.Duration `name:"ttl" env:"RELANCE_AVAILABILITY_TTL" default:"60s" help:"How long slots count as fresh, 5s to 1h."`
-	CallTimeout   time.Duration `name:"call-timeout" env:"RELANCE_AVAILABILITY_CALL_TIMEOUT" default:"10s" help:"Longest wait for a calendar, 1s to 60s."`
+	CallTimeout   time.Duration `name:"call-timeout" env:"RELANCE_AVAILABILITY_CALL_TIMEOUT" default:"8s" help:"Longest wait for a calendar, 1s to 60s; keep it below the deadlines of those who ask for slots (10s), so that known slots can still be served."`
 	Concurrency   int           `name:"concurrency" env:"RELANCE_AVAILABILITY_CONCURRENCY" default:"8" help:"Calendars read at once in a refresh run, 1 to 200."`
 	Schedule      bool          `name:"schedule" env:"RELANCE_AVAILABILITY_SCHEDULE" default:"true" negatable:"" help:"Refresh by itself, without an external cron."`
 	ScheduleEvery time.Duration `name:"schedule-every" env:"RELANCE_AVAILABILITY_SCHEDULE_EVERY" default:"60s" help:"Time between scheduled refreshes, 1s or more."`
@@ -26,7 +26,7 @@ func (c Config) withDefaults() Config {
 		value time.Duration
 	}{
 		{&c.TTL, time.Minute},
-		{&c.CallTimeout, 10 * time.Second},
+		{&c.CallTimeout, 8 * time.Second},
 		{&c.ScheduleEvery, time.Minute},
 		{&c.DrainTimeout, 20 * time.Second},
 	} {
