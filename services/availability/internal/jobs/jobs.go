@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/relance/relance/platform/loglevel"
 	"github.com/relance/relance/services/availability/internal/slots"
 )
 
@@ -75,7 +76,7 @@ func Run(ctx context.Context, cfg Config) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{refresher: cfg.Refresher, budget: cfg.Budget})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
-		Schema: cfg.Schema, Workers: workers, Logger: cfg.Logger,
+		Schema: cfg.Schema, Workers: workers, Logger: loglevel.AtLeast(cfg.Logger, slog.LevelWarn),
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(cfg.Interval),
 			func() (river.JobArgs, *river.InsertOpts) { return refreshArgs{}, nil },

@@ -14,6 +14,8 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/relance/relance/platform/loglevel"
 )
 
 const (
@@ -70,7 +72,7 @@ func Run(ctx context.Context, cfg Config) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{cfg: cfg})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
-		Schema: cfg.Schema, Workers: workers, Logger: cfg.Logger,
+		Schema: cfg.Schema, Workers: workers, Logger: loglevel.AtLeast(cfg.Logger, slog.LevelWarn),
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(cfg.Interval),
 			func() (river.JobArgs, *river.InsertOpts) { return runArgs{}, nil },

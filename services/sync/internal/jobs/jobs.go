@@ -17,6 +17,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/loglevel"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	"github.com/relance/relance/platform/redact"
@@ -74,7 +75,8 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		}
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}, Workers: registry, Logger: d.Logger,
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}, Workers: registry,
+		Logger:     loglevel.AtLeast(d.Logger, slog.LevelWarn),
 		JobTimeout: jobTimeout, MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, FetchOnlyKnownKinds: true,
 		SoftStopTimeout: d.SoftStop, FetchPollInterval: 500 * time.Millisecond,
 		PeriodicJobs: []*river.PeriodicJob{
