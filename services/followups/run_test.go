@@ -70,10 +70,13 @@ func TestRefusalsMoveTheEnrollment(t *testing.T) {
 		{"nothing to say", refusal("EMPTY_CONTENT"), "skipped", paused, "missing_content", 1, 0},
 		{"not connected", refusal("PROVIDER_NOT_CONNECTED"), "skipped", paused, "provider_not_connected", 1, 0},
 		{"unresolved", refusal("PREVIOUS_SEND_UNRESOLVED"), "deferred", active, "PREVIOUS_SEND_UNRESOLVED", 1, 0},
+		{"long name", apierr.Invalid(apierr.FieldViolation{Field: "subject", Description: "x"}), "failed", active, "internal_error", 1, 0},
 		{"auth revoked", refusal("PROVIDER_AUTH_REVOKED"), "deferred", active, "PROVIDER_AUTH_REVOKED", 1, 0},
 		{"id reused", apierr.New(codes.AlreadyExists, "sync.relance.dev", "REQUEST_ID_REUSED", "x"), "failed", paused, "REQUEST_ID_REUSED", 1, 0},
-		{"rate limited", apierr.New(codes.ResourceExhausted, "sync.relance.dev", "PROVIDER_RATE_LIMITED", "x").WithRetryAfter(9 * time.Second),
-			"deferred", active, "PROVIDER_RATE_LIMITED", 1, 0},
+		{
+			"rate limited", apierr.New(codes.ResourceExhausted, "sync.relance.dev", "PROVIDER_RATE_LIMITED", "x").WithRetryAfter(9 * time.Second),
+			"deferred", active, "PROVIDER_RATE_LIMITED", 1, 0,
+		},
 		{"sync away", apierr.Unavailable("x", nil), "deferred", active, "sync_unavailable", 1, 0},
 		{"lead not found", apierr.NotFound("lead", "x"), "skipped", cancelled, "lead_gone", 1, 0},
 		{"a bug", apierr.Internal(errors.New("x")), "failed", active, "internal_error", 1, 0},
@@ -123,6 +126,28 @@ func TestUnavailableProviderIsRetriedThenParked(t *testing.T) {
 	}
 	w.tick()
 	w.expect(e, completed, "", 2)
+}
+
+func TestMessageThatSyncSentByItselfIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	lead := w.lead()
+	e := w.enroll(lead, w.sequence(sms("Hi", 0, 0), sms("Again", 0, 5)))
+	w.sync.answerWith(func(*syncv1.SendMessageRequest) (*syncv1.Message, error) {
+		return nil, refusal("PROVIDER_AUTH_REVOKED")
+	})
+	w.tick()
+	w.expect(e, active, "PROVIDER_AUTH_REVOKED", 1)
+	if _, err := w.admin.PauseEnrollment(t.Context(), &followupsv1.PauseEnrollmentRequest{Name: e}); err != nil {
+		t.Fatal(err)
+	}
+	event := w.event(lead, followupsv1.LeadEventType_LEAD_EVENT_TYPE_MESSAGE_SETTLED, start())
+	event.RequestId, event.Outcome = w.sync.calls[0].GetRequestId(), "ACCEPTED"
+	w.handle(event)
+	w.expect(e, paused, "paused_by_hand", 2)
+	if got := w.tasks(); len(got) != 1 || got[0].GetState() != followupsv1.TaskState_TASK_STATE_COMPLETED {
+		t.Fatalf("tasks: %v", got)
+	}
 }
 
 func TestOverlappingRunsShareTheWork(t *testing.T) {

@@ -17,6 +17,8 @@ type Action struct {
 	Delay time.Duration
 	// Metadata is the key under which the refusal names the time of a Stay (RFC 3339).
 	Metadata string
+	// RetryInfo lets the provider's own delay replace Delay; otherwise the longer one counts.
+	RetryInfo bool
 	// Task records a skipped task.
 	Task bool
 	// Counted uses up one of the bounded tries.
@@ -55,7 +57,7 @@ func actions() map[string]Action {
 		"PROVIDER_NOT_CONNECTED":   {Move: Hold, Result: Skipped, Pause: "provider_not_connected"},
 		"PROVIDER_AUTH_REVOKED":    deferFor(time.Hour),
 		"LOCATION_INACTIVE":        deferFor(time.Hour),
-		"PROVIDER_RATE_LIMITED":    deferFor(time.Minute),
+		"PROVIDER_RATE_LIMITED":    {Move: Stay, Result: Deferred, Delay: time.Minute, RetryInfo: true},
 		"PROVIDER_UNAVAILABLE":     {Move: Stay, Result: Deferred, Counted: true},
 	}
 }
@@ -102,10 +104,11 @@ func Refused(refusal Refusal, e Enrollment, try Try) Effect {
 	}
 	switch action.Move {
 	case Stay:
-		effect = stay(refusal.Reason, try.Now, try.Now.Add(max(action.Delay, refusal.RetryAfter)))
-		if refusal.RetryAfter > 0 && action.Metadata == "" {
-			effect = stay(refusal.Reason, try.Now, try.Now.Add(refusal.RetryAfter))
+		delay := max(action.Delay, refusal.RetryAfter)
+		if action.RetryInfo && refusal.RetryAfter > 0 {
+			delay = refusal.RetryAfter
 		}
+		effect = stay(refusal.Reason, try.Now, try.Now.Add(delay))
 		if at, err := time.Parse(time.RFC3339, refusal.Metadata[action.Metadata]); err == nil {
 			effect = stay(refusal.Reason, try.Now, at)
 		}
@@ -156,10 +159,13 @@ func Answered(answer Answer, e Enrollment, try Try) Effect {
 	return effect
 }
 
+// OutcomeAccepted is the outcome of a message that left; every other outcome is a reason.
+const OutcomeAccepted = "ACCEPTED"
+
 // Settle is the effect of an outcome that came by event: "ACCEPTED", or the reason for which the message was refused or
 // parked.
 func Settle(outcome string, e Enrollment, try Try) Effect {
-	if outcome == "ACCEPTED" {
+	if outcome == OutcomeAccepted {
 		return Effect{Result: Succeeded, Move: Advance, Task: TaskCompleted}
 	}
 	if action, ok := ActionFor(outcome); ok && action.Move != Stay {

@@ -30,36 +30,54 @@ func TestDecide(t *testing.T) {
 		want   Decision
 	}{
 		{"send", func(*Input) {}, Decision{Verdict: Send, Content: Content{Body: "Hi Ada"}}},
-		{"planned content is not rendered anew", func(in *Input) { in.Planned = &Content{Body: "before"} },
-			Decision{Verdict: Send, Content: Content{Body: "before"}}},
-		{"no step left", func(in *Input) { in.Step = nil },
-			settled(Effect{Result: Skipped, Reason: ReasonNoStepLeft, Move: Finish})},
+		{
+			"planned content is not rendered anew", func(in *Input) { in.Planned = &Content{Body: "before"} },
+			Decision{Verdict: Send, Content: Content{Body: "before"}},
+		},
+		{
+			"no step left", func(in *Input) { in.Step = nil },
+			settled(Effect{Result: Skipped, Reason: ReasonNoStepLeft, Move: Finish}),
+		},
 		{"lead gone", func(in *Input) { in.Lead = nil }, settled(Effect{Result: Skipped, Reason: ReasonLeadGone, Move: End})},
 		{"blocked", func(in *Input) { in.Lead.Blocked = true }, settled(Effect{Result: Skipped, Reason: "LEAD_BLOCKED", Move: End})},
 		{"replied", func(in *Input) { in.Lead.LastInbound = in.Now.Add(time.Second) }, settled(hold(ReasonLeadReplied))},
 		{"wrote before the start", func(in *Input) { in.Lead.LastInbound = in.Now }, Decision{Verdict: Send, Content: Content{Body: "Hi Ada"}}},
 		{"sequence inactive", func(in *Input) { in.SequenceActive = false }, settled(hold(ReasonSequenceInactive))},
-		{"workspace paused", func(in *Input) { in.Settings.PausedUntil = in.Now.Add(time.Hour) },
-			settled(Effect{Result: Deferred, Reason: ReasonWorkspacePaused, Move: Stay, Until: at(t, "2026-01-07T16:00:00Z")})},
-		{"unknown zone is not guessed", func(in *Input) { in.Zone = nil },
-			settled(Effect{Result: Deferred, Reason: ReasonUnknownZone, Move: Stay, Until: at(t, "2026-01-07T16:00:00Z")})},
-		{"outside hours", func(in *Input) { in.Now = at(t, "2026-01-09T23:00:00Z") },
-			settled(Effect{Result: Deferred, Reason: ReasonBusinessHours, Move: Stay, Until: at(t, "2026-01-12T14:00:00Z")})},
-		{"wait counted late", func(in *Input) { in.Enrollment.Due = time.Time{}; in.Step.DelayDays = 1 },
-			settled(Effect{Result: Deferred, Reason: ReasonScheduled, Move: Stay,
-				Until: at(t, "2026-01-08T15:00:00Z"), Due: at(t, "2026-01-08T15:00:00Z")})},
+		{
+			"workspace paused", func(in *Input) { in.Settings.PausedUntil = in.Now.Add(time.Hour) },
+			settled(Effect{Result: Deferred, Reason: ReasonWorkspacePaused, Move: Stay, Until: at(t, "2026-01-07T16:00:00Z")}),
+		},
+		{
+			"unknown zone is not guessed", func(in *Input) { in.Zone = nil },
+			settled(Effect{Result: Deferred, Reason: ReasonUnknownZone, Move: Stay, Until: at(t, "2026-01-07T16:00:00Z")}),
+		},
+		{
+			"outside hours", func(in *Input) { in.Now = at(t, "2026-01-09T23:00:00Z") },
+			settled(Effect{Result: Deferred, Reason: ReasonBusinessHours, Move: Stay, Until: at(t, "2026-01-12T14:00:00Z")}),
+		},
+		{
+			"wait counted late", func(in *Input) { in.Enrollment.Due = time.Time{}; in.Step.DelayDays = 1 },
+			settled(Effect{
+				Result: Deferred, Reason: ReasonScheduled, Move: Stay,
+				Until: at(t, "2026-01-08T15:00:00Z"), Due: at(t, "2026-01-08T15:00:00Z"),
+			}),
+		},
 		{"asks for the calendar", func(in *Input) { in.Step.BodyTemplate = "{availability}?" }, Decision{Verdict: NeedSlots}},
 		{"two slots", func(in *Input) {
 			in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{Labels: []string{"Mon", "Tue"}}
 		}, Decision{Verdict: Send, Content: Content{Body: "Mon or Tue?"}}},
-		{"no slots", func(in *Input) { in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{} },
-			settled(hold(ReasonMissingAvailability))},
+		{
+			"no slots", func(in *Input) { in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{} },
+			settled(hold(ReasonMissingAvailability)),
+		},
 		{"calendar away", func(in *Input) {
 			in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{Unreachable: true}
 		}, settled(Effect{Result: Deferred, Reason: ReasonCalendarUnreachable, Move: Stay, Until: at(t, "2026-01-07T15:15:00Z")})},
 		{"missing value", func(in *Input) { in.Lead.FirstName = "" }, settled(hold("missing_value: {firstName}"))},
-		{"unknown token", func(in *Input) { in.Step.BodyTemplate = "{nope}" },
-			settled(Effect{Result: Failed, Reason: "unknown_token: {nope}", Move: Hold})},
+		{
+			"unknown token", func(in *Input) { in.Step.BodyTemplate = "{nope}" },
+			settled(Effect{Result: Failed, Reason: "unknown_token: {nope}", Move: Hold}),
+		},
 		{"nothing to say", func(in *Input) { in.Step.BodyTemplate = " " }, settled(hold(ReasonMissingContent))},
 		{"email", func(in *Input) {
 			in.Step = &Step{Channel: Email, SubjectTemplate: "For {firstName}", BodyTemplate: "a\n{email}"}
@@ -93,18 +111,36 @@ func TestRefusalsFollowTheTable(t *testing.T) {
 		{Refusal{Reason: "OPTED_OUT"}, Enrollment{}, Effect{Result: Skipped, Reason: "OPTED_OUT", Move: EndLead, Task: TaskSkipped}},
 		{Refusal{Reason: "LEAD_REPLIED"}, Enrollment{}, Effect{Result: Skipped, Reason: "lead_replied", Move: Hold, NewPart: true}},
 		{Refusal{Reason: "REQUEST_ID_REUSED"}, Enrollment{}, Effect{Result: Failed, Reason: "REQUEST_ID_REUSED", Move: Hold, NewPart: true}},
-		{Refusal{Reason: "PREVIOUS_SEND_UNRESOLVED"}, Enrollment{Attempts: 1},
-			Effect{Result: Deferred, Reason: "PREVIOUS_SEND_UNRESOLVED", Move: Stay, Until: now.Add(5 * time.Minute), Attempts: 1}},
-		{Refusal{Reason: "PROVIDER_RATE_LIMITED", RetryAfter: 7 * time.Second}, Enrollment{},
-			Effect{Result: Deferred, Reason: "PROVIDER_RATE_LIMITED", Move: Stay, Until: now.Add(7 * time.Second)}},
-		{Refusal{Reason: "QUIET_HOURS", Metadata: map[string]string{"next_allowed_time": "2026-01-08T13:00:00Z"}}, Enrollment{},
-			Effect{Result: Deferred, Reason: "QUIET_HOURS", Move: Stay, Until: at(t, "2026-01-08T13:00:00Z")}},
-		{Refusal{Reason: "PROVIDER_UNAVAILABLE"}, Enrollment{Attempts: 1},
-			Effect{Result: Deferred, Reason: "PROVIDER_UNAVAILABLE", Move: Stay, Until: now.Add(2 * time.Minute), Attempts: 2}},
-		{Refusal{Reason: "PROVIDER_UNAVAILABLE"}, Enrollment{Attempts: 2},
-			Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: 3}},
-		{Refusal{Reason: "A_NEW_ONE"}, Enrollment{},
-			Effect{Result: Failed, Reason: ReasonInternalError, Move: Stay, Until: now.Add(time.Minute), Attempts: 1}},
+		{
+			Refusal{Reason: "PREVIOUS_SEND_UNRESOLVED"},
+			Enrollment{Attempts: 1},
+			Effect{Result: Deferred, Reason: "PREVIOUS_SEND_UNRESOLVED", Move: Stay, Until: now.Add(5 * time.Minute), Attempts: 1},
+		},
+		{
+			Refusal{Reason: "PROVIDER_RATE_LIMITED", RetryAfter: 7 * time.Second},
+			Enrollment{},
+			Effect{Result: Deferred, Reason: "PROVIDER_RATE_LIMITED", Move: Stay, Until: now.Add(7 * time.Second)},
+		},
+		{
+			Refusal{Reason: "QUIET_HOURS", Metadata: map[string]string{"next_allowed_time": "2026-01-08T13:00:00Z"}},
+			Enrollment{},
+			Effect{Result: Deferred, Reason: "QUIET_HOURS", Move: Stay, Until: at(t, "2026-01-08T13:00:00Z")},
+		},
+		{
+			Refusal{Reason: "PROVIDER_UNAVAILABLE"},
+			Enrollment{Attempts: 1},
+			Effect{Result: Deferred, Reason: "PROVIDER_UNAVAILABLE", Move: Stay, Until: now.Add(2 * time.Minute), Attempts: 2},
+		},
+		{
+			Refusal{Reason: "PROVIDER_UNAVAILABLE"},
+			Enrollment{Attempts: 2},
+			Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: 3},
+		},
+		{
+			Refusal{Reason: "A_NEW_ONE"},
+			Enrollment{},
+			Effect{Result: Failed, Reason: ReasonInternalError, Move: Stay, Until: now.Add(time.Minute), Attempts: 1},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.refusal.Reason, func(t *testing.T) {

@@ -50,15 +50,18 @@ func TestBusinessHoursVectors(t *testing.T) {
 		{"Sunday's night does not open", "UTC", "2026-01-12T05:00:00Z", weeknights, "2026-01-12T22:00:00Z"},
 		{
 			"start in a gap opens after it", "America/New_York", "2026-03-08T06:00:00Z",
-			Hours{Start: 150, End: 300, Days: []time.Weekday{time.Sunday}}, "2026-03-08T07:00:00Z",
+			Hours{Start: 150, End: 300, Days: []time.Weekday{time.Sunday}},
+			"2026-03-08T07:00:00Z",
 		},
 		{
 			"a window swallowed by a gap waits a week", "America/New_York", "2026-03-08T06:00:00Z",
-			Hours{Start: 130, End: 170, Days: []time.Weekday{time.Sunday}}, "2026-03-15T06:10:00Z",
+			Hours{Start: 130, End: 170, Days: []time.Weekday{time.Sunday}},
+			"2026-03-15T06:10:00Z",
 		},
 		{
 			"midnight gap of Santiago", "America/Santiago", "2026-09-06T02:00:00Z",
-			Hours{Start: 0, End: 120, Days: []time.Weekday{time.Sunday}}, "2026-09-06T04:00:00Z",
+			Hours{Start: 0, End: 120, Days: []time.Weekday{time.Sunday}},
+			"2026-09-06T04:00:00Z",
 		},
 	}
 	for _, tt := range tests {

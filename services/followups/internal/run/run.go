@@ -141,12 +141,13 @@ type pass struct {
 func (p *pass) batches(ctx, budget context.Context) (finished bool, err error) {
 	for budget.Err() == nil {
 		batch, err := p.cfg.Store.Claim(budget, store.Claim{Now: p.cfg.Clock.Now(), Size: p.cfg.BatchSize, Lease: p.cfg.Lease})
-		switch {
-		case err != nil && budget.Err() != nil:
-			return false, nil
-		case err != nil:
+		if err != nil && budget.Err() != nil {
+			return false, nil //nolint:nilerr // the error is only the end of the budget: the run is over, not failed
+		}
+		if err != nil {
 			return false, err
-		case len(batch.Items) == 0:
+		}
+		if len(batch.Items) == 0 {
 			return true, nil
 		}
 		if err := p.batch(ctx, budget, batch); err != nil {

@@ -78,17 +78,20 @@ func (p *pass) sendAll(ctx, begin context.Context, works []*work) {
 	for _, lead := range order {
 		group.Go(func() error {
 			for _, w := range byLead[lead] {
-				if begin.Err() != nil {
-					return nil
-				}
-				if err := isolated(func() { p.send(ctx, w) }); err != nil {
-					p.broken(ctx, w, err)
+				if begin.Err() == nil {
+					p.sendIsolated(ctx, w)
 				}
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // the functions return no errors: outcomes are effects
+}
+
+func (p *pass) sendIsolated(ctx context.Context, w *work) {
+	if err := isolated(func() { p.send(ctx, w) }); err != nil {
+		p.broken(ctx, w, err)
+	}
 }
 
 func (p *pass) send(ctx context.Context, w *work) {

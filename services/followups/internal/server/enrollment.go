@@ -17,7 +17,7 @@ import (
 
 // EnrollLead starts a lead on a sequence.
 func (s *Server) EnrollLead(ctx context.Context, req *followupsv1.EnrollLeadRequest) (*followupsv1.EnrollLeadResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func leadFilter(workspace uuid.UUID, text string) (uuid.UUID, error) {
 
 // ListEnrollments lists a workspace's.
 func (s *Server) ListEnrollments(ctx context.Context, req *followupsv1.ListEnrollmentsRequest) (*followupsv1.ListEnrollmentsResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (s *Server) CancelEnrollment(ctx context.Context, req *followupsv1.CancelEn
 
 // ListTasks lists a workspace's.
 func (s *Server) ListTasks(ctx context.Context, req *followupsv1.ListTasksRequest) (*followupsv1.ListTasksResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}

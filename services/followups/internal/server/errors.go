@@ -25,7 +25,7 @@ func typed(code codes.Code, reason followupsv1.ErrorReason, message string) *api
 
 // mapped turns what the store answers into the API's errors; subject is the resource the request names.
 func mapped(err error, kind, subject string) error {
-	var enrolled *store.AlreadyEnrolled
+	var enrolled *store.AlreadyEnrolledError
 	switch {
 	case err == nil:
 		return nil

@@ -14,7 +14,7 @@ import (
 
 // CreateSequence adds a sequence.
 func (s *Server) CreateSequence(ctx context.Context, req *followupsv1.CreateSequenceRequest) (*followupsv1.CreateSequenceResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (s *Server) GetSequence(ctx context.Context, req *followupsv1.GetSequenceRe
 
 // ListSequences lists a workspace's.
 func (s *Server) ListSequences(ctx context.Context, req *followupsv1.ListSequencesRequest) (*followupsv1.ListSequencesResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}

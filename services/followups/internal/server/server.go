@@ -71,10 +71,10 @@ func Policy() principal.Policy {
 func (s *Server) now() time.Time { return s.cfg.Clock.Now().UTC() }
 
 // parent reads a workspace name and checks that the principal may use it.
-func parent(ctx context.Context, field, text string) (uuid.UUID, error) {
+func parent(ctx context.Context, text string) (uuid.UUID, error) {
 	id, err := name.ParseWorkspace(text)
 	if err != nil {
-		return uuid.Nil, invalid(field, err.Error())
+		return uuid.Nil, invalid("parent", err.Error())
 	}
 	return id, principal.AuthorizeWorkspace(ctx, id.String())
 }

@@ -20,7 +20,7 @@ const (
 
 // GetSettings reads a workspace's settings.
 func (s *Server) GetSettings(ctx context.Context, req *followupsv1.GetSettingsRequest) (*followupsv1.GetSettingsResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (s *Server) GetSettings(ctx context.Context, req *followupsv1.GetSettingsRe
 
 // UpdateSettings changes the fields of the mask.
 func (s *Server) UpdateSettings(ctx context.Context, req *followupsv1.UpdateSettingsRequest) (*followupsv1.UpdateSettingsResponse, error) {
-	workspace, err := parent(ctx, "parent", req.GetParent())
+	workspace, err := parent(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ type Enrolling struct {
 }
 
 // Enroll starts a lead. A request id that was used answers its enrollment. Errors: ErrNotFound for the sequence,
-// ErrInactive, *AlreadyEnrolled.
+// ErrInactive, *AlreadyEnrolledError.
 func (s *Store) Enroll(ctx context.Context, in Enrolling, now time.Time) (out followup.Enrollment, err error) {
 	err = s.in(ctx, in.Workspace, func(q *db.Queries) error {
 		if in.Request != uuid.Nil {
@@ -60,7 +60,7 @@ func (s *Store) Enroll(ctx context.Context, in Enrolling, now time.Time) (out fo
 			out = toEnrollment(running)
 			return nil
 		}
-		return &AlreadyEnrolled{Enrollment: running.ID}
+		return &AlreadyEnrolledError{Enrollment: running.ID}
 	})
 	return out, err
 }

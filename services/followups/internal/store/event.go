@@ -137,10 +137,17 @@ func settle(ctx context.Context, q *db.Queries, event Event, try followup.Try) e
 		return fmt.Errorf("settle plan: %w", err)
 	}
 	e := toEnrollment(row)
-	if e.State != followup.Awaiting || e.Position != int(plan.Position) || e.Part != int(plan.Part) {
+	if e.Position != int(plan.Position) || e.Part != int(plan.Part) || !settles(e, row.LeaseToken != nil, event.Outcome) {
 		return nil
 	}
 	return settleStep(ctx, q, e, event, try)
+}
+
+// settles tells whether the outcome moves the enrollment now. One that waits always moves. sync also finishes sends by
+// itself that were deferred or had exhausted our tries: that such a message left is a fact, whatever the state. A batch
+// that holds the enrollment gets the same answer and records it.
+func settles(e followup.Enrollment, held bool, outcome string) bool {
+	return e.State == followup.Awaiting || (!held && !e.State.Ended() && outcome == followup.OutcomeAccepted)
 }
 
 func settleStep(ctx context.Context, q *db.Queries, e followup.Enrollment, event Event, try followup.Try) error {

@@ -47,14 +47,14 @@ var (
 	ErrStillRunning = errors.New("enrollments are running")
 )
 
-// AlreadyEnrolled names the running enrollment of the lead in the sequence.
-type AlreadyEnrolled struct {
+// AlreadyEnrolledError names the running enrollment of the lead in the sequence.
+type AlreadyEnrolledError struct {
 	// Enrollment is the one that runs.
 	Enrollment uuid.UUID
 }
 
 // Error tells that there is one already.
-func (e *AlreadyEnrolled) Error() string { return "already enrolled: " + e.Enrollment.String() }
+func (e *AlreadyEnrolledError) Error() string { return "already enrolled: " + e.Enrollment.String() }
 
 // Store is safe for concurrent use.
 type Store struct {

@@ -7,14 +7,17 @@ import (
 	"errors"
 	"html"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits of a rendered text.
 const (
 	// MaxText is the largest template and the largest rendered plain text, in bytes.
 	MaxText = 64 << 10
-	// MaxHTML is the largest rendered HTML, in bytes; escaping can make a text up to five times longer.
-	MaxHTML = 6 * MaxText
+	// MaxHTML is the largest rendered HTML, in bytes; escaping makes a text longer.
+	MaxHTML = 256 << 10
+	// MaxSubject is the longest rendered subject, in characters.
+	MaxSubject = 1000
 )
 
 // ErrTooLarge is returned when a template or the text made of it is longer than allowed.
@@ -99,17 +102,21 @@ func Text(text string, values Values) (string, error) {
 }
 
 // Subject renders text as one line: line breaks of values and template become spaces, so that a value cannot add a
-// header. Errors: as Text.
+// header. It has at most MaxSubject characters. Errors: as Text.
 func Subject(text string, values Values) (string, error) {
-	return render(text, values, mode{limit: MaxText, escape: func(s string) string {
+	subject, err := render(text, values, mode{limit: MaxText, escape: func(s string) string {
 		return strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(s)
 	}})
+	if err == nil && utf8.RuneCountInString(subject) > MaxSubject {
+		return "", ErrTooLarge
+	}
+	return subject, err
 }
 
 // HTML renders text, which is plain text, as an HTML fragment of at most MaxHTML bytes: template and values are escaped
 // alike and line breaks become <br>. Errors: as Text.
 func HTML(text string, values Values) (string, error) {
-	body, err := render(text, values, mode{limit: MaxHTML, escape: func(s string) string {
+	body, err := render(text, values, mode{limit: MaxHTML - len("<p></p>"), escape: func(s string) string {
 		return strings.NewReplacer("\r\n", "<br>\n", "\n", "<br>\n").Replace(html.EscapeString(s))
 	}})
 	if err != nil || strings.TrimSpace(body) == "" {

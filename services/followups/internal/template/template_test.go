@@ -67,8 +67,14 @@ func TestLimits(t *testing.T) {
 	if _, err := Text(strings.Repeat("{firstName}", 100), long); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("output over the limit: %v", err)
 	}
-	if got, err := HTML(strings.Repeat("<", MaxText), nil); err != nil || len(got) < 4*MaxText {
+	if got, err := HTML(strings.Repeat("<xxx", MaxText/4), nil); err != nil || len(got) != 7*MaxText/4+7 {
 		t.Fatalf("a full template must fit when escaped: %d, %v", len(got), err)
+	}
+	if _, err := HTML(strings.Repeat("<", MaxText), nil); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("HTML over the limit: %v", err)
+	}
+	if _, err := Subject("{firstName}", long); !errors.Is(err, ErrTooLarge) {
+		t.Fatalf("subject over the limit: %v", err)
 	}
 }
 
