@@ -244,4 +244,3 @@ func TestEnrollmentGuards(t *testing.T) {
 		t.Fatalf("a cancelled enrollment stands in the way: %v", err)
 	}
 }
-

@@ -31,6 +31,7 @@ const (
 	sendTimeout   = 20 * time.Second
 	readTimeout   = 10 * time.Second
 	commitTimeout = 15 * time.Second
+	answerTime    = 2 * time.Second
 	sendsAtOnce   = 8
 )
 
@@ -105,6 +106,10 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 	}
 	budget, cancel := context.WithTimeout(ctx, min(request.Budget, MaxBudget))
 	defer cancel()
+	if deadline, ok := ctx.Deadline(); ok { // leave the caller time to hear the receipt
+		budget, cancel = context.WithDeadline(budget, deadline.Add(-answerTime))
+		defer cancel()
+	}
 	p := &pass{Runner: r, run: receipt.ID, workspaces: map[uuid.UUID]*workspace{}}
 	finished, err := p.batches(ctx, budget)
 	if err != nil {
