@@ -142,17 +142,21 @@ func TestRefusalsEndToEnd(t *testing.T) {
 		{"unsubscribed", simulator.Contact{Phone: "+12025550101", UnsubscribedSMS: true}, nil, codes.FailedPrecondition, "OPTED_OUT", 1},
 		{"opted out", simulator.Contact{Phone: "+12025550102", OptedOut: true}, nil, codes.FailedPrecondition, "OPTED_OUT", 1},
 		{
-			"unclassified", simulator.Contact{Phone: "+12025550103"},
+			"unclassified",
+			simulator.Contact{Phone: "+12025550103"},
 			&simulator.Fault{Kind: simulator.Refusal, Code: "NEW_CODE", Body: "something new"},
 			codes.FailedPrecondition, "REFUSED_UNCLASSIFIED", 1,
 		},
 		{
-			"contact gone", simulator.Contact{Phone: "+12025550104"},
+			"contact gone",
+			simulator.Contact{Phone: "+12025550104"},
 			&simulator.Fault{Kind: simulator.Refusal, Code: "CONVERSATIONS_CONTACT_NOT_FOUND", Body: "Contact not found for id:x"},
 			codes.FailedPrecondition, "CONTACT_NOT_FOUND", 1,
 		},
 		{
-			"limited", simulator.Contact{Phone: "+12025550105"}, &simulator.Fault{Kind: simulator.Status429, RetryAfter: "30"},
+			"limited",
+			simulator.Contact{Phone: "+12025550105"},
+			&simulator.Fault{Kind: simulator.Status429, RetryAfter: "30"},
 			codes.ResourceExhausted, "PROVIDER_RATE_LIMITED", 1,
 		},
 	}

@@ -63,6 +63,7 @@ type Service struct {
 	pools    []*pgxpool.Pool
 	events   *grpc.ClientConn
 	draining atomic.Bool
+	clocks   sender.ClockWatch
 }
 
 // Migrations is the database schema of the service.
@@ -124,7 +125,7 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
-		Draining: s.draining.Load, Logger: s.deps.Logger,
+		Stopped: s.stopped, Logger: s.deps.Logger,
 	})
 }
 
@@ -182,7 +183,9 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) watch(ctx context.Context) error { return s.sender.WatchClocks(ctx) }
+func (s *Service) watch(ctx context.Context) error { return s.clocks.Run(ctx, s.deps.Logger) }
+
+func (s *Service) stopped() bool { return s.draining.Load() || s.clocks.Tripped() }
 
 // checkDurability refuses a database that can lose acknowledged commits (assumption A4). A database that is away is
 // looked at again by readiness; it is asked here only when it answers.

@@ -317,7 +317,7 @@ func doNotDisturb(ctx context.Context, tx *store.Tx, who person, in delivery) er
 	if in.truth != nil {
 		flags = in.truth.Flags
 	}
-	any := false
+	moved := false
 	for _, channel := range []sending.Channel{sending.SMS, sending.Email} {
 		changed, err := tx.SetFlag(ctx, store.Flag{
 			Workspace: who.workspace, Lead: who.lead, Channel: channel, Status: flags[channel], Source: "dnd_webhook",
@@ -325,9 +325,9 @@ func doNotDisturb(ctx context.Context, tx *store.Tx, who person, in delivery) er
 		if err != nil {
 			return err
 		}
-		any = any || changed
+		moved = moved || changed
 	}
-	if !any {
+	if !moved {
 		return nil
 	}
 	return tx.Publish(ctx, store.Event{Type: store.EventDNDChanged, Workspace: who.workspace, Lead: who.lead, At: happened(in)})

@@ -31,7 +31,7 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 	if !sending.State(row.State).Claimable() {
 		return outcomeOf(row, s.Clock.Now()), nil
 	}
-	if s.stopped() {
+	if s.Stopped() {
 		// Nothing is begun; the job planned with the send goes on elsewhere.
 		return s.reread(ctx, row)
 	}
@@ -54,7 +54,7 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 func (s *Sender) mayWrite(began time.Time) bool {
 	now := s.machine.Now()
 	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
-	return monotonic < s.Timing.Write && wall < s.Timing.Write && wall > -s.Timing.Write && !s.stopped()
+	return monotonic < s.Timing.Write && wall < s.Timing.Write && wall > -s.Timing.Write && !s.Stopped()
 }
 
 // claim is T1 and T2. Only an acknowledged commit gives a claim.
@@ -218,7 +218,7 @@ type setup struct {
 }
 
 func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, error) {
-	w, err := tx.Queries.Workspace(ctx, workspace)
+	w, err := tx.OneWorkspace(ctx, workspace)
 	if err != nil {
 		return setup{}, fmt.Errorf("read workspace: %w", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,17 +52,15 @@ type Config struct {
 	Timing sending.Timing
 	// MaxFailures (N) is how many counted failures park a send.
 	MaxFailures int
-	// Draining is true once the process has begun to end; no send begins then.
-	Draining func() bool
-	Logger   *slog.Logger
+	// Stopped is true once no send may begin: the process drains, or its ClockWatch tripped.
+	Stopped func() bool
+	Logger  *slog.Logger
 }
 
 // Sender sends. It is safe for concurrent use.
 type Sender struct {
 	Config
 	machine clock.Clock // measures the time from claim to write; not business time
-	// distrusted is set by WatchClocks.
-	distrusted atomic.Bool
 }
 
 // New makes a Sender.

@@ -167,12 +167,12 @@ func closeAttempt(ctx context.Context, tx *store.Tx, c claim, m move) error {
 
 func (s *Sender) effects(ctx context.Context, tx *store.Tx, c claim, m move) error {
 	var err error
-	switch {
-	case m.state == sending.Accepted:
+	switch m.state {
+	case sending.Accepted:
 		err = accepted(ctx, tx, c, m)
-	case m.state == sending.Refused:
+	case sending.Refused:
 		err = refused(ctx, tx, c, m)
-	case m.state == sending.Retryable:
+	case sending.Retryable:
 		err = s.retry(ctx, tx, c, m)
 	}
 	if err != nil || !c.byJob || m.state.Claimable() || m.state == sending.Unknown {

@@ -2,7 +2,11 @@ package sender
 
 import (
 	"context"
+	"log/slog"
+	"sync/atomic"
 	"time"
+
+	"github.com/relance/relance/platform/clock"
 )
 
 const (
@@ -11,26 +15,30 @@ const (
 	maxGap = 5 * time.Second
 )
 
-// WatchClocks watches assumption A3 until ctx ends: a machine that slept or whose clock was set shows as a gap between
-// wall and monotonic time. After one, no send begins until the process is restarted.
-func (s *Sender) WatchClocks(ctx context.Context) error {
+// ClockWatch watches assumption A3: a machine that slept or whose clock was set shows as a gap between wall and monotonic
+// time. The zero value is ready.
+type ClockWatch struct{ tripped atomic.Bool }
+
+// Tripped reports whether such a gap was seen. No send may begin then until the process is restarted.
+func (w *ClockWatch) Tripped() bool { return w.tripped.Load() }
+
+// Run watches until ctx ends.
+func (w *ClockWatch) Run(ctx context.Context, logger *slog.Logger) error {
+	machine := clock.System()
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	last := s.machine.Now()
+	last := machine.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		now := s.machine.Now()
+		now := machine.Now()
 		gap := now.Round(0).Sub(last.Round(0)) - now.Sub(last)
 		last = now
-		if gap.Abs() > maxGap && !s.distrusted.Swap(true) {
-			s.Logger.ErrorContext(ctx, "sending stopped until restart: wall and monotonic clock disagree", "gap", gap.String())
+		if gap.Abs() > maxGap && !w.tripped.Swap(true) {
+			logger.ErrorContext(ctx, "sending stopped until restart: wall and monotonic clock disagree", "gap", gap.String())
 		}
 	}
 }
-
-// stopped reports whether no send may begin: the process drains or its clocks were caught disagreeing.
-func (s *Sender) stopped() bool { return s.Draining() || s.distrusted.Load() }

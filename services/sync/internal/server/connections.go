@@ -88,7 +88,7 @@ func (s *Server) GetConnectionHealth(ctx context.Context, req *syncv1.GetConnect
 // connection reads a workspace's connection. Errors: NotFound, PROVIDER_NOT_CONNECTED.
 func (s *Server) connection(ctx context.Context, id uuid.UUID) (row db.Connection, err error) {
 	err = s.inWorkspace(ctx, id, func(tx *store.Tx) (err error) {
-		if _, err := tx.Queries.Workspace(ctx, id); err != nil {
+		if _, err := tx.OneWorkspace(ctx, id); err != nil {
 			return found(err, "workspace", workspaceName(id))
 		}
 		row, err = tx.Connection(ctx, id)

@@ -21,7 +21,7 @@ func optStamp(t *time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(*t)
 }
 
-func workspaceProto(w db.WorkspaceRow) *syncv1.Workspace {
+func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 	return &syncv1.Workspace{
 		Name: workspaceName(w.ID), DisplayName: w.DisplayName, TimeZone: w.TimeZone, GhlLocation: w.Location,
 		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled,

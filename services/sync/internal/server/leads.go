@@ -23,7 +23,7 @@ func (s *Server) UpsertLead(ctx context.Context, req *syncv1.UpsertLeadRequest) 
 	}
 	out := &syncv1.UpsertLeadResponse{}
 	err := s.inWorkspace(ctx, workspace, func(tx *store.Tx) error {
-		if _, err := tx.Queries.Workspace(ctx, workspace); err != nil {
+		if _, err := tx.OneWorkspace(ctx, workspace); err != nil {
 			return found(err, "workspace", workspaceName(workspace))
 		}
 		row, created, err := tx.UpsertLead(ctx, workspace, facts)

@@ -96,6 +96,8 @@ func sendError(err error, req *syncv1.SendMessageRequest) error {
 // refused gives the error of a send that did not leave, or nil when its message is the answer.
 func refused(out sender.Outcome, lead string) error {
 	switch {
+	case out.State.Live():
+		return nil // An unknown outcome is a state, whatever came before it.
 	case out.Refusal != nil && (out.State != sending.Parked || out.Refusal.Reason == sending.SendExhausted):
 		return refusal(*out.Refusal, lead, out.RetryAfter)
 	case out.State.Claimable():
@@ -146,7 +148,10 @@ func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesReque
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	params.Before, params.Page = before(last), size+1
+	params.Page = size + 1
+	if last != uuid.Nil {
+		params.Before = &last
+	}
 	var rows []db.ListMessagesRow
 	err := s.inWorkspace(ctx, params.WorkspaceID, func(tx *store.Tx) (err error) {
 		rows, err = tx.ListMessages(ctx, params)

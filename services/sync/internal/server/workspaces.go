@@ -47,7 +47,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	if err != nil {
 		return nil, mapped(err)
 	}
-	return &syncv1.CreateWorkspaceResponse{Workspace: workspaceProto(db.WorkspaceRow(row))}, nil
+	return &syncv1.CreateWorkspaceResponse{Workspace: workspaceProto(db.OneWorkspaceRow(row))}, nil
 }
 
 // GetWorkspace reads one workspace.
@@ -64,9 +64,9 @@ func (s *Server) GetWorkspace(ctx context.Context, req *syncv1.GetWorkspaceReque
 	return &syncv1.GetWorkspaceResponse{Workspace: workspaceProto(row)}, nil
 }
 
-func (s *Server) workspace(ctx context.Context, id uuid.UUID) (row db.WorkspaceRow, err error) {
+func (s *Server) workspace(ctx context.Context, id uuid.UUID) (row db.OneWorkspaceRow, err error) {
 	err = s.inWorkspace(ctx, id, func(tx *store.Tx) (err error) {
-		row, err = tx.Queries.Workspace(ctx, id)
+		row, err = tx.OneWorkspace(ctx, id)
 		return found(err, "workspace", workspaceName(id))
 	})
 	return row, err
@@ -95,7 +95,7 @@ func (s *Server) ListWorkspaces(ctx context.Context, req *syncv1.ListWorkspacesR
 		out.NextPageToken = pageToken(scope, rows[size-1].ID)
 	}
 	for _, r := range rows {
-		out.Workspaces = append(out.Workspaces, workspaceProto(db.WorkspaceRow(r)))
+		out.Workspaces = append(out.Workspaces, workspaceProto(db.OneWorkspaceRow(r)))
 	}
 	return out, nil
 }

@@ -176,14 +176,15 @@ SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subj
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.lead_id = $2::uuid)
-    AND m.id < $3
-ORDER BY m.id DESC LIMIT $4
+    AND ($3::uuid IS NULL OR (m.message_time, m.id) < (SELECT b.message_time, b.id FROM message b
+        WHERE b.workspace_id = $1 AND b.id = $3::uuid))
+ORDER BY m.message_time DESC, m.id DESC LIMIT $4
 `
 
 type ListMessagesParams struct {
 	WorkspaceID uuid.UUID
 	LeadID      *uuid.UUID
-	Before      uuid.UUID
+	Before      *uuid.UUID
 	Page        int32
 }
 

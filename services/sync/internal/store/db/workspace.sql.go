@@ -172,6 +172,38 @@ func (q *Queries) LockWorkspace(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 	return id_2, err
 }
 
+const oneWorkspace = `-- name: OneWorkspace :one
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, coalesce(c.location, '')::text AS location FROM workspace w
+LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id = $1
+`
+
+type OneWorkspaceRow struct {
+	ID              uuid.UUID
+	RequestID       *uuid.UUID
+	DisplayName     string
+	TimeZone        string
+	SendingDisabled bool
+	CreateTime      time.Time
+	UpdateTime      time.Time
+	Location        string
+}
+
+func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceRow, error) {
+	row := q.db.QueryRow(ctx, oneWorkspace, id)
+	var i OneWorkspaceRow
+	err := row.Scan(
+		&i.ID,
+		&i.RequestID,
+		&i.DisplayName,
+		&i.TimeZone,
+		&i.SendingDisabled,
+		&i.CreateTime,
+		&i.UpdateTime,
+		&i.Location,
+	)
+	return i, err
+}
+
 const setConnectionState = `-- name: SetConnectionState :execrows
 UPDATE connection SET state = $1, state_time = $2 WHERE workspace_id = $3 AND state <> $1
 `
@@ -271,38 +303,6 @@ func (q *Queries) UpsertConnection(ctx context.Context, arg UpsertConnectionPara
 		arg.Now,
 	)
 	return err
-}
-
-const workspace = `-- name: Workspace :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, coalesce(c.location, '')::text AS location FROM workspace w
-LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id = $1
-`
-
-type WorkspaceRow struct {
-	ID              uuid.UUID
-	RequestID       *uuid.UUID
-	DisplayName     string
-	TimeZone        string
-	SendingDisabled bool
-	CreateTime      time.Time
-	UpdateTime      time.Time
-	Location        string
-}
-
-func (q *Queries) Workspace(ctx context.Context, id uuid.UUID) (WorkspaceRow, error) {
-	row := q.db.QueryRow(ctx, workspace, id)
-	var i WorkspaceRow
-	err := row.Scan(
-		&i.ID,
-		&i.RequestID,
-		&i.DisplayName,
-		&i.TimeZone,
-		&i.SendingDisabled,
-		&i.CreateTime,
-		&i.UpdateTime,
-		&i.Location,
-	)
-	return i, err
 }
 
 const workspaceByRequest = `-- name: WorkspaceByRequest :one

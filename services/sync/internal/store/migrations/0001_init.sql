@@ -85,7 +85,8 @@ CREATE TABLE message (
 );
 CREATE UNIQUE INDEX message_provider ON message (workspace_id, provider_message_id) WHERE provider_message_id IS NOT NULL;
 CREATE UNIQUE INDEX message_webhook ON message (workspace_id, webhook_key) WHERE webhook_key IS NOT NULL;
-CREATE INDEX message_lead ON message (workspace_id, lead_id, id DESC);
+CREATE INDEX message_lead ON message (workspace_id, lead_id, message_time DESC, id DESC);
+CREATE INDEX message_time ON message (workspace_id, message_time DESC, id DESC);
 
 -- Send intents: the permanent dedupe of outbound messages (docs/send-protocol.md).
 CREATE TABLE send_intent (

@@ -45,8 +45,9 @@ SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.rea
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 WHERE m.workspace_id = sqlc.arg(workspace_id) AND (sqlc.narg(lead_id)::uuid IS NULL OR m.lead_id = sqlc.narg(lead_id)::uuid)
-    AND m.id < sqlc.arg(before)
-ORDER BY m.id DESC LIMIT sqlc.arg(page);
+    AND (sqlc.narg(before)::uuid IS NULL OR (m.message_time, m.id) < (SELECT b.message_time, b.id FROM message b
+        WHERE b.workspace_id = sqlc.arg(workspace_id) AND b.id = sqlc.narg(before)::uuid))
+ORDER BY m.message_time DESC, m.id DESC LIMIT sqlc.arg(page);
 
 -- name: EnsureImport :execrows
 INSERT INTO history_import (workspace_id, lead_id, channel) VALUES (sqlc.arg(workspace_id), sqlc.arg(lead_id), sqlc.arg(channel)) ON CONFLICT DO NOTHING;

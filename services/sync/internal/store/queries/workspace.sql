@@ -7,7 +7,7 @@ ON CONFLICT (request_id) DO NOTHING;
 SELECT w.*, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.request_id = sqlc.arg(request_id)::uuid;
 
--- name: Workspace :one
+-- name: OneWorkspace :one
 SELECT w.*, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id = sqlc.arg(id);
 
