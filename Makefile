@@ -53,24 +53,24 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	    (cd $$d && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); done; done
 
 .PHONY: lint
-lint: $(BIN)/golangci-lint $(BIN)/buf ## golangci-lint, buf lint, buf format
+lint: .bin/golangci-lint .bin/buf ## golangci-lint, buf lint, buf format
 	golangci-lint config verify
 	golangci-lint run $$(for m in $(MODULES); do if [ -n "$$(find $$m -name '*.go' -print -quit)" ]; then echo "./$$m/..."; fi; done)
 	buf lint
 	buf format -d --exit-code
 
 .PHONY: fmt
-fmt: $(BIN)/golangci-lint $(BIN)/buf ## Format Go and proto files
+fmt: .bin/golangci-lint .bin/buf ## Format Go and proto files
 	golangci-lint fmt
 	buf format -w
 
 .PHONY: breaking
-breaking: $(BIN)/buf ## Contract may not break against main (BREAKING_BASE)
+breaking: .bin/buf ## Contract may not break against main (BREAKING_BASE)
 	@base="$(BREAKING_BASE)"; base="$${base:-$$(git rev-parse --verify -q origin/main || git rev-parse --verify -q main || git rev-parse HEAD)}"; \
 	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then buf breaking --against ".git#ref=$$base"; else echo "breaking: no contract at $$base to compare with"; fi
 
 .PHONY: generate
-generate: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc $(BIN)/protoc-gen-grpc-gateway $(BIN)/protoc-gen-openapiv2 $(BIN)/sqlc ## Generate proto, gateway, OpenAPI and SQL code
+generate: .bin/buf .bin/protoc-gen-go .bin/protoc-gen-go-grpc .bin/protoc-gen-grpc-gateway .bin/protoc-gen-openapiv2 .bin/sqlc ## Generate proto, gateway, OpenAPI and SQL code
 	buf generate
 	if [ -f gateway/buf.gen.gateway.yaml ]; then buf generate --template gateway/buf.gen.gateway.yaml; fi
 	for s in services/*; do if [ -f $$s/sqlc.yaml ]; then (cd $$s && sqlc generate); fi; done
@@ -91,11 +91,11 @@ tidy/check: ## Every module is tidy and builds alone, so the module graph holds 
 .PHONY: ci
 ci: generate/check tidy/check breaking test/race demo ## All checks
 
-$(BIN)/buf: ; GOWORK=off GOBIN=$(BIN) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
-$(BIN)/protoc-gen-go: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
-$(BIN)/protoc-gen-go-grpc: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION)
-$(BIN)/protoc-gen-grpc-gateway: ; GOWORK=off GOBIN=$(BIN) go install github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@$(GATEWAY_VERSION)
-$(BIN)/protoc-gen-openapiv2: ; GOWORK=off GOBIN=$(BIN) go install github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@$(GATEWAY_VERSION)
-$(BIN)/sqlc: ; GOWORK=off GOBIN=$(BIN) go install github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
-$(BIN)/golangci-lint: ; GOWORK=off GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
-$(BIN)/grpcurl: ; GOWORK=off GOBIN=$(BIN) go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+.bin/buf: ; GOWORK=off GOBIN=$(BIN) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
+.bin/protoc-gen-go: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+.bin/protoc-gen-go-grpc: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION)
+.bin/protoc-gen-grpc-gateway: ; GOWORK=off GOBIN=$(BIN) go install github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@$(GATEWAY_VERSION)
+.bin/protoc-gen-openapiv2: ; GOWORK=off GOBIN=$(BIN) go install github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@$(GATEWAY_VERSION)
+.bin/sqlc: ; GOWORK=off GOBIN=$(BIN) go install github.com/sqlc-dev/sqlc/cmd/sqlc@$(SQLC_VERSION)
+.bin/golangci-lint: ; GOWORK=off GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+.bin/grpcurl: ; GOWORK=off GOBIN=$(BIN) go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)

@@ -3,10 +3,10 @@ package cli
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/relance/relance/cmd/relance/internal/doctor"
 	"github.com/relance/relance/cmd/relance/internal/stack"
+	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/config"
 	"github.com/relance/relance/platform/rpc"
 )
@@ -27,6 +27,6 @@ func (c doctorCommand) Run(ctx context.Context, s Streams) error {
 	}
 	return doctor.Print(s.Out, doctor.Examine(ctx, doctor.Options{
 		DatabaseURL: c.DatabaseURL, Gateway: strings.TrimSuffix(c.Gateway, "/"), AdminSecret: c.AdminSecret.Reveal(),
-		Certificates: certificates, Services: stack.Services(), Now: time.Now,
+		Certificates: certificates, Services: stack.Services(), Now: clock.System().Now,
 	}))
 }

@@ -102,11 +102,18 @@ func printFacts(s Streams, known facts, path string) error {
 	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(w, "Relance sandbox, everything on loopback. Stop with Ctrl-C.\n\n")
 	for _, row := range [][2]string{
-		{"gateway", known.Gateway}, {"simulator", known.Simulator + "/_sim/ledger"},
-		{"sync", known.Services["sync"]}, {"followups", known.Services["followups"]},
-		{"availability", known.Services["availability"]}, {"cron secret", known.CronSecret},
-		{"admin secret", known.AdminSecret}, {"certificates", known.Certificates}, {"workspace", known.Workspace},
-		{"lead", known.Lead}, {"lead on SMS DND", known.DNDLead}, {"all of this", path},
+		{"gateway", known.Gateway},
+		{"simulator", known.Simulator + "/_sim/ledger"},
+		{"sync", known.Services["sync"]},
+		{"followups", known.Services["followups"]},
+		{"availability", known.Services["availability"]},
+		{"cron secret", known.CronSecret},
+		{"admin secret", known.AdminSecret},
+		{"certificates", known.Certificates},
+		{"workspace", known.Workspace},
+		{"lead", known.Lead},
+		{"lead on SMS DND", known.DNDLead},
+		{"all of this", path},
 	} {
 		_, _ = fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 	}

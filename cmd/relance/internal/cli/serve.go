@@ -32,12 +32,12 @@ type serveCommand struct {
 // common are the flags of every role that runs by itself.
 type common struct {
 	logging
-	Cert          string  `env:"RELANCE_TLS_CERT" required:"" type:"existingfile" help:"PEM file of the role's certificate (Ed25519, spiffe://relance/svc/<role>)."`
-	Key           string  `env:"RELANCE_TLS_KEY" required:"" type:"existingfile" help:"PEM file of its key."`
-	CA            string  `env:"RELANCE_TLS_CA" required:"" type:"existingfile" help:"PEM file of the authorities to trust. All three are read again when they change."`
-	AdminListen   string  `env:"RELANCE_ADMIN_LISTEN" default:"127.0.0.1:0" help:"Address of the admin listener: /metrics. Keep it off the public network."`
-	OTLPEndpoint  string  `env:"RELANCE_OTLP_ENDPOINT" help:"URL of an OTLP/gRPC collector for traces. Default: none are sent."`
-	TraceRatio    float64 `env:"RELANCE_TRACE_RATIO" default:"0.01" help:"Share of traces kept, 0 to 1."`
+	Cert         string  `env:"RELANCE_TLS_CERT" required:"" type:"existingfile" help:"PEM file of the role's certificate (Ed25519, spiffe://relance/svc/<role>)."`
+	Key          string  `env:"RELANCE_TLS_KEY" required:"" type:"existingfile" help:"PEM file of its key."`
+	CA           string  `env:"RELANCE_TLS_CA" required:"" type:"existingfile" help:"PEM file of the authorities to trust. All three are read again when they change."`
+	AdminListen  string  `env:"RELANCE_ADMIN_LISTEN" default:"127.0.0.1:0" help:"Address of the admin listener: /metrics. Keep it off the public network."`
+	OTLPEndpoint string  `env:"RELANCE_OTLP_ENDPOINT" help:"URL of an OTLP/gRPC collector for traces. Default: none are sent."`
+	TraceRatio   float64 `env:"RELANCE_TRACE_RATIO" default:"0.01" help:"Share of traces kept, 0 to 1."`
 }
 
 // role is a started role.
@@ -220,4 +220,3 @@ func reveal(secrets []config.Secret) []string {
 	}
 	return values
 }
-

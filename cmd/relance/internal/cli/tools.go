@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/relance/relance/cmd/relance/internal/stack"
+	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/config"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
@@ -53,7 +53,7 @@ func (c tokenCommand) Run(s Streams) error {
 	if identity.Name() != "gateway" {
 		return errors.New("token: the certificate must be the gateway's; services accept tokens from no one else")
 	}
-	token, err := principal.NewSigner(identity.Signer(), time.Now).Token(who, c.Audience)
+	token, err := principal.NewSigner(identity.Signer(), clock.System().Now).Token(who, c.Audience)
 	if err != nil {
 		return err
 	}

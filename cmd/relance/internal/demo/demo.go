@@ -34,7 +34,7 @@ type Options struct {
 
 // Run plays the story and checks it. It needs nothing but PostgreSQL binaries and takes well under a minute.
 func Run(ctx context.Context, opts Options) error {
-	began := time.Now()
+	began := clock.System().Now()
 	logs := &logBuffer{}
 	var sink io.Writer = logs
 	if opts.Verbose {
@@ -76,7 +76,7 @@ func Run(ctx context.Context, opts Options) error {
 	if err := errors.Join(playErr, <-served); err != nil {
 		return errors.Join(fmt.Errorf("demo: %w", err), tail(opts.Out, logs.Bytes()))
 	}
-	return p.report(opts.Out, verdicts, time.Since(began))
+	return p.report(opts.Out, verdicts, clock.System().Now().Sub(began))
 }
 
 // tail prints the last log lines, which say why the story broke off.

@@ -32,8 +32,6 @@ type person struct {
 	contact simulator.Contact
 	part    part
 	history int
-	// lead is the resource name, once known.
-	lead string
 }
 
 type workspace struct {
