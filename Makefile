@@ -89,7 +89,7 @@ tidy/check: ## Every module is tidy and builds alone, so the module graph holds 
 	@for m in $(MODULES); do echo "tidy/check $$m"; (cd $$m && GOWORK=off go mod tidy -diff && if [ -n "$$(find . -name '*.go' -print -quit)" ]; then GOWORK=off go build ./...; fi); done
 
 .PHONY: ci
-ci: generate/check tidy/check breaking test/race demo ## All checks
+ci: generate/check tidy/check lint breaking test/race demo ## All checks
 
 .bin/buf: ; GOWORK=off GOBIN=$(BIN) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
 .bin/protoc-gen-go: ; GOWORK=off GOBIN=$(BIN) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)

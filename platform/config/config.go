@@ -65,30 +65,43 @@ func Options(description string) []kong.Option {
 	}
 }
 
-// Reference is a Markdown table of every field of a kong struct: flag, variable, default, meaning.
+// Reference lists every field of a kong struct as Markdown, a table for each command: flag, variable, default, meaning.
 func Reference(command any) (string, error) {
 	parser, err := kong.New(command, Options("")...)
 	if err != nil {
 		return "", fmt.Errorf("read configuration fields: %w", err)
 	}
 	var out strings.Builder
-	out.WriteString("| flag | environment | default | meaning |\n|---|---|---|---|\n")
-	for _, flags := range parser.Model.AllFlags(true) {
-		for _, f := range flags {
-			if f.Name == "help" {
-				continue
-			}
-			_, _ = fmt.Fprintf(&out, "| `--%s` | %s | %s | %s |\n", f.Name, code(f.Envs), code(nonEmpty(f.Default)), f.Help)
-		}
-	}
-	return out.String(), nil
+	reference(&out, parser.Model.Node)
+	return strings.TrimPrefix(out.String(), "\n"), nil
 }
 
-func nonEmpty(value string) []string {
-	if value == "" {
-		return nil
+// reference writes a node's own flags, then its commands'.
+func reference(out *strings.Builder, node *kong.Node) {
+	var rows strings.Builder
+	for _, f := range node.Flags {
+		if f.Name == "help" || f.Hidden {
+			continue
+		}
+		_, _ = fmt.Fprintf(&rows, "| `--%s` | %s | %s | %s |\n", f.Name, code(f.Envs), byDefault(f), f.Help)
 	}
-	return []string{value}
+	if rows.Len() > 0 {
+		_, _ = fmt.Fprintf(out, "\n### `relance %s`\n\n| flag | environment | default | meaning |\n|---|---|---|---|\n%s", node.Path(), rows.String())
+	}
+	for _, child := range node.Children {
+		reference(out, child)
+	}
+}
+
+func byDefault(f *kong.Flag) string {
+	switch {
+	case f.Required:
+		return "required"
+	case f.Default == "":
+		return ""
+	default:
+		return code([]string{f.Default})
+	}
 }
 
 func code(values []string) string {

@@ -18,6 +18,11 @@ func TestConfigurationReferenceIsFresh(t *testing.T) {
 	if err := (cli.Streams{Out: &out, Err: &out}).Run(context.Background(), []string{"config-reference"}); err != nil {
 		t.Fatal(err)
 	}
+	for _, known := range []string{"RELANCE_KEYSET", "RELANCE_CRON_SECRET", "RELANCE_DATABASE_URL", "RELANCE_TLS_CERT"} {
+		if !strings.Contains(out.String(), "`"+known+"`") {
+			t.Errorf("the reference lacks %s", known)
+		}
+	}
 	doc, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
