@@ -107,11 +107,18 @@ func readEvents(ctx context.Context, in []*followupsv1.LeadEvent) ([]store.Event
 		return nil, invalid("events", fmt.Sprintf("must be at most %d", maxEvents))
 	}
 	types := map[followupsv1.LeadEventType]store.EventType{
-		followupsv1.LeadEventType_LEAD_EVENT_TYPE_CREATED:         store.LeadCreated,
-		followupsv1.LeadEventType_LEAD_EVENT_TYPE_REPLIED:         store.LeadReplied,
-		followupsv1.LeadEventType_LEAD_EVENT_TYPE_OPTED_OUT:       store.LeadOptedOut,
-		followupsv1.LeadEventType_LEAD_EVENT_TYPE_DND_CHANGED:     store.DNDChanged,
-		followupsv1.LeadEventType_LEAD_EVENT_TYPE_MESSAGE_SETTLED: store.MessageSettled,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_CREATED:           store.LeadCreated,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_REPLIED:           store.LeadReplied,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_OPTED_OUT:         store.LeadOptedOut,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_DND_CHANGED:       store.DNDChanged,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_MESSAGE_SETTLED:   store.MessageSettled,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_BOOKED:            store.LeadBooked,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_BOOKING_CANCELLED: store.BookingCancelled,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_HUMAN_OUTBOUND:    store.HumanOutbound,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_BLOCKED:           store.LeadBlocked,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_DELIVERY_CHANGED:  store.DeliveryChanged,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_TAGS_CHANGED:      store.TagsChanged,
+		followupsv1.LeadEventType_LEAD_EVENT_TYPE_UPDATED:           store.LeadUpdated,
 	}
 	var violations []apierr.FieldViolation
 	events := make([]store.Event, 0, len(in))

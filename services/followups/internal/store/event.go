@@ -22,6 +22,15 @@ const (
 	LeadOptedOut   EventType = "opted_out"
 	DNDChanged     EventType = "dnd_changed"
 	MessageSettled EventType = "message_settled"
+	LeadBooked     EventType = "booked"
+	// BookingCancelled is the end of an appointment.
+	BookingCancelled EventType = "booking_cancelled"
+	HumanOutbound    EventType = "human_outbound"
+	LeadBlocked      EventType = "blocked"
+	// DeliveryChanged came after a message had left; it is recorded and moves nothing.
+	DeliveryChanged EventType = "delivery_changed"
+	TagsChanged     EventType = "tags_changed"
+	LeadUpdated     EventType = "updated"
 )
 
 // Event is something sync learned about a lead.
@@ -72,6 +81,8 @@ func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) e
 		return pauseReplied(ctx, q, event, try.Now)
 	case LeadOptedOut:
 		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "OPTED_OUT", try.Now)
+	case LeadBlocked:
+		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "LEAD_BLOCKED", try.Now)
 	case MessageSettled:
 		return settle(ctx, q, event, try)
 	case DNDChanged: // recorded; the next send asks sync, which knows the flag

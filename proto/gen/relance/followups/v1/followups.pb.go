@@ -266,29 +266,57 @@ const (
 	LeadEventType_LEAD_EVENT_TYPE_REPLIED LeadEventType = 2
 	// The lead opted out of a channel or of all; cancels all enrollments.
 	LeadEventType_LEAD_EVENT_TYPE_OPTED_OUT LeadEventType = 3
-	// Do-not-disturb of a channel was set or cleared.
+	// Do-not-disturb of a channel was set or cleared; see channel and dnd_active. Cleared wakes what was held for it.
 	LeadEventType_LEAD_EVENT_TYPE_DND_CHANGED LeadEventType = 4
 	// The outcome of a message that had been unknown or waiting is settled.
 	LeadEventType_LEAD_EVENT_TYPE_MESSAGE_SETTLED LeadEventType = 5
+	// An appointment was booked or confirmed, by evidence of a provider; completes what a booking completes.
+	LeadEventType_LEAD_EVENT_TYPE_BOOKED LeadEventType = 6
+	// The appointment was cancelled; makes one task to reschedule.
+	LeadEventType_LEAD_EVENT_TYPE_BOOKING_CANCELLED LeadEventType = 7
+	// A person wrote to the lead at the provider; the sequences' waits count from then.
+	LeadEventType_LEAD_EVENT_TYPE_HUMAN_OUTBOUND LeadEventType = 8
+	// The lead must not be contacted any more; cancels all enrollments and tasks.
+	LeadEventType_LEAD_EVENT_TYPE_BLOCKED LeadEventType = 9
+	// A message that had left was delivered, or failed later; see outcome.
+	LeadEventType_LEAD_EVENT_TYPE_DELIVERY_CHANGED LeadEventType = 10
+	// Tags were added or removed; see added_tags and removed_tags.
+	LeadEventType_LEAD_EVENT_TYPE_TAGS_CHANGED LeadEventType = 11
+	// Address, phone, name or zone changed; wakes what waits for it.
+	LeadEventType_LEAD_EVENT_TYPE_UPDATED LeadEventType = 12
 )
 
 // Enum value maps for LeadEventType.
 var (
 	LeadEventType_name = map[int32]string{
-		0: "LEAD_EVENT_TYPE_UNSPECIFIED",
-		1: "LEAD_EVENT_TYPE_CREATED",
-		2: "LEAD_EVENT_TYPE_REPLIED",
-		3: "LEAD_EVENT_TYPE_OPTED_OUT",
-		4: "LEAD_EVENT_TYPE_DND_CHANGED",
-		5: "LEAD_EVENT_TYPE_MESSAGE_SETTLED",
+		0:  "LEAD_EVENT_TYPE_UNSPECIFIED",
+		1:  "LEAD_EVENT_TYPE_CREATED",
+		2:  "LEAD_EVENT_TYPE_REPLIED",
+		3:  "LEAD_EVENT_TYPE_OPTED_OUT",
+		4:  "LEAD_EVENT_TYPE_DND_CHANGED",
+		5:  "LEAD_EVENT_TYPE_MESSAGE_SETTLED",
+		6:  "LEAD_EVENT_TYPE_BOOKED",
+		7:  "LEAD_EVENT_TYPE_BOOKING_CANCELLED",
+		8:  "LEAD_EVENT_TYPE_HUMAN_OUTBOUND",
+		9:  "LEAD_EVENT_TYPE_BLOCKED",
+		10: "LEAD_EVENT_TYPE_DELIVERY_CHANGED",
+		11: "LEAD_EVENT_TYPE_TAGS_CHANGED",
+		12: "LEAD_EVENT_TYPE_UPDATED",
 	}
 	LeadEventType_value = map[string]int32{
-		"LEAD_EVENT_TYPE_UNSPECIFIED":     0,
-		"LEAD_EVENT_TYPE_CREATED":         1,
-		"LEAD_EVENT_TYPE_REPLIED":         2,
-		"LEAD_EVENT_TYPE_OPTED_OUT":       3,
-		"LEAD_EVENT_TYPE_DND_CHANGED":     4,
-		"LEAD_EVENT_TYPE_MESSAGE_SETTLED": 5,
+		"LEAD_EVENT_TYPE_UNSPECIFIED":       0,
+		"LEAD_EVENT_TYPE_CREATED":           1,
+		"LEAD_EVENT_TYPE_REPLIED":           2,
+		"LEAD_EVENT_TYPE_OPTED_OUT":         3,
+		"LEAD_EVENT_TYPE_DND_CHANGED":       4,
+		"LEAD_EVENT_TYPE_MESSAGE_SETTLED":   5,
+		"LEAD_EVENT_TYPE_BOOKED":            6,
+		"LEAD_EVENT_TYPE_BOOKING_CANCELLED": 7,
+		"LEAD_EVENT_TYPE_HUMAN_OUTBOUND":    8,
+		"LEAD_EVENT_TYPE_BLOCKED":           9,
+		"LEAD_EVENT_TYPE_DELIVERY_CHANGED":  10,
+		"LEAD_EVENT_TYPE_TAGS_CHANGED":      11,
+		"LEAD_EVENT_TYPE_UPDATED":           12,
 	}
 )
 
@@ -1168,12 +1196,26 @@ type LeadEvent struct {
 	Type LeadEventType `protobuf:"varint,3,opt,name=type,proto3,enum=relance.followups.v1.LeadEventType" json:"type,omitempty"`
 	// When it happened, by the provider's clock where known.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
-	// The message, for REPLIED and MESSAGE_SETTLED.
+	// The message, for REPLIED, MESSAGE_SETTLED, HUMAN_OUTBOUND and DELIVERY_CHANGED. Of a reply followups reads the text
+	// from sync, to see whether it names a date to write again.
 	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	// The request id of the send, for MESSAGE_SETTLED.
 	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// For MESSAGE_SETTLED: ACCEPTED, or the reason it was refused or parked for.
-	Outcome       string `protobuf:"bytes,7,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// For MESSAGE_SETTLED: ACCEPTED, or the reason it was refused or parked for. For DELIVERY_CHANGED: DELIVERED or
+	// FAILED_AFTER_ACCEPT.
+	Outcome string `protobuf:"bytes,7,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The channel, for DND_CHANGED; unspecified means every channel.
+	Channel StepChannel `protobuf:"varint,8,opt,name=channel,proto3,enum=relance.followups.v1.StepChannel" json:"channel,omitempty"`
+	// For DND_CHANGED: whether do-not-disturb is on now.
+	DndActive bool `protobuf:"varint,9,opt,name=dnd_active,json=dndActive,proto3" json:"dnd_active,omitempty"`
+	// For BOOKED and BOOKING_CANCELLED: the provider's id of the appointment. Required there.
+	BookingId string `protobuf:"bytes,10,opt,name=booking_id,json=bookingId,proto3" json:"booking_id,omitempty"`
+	// For BOOKED and BOOKING_CANCELLED: when the appointment is, if known.
+	BookingTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=booking_time,json=bookingTime,proto3" json:"booking_time,omitempty"`
+	// For TAGS_CHANGED.
+	AddedTags []string `protobuf:"bytes,12,rep,name=added_tags,json=addedTags,proto3" json:"added_tags,omitempty"`
+	// For TAGS_CHANGED.
+	RemovedTags   []string `protobuf:"bytes,13,rep,name=removed_tags,json=removedTags,proto3" json:"removed_tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1255,6 +1297,48 @@ func (x *LeadEvent) GetOutcome() string {
 		return x.Outcome
 	}
 	return ""
+}
+
+func (x *LeadEvent) GetChannel() StepChannel {
+	if x != nil {
+		return x.Channel
+	}
+	return StepChannel_STEP_CHANNEL_UNSPECIFIED
+}
+
+func (x *LeadEvent) GetDndActive() bool {
+	if x != nil {
+		return x.DndActive
+	}
+	return false
+}
+
+func (x *LeadEvent) GetBookingId() string {
+	if x != nil {
+		return x.BookingId
+	}
+	return ""
+}
+
+func (x *LeadEvent) GetBookingTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BookingTime
+	}
+	return nil
+}
+
+func (x *LeadEvent) GetAddedTags() []string {
+	if x != nil {
+		return x.AddedTags
+	}
+	return nil
+}
+
+func (x *LeadEvent) GetRemovedTags() []string {
+	if x != nil {
+		return x.RemovedTags
+	}
+	return nil
 }
 
 // Settings are a workspace's follow-up settings.
@@ -1460,7 +1544,7 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\bfinished\x18\x06 \x01(\bR\bfinished\x129\n" +
 	"\n" +
 	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\x81\x02\n" +
+	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xfd\x03\n" +
 	"\tLeadEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x127\n" +
@@ -1470,7 +1554,17 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x06 \x01(\tR\trequestId\x12\x18\n" +
-	"\aoutcome\x18\a \x01(\tR\aoutcome\"\xbb\x03\n" +
+	"\aoutcome\x18\a \x01(\tR\aoutcome\x12;\n" +
+	"\achannel\x18\b \x01(\x0e2!.relance.followups.v1.StepChannelR\achannel\x12\x1d\n" +
+	"\n" +
+	"dnd_active\x18\t \x01(\bR\tdndActive\x12\x1d\n" +
+	"\n" +
+	"booking_id\x18\n" +
+	" \x01(\tR\tbookingId\x12=\n" +
+	"\fbooking_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vbookingTime\x12\x1d\n" +
+	"\n" +
+	"added_tags\x18\f \x03(\tR\taddedTags\x12!\n" +
+	"\fremoved_tags\x18\r \x03(\tR\vremovedTags\"\xbb\x03\n" +
 	"\bSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1506,14 +1600,22 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\x12TASK_STATE_PENDING\x10\x01\x12\x18\n" +
 	"\x14TASK_STATE_COMPLETED\x10\x02\x12\x16\n" +
 	"\x12TASK_STATE_SKIPPED\x10\x03\x12\x18\n" +
-	"\x14TASK_STATE_CANCELLED\x10\x04*\xcf\x01\n" +
+	"\x14TASK_STATE_CANCELLED\x10\x04*\xb8\x03\n" +
 	"\rLeadEventType\x12\x1f\n" +
 	"\x1bLEAD_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17LEAD_EVENT_TYPE_CREATED\x10\x01\x12\x1b\n" +
 	"\x17LEAD_EVENT_TYPE_REPLIED\x10\x02\x12\x1d\n" +
 	"\x19LEAD_EVENT_TYPE_OPTED_OUT\x10\x03\x12\x1f\n" +
 	"\x1bLEAD_EVENT_TYPE_DND_CHANGED\x10\x04\x12#\n" +
-	"\x1fLEAD_EVENT_TYPE_MESSAGE_SETTLED\x10\x05*\xb6\x01\n" +
+	"\x1fLEAD_EVENT_TYPE_MESSAGE_SETTLED\x10\x05\x12\x1a\n" +
+	"\x16LEAD_EVENT_TYPE_BOOKED\x10\x06\x12%\n" +
+	"!LEAD_EVENT_TYPE_BOOKING_CANCELLED\x10\a\x12\"\n" +
+	"\x1eLEAD_EVENT_TYPE_HUMAN_OUTBOUND\x10\b\x12\x1b\n" +
+	"\x17LEAD_EVENT_TYPE_BLOCKED\x10\t\x12$\n" +
+	" LEAD_EVENT_TYPE_DELIVERY_CHANGED\x10\n" +
+	"\x12 \n" +
+	"\x1cLEAD_EVENT_TYPE_TAGS_CHANGED\x10\v\x12\x1b\n" +
+	"\x17LEAD_EVENT_TYPE_UPDATED\x10\f*\xb6\x01\n" +
 	"\aWeekday\x12\x17\n" +
 	"\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n" +
@@ -1579,14 +1681,16 @@ var file_relance_followups_v1_followups_proto_depIdxs = []int32{
 	16, // 17: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
 	4,  // 18: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
 	16, // 19: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
-	5,  // 20: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
-	16, // 21: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
-	16, // 22: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	0,  // 20: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
+	16, // 21: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
+	5,  // 22: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
+	16, // 23: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
+	16, // 24: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_proto_init() }
