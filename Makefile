@@ -45,6 +45,10 @@ test: ## Test all modules
 test/race: ## Test all modules with the race detector
 	@$(MAKE) test TESTFLAGS="-race -timeout 15m $(TESTFLAGS)"
 
+.PHONY: test/pg18
+test/pg18: ## Test all modules on the fetched PostgreSQL 18, whatever is installed
+	@RELANCE_POSTGRES_BIN=fetched $(MAKE) test TESTFLAGS="-count=1 $(TESTFLAGS)"
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each

