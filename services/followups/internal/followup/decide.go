@@ -1,12 +1,6 @@
 package followup
 
-import (
-	"errors"
-	"strings"
-	"time"
-
-	"github.com/relance/relance/services/followups/internal/template"
-)
+import "time"
 
 // Lead is what a decision needs to know of a lead.
 type Lead struct {
@@ -89,7 +83,7 @@ const (
 	Settled Verdict = "settled"
 )
 
-// Decision is what to do with a due step.
+// Decision is what to do with a due step, and why.
 type Decision struct {
 	// Verdict is the kind.
 	Verdict Verdict
@@ -97,150 +91,36 @@ type Decision struct {
 	Content Content
 	// Effect is set for Settled.
 	Effect Effect
+	// Trace are the rules that were asked, in order; the last one settled the step, unless all of them let it pass.
+	Trace []Check
 }
 
-// Decide is the one place where it is settled what a due step does now. It asks nobody.
+// Decide is the one place where it is settled what a due step does now. It asks nobody, and it tells every rule that it
+// went by. Runs, explanations and simulations all decide by it.
 func Decide(in Input) Decision {
-	if effect, done := gate(in); done {
-		return Decision{Verdict: Settled, Effect: effect.Keep(in.Enrollment.Attempts)}
+	var trace []Check
+	for _, rule := range rules() {
+		if rule.applies != nil && !rule.applies(in) {
+			continue
+		}
+		effect, settled := rule.ask(in)
+		if !settled {
+			trace = append(trace, rule.passed(in))
+			continue
+		}
+		effect = effect.Keep(in.Enrollment.Attempts)
+		return Decision{Verdict: Settled, Effect: effect, Trace: append(trace, rule.settled(in, effect))}
 	}
 	if in.Planned != nil {
-		return Decision{Verdict: Send, Content: *in.Planned}
+		return Decision{Verdict: Send, Content: *in.Planned, Trace: append(trace, contentRule().passed(in))}
 	}
 	if in.Slots == nil && needsCalendar(*in.Step) {
-		return Decision{Verdict: NeedSlots}
+		return Decision{Verdict: NeedSlots, Trace: trace}
 	}
 	content, effect, ok := compose(in)
 	if !ok {
-		return Decision{Verdict: Settled, Effect: effect.Keep(in.Enrollment.Attempts)}
+		effect = effect.Keep(in.Enrollment.Attempts)
+		return Decision{Verdict: Settled, Effect: effect, Trace: append(trace, contentRule().settled(in, effect))}
 	}
-	return Decision{Verdict: Send, Content: content}
-}
-
-// gate asks, in order, what forbids the step for good, what pauses it, and what only delays it.
-func gate(in Input) (Effect, bool) {
-	switch {
-	case in.Step == nil:
-		return Effect{Result: Skipped, Reason: ReasonNoStepLeft, Move: Finish}, true
-	case in.Lead == nil:
-		return Effect{Result: Skipped, Reason: ReasonLeadGone, Move: End}, true
-	case in.Lead.Blocked:
-		return Effect{Result: Skipped, Reason: "LEAD_BLOCKED", Move: End}, true
-	case in.Lead.LastInbound.After(in.Enrollment.RepliedSince):
-		return hold(ReasonLeadReplied), true
-	case !in.SequenceActive:
-		return hold(ReasonSequenceInactive), true
-	case in.SendingDisabled:
-		return stay(ReasonSendingDisabled, in.Now, in.Now.Add(waitLong)), true
-	case in.Settings.PausedUntil.After(in.Now):
-		return stay(ReasonWorkspacePaused, in.Now, in.Settings.PausedUntil), true
-	case in.Zone == nil:
-		return stay(ReasonUnknownZone, in.Now, in.Now.Add(waitUnknownZone)), true
-	}
-	return schedule(in)
-}
-
-func schedule(in Input) (Effect, bool) {
-	if in.Enrollment.Due.IsZero() {
-		if due := Due(in.Enrollment.Base, *in.Step, in.Zone); due.After(in.Now) {
-			effect := stay(ReasonScheduled, in.Now, due)
-			effect.Due = due
-			return effect, true
-		}
-	}
-	opening, ok := in.Settings.Hours.NextOpening(in.Now, in.Zone)
-	if !ok {
-		return hold(ReasonNoBusinessHours), true
-	}
-	if opening.After(in.Now) {
-		return stay(ReasonBusinessHours, in.Now, opening), true
-	}
-	return Effect{}, false
-}
-
-func needsCalendar(step Step) bool {
-	for _, token := range step.Tokens() {
-		if token.NeedsCalendar() {
-			return true
-		}
-	}
-	return false
-}
-
-// compose renders the step, or says why it cannot be.
-func compose(in Input) (Content, Effect, bool) {
-	if in.Slots != nil && in.Slots.Unreachable {
-		return Content{}, stay(ReasonCalendarUnreachable, in.Now, in.Now.Add(waitLong)), false
-	}
-	content, err := Render(*in.Step, values(in))
-	if err != nil {
-		return Content{}, renderFailure(err), false
-	}
-	if strings.TrimSpace(content.Body) == "" || (in.Step.Channel == Email && strings.TrimSpace(content.Subject) == "") {
-		return Content{}, hold(ReasonMissingContent), false
-	}
-	return content, Effect{}, true
-}
-
-func renderFailure(err error) Effect {
-	var bad *template.Error
-	if !errors.As(err, &bad) {
-		return hold(ReasonContentTooLarge)
-	}
-	problem := bad.Problems[0]
-	switch {
-	case problem.Kind == template.UnknownToken:
-		return Effect{Result: Failed, Reason: "unknown_token: " + problem.Written, Move: Hold}
-	case problem.Token.NeedsSlots():
-		return hold(ReasonMissingAvailability)
-	}
-	return hold("missing_value: " + problem.Written)
-}
-
-// Render makes the message of a step. Errors: those of package template.
-func Render(step Step, v template.Values) (Content, error) {
-	var content Content
-	var err error
-	if content.Body, err = template.Text(step.BodyTemplate, v); err != nil || step.Channel != Email {
-		return content, err
-	}
-	if content.Subject, err = template.Subject(step.SubjectTemplate, v); err != nil {
-		return content, err
-	}
-	content.HTML, err = template.HTML(step.BodyTemplate, v)
-	return content, err
-}
-
-func values(in Input) template.Values {
-	lead, settings := in.Lead, in.Settings
-	v := template.Values{
-		template.FirstName: lead.FirstName, template.LastName: lead.LastName, template.Email: lead.Email,
-		template.Phone: lead.Phone, template.LeadCompanyName: lead.Company,
-		template.SenderName: settings.SenderName, template.CompanyName: settings.CompanyName,
-		template.Result: settings.TargetResult, template.Signature: signature(settings),
-	}
-	for i, token := range []template.Token{template.QuestionOne, template.QuestionTwo} {
-		if i < len(settings.Questions) {
-			v[token] = settings.Questions[i]
-		}
-	}
-	if in.Slots == nil {
-		return v
-	}
-	v[template.CalendarLink] = in.Slots.Link
-	v[template.Availability] = strings.Join(in.Slots.Labels, " or ")
-	for i, token := range []template.Token{template.SlotOne, template.SlotTwo} {
-		if i < len(in.Slots.Labels) {
-			v[token] = in.Slots.Labels[i]
-		}
-	}
-	return v
-}
-
-// signature is the sender's name over the company's; without a name there is none.
-func signature(s Settings) string {
-	if s.SenderName == "" || s.CompanyName == "" {
-		return s.SenderName
-	}
-	return s.SenderName + "\n" + s.CompanyName
+	return Decision{Verdict: Send, Content: content, Trace: append(trace, contentRule().passed(in))}
 }

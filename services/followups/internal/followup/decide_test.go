@@ -1,6 +1,8 @@
 package followup
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,10 +91,42 @@ func TestDecide(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, Decide(input(t, tt.change))); diff != "" {
+			in := input(t, tt.change)
+			got := Decide(in)
+			checkTrace(t, in, got)
+			got.Trace = nil
+			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Fatal(diff)
 			}
 		})
+	}
+}
+
+// checkTrace says what every trace must say: the rules in order, all passed but the last, and the last with the effect.
+func checkTrace(t *testing.T, in Input, d Decision) {
+	t.Helper()
+	if len(d.Trace) == 0 {
+		t.Fatal("a decision without a trace")
+	}
+	order := RuleNames()
+	last := -1
+	for i, check := range d.Trace {
+		at := slices.Index(order, check.Rule)
+		if at <= last || check.Version < 1 || len(check.Inputs) == 0 {
+			t.Fatalf("check %d is %+v", i, check)
+		}
+		last = at
+		if settles := d.Verdict == Settled && i == len(d.Trace)-1; check.Passed() == settles {
+			t.Fatalf("check %d of %s: %+v", i, d.Verdict, check)
+		}
+		for _, fact := range check.Inputs {
+			if in.Lead != nil && (in.Lead.Email != "" && strings.Contains(fact.Value, in.Lead.Email)) {
+				t.Fatalf("a trace shows an address: %+v", check)
+			}
+		}
+	}
+	if end := d.Trace[len(d.Trace)-1]; d.Verdict == Settled && (end.Reason != d.Effect.Reason || end.Move != d.Effect.Move) {
+		t.Fatalf("the last check is %+v, the effect %+v", end, d.Effect)
 	}
 }
 

@@ -1,0 +1,77 @@
+package followup
+
+import (
+	"strconv"
+	"time"
+)
+
+// Fact is one thing that a rule looked at. Values are times (RFC 3339, UTC), counts, flags and names; never a phone
+// number, an address or a text that a person wrote.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Check is one rule that was asked: what it looked at and what it said.
+type Check struct {
+	// Rule is the rule's stable name, such as "business_hours", and Version counts its changes of meaning.
+	Rule    string `json:"rule"`
+	Version int    `json:"version"`
+	// Inputs are what it looked at.
+	Inputs []Fact `json:"inputs,omitempty"`
+	// Move is what it decided for the enrollment; empty when it let the step pass.
+	Move Move `json:"move,omitempty"`
+	// Reason and Until are those of the effect, when it decided.
+	Reason string    `json:"reason,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// Passed reports whether the rule let the step pass.
+func (c Check) Passed() bool { return c.Move == "" }
+
+// RuleSend is the name of the check that sync makes: whether the message may leave now, and whether it left.
+const RuleSend = "send"
+
+// SendCheck is the trace of what sync answered.
+func SendCheck(effect Effect, inputs ...Fact) Check {
+	check := Check{Rule: RuleSend, Version: 1, Inputs: inputs}
+	if effect.Result == Succeeded {
+		return check
+	}
+	check.Move, check.Reason, check.Until = effect.Move, effect.Reason, effect.Until
+	return check
+}
+
+// rule is one question that every due step is asked.
+type rule struct {
+	// name and version are those of its checks. A change of meaning raises the version.
+	name    string
+	version int
+	// applies tells whether the question makes sense for the input; nil means always.
+	applies func(Input) bool
+	// facts are what ask looks at.
+	facts func(Input) []Fact
+	// ask gives the effect and true when the rule settles the step.
+	ask func(Input) (Effect, bool)
+}
+
+func (r rule) passed(in Input) Check {
+	return Check{Rule: r.name, Version: r.version, Inputs: r.facts(in)}
+}
+
+func (r rule) settled(in Input, effect Effect) Check {
+	check := r.passed(in)
+	check.Move, check.Reason, check.Until = effect.Move, effect.Reason, effect.Until
+	return check
+}
+
+func flag(name string, value bool) Fact { return Fact{name, strconv.FormatBool(value)} }
+
+func count(name string, value int) Fact { return Fact{name, strconv.Itoa(value)} }
+
+func moment(name string, value time.Time) Fact {
+	if value.IsZero() {
+		return Fact{name, "never"}
+	}
+	return Fact{name, value.UTC().Format(time.RFC3339)}
+}
