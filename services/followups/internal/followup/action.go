@@ -1,82 +1,9 @@
 package followup
 
 import (
-	"slices"
+	"cmp"
 	"time"
 )
-
-// Action says what a refusal of sync means for the step; it is data, so that the table of docs/errors.md can be compared.
-type Action struct {
-	// Move is what becomes of the enrollment.
-	Move Move
-	// Result is the count.
-	Result Result
-	// Pause is the reason of a Hold; empty keeps the refusal's.
-	Pause string
-	// Delay is how long a Stay waits when the refusal names no time.
-	Delay time.Duration
-	// Metadata is the key under which the refusal names the time of a Stay (RFC 3339).
-	Metadata string
-	// RetryInfo lets the provider's own delay replace Delay; otherwise the longer one counts.
-	RetryInfo bool
-	// Task records a skipped task.
-	Task bool
-	// Counted uses up one of the bounded tries.
-	Counted bool
-	// Alert asks for an error log: this is a fault of ours or needs a person.
-	Alert bool
-}
-
-func skip() Action  { return Action{Move: Advance, Result: Skipped, Task: true} }
-func alert() Action { a := skip(); a.Alert = true; return a }
-
-func deferFor(delay time.Duration) Action {
-	return Action{Move: Stay, Result: Deferred, Delay: delay}
-}
-
-func actions() map[string]Action {
-	return map[string]Action{
-		"DND_ACTIVE":               skip(),
-		"OPTED_OUT":                {Move: EndLead, Result: Skipped, Task: true},
-		"NO_PHONE":                 skip(),
-		"NO_EMAIL":                 skip(),
-		"INVALID_PHONE":            skip(),
-		"INVALID_EMAIL":            skip(),
-		"CONTACT_NOT_FOUND":        skip(),
-		"CHANNEL_WINDOW_CLOSED":    skip(),
-		"MESSAGE_EXPIRED":          skip(),
-		"SEND_EXHAUSTED":           {Move: Advance, Result: Failed, Task: true},
-		"REFUSED_UNCLASSIFIED":     alert(),
-		"QUIET_HOURS":              {Move: Stay, Result: Deferred, Delay: time.Hour, Metadata: "next_allowed_time"},
-		"FREQUENCY_CAP":            {Move: Stay, Result: Deferred, Delay: time.Hour, Metadata: "resets_at"},
-		"LEAD_REPLIED":             {Move: Hold, Result: Skipped, Pause: ReasonLeadReplied},
-		"LEAD_BLOCKED":             {Move: End, Result: Skipped},
-		"PREVIOUS_SEND_UNRESOLVED": deferFor(5 * time.Minute),
-		"EMPTY_CONTENT":            {Move: Hold, Result: Skipped, Pause: ReasonMissingContent},
-		"REQUEST_ID_REUSED":        {Move: Hold, Result: Failed, Alert: true},
-		"PROVIDER_NOT_CONNECTED":   {Move: Hold, Result: Skipped, Pause: "provider_not_connected"},
-		"PROVIDER_AUTH_REVOKED":    deferFor(time.Hour),
-		"LOCATION_INACTIVE":        deferFor(time.Hour),
-		"PROVIDER_RATE_LIMITED":    {Move: Stay, Result: Deferred, Delay: time.Minute, RetryInfo: true},
-		"PROVIDER_UNAVAILABLE":     {Move: Stay, Result: Deferred, Counted: true},
-	}
-}
-
-// ActionFor is the action for a reason of sync.relance.dev. It reports false for a reason that is not in the table.
-func ActionFor(reason string) (Action, bool) {
-	action, ok := actions()[reason]
-	return action, ok
-}
-
-// RefusalReasons lists the reasons that have an action, sorted.
-func RefusalReasons() []string {
-	var reasons []string
-	for reason := range actions() {
-		reasons = append(reasons, reason)
-	}
-	slices.Sort(reasons)
-	return reasons
-}
 
 // Refusal is what sync answered instead of a message.
 type Refusal struct {
@@ -86,41 +13,86 @@ type Refusal struct {
 	Metadata map[string]string
 	// RetryAfter as asked for, or zero.
 	RetryAfter time.Duration
+	// Channel it was refused on.
+	Channel Channel
 }
 
-// Refused is the effect of a refusal. A reason without an action is treated as a bug: bounded tries, then parked.
-func Refused(refusal Refusal, e Enrollment, try Try) Effect {
-	action, ok := ActionFor(refusal.Reason)
+// NeedsEyes reports whether a refusal is a fault of ours, or one that nobody has classified.
+func NeedsEyes(reason string) bool {
+	row, known := refusals()[reason]
+	return !known || row.alert
+}
+
+// Refused is the effect of a refusal under the policy of try. A reason without a rule is treated as a bug: bounded tries,
+// then parked.
+func Refused(r Refusal, e Enrollment, try Try) Effect {
+	resolved, ok := try.Policy.Resolve(r.Reason)
 	if !ok {
 		return Broken(e, try)
 	}
-	if action.Counted {
-		try.AtLeast = refusal.RetryAfter
-		return Retry(refusal.Reason, e, try)
-	}
-	effect := Effect{Result: action.Result, Reason: refusal.Reason, Move: action.Move, Message: refusal.Metadata["message"]}
-	if action.Task {
+	row, rule := refusals()[r.Reason], resolved.Rule
+	effect := Effect{Result: Skipped, Reason: r.Reason, Message: r.Metadata["message"], Origin: resolved.Origin}
+	if !row.silent {
 		effect.Task = TaskSkipped
 	}
-	switch action.Move {
-	case Stay:
-		delay := max(action.Delay, refusal.RetryAfter)
-		if action.RetryInfo && refusal.RetryAfter > 0 {
-			delay = refusal.RetryAfter
-		}
-		effect = stay(refusal.Reason, try.Now, try.Now.Add(delay))
-		if at, err := time.Parse(time.RFC3339, refusal.Metadata[action.Metadata]); err == nil {
-			effect = stay(refusal.Reason, try.Now, at)
-		}
-		effect.Attempts = e.Attempts
-	case Hold:
+	switch rule.Action {
+	case ActSkip:
+		effect.Move = Advance
+	case ActStop:
+		effect.Move = End
+	case ActStopLead:
+		effect.Move = EndLead
+	case ActPause:
 		// The refused plan is over; saying it after a resumption is a new message with a new id.
-		effect.NewPart = true
-		if action.Pause != "" {
-			effect.Reason = action.Pause
-		}
+		effect.Move, effect.Task, effect.NewPart = Hold, "", true
+		effect.Reason = cmp.Or(row.pause, r.Reason)
+	case ActHold:
+		return holdFor(r, rule, e, try).from(resolved.Origin)
+	case ActDefer:
+		return deferral(r, rule, e, try).from(resolved.Origin)
+	case ActRetry:
+		try.AtLeast = r.RetryAfter
+		return Retry(r.Reason, e, try).from(resolved.Origin)
 	}
+	effect.Result = cmp.Or(row.result, Skipped)
 	return effect
+}
+
+// holdFor waits for the event that ends the hold, at most until the deadline that the step's first hold set.
+func holdFor(r Refusal, rule Rule, e Enrollment, try Try) Effect {
+	until := e.HoldUntil
+	if until.IsZero() {
+		until = try.Now.Add(rule.Max)
+	}
+	if !until.After(try.Now) {
+		return Effect{Result: Skipped, Reason: r.Reason, Move: Advance, Task: TaskSkipped, Message: r.Metadata["message"]}
+	}
+	effect := stay(r.Reason, try.Now, until)
+	effect.WakeOn, effect.HoldUntil, effect.NewPart = WakeOf(r.Reason).On(r.Channel), until, true
+	effect.Message, effect.Attempts = r.Metadata["message"], e.Attempts
+	return effect
+}
+
+func deferral(r Refusal, rule Rule, e Enrollment, try Try) Effect {
+	row := refusals()[r.Reason]
+	delay := max(rule.Delay, r.RetryAfter)
+	if row.retryInfo && r.RetryAfter > 0 {
+		delay = r.RetryAfter
+	}
+	effect := stay(r.Reason, try.Now, try.Now.Add(delay))
+	if at, err := time.Parse(time.RFC3339, r.Metadata[row.until]); err == nil {
+		effect = stay(r.Reason, try.Now, at)
+	}
+	effect.Attempts, effect.Message = e.Attempts, r.Metadata["message"]
+	return effect
+}
+
+// HoldOver is the effect of a hold whose maximum has come without the event: the step is skipped, and nobody is asked.
+func HoldOver(e Enrollment, now time.Time) (Effect, bool) {
+	if e.WakeOn == "" || e.HoldUntil.After(now) {
+		return Effect{}, false
+	}
+	return Effect{Result: Skipped, Reason: e.Reason, Move: Advance, Task: TaskSkipped}, true
 }
 
 // Answer is the state of a message that sync took.
@@ -151,7 +123,7 @@ func Answered(answer Answer, e Enrollment, try Try) Effect {
 	case "retryable":
 		effect = stay(ReasonSendInProgress, try.Now, answer.RetryAt).Keep(e.Attempts)
 	case "refused", "skipped", "expired":
-		effect = Refused(Refusal{Reason: answer.Reason}, e, try)
+		effect = Refused(Refusal{Reason: answer.Reason, Channel: try.Channel}, e, try)
 	default:
 		effect = Broken(e, try)
 	}
@@ -168,8 +140,8 @@ func Settle(outcome string, e Enrollment, try Try) Effect {
 	if outcome == OutcomeAccepted {
 		return Effect{Result: Succeeded, Move: Advance, Task: TaskCompleted}
 	}
-	if action, ok := ActionFor(outcome); ok && action.Move != Stay {
-		return Refused(Refusal{Reason: outcome}, e, try)
+	if resolved, ok := try.Policy.Resolve(outcome); ok && resolved.Rule.Action != ActDefer && resolved.Rule.Action != ActRetry {
+		return Refused(Refusal{Reason: outcome, Channel: try.Channel}, e, try)
 	}
 	// Parked, or refused for a reason that asking again cannot change: the step is over, without a message.
 	return Effect{Result: Failed, Reason: outcome, Move: Advance, Task: TaskSkipped}

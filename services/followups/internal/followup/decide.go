@@ -21,10 +21,14 @@ type Settings struct {
 	// SenderName, CompanyName, TargetResult and Questions fill templates.
 	SenderName, CompanyName, TargetResult string
 	Questions                             []string
+	// Refusals say what refusals mean in this workspace, where that differs from the defaults.
+	Refusals Policy
+	// DailyCap is the most messages of all sequences to one lead on one channel in one day of the workspace's zone.
+	DailyCap int
 }
 
 // DefaultSettings hold for a workspace that set none.
-func DefaultSettings() Settings { return Settings{Hours: DefaultHours()} }
+func DefaultSettings() Settings { return Settings{Hours: DefaultHours(), DailyCap: 1} }
 
 // Slots are what the workspace's calendar offers.
 type Slots struct {

@@ -141,34 +141,34 @@ func TestRefusalsFollowTheTable(t *testing.T) {
 		e       Enrollment
 		want    Effect
 	}{
-		{Refusal{Reason: "DND_ACTIVE"}, Enrollment{}, Effect{Result: Skipped, Reason: "DND_ACTIVE", Move: Advance, Task: TaskSkipped}},
-		{Refusal{Reason: "OPTED_OUT"}, Enrollment{}, Effect{Result: Skipped, Reason: "OPTED_OUT", Move: EndLead, Task: TaskSkipped}},
-		{Refusal{Reason: "LEAD_REPLIED"}, Enrollment{}, Effect{Result: Skipped, Reason: "lead_replied", Move: Hold, NewPart: true}},
-		{Refusal{Reason: "REQUEST_ID_REUSED"}, Enrollment{}, Effect{Result: Failed, Reason: "REQUEST_ID_REUSED", Move: Hold, NewPart: true}},
+		{Refusal{Reason: "DND_ACTIVE"}, Enrollment{}, Effect{Result: Skipped, Reason: "DND_ACTIVE", Move: Advance, Task: TaskSkipped, Origin: OriginDefault}},
+		{Refusal{Reason: "OPTED_OUT"}, Enrollment{}, Effect{Result: Skipped, Reason: "OPTED_OUT", Move: EndLead, Task: TaskSkipped, Origin: OriginDefault}},
+		{Refusal{Reason: "LEAD_REPLIED"}, Enrollment{}, Effect{Result: Skipped, Reason: "lead_replied", Move: Hold, NewPart: true, Origin: OriginDefault}},
+		{Refusal{Reason: "REQUEST_ID_REUSED"}, Enrollment{}, Effect{Result: Failed, Reason: "REQUEST_ID_REUSED", Move: Hold, NewPart: true, Origin: OriginDefault}},
 		{
 			Refusal{Reason: "PREVIOUS_SEND_UNRESOLVED"},
 			Enrollment{Attempts: 1},
-			Effect{Result: Deferred, Reason: "PREVIOUS_SEND_UNRESOLVED", Move: Stay, Until: now.Add(5 * time.Minute), Attempts: 1},
+			Effect{Result: Deferred, Reason: "PREVIOUS_SEND_UNRESOLVED", Move: Stay, Until: now.Add(5 * time.Minute), Attempts: 1, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "PROVIDER_RATE_LIMITED", RetryAfter: 7 * time.Second},
 			Enrollment{},
-			Effect{Result: Deferred, Reason: "PROVIDER_RATE_LIMITED", Move: Stay, Until: now.Add(7 * time.Second)},
+			Effect{Result: Deferred, Reason: "PROVIDER_RATE_LIMITED", Move: Stay, Until: now.Add(7 * time.Second), Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "QUIET_HOURS", Metadata: map[string]string{"next_allowed_time": "2026-01-08T13:00:00Z"}},
 			Enrollment{},
-			Effect{Result: Deferred, Reason: "QUIET_HOURS", Move: Stay, Until: at(t, "2026-01-08T13:00:00Z")},
+			Effect{Result: Deferred, Reason: "QUIET_HOURS", Move: Stay, Until: at(t, "2026-01-08T13:00:00Z"), Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "PROVIDER_UNAVAILABLE"},
 			Enrollment{Attempts: 1},
-			Effect{Result: Deferred, Reason: "PROVIDER_UNAVAILABLE", Move: Stay, Until: now.Add(2 * time.Minute), Attempts: 2},
+			Effect{Result: Deferred, Reason: "PROVIDER_UNAVAILABLE", Move: Stay, Until: now.Add(2 * time.Minute), Attempts: 2, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "PROVIDER_UNAVAILABLE"},
 			Enrollment{Attempts: 2},
-			Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: 3},
+			Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: 3, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "A_NEW_ONE"},
@@ -274,7 +274,7 @@ func TestSequenceValidationReportsAllAtOnce(t *testing.T) {
 	t.Parallel()
 	s := Sequence{DisplayName: "x", Steps: []Step{
 		{Channel: Email, BodyTemplate: "{foo} {bar}"}, {Channel: "fax", DelayDays: 400, DelayMinutes: -1, BodyTemplate: " "},
-	}}
+	}}.WithDefaults()
 	if got := len(s.CheckActivation()); got != 4 {
 		t.Fatalf("%d activation violations: %v", got, s.CheckActivation())
 	}

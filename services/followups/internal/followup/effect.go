@@ -66,6 +66,17 @@ type Effect struct {
 	NewPart bool
 	// Message is the message's resource name, if one exists.
 	Message string
+	// WakeOn is the event that ends a Stay before Until, as WakeEvent.On names it; empty for none.
+	WakeOn string
+	// HoldUntil is the end of a hold; the next hold of the step keeps it.
+	HoldUntil time.Time
+	// Origin is the layer of the refusal policy that decided; empty when none did.
+	Origin Origin
+}
+
+func (f Effect) from(origin Origin) Effect {
+	f.Origin = origin
+	return f
 }
 
 // Reasons that followups itself gives. Refusals keep sync's reasons.
@@ -92,6 +103,14 @@ const (
 	ReasonNoStepLeft          = "no_step_left"
 	ReasonManual              = "paused_by_hand"
 	ReasonCancelled           = "cancelled_by_hand"
+	ReasonConditionUnmet      = "condition_unmet"
+	ReasonConditionError      = "condition_error"
+	ReasonTooLate             = "send_within_passed"
+	ReasonAwaitingApproval    = "awaiting_approval"
+	ReasonTaskCreated         = "task_created"
+	ReasonWaited              = "waited"
+	ReasonDailyCap            = "daily_cap"
+	ReasonMigrated            = "migrated_to_the_end"
 )
 
 // Waits of deferrals that have no better time of their own.
@@ -131,6 +150,10 @@ type Try struct {
 	Max int
 	// AtLeast is the shortest wait, as a provider asked for.
 	AtLeast time.Duration
+	// Policy holds for the step; the zero value is the defaults.
+	Policy Layers
+	// Channel of the step.
+	Channel Channel
 }
 
 // Retry counts a failed try: it waits twice as long each time and parks the enrollment when try.Max tries have failed.

@@ -50,6 +50,11 @@ type Enrollment struct {
 	Attempts int
 	// Part counts plans of the current step that were definitely refused; see StepKey.
 	Part int
+	// WakeOn is the event that the current step is held for, as WakeEvent.On names it; empty for none.
+	WakeOn string
+	// HoldUntil is when the hold of the current step is over; it stays when the event came, so that a second hold is not
+	// longer. Zero when the step was never held.
+	HoldUntil time.Time
 }
 
 // Enroll starts a lead on a sequence. With a nil zone a first wait in days is counted at the first look instead.
@@ -60,24 +65,37 @@ func Enroll(e Enrollment, first *Step, zone *time.Location, now time.Time) Enrol
 
 // schedule sets when the step at e.Position is due, counting from now.
 func (e Enrollment) schedule(step *Step, zone *time.Location, now time.Time) Enrollment {
-	e.Base, e.Attempts, e.Part = now, 0, 0
+	e.Base, e.Attempts, e.Part, e.WakeOn, e.HoldUntil = now, 0, 0, "", time.Time{}
 	switch {
 	case step == nil:
 		e.Due, e.Next = now, now
 	case step.NeedsZone() && zone == nil:
 		e.Due, e.Next = time.Time{}, now
 	default:
-		e.Due = Due(now, *step, orUTC(zone))
+		e.Due = Due(e.anchors(), *step, orUTC(zone))
 		e.Next = e.Due
 	}
 	return e
 }
+
+// anchors are what the delay of the step at e.Position counts from.
+func (e Enrollment) anchors() Anchors { return Anchors{Start: e.Start, Previous: e.Base} }
 
 func orUTC(zone *time.Location) *time.Location {
 	if zone == nil {
 		return time.UTC // only for waits in minutes, which are the same everywhere
 	}
 	return zone
+}
+
+// Wake ends the hold of an active enrollment: its step is looked at again at once. It reports false when the enrollment
+// does not wait for the event.
+func (e Enrollment) Wake(event string, now time.Time) (Enrollment, bool) {
+	if e.State != Active || event == "" || e.WakeOn != event {
+		return e, false
+	}
+	e.WakeOn, e.Reason, e.Next = "", "", now
+	return e, true
 }
 
 // Pause holds an active enrollment. Error: ErrTransition.
@@ -122,7 +140,13 @@ func (e Enrollment) Apply(effect Effect, next *Step, zone *time.Location, now ti
 	case Advance:
 		return e.advance(next, zone, now)
 	case Stay:
-		e.Attempts, e.Next = effect.Attempts, effect.Until
+		e.Attempts, e.Next, e.WakeOn = effect.Attempts, effect.Until, effect.WakeOn
+		if !effect.HoldUntil.IsZero() {
+			e.HoldUntil = effect.HoldUntil
+		}
+		if effect.NewPart {
+			e.Part++
+		}
 		if !effect.Due.IsZero() {
 			e.Due = effect.Due
 		}

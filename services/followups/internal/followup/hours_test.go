@@ -123,7 +123,7 @@ func TestDueAcrossClockChanges(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := Due(at(t, tt.base), Step{DelayDays: tt.days, DelayMinutes: tt.minutes}, zone(t, tt.zone))
+			got := Due(Anchors{Previous: at(t, tt.base)}, Step{DelayDays: tt.days, DelayMinutes: tt.minutes}, zone(t, tt.zone))
 			if !got.Equal(at(t, tt.want)) {
 				t.Fatalf("due = %s, want %s", got.Format(time.RFC3339), tt.want)
 			}
@@ -146,7 +146,7 @@ func TestScheduleProperties(t *testing.T) {
 			z := zone(t, rapid.SampledFrom(zones()).Draw(rt, "zone"))
 			now := time.Unix(rapid.Int64Range(1_700_000_000, 2_000_000_000).Draw(rt, "now"), 0).UTC()
 			step := Step{DelayDays: rapid.IntRange(0, 30).Draw(rt, "days"), DelayMinutes: rapid.IntRange(0, 1439).Draw(rt, "minutes")}
-			due := Due(now, step, z)
+			due := Due(Anchors{Start: now, Previous: now}, step, z)
 			early := localAsUTC(now.In(z)).AddDate(0, 0, step.DelayDays)
 			if due.Before(now) || (step.DelayMinutes == 0 && localAsUTC(due.In(z)).Before(early)) {
 				rt.Fatalf("early: %s after %s + %+v", due, now, step)

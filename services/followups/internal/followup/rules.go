@@ -109,7 +109,7 @@ func timeRules() []rule {
 func askDue(in Input) (Effect, bool) {
 	due := in.Enrollment.Due
 	if due.IsZero() {
-		due = Due(in.Enrollment.Base, *in.Step, in.Zone)
+		due = Due(in.Enrollment.anchors(), *in.Step, in.Zone)
 	}
 	if !due.After(in.Now) {
 		return Effect{}, false

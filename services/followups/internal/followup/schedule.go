@@ -69,19 +69,31 @@ func localAsUTC(t time.Time) time.Time {
 	return time.Date(w.year, w.month, w.day, w.hour, w.min, w.sec, w.nsec, time.UTC)
 }
 
-// Due is when a step is due that waits from base: the days by the calendar of zone, keeping the time of day, then the
-// minutes. It is never before base. base is when the step before was done, so that a late step does not bring the next
-// one closer.
-func Due(base time.Time, step Step, zone *time.Location) time.Time {
-	due := base
+// Anchors are what delays count from.
+type Anchors struct {
+	// Start is when the enrollment started.
+	Start time.Time
+	// Previous is when the step before was done; the start for the first step.
+	Previous time.Time
+}
+
+// Due is when a step is due: the days after its anchor by the calendar of zone, keeping the time of day, then the minutes.
+// It is never before the step before was done, so that steps keep their order; and a step anchored to the one before
+// counts from when that was really done, so that a late step does not bring the next one closer.
+func Due(from Anchors, step Step, zone *time.Location) time.Time {
+	anchor := from.Previous
+	if step.Anchor == FromStart {
+		anchor = from.Start
+	}
+	due := anchor
 	if step.DelayDays > 0 {
-		w := wallOf(base.In(zone))
+		w := wallOf(anchor.In(zone))
 		w.day += step.DelayDays
 		due = w.in(zone)
 	}
 	due = due.Add(time.Duration(step.DelayMinutes) * time.Minute)
-	if due.Before(base) {
-		due = base
+	if due.Before(from.Previous) {
+		due = from.Previous
 	}
 	return due.UTC()
 }

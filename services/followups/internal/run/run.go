@@ -171,6 +171,10 @@ func (p *pass) batch(ctx, budget context.Context, batch store.Batch) error {
 	works := make([]*work, len(batch.Items))
 	for i, item := range batch.Items {
 		works[i] = &work{item: item, try: try}
+		works[i].try.Policy = item.Policy()
+		if item.Step != nil {
+			works[i].try.Channel = item.Step.Channel
+		}
 	}
 	p.learn(begin, works)
 	p.decideAll(begin, works)

@@ -120,11 +120,11 @@ func (p *pass) refused(ctx context.Context, err error, w *work) followup.Effect 
 		return followup.Broken(e, w.try)
 	}
 	if typed.Domain == syncDomain && typed.Reason != "" {
-		if action, known := followup.ActionFor(typed.Reason); !known || action.Alert {
+		if followup.NeedsEyes(typed.Reason) {
 			p.cfg.Logger.WarnContext(ctx, "send needs a person's eyes",
 				slog.String("enrollment", e.ID.String()), slog.String("reason", typed.Reason))
 		}
-		return followup.Refused(followup.Refusal{Reason: typed.Reason, Metadata: typed.Metadata, RetryAfter: typed.RetryAfter}, e, w.try)
+		return followup.Refused(followup.Refusal{Reason: typed.Reason, Metadata: typed.Metadata, RetryAfter: typed.RetryAfter, Channel: w.try.Channel}, e, w.try)
 	}
 	switch typed.Code {
 	case codes.NotFound:

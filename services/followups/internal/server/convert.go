@@ -19,65 +19,6 @@ func stamp(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func channelPB(channel followup.Channel) followupsv1.StepChannel {
-	switch channel {
-	case followup.SMS:
-		return followupsv1.StepChannel_STEP_CHANNEL_SMS
-	case followup.Email:
-		return followupsv1.StepChannel_STEP_CHANNEL_EMAIL
-	}
-	return followupsv1.StepChannel_STEP_CHANNEL_UNSPECIFIED
-}
-
-func channelOf(channel followupsv1.StepChannel) followup.Channel {
-	switch channel {
-	case followupsv1.StepChannel_STEP_CHANNEL_SMS:
-		return followup.SMS
-	case followupsv1.StepChannel_STEP_CHANNEL_EMAIL:
-		return followup.Email
-	}
-	return ""
-}
-
-func triggerPB(trigger followup.Trigger) followupsv1.Trigger {
-	if trigger == followup.TriggerLeadCreated {
-		return followupsv1.Trigger_TRIGGER_LEAD_CREATED
-	}
-	return followupsv1.Trigger_TRIGGER_MANUAL
-}
-
-func triggerOf(trigger followupsv1.Trigger) followup.Trigger {
-	if trigger == followupsv1.Trigger_TRIGGER_LEAD_CREATED {
-		return followup.TriggerLeadCreated
-	}
-	return followup.TriggerManual
-}
-
-func stepsOf(steps []*followupsv1.SequenceStep) []followup.Step {
-	var out []followup.Step
-	for i, step := range steps {
-		out = append(out, followup.Step{
-			Position: i + 1, Channel: channelOf(step.GetChannel()), DelayDays: int(step.GetDelayDays()),
-			DelayMinutes: int(step.GetDelayMinutes()), SubjectTemplate: step.GetSubjectTemplate(), BodyTemplate: step.GetBodyTemplate(),
-		})
-	}
-	return out
-}
-
-func sequencePB(seq store.Sequence) *followupsv1.Sequence {
-	out := &followupsv1.Sequence{
-		Name: name.Child(seq.Workspace, "sequences", seq.ID), DisplayName: seq.DisplayName, Active: seq.Active,
-		Trigger: triggerPB(seq.Trigger), Version: int32(seq.Version), CreateTime: stamp(seq.Created), UpdateTime: stamp(seq.Updated),
-	}
-	for i, step := range seq.Steps {
-		out.Steps = append(out.Steps, &followupsv1.SequenceStep{
-			Position: int32(i + 1), Channel: channelPB(step.Channel), DelayDays: int32(step.DelayDays),
-			DelayMinutes: int32(step.DelayMinutes), SubjectTemplate: step.SubjectTemplate, BodyTemplate: step.BodyTemplate,
-		})
-	}
-	return out
-}
-
 func enrollmentPB(e followup.Enrollment) *followupsv1.Enrollment {
 	states := map[followup.State]followupsv1.EnrollmentState{
 		followup.Active:    followupsv1.EnrollmentState_ENROLLMENT_STATE_ACTIVE,
@@ -150,6 +91,7 @@ func settingsPB(workspace uuid.UUID, s store.Settings) *followupsv1.Settings {
 		Name: name.Workspace(workspace) + "/followUpSettings", WorkStart: followup.FormatClock(s.Hours.Start),
 		WorkEnd: followup.FormatClock(s.Hours.End), PausedUntilTime: stamp(s.PausedUntil), SenderName: s.SenderName,
 		CompanyName: s.CompanyName, TargetResult: s.TargetResult, QualificationQuestions: s.Questions, UpdateTime: stamp(s.Updated),
+		RefusalRules: policyPB(s.Refusals), DailyCapPerChannel: int32(s.DailyCap),
 	}
 	for _, day := range s.Hours.Days {
 		out.WorkDays = append(out.WorkDays, weekdayPB(day))

@@ -77,10 +77,10 @@ func sequenceInvalid(violations []followup.Violation, subject string) error {
 	return e
 }
 
-func badFields(violations []followup.Violation) error {
-	var fields []apierr.FieldViolation
+func fields(violations []followup.Violation) []apierr.FieldViolation {
+	var out []apierr.FieldViolation
 	for _, v := range violations {
-		fields = append(fields, apierr.FieldViolation{Field: v.Field, Description: v.Description})
+		out = append(out, apierr.FieldViolation{Field: v.Field, Description: v.Description})
 	}
-	return apierr.Invalid(fields...)
+	return out
 }

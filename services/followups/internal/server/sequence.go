@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -22,11 +23,9 @@ func (s *Server) CreateSequence(ctx context.Context, req *followupsv1.CreateSequ
 	if err != nil {
 		return nil, err
 	}
-	in := req.GetSequence()
-	seq := store.Sequence{Workspace: workspace, Sequence: followup.Sequence{
-		DisplayName: in.GetDisplayName(), Active: in.GetActive(), Trigger: triggerOf(in.GetTrigger()), Steps: stepsOf(in.GetSteps()),
-	}}
-	if err := check(seq.Sequence, ""); err != nil {
+	var read reader
+	seq := store.Sequence{Workspace: workspace, Sequence: read.sequence(req.GetSequence())}
+	if err := check(seq.Sequence, read, ""); err != nil {
 		return nil, err
 	}
 	seq, err = s.cfg.Store.CreateSequence(ctx, seq, request, s.now())
@@ -37,9 +36,9 @@ func (s *Server) CreateSequence(ctx context.Context, req *followupsv1.CreateSequ
 }
 
 // check refuses what may not be stored, and for an active sequence what keeps it from being active.
-func check(seq followup.Sequence, subject string) error {
-	if violations := seq.CheckShape(); len(violations) > 0 {
-		return badFields(violations)
+func check(seq followup.Sequence, read reader, subject string) error {
+	if bad := append(read.violations, fields(seq.CheckShape())...); len(bad) > 0 {
+		return apierr.Invalid(bad...)
 	}
 	if !seq.Active {
 		return nil
@@ -48,6 +47,35 @@ func check(seq followup.Sequence, subject string) error {
 		return sequenceInvalid(violations, subject)
 	}
 	return nil
+}
+
+// ValidateSequence lists everything wrong with a sequence and changes nothing.
+func (s *Server) ValidateSequence(ctx context.Context, req *followupsv1.ValidateSequenceRequest) (*followupsv1.ValidateSequenceResponse, error) {
+	workspace, err := parent(ctx, req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	var read reader
+	seq := read.sequence(req.GetSequence())
+	if len(read.violations) > 0 {
+		return nil, apierr.Invalid(read.violations...)
+	}
+	settings, err := s.cfg.Store.GetSettings(ctx, workspace)
+	if err != nil {
+		return nil, mapped(err, "workspace", req.GetParent())
+	}
+	out := &followupsv1.ValidateSequenceResponse{}
+	for _, v := range append(seq.CheckShape(), seq.CheckActivation()...) {
+		out.Violations = append(out.Violations, &followupsv1.SequenceViolation{
+			Field: v.Field, StepId: v.Step, Code: v.Code, Description: v.Description, Remedy: v.Remedy,
+		})
+	}
+	for _, step := range seq.Steps {
+		out.Policies = append(out.Policies, &followupsv1.StepPolicy{StepId: step.ID, Rules: resolvedPB(followup.Layers{
+			Workspace: settings.Refusals, Sequence: seq.Refusals, Step: step.Refusals,
+		})})
+	}
+	return out, nil
 }
 
 // GetSequence reads one.
@@ -92,28 +120,48 @@ func (s *Server) UpdateSequence(ctx context.Context, req *followupsv1.UpdateSequ
 	if err != nil {
 		return nil, err
 	}
-	if err := checkMask(req.GetUpdateMask().GetPaths(), "display_name", "active", "trigger", "steps"); err != nil {
+	if err := checkMask(req.GetUpdateMask().GetPaths(), "display_name", "description", "active", "trigger", "trigger_options",
+		"refusal_rules", "steps"); err != nil {
 		return nil, err
 	}
+	var read reader
+	asked := read.sequence(in)
 	seq, err := s.cfg.Store.UpdateSequence(ctx, workspace, id, s.now(), func(seq *followup.Sequence) error {
-		for _, path := range req.GetUpdateMask().GetPaths() {
-			switch path {
-			case "display_name":
-				seq.DisplayName = in.GetDisplayName()
-			case "active":
-				seq.Active = in.GetActive()
-			case "trigger":
-				seq.Trigger = triggerOf(in.GetTrigger())
-			case "steps":
-				seq.Steps = stepsOf(in.GetSteps())
-			}
-		}
-		return check(*seq, in.GetName())
+		takeOver(seq, asked, req.GetUpdateMask().GetPaths())
+		return check(*seq, read, in.GetName())
 	})
 	if err != nil {
 		return nil, mapped(err, "sequence", in.GetName())
 	}
 	return &followupsv1.UpdateSequenceResponse{Sequence: sequencePB(seq)}, nil
+}
+
+// takeOver takes the fields of the mask over.
+func takeOver(seq *followup.Sequence, asked followup.Sequence, paths []string) {
+	for _, path := range paths {
+		switch path {
+		case "display_name":
+			seq.DisplayName = asked.DisplayName
+		case "description":
+			seq.Description = asked.Description
+		case "active":
+			seq.Active = asked.Active
+		case "trigger": // another kind has other options
+			if options := asked.Trigger; seq.Trigger.Kind != options.Kind {
+				seq.Trigger = options
+			}
+		case "trigger_options":
+			kind := seq.Trigger.Kind
+			seq.Trigger = asked.Trigger
+			if !slices.Contains(paths, "trigger") {
+				seq.Trigger.Kind = kind
+			}
+		case "refusal_rules":
+			seq.Refusals = asked.Refusals
+		case "steps":
+			seq.Steps = asked.Steps
+		}
+	}
 }
 
 // checkMask refuses an empty mask and names every unknown path.

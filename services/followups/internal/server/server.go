@@ -59,7 +59,7 @@ func Policy() principal.Policy {
 		service + "ListRuns":         {principal.KindAdmin, principal.KindCron},
 	}
 	for _, method := range []string{
-		"CreateSequence", "GetSequence", "ListSequences", "UpdateSequence", "DeleteSequence",
+		"CreateSequence", "GetSequence", "ListSequences", "UpdateSequence", "DeleteSequence", "ValidateSequence",
 		"EnrollLead", "GetEnrollment", "ListEnrollments", "PauseEnrollment", "ResumeEnrollment", "CancelEnrollment",
 		"ListTasks", "GetSettings", "UpdateSettings",
 	} {

@@ -16,6 +16,7 @@ import (
 const (
 	maxSetting   = 500
 	maxQuestions = 10
+	maxDailyCap  = 20
 )
 
 // GetSettings reads a workspace's settings.
@@ -39,13 +40,17 @@ func (s *Server) UpdateSettings(ctx context.Context, req *followupsv1.UpdateSett
 	}
 	paths := req.GetUpdateMask().GetPaths()
 	err = checkMask(paths, "work_start", "work_end", "work_days", "paused_until_time", "sender_name", "company_name",
-		"target_result", "qualification_questions")
+		"target_result", "qualification_questions", "refusal_rules", "daily_cap_per_channel")
 	if err != nil {
 		return nil, err
 	}
 	settings, err := s.cfg.Store.UpdateSettings(ctx, workspace, s.now(), func(current *followup.Settings) error {
 		var violations []apierr.FieldViolation
 		for _, path := range paths {
+			if path == "refusal_rules" {
+				violations = append(violations, setRefusals(current, req.GetSettings().GetRefusalRules())...)
+				continue
+			}
 			if problem := set(current, path, req.GetSettings()); problem != "" {
 				violations = append(violations, apierr.FieldViolation{Field: "settings." + path, Description: problem})
 			}
@@ -84,6 +89,11 @@ func set(current *followup.Settings, path string, in *followupsv1.Settings) stri
 		return setText(&current.CompanyName, in.GetCompanyName())
 	case "target_result":
 		return setText(&current.TargetResult, in.GetTargetResult())
+	case "daily_cap_per_channel":
+		if in.GetDailyCapPerChannel() < 1 || in.GetDailyCapPerChannel() > maxDailyCap {
+			return fmt.Sprintf("must be 1 to %d", maxDailyCap)
+		}
+		current.DailyCap = int(in.GetDailyCapPerChannel())
 	case "qualification_questions":
 		if len(in.GetQualificationQuestions()) > maxQuestions {
 			return fmt.Sprintf("must be at most %d", maxQuestions)
@@ -96,6 +106,12 @@ func set(current *followup.Settings, path string, in *followupsv1.Settings) stri
 		}
 	}
 	return ""
+}
+
+func setRefusals(current *followup.Settings, rules []*followupsv1.RefusalRule) []apierr.FieldViolation {
+	var read reader
+	current.Refusals = read.policy("settings.", rules)
+	return append(read.violations, fields(current.Refusals.Check("settings."))...)
 }
 
 func setClock(field *int, text string) string {

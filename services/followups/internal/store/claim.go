@@ -24,13 +24,24 @@ type Item struct {
 	Planned *followup.Content
 	// Settings of the workspace.
 	Settings followup.Settings
+	// Refusals of the sequence.
+	Refusals followup.Policy
+}
+
+// Policy is what refusals mean for the step.
+func (i Item) Policy() followup.Layers {
+	layers := followup.Layers{Workspace: i.Settings.Refusals, Sequence: i.Refusals}
+	if i.Step != nil {
+		layers.Step = i.Step.Refusals
+	}
+	return layers
 }
 
 // Key is the derived identity of the step's message.
 func (i Item) Key() followup.StepKey {
 	return followup.StepKey{
-		Workspace: i.Enrollment.Workspace, Enrollment: i.Enrollment.ID, Position: i.Enrollment.Position,
-		Channel: i.Step.Channel, Part: i.Enrollment.Part,
+		Workspace: i.Enrollment.Workspace, Enrollment: i.Enrollment.ID, Version: i.Enrollment.Version,
+		Position: i.Enrollment.Position, Channel: i.Step.Channel, Part: i.Enrollment.Part,
 	}
 }
 
@@ -153,9 +164,9 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 	if err != nil {
 		return fmt.Errorf("list sequences: %w", err)
 	}
-	active := map[uuid.UUID]bool{}
+	active, refusals := map[uuid.UUID]bool{}, map[uuid.UUID]followup.Policy{}
 	for _, row := range states {
-		active[row.ID] = row.Active
+		active[row.ID], refusals[row.ID] = row.Active, toPolicy(row.Refusals)
 	}
 	settings, err := q.ListSettings(ctx, workspaces)
 	if err != nil {
@@ -167,6 +178,7 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 	}
 	for i := range items {
 		items[i].SequenceActive = active[items[i].Enrollment.Sequence]
+		items[i].Refusals = refusals[items[i].Enrollment.Sequence]
 		items[i].Settings = followup.DefaultSettings()
 		if set, ok := byWorkspace[items[i].Enrollment.Workspace]; ok {
 			items[i].Settings = set
@@ -212,7 +224,7 @@ func (s *Store) SavePlans(ctx context.Context, plans []Plan, now time.Time) erro
 		for _, plan := range plans {
 			err := q.InsertPlan(ctx, db.InsertPlanParams{
 				WorkspaceID: plan.Key.Workspace, RequestID: plan.Key.RequestID(), EnrollmentID: plan.Key.Enrollment,
-				Position: int32(plan.Key.Position), Part: int32(plan.Key.Part),
+				Version: int32(plan.Key.Version), Position: int32(plan.Key.Position), Part: int32(plan.Key.Part),
 				Subject: plan.Content.Subject, Body: plan.Content.Body, Html: plan.Content.HTML, Now: now,
 			})
 			if err != nil {

@@ -160,6 +160,7 @@ func apply(ctx context.Context, q *db.Queries, e followup.Enrollment, done Done,
 		return effect, save(ctx, q, e.Apply(effect, nil, done.Zone, try.Now), try.Now)
 	}
 	key := done.Item.Key()
+	try.Policy, try.Channel = done.Item.Policy(), key.Channel
 	if effect.Move == followup.Await {
 		// The outcome may have come while the batch was under way.
 		plan, err := q.GetPlan(ctx, db.GetPlanParams{WorkspaceID: key.Workspace, RequestID: key.RequestID()})
@@ -192,7 +193,7 @@ func record(ctx context.Context, q *db.Queries, r recording) error {
 	}
 	if effect.Task != "" {
 		err := q.InsertTask(ctx, db.InsertTaskParams{
-			WorkspaceID: e.Workspace, ID: newID(), LeadID: e.Lead, EnrollmentID: e.ID, Position: int32(r.Key.Position),
+			WorkspaceID: e.Workspace, ID: newID(), LeadID: e.Lead, EnrollmentID: e.ID, Version: int32(e.Version), Position: int32(r.Key.Position),
 			Part: int32(r.Key.Part), Channel: string(r.Key.Channel), State: string(effect.Task), Reason: effect.Reason,
 			Message: effect.Message, Now: r.Now,
 		})

@@ -148,7 +148,7 @@ func settle(ctx context.Context, q *db.Queries, event Event, try followup.Try) e
 		return fmt.Errorf("settle plan: %w", err)
 	}
 	e := toEnrollment(row)
-	if e.Position != int(plan.Position) || e.Part != int(plan.Part) || !settles(e, row.LeaseToken != nil, event.Outcome) {
+	if e.Version != int(plan.Version) || e.Position != int(plan.Position) || e.Part != int(plan.Part) || !settles(e, row.LeaseToken != nil, event.Outcome) {
 		return nil
 	}
 	return settleStep(ctx, q, e, event, try)
@@ -172,8 +172,36 @@ func settleStep(ctx context.Context, q *db.Queries, e followup.Enrollment, event
 	if err != nil {
 		return err
 	}
+	try.Channel = step.Channel
+	if try.Policy, err = policyOf(ctx, q, e, *step); err != nil {
+		return err
+	}
 	effect := followup.Settle(event.Outcome, e, try)
 	effect.Message = event.Message
-	key := followup.StepKey{Workspace: e.Workspace, Enrollment: e.ID, Position: e.Position, Channel: step.Channel, Part: e.Part}
+	key := followup.StepKey{
+		Workspace: e.Workspace, Enrollment: e.ID, Version: e.Version, Position: e.Position, Channel: step.Channel, Part: e.Part,
+	}
 	return record(ctx, q, recording{Before: e, Key: key, Effect: effect, Next: next, Zone: event.Zone, Now: try.Now})
+}
+
+// policyOf reads what refusals mean for a step of an enrollment.
+func policyOf(ctx context.Context, q *db.Queries, e followup.Enrollment, step followup.Step) (followup.Layers, error) {
+	layers := followup.Layers{Step: step.Refusals}
+	states, err := q.ListSequenceStates(ctx, db.ListSequenceStatesParams{
+		WorkspaceIds: []uuid.UUID{e.Workspace}, Ids: []uuid.UUID{e.Sequence},
+	})
+	if err != nil {
+		return layers, fmt.Errorf("read sequence: %w", err)
+	}
+	for _, row := range states {
+		layers.Sequence = toPolicy(row.Refusals)
+	}
+	settings, err := q.ListSettings(ctx, []uuid.UUID{e.Workspace})
+	if err != nil {
+		return layers, fmt.Errorf("read settings: %w", err)
+	}
+	for _, row := range settings {
+		layers.Workspace = toPolicy(row.Refusals)
+	}
+	return layers, nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"time"
@@ -33,6 +34,7 @@ type Page struct {
 // CreateSequence stores a sequence with version 1 of its steps; a request id that was used answers its sequence.
 // Error: ErrNameTaken.
 func (s *Store) CreateSequence(ctx context.Context, seq Sequence, request uuid.UUID, now time.Time) (Sequence, error) {
+	seq.Sequence = seq.WithDefaults()
 	seq.ID, seq.Version, seq.Created, seq.Updated = newID(), 1, now, now
 	var out Sequence
 	err := s.in(ctx, seq.Workspace, func(q *db.Queries) error {
@@ -47,14 +49,17 @@ func (s *Store) CreateSequence(ctx context.Context, seq Sequence, request uuid.U
 			}
 		}
 		err := q.InsertSequence(ctx, db.InsertSequenceParams{
-			WorkspaceID: seq.Workspace, ID: seq.ID, DisplayName: seq.DisplayName, Active: seq.Active,
-			Trigger: string(seq.Trigger), RequestID: optionalID(request), Now: now,
+			WorkspaceID: seq.Workspace, ID: seq.ID, DisplayName: seq.DisplayName, Description: seq.Description, Active: seq.Active,
+			Trigger: string(seq.Trigger.Kind), TriggerMinutes: minutes(seq.Trigger.After), TriggerTag: seq.Trigger.Tag,
+			TriggerChannel: string(seq.Trigger.Channel), ReEnroll: string(seq.Trigger.ReEnroll),
+			ReEnrollAfterDays: int32(seq.Trigger.ReEnrollAfterDays), Refusals: fromPolicy(seq.Refusals),
+			RequestID: optionalID(request), Now: now,
 		})
 		if err != nil {
 			return err
 		}
 		out = seq
-		return insertSteps(ctx, q, seq)
+		return insertVersion(ctx, q, seq, now)
 	})
 	switch {
 	case postgres.IsUnique(err, "sequence_request_once"): // the other call with this id won the race
@@ -67,18 +72,71 @@ func (s *Store) CreateSequence(ctx context.Context, seq Sequence, request uuid.U
 	return out, nil
 }
 
-func insertSteps(ctx context.Context, q *db.Queries, seq Sequence) error {
-	for i, step := range seq.Steps {
+// insertVersion writes the steps of seq.Version and seals them.
+func insertVersion(ctx context.Context, q *db.Queries, seq Sequence, now time.Time) error {
+	version := int32(seq.Version)
+	err := q.InsertVersion(ctx, db.InsertVersionParams{WorkspaceID: seq.Workspace, SequenceID: seq.ID, Version: version, Now: now})
+	if err != nil {
+		return fmt.Errorf("insert version %d: %w", version, err)
+	}
+	for _, step := range seq.Steps {
 		err := q.InsertStep(ctx, db.InsertStepParams{
-			WorkspaceID: seq.Workspace, SequenceID: seq.ID, Version: int32(seq.Version), Position: int32(i + 1),
-			Channel: string(step.Channel), DelayDays: int32(step.DelayDays), DelayMinutes: int32(step.DelayMinutes),
-			SubjectTemplate: step.SubjectTemplate, BodyTemplate: step.BodyTemplate,
+			WorkspaceID: seq.Workspace, SequenceID: seq.ID, Version: version, Position: int32(step.Position),
+			StepID: step.ID, Channel: string(step.Channel), DelayDays: int32(step.DelayDays), DelayMinutes: int32(step.DelayMinutes),
+			Anchor: string(step.Anchor), Condition: string(step.Condition), Expression: step.Expression,
+			RequiresApproval: step.RequiresApproval, SendWithinMinutes: minutes(step.SendWithin),
+			SubjectTemplate: step.SubjectTemplate, BodyTemplate: step.BodyTemplate, Refusals: fromPolicy(step.Refusals),
 		})
 		if err != nil {
-			return fmt.Errorf("insert step %d: %w", i+1, err)
+			return fmt.Errorf("insert step %d: %w", step.Position, err)
 		}
 	}
+	err = q.SealVersion(ctx, db.SealVersionParams{WorkspaceID: seq.Workspace, SequenceID: seq.ID, Version: version})
+	if err != nil {
+		return fmt.Errorf("seal version %d: %w", version, err)
+	}
 	return nil
+}
+
+func minutes(d time.Duration) int32 { return int32(d / time.Minute) }
+
+func toStep(row db.SequenceStep) followup.Step {
+	return followup.Step{
+		Position: int(row.Position), ID: row.StepID, Channel: followup.Channel(row.Channel),
+		DelayDays: int(row.DelayDays), DelayMinutes: int(row.DelayMinutes), Anchor: followup.Anchor(row.Anchor),
+		Condition: followup.Condition(row.Condition), Expression: row.Expression, RequiresApproval: row.RequiresApproval,
+		SendWithin:      time.Duration(row.SendWithinMinutes) * time.Minute,
+		SubjectTemplate: row.SubjectTemplate, BodyTemplate: row.BodyTemplate, Refusals: toPolicy(row.Refusals),
+	}
+}
+
+func toTrigger(row db.Sequence) followup.Trigger {
+	return followup.Trigger{
+		Kind: followup.TriggerKind(row.Trigger), After: time.Duration(row.TriggerMinutes) * time.Minute, Tag: row.TriggerTag,
+		Channel: followup.Channel(row.TriggerChannel), ReEnroll: followup.ReEnroll(row.ReEnroll),
+		ReEnrollAfterDays: int(row.ReEnrollAfterDays),
+	}
+}
+
+// fromPolicy and toPolicy keep a layer of the refusal policy as JSON. What cannot be read is no override: the defaults
+// are the safe side.
+func fromPolicy(policy followup.Policy) []byte {
+	if len(policy) == 0 {
+		return []byte("{}")
+	}
+	text, err := json.Marshal(policy)
+	if err != nil {
+		panic(err) // a map of strings to strings and numbers
+	}
+	return text
+}
+
+func toPolicy(text []byte) followup.Policy {
+	var policy followup.Policy
+	if json.Unmarshal(text, &policy) != nil || len(policy) == 0 {
+		return nil
+	}
+	return policy
 }
 
 func withSteps(ctx context.Context, q *db.Queries, row db.Sequence) (Sequence, error) {
@@ -89,7 +147,8 @@ func withSteps(ctx context.Context, q *db.Queries, row db.Sequence) (Sequence, e
 	seq := Sequence{
 		Workspace: row.WorkspaceID, Created: row.CreateTime.UTC(), Updated: row.UpdateTime.UTC(),
 		Sequence: followup.Sequence{
-			ID: row.ID, DisplayName: row.DisplayName, Active: row.Active, Trigger: followup.Trigger(row.Trigger), Version: int(row.Version),
+			ID: row.ID, DisplayName: row.DisplayName, Description: row.Description, Active: row.Active,
+			Trigger: toTrigger(row), Refusals: toPolicy(row.Refusals), Version: int(row.Version),
 		},
 	}
 	for _, step := range steps {
@@ -157,13 +216,11 @@ func (s *Store) UpdateSequence(ctx context.Context, workspace, id uuid.UUID, now
 }
 
 func saveSequence(ctx context.Context, q *db.Queries, before Sequence, after *Sequence, now time.Time) error {
-	for i := range after.Steps {
-		after.Steps[i].Position = i + 1
-	}
+	after.Sequence = after.WithDefaults()
 	after.Updated = now
 	if len(before.Steps)+len(after.Steps) > 0 && !reflect.DeepEqual(before.Steps, after.Steps) {
 		after.Version++
-		if err := insertSteps(ctx, q, *after); err != nil {
+		if err := insertVersion(ctx, q, *after, now); err != nil {
 			return err
 		}
 	}
@@ -176,8 +233,11 @@ func saveSequence(ctx context.Context, q *db.Queries, before Sequence, after *Se
 		}
 	}
 	err := q.UpdateSequence(ctx, db.UpdateSequenceParams{
-		WorkspaceID: after.Workspace, ID: after.ID, DisplayName: after.DisplayName, Active: after.Active,
-		Trigger: string(after.Trigger), Version: int32(after.Version), Now: now,
+		WorkspaceID: after.Workspace, ID: after.ID, DisplayName: after.DisplayName, Description: after.Description,
+		Active: after.Active, Trigger: string(after.Trigger.Kind), TriggerMinutes: minutes(after.Trigger.After),
+		TriggerTag: after.Trigger.Tag, TriggerChannel: string(after.Trigger.Channel), ReEnroll: string(after.Trigger.ReEnroll),
+		ReEnrollAfterDays: int32(after.Trigger.ReEnrollAfterDays), Refusals: fromPolicy(after.Refusals),
+		Version: int32(after.Version), Now: now,
 	})
 	if err != nil {
 		return fmt.Errorf("update sequence: %w", err)

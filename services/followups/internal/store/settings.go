@@ -23,7 +23,7 @@ func toSettings(row db.Setting) Settings {
 	out := Settings{Updated: row.UpdateTime.UTC(), Settings: followup.Settings{
 		Hours:       followup.Hours{Start: int(row.WorkStart), End: int(row.WorkEnd)},
 		PausedUntil: value(row.PausedUntil), SenderName: row.SenderName, CompanyName: row.CompanyName,
-		TargetResult: row.TargetResult, Questions: row.Questions,
+		TargetResult: row.TargetResult, Questions: row.Questions, Refusals: toPolicy(row.Refusals), DailyCap: int(row.DailyCap),
 	}}
 	for _, day := range row.WorkDays {
 		out.Hours.Days = append(out.Hours.Days, time.Weekday(day))
@@ -61,7 +61,8 @@ func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, now tim
 		params := db.SaveSettingsParams{
 			WorkspaceID: workspace, WorkStart: int32(current.Hours.Start), WorkEnd: int32(current.Hours.End),
 			PausedUntil: optional(current.PausedUntil), SenderName: current.SenderName, CompanyName: current.CompanyName,
-			TargetResult: current.TargetResult, Questions: append([]string{}, current.Questions...), Now: now,
+			TargetResult: current.TargetResult, Questions: append([]string{}, current.Questions...),
+			Refusals: fromPolicy(current.Refusals), DailyCap: int32(current.DailyCap), Now: now,
 		}
 		for _, day := range current.Hours.Days {
 			params.WorkDays = append(params.WorkDays, int32(day))

@@ -9,6 +9,7 @@ package followupsv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -32,6 +33,12 @@ const (
 	StepChannel_STEP_CHANNEL_SMS StepChannel = 1
 	// Email.
 	StepChannel_STEP_CHANNEL_EMAIL StepChannel = 2
+	// A person writes on LinkedIn: a task with the rendered text.
+	StepChannel_STEP_CHANNEL_LINKEDIN StepChannel = 3
+	// A person calls: a task with the rendered notes.
+	StepChannel_STEP_CHANNEL_CALL StepChannel = 4
+	// Nothing is done at the step's time; the next step may be anchored to it.
+	StepChannel_STEP_CHANNEL_WAIT StepChannel = 5
 )
 
 // Enum value maps for StepChannel.
@@ -40,11 +47,17 @@ var (
 		0: "STEP_CHANNEL_UNSPECIFIED",
 		1: "STEP_CHANNEL_SMS",
 		2: "STEP_CHANNEL_EMAIL",
+		3: "STEP_CHANNEL_LINKEDIN",
+		4: "STEP_CHANNEL_CALL",
+		5: "STEP_CHANNEL_WAIT",
 	}
 	StepChannel_value = map[string]int32{
 		"STEP_CHANNEL_UNSPECIFIED": 0,
 		"STEP_CHANNEL_SMS":         1,
 		"STEP_CHANNEL_EMAIL":       2,
+		"STEP_CHANNEL_LINKEDIN":    3,
+		"STEP_CHANNEL_CALL":        4,
+		"STEP_CHANNEL_WAIT":        5,
 	}
 )
 
@@ -75,6 +88,124 @@ func (StepChannel) EnumDescriptor() ([]byte, []int) {
 	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{0}
 }
 
+// StepAnchor says what a step's delay counts from.
+type StepAnchor int32
+
+const (
+	// Same as PREVIOUS.
+	StepAnchor_STEP_ANCHOR_UNSPECIFIED StepAnchor = 0
+	// From when the step before was done, or from the start for the first step. A late step delays the later ones.
+	StepAnchor_STEP_ANCHOR_PREVIOUS StepAnchor = 1
+	// From the start of the enrollment, but never before the step before was done.
+	StepAnchor_STEP_ANCHOR_START StepAnchor = 2
+)
+
+// Enum value maps for StepAnchor.
+var (
+	StepAnchor_name = map[int32]string{
+		0: "STEP_ANCHOR_UNSPECIFIED",
+		1: "STEP_ANCHOR_PREVIOUS",
+		2: "STEP_ANCHOR_START",
+	}
+	StepAnchor_value = map[string]int32{
+		"STEP_ANCHOR_UNSPECIFIED": 0,
+		"STEP_ANCHOR_PREVIOUS":    1,
+		"STEP_ANCHOR_START":       2,
+	}
+)
+
+func (x StepAnchor) Enum() *StepAnchor {
+	p := new(StepAnchor)
+	*p = x
+	return p
+}
+
+func (x StepAnchor) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepAnchor) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_followups_v1_followups_proto_enumTypes[1].Descriptor()
+}
+
+func (StepAnchor) Type() protoreflect.EnumType {
+	return &file_relance_followups_v1_followups_proto_enumTypes[1]
+}
+
+func (x StepAnchor) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepAnchor.Descriptor instead.
+func (StepAnchor) EnumDescriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{1}
+}
+
+// StepCondition says when a step is done; otherwise it is skipped and the sequence goes on.
+type StepCondition int32
+
+const (
+	// Same as ALWAYS.
+	StepCondition_STEP_CONDITION_UNSPECIFIED StepCondition = 0
+	// Always.
+	StepCondition_STEP_CONDITION_ALWAYS StepCondition = 1
+	// The lead has a phone number.
+	StepCondition_STEP_CONDITION_PHONE_PROVIDED StepCondition = 2
+	// The lead has an email address.
+	StepCondition_STEP_CONDITION_EMAIL_PROVIDED StepCondition = 3
+	// The lead has not written since the enrollment started.
+	StepCondition_STEP_CONDITION_NO_RESPONSE StepCondition = 4
+	// A LinkedIn task of the lead was completed by a person.
+	StepCondition_STEP_CONDITION_LINKEDIN_CONNECTED StepCondition = 5
+)
+
+// Enum value maps for StepCondition.
+var (
+	StepCondition_name = map[int32]string{
+		0: "STEP_CONDITION_UNSPECIFIED",
+		1: "STEP_CONDITION_ALWAYS",
+		2: "STEP_CONDITION_PHONE_PROVIDED",
+		3: "STEP_CONDITION_EMAIL_PROVIDED",
+		4: "STEP_CONDITION_NO_RESPONSE",
+		5: "STEP_CONDITION_LINKEDIN_CONNECTED",
+	}
+	StepCondition_value = map[string]int32{
+		"STEP_CONDITION_UNSPECIFIED":        0,
+		"STEP_CONDITION_ALWAYS":             1,
+		"STEP_CONDITION_PHONE_PROVIDED":     2,
+		"STEP_CONDITION_EMAIL_PROVIDED":     3,
+		"STEP_CONDITION_NO_RESPONSE":        4,
+		"STEP_CONDITION_LINKEDIN_CONNECTED": 5,
+	}
+)
+
+func (x StepCondition) Enum() *StepCondition {
+	p := new(StepCondition)
+	*p = x
+	return p
+}
+
+func (x StepCondition) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StepCondition) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_followups_v1_followups_proto_enumTypes[2].Descriptor()
+}
+
+func (StepCondition) Type() protoreflect.EnumType {
+	return &file_relance_followups_v1_followups_proto_enumTypes[2]
+}
+
+func (x StepCondition) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StepCondition.Descriptor instead.
+func (StepCondition) EnumDescriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{2}
+}
+
 // Trigger says what enrolls leads into a sequence by itself.
 type Trigger int32
 
@@ -85,6 +216,20 @@ const (
 	Trigger_TRIGGER_MANUAL Trigger = 1
 	// Every lead that enters the workspace by a webhook.
 	Trigger_TRIGGER_LEAD_CREATED Trigger = 2
+	// The lead did not answer an outbound message for no_response_minutes.
+	Trigger_TRIGGER_NO_RESPONSE Trigger = 3
+	// A person of the workspace wrote to the lead for the first time.
+	Trigger_TRIGGER_SETTER_REPLY Trigger = 4
+	// The lead booked a meeting.
+	Trigger_TRIGGER_MEETING_SELECTED Trigger = 5
+	// The lead was taken up by a reactivation.
+	Trigger_TRIGGER_REACTIVATION Trigger = 6
+	// The contact got the tag of the options.
+	Trigger_TRIGGER_TAG_ADDED Trigger = 7
+	// Do-not-disturb was set for the channel of the options, or for any.
+	Trigger_TRIGGER_DND_SET Trigger = 8
+	// Do-not-disturb was cleared for the channel of the options, or for any.
+	Trigger_TRIGGER_DND_CLEARED Trigger = 9
 )
 
 // Enum value maps for Trigger.
@@ -93,11 +238,25 @@ var (
 		0: "TRIGGER_UNSPECIFIED",
 		1: "TRIGGER_MANUAL",
 		2: "TRIGGER_LEAD_CREATED",
+		3: "TRIGGER_NO_RESPONSE",
+		4: "TRIGGER_SETTER_REPLY",
+		5: "TRIGGER_MEETING_SELECTED",
+		6: "TRIGGER_REACTIVATION",
+		7: "TRIGGER_TAG_ADDED",
+		8: "TRIGGER_DND_SET",
+		9: "TRIGGER_DND_CLEARED",
 	}
 	Trigger_value = map[string]int32{
-		"TRIGGER_UNSPECIFIED":  0,
-		"TRIGGER_MANUAL":       1,
-		"TRIGGER_LEAD_CREATED": 2,
+		"TRIGGER_UNSPECIFIED":      0,
+		"TRIGGER_MANUAL":           1,
+		"TRIGGER_LEAD_CREATED":     2,
+		"TRIGGER_NO_RESPONSE":      3,
+		"TRIGGER_SETTER_REPLY":     4,
+		"TRIGGER_MEETING_SELECTED": 5,
+		"TRIGGER_REACTIVATION":     6,
+		"TRIGGER_TAG_ADDED":        7,
+		"TRIGGER_DND_SET":          8,
+		"TRIGGER_DND_CLEARED":      9,
 	}
 )
 
@@ -112,11 +271,11 @@ func (x Trigger) String() string {
 }
 
 func (Trigger) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_followups_v1_followups_proto_enumTypes[1].Descriptor()
+	return file_relance_followups_v1_followups_proto_enumTypes[3].Descriptor()
 }
 
 func (Trigger) Type() protoreflect.EnumType {
-	return &file_relance_followups_v1_followups_proto_enumTypes[1]
+	return &file_relance_followups_v1_followups_proto_enumTypes[3]
 }
 
 func (x Trigger) Number() protoreflect.EnumNumber {
@@ -125,7 +284,199 @@ func (x Trigger) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Trigger.Descriptor instead.
 func (Trigger) EnumDescriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{1}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{3}
+}
+
+// ReEnroll says whether a trigger enrolls a lead whose earlier enrollment in the sequence has ended. EnrollLead by a
+// person or by the API is not bound by it. No rule allows two running enrollments of a lead in a sequence.
+type ReEnroll int32
+
+const (
+	// Same as NEVER.
+	ReEnroll_RE_ENROLL_UNSPECIFIED ReEnroll = 0
+	// Once per lead.
+	ReEnroll_RE_ENROLL_NEVER ReEnroll = 1
+	// Whenever no enrollment runs.
+	ReEnroll_RE_ENROLL_ALWAYS ReEnroll = 2
+	// When the last enrollment ended re_enroll_after_days ago or earlier.
+	ReEnroll_RE_ENROLL_AFTER ReEnroll = 3
+)
+
+// Enum value maps for ReEnroll.
+var (
+	ReEnroll_name = map[int32]string{
+		0: "RE_ENROLL_UNSPECIFIED",
+		1: "RE_ENROLL_NEVER",
+		2: "RE_ENROLL_ALWAYS",
+		3: "RE_ENROLL_AFTER",
+	}
+	ReEnroll_value = map[string]int32{
+		"RE_ENROLL_UNSPECIFIED": 0,
+		"RE_ENROLL_NEVER":       1,
+		"RE_ENROLL_ALWAYS":      2,
+		"RE_ENROLL_AFTER":       3,
+	}
+)
+
+func (x ReEnroll) Enum() *ReEnroll {
+	p := new(ReEnroll)
+	*p = x
+	return p
+}
+
+func (x ReEnroll) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReEnroll) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_followups_v1_followups_proto_enumTypes[4].Descriptor()
+}
+
+func (ReEnroll) Type() protoreflect.EnumType {
+	return &file_relance_followups_v1_followups_proto_enumTypes[4]
+}
+
+func (x ReEnroll) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReEnroll.Descriptor instead.
+func (ReEnroll) EnumDescriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{4}
+}
+
+// RefusalAction says what a refusal means for the step.
+type RefusalAction int32
+
+const (
+	// Not given; refused.
+	RefusalAction_REFUSAL_ACTION_UNSPECIFIED RefusalAction = 0
+	// Not sent; the sequence goes on.
+	RefusalAction_REFUSAL_ACTION_SKIP RefusalAction = 1
+	// Waits for the event that can change the answer, at most max_hold; then skipped. Nothing is asked meanwhile.
+	RefusalAction_REFUSAL_ACTION_HOLD RefusalAction = 2
+	// Tried again at the time that the refusal names, or after delay.
+	RefusalAction_REFUSAL_ACTION_DEFER RefusalAction = 3
+	// The enrollment is paused for a person.
+	RefusalAction_REFUSAL_ACTION_PAUSE RefusalAction = 4
+	// Every enrollment of the lead is cancelled.
+	RefusalAction_REFUSAL_ACTION_STOP_LEAD RefusalAction = 5
+	// This enrollment is cancelled.
+	RefusalAction_REFUSAL_ACTION_STOP RefusalAction = 6
+	// Tried again a bounded number of times, waiting longer each time; then paused.
+	RefusalAction_REFUSAL_ACTION_RETRY RefusalAction = 7
+)
+
+// Enum value maps for RefusalAction.
+var (
+	RefusalAction_name = map[int32]string{
+		0: "REFUSAL_ACTION_UNSPECIFIED",
+		1: "REFUSAL_ACTION_SKIP",
+		2: "REFUSAL_ACTION_HOLD",
+		3: "REFUSAL_ACTION_DEFER",
+		4: "REFUSAL_ACTION_PAUSE",
+		5: "REFUSAL_ACTION_STOP_LEAD",
+		6: "REFUSAL_ACTION_STOP",
+		7: "REFUSAL_ACTION_RETRY",
+	}
+	RefusalAction_value = map[string]int32{
+		"REFUSAL_ACTION_UNSPECIFIED": 0,
+		"REFUSAL_ACTION_SKIP":        1,
+		"REFUSAL_ACTION_HOLD":        2,
+		"REFUSAL_ACTION_DEFER":       3,
+		"REFUSAL_ACTION_PAUSE":       4,
+		"REFUSAL_ACTION_STOP_LEAD":   5,
+		"REFUSAL_ACTION_STOP":        6,
+		"REFUSAL_ACTION_RETRY":       7,
+	}
+)
+
+func (x RefusalAction) Enum() *RefusalAction {
+	p := new(RefusalAction)
+	*p = x
+	return p
+}
+
+func (x RefusalAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RefusalAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_followups_v1_followups_proto_enumTypes[5].Descriptor()
+}
+
+func (RefusalAction) Type() protoreflect.EnumType {
+	return &file_relance_followups_v1_followups_proto_enumTypes[5]
+}
+
+func (x RefusalAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RefusalAction.Descriptor instead.
+func (RefusalAction) EnumDescriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{5}
+}
+
+// PolicyOrigin says which layer decided a rule. The innermost layer that has a rule for a reason decides.
+type PolicyOrigin int32
+
+const (
+	// Unknown; never returned.
+	PolicyOrigin_POLICY_ORIGIN_UNSPECIFIED PolicyOrigin = 0
+	// docs/errors.md.
+	PolicyOrigin_POLICY_ORIGIN_DEFAULT PolicyOrigin = 1
+	// The workspace's settings.
+	PolicyOrigin_POLICY_ORIGIN_WORKSPACE PolicyOrigin = 2
+	// The sequence.
+	PolicyOrigin_POLICY_ORIGIN_SEQUENCE PolicyOrigin = 3
+	// The step.
+	PolicyOrigin_POLICY_ORIGIN_STEP PolicyOrigin = 4
+)
+
+// Enum value maps for PolicyOrigin.
+var (
+	PolicyOrigin_name = map[int32]string{
+		0: "POLICY_ORIGIN_UNSPECIFIED",
+		1: "POLICY_ORIGIN_DEFAULT",
+		2: "POLICY_ORIGIN_WORKSPACE",
+		3: "POLICY_ORIGIN_SEQUENCE",
+		4: "POLICY_ORIGIN_STEP",
+	}
+	PolicyOrigin_value = map[string]int32{
+		"POLICY_ORIGIN_UNSPECIFIED": 0,
+		"POLICY_ORIGIN_DEFAULT":     1,
+		"POLICY_ORIGIN_WORKSPACE":   2,
+		"POLICY_ORIGIN_SEQUENCE":    3,
+		"POLICY_ORIGIN_STEP":        4,
+	}
+)
+
+func (x PolicyOrigin) Enum() *PolicyOrigin {
+	p := new(PolicyOrigin)
+	*p = x
+	return p
+}
+
+func (x PolicyOrigin) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PolicyOrigin) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_followups_v1_followups_proto_enumTypes[6].Descriptor()
+}
+
+func (PolicyOrigin) Type() protoreflect.EnumType {
+	return &file_relance_followups_v1_followups_proto_enumTypes[6]
+}
+
+func (x PolicyOrigin) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PolicyOrigin.Descriptor instead.
+func (PolicyOrigin) EnumDescriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{6}
 }
 
 // EnrollmentState is the life of one lead's run through a sequence.
@@ -177,11 +528,11 @@ func (x EnrollmentState) String() string {
 }
 
 func (EnrollmentState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_followups_v1_followups_proto_enumTypes[2].Descriptor()
+	return file_relance_followups_v1_followups_proto_enumTypes[7].Descriptor()
 }
 
 func (EnrollmentState) Type() protoreflect.EnumType {
-	return &file_relance_followups_v1_followups_proto_enumTypes[2]
+	return &file_relance_followups_v1_followups_proto_enumTypes[7]
 }
 
 func (x EnrollmentState) Number() protoreflect.EnumNumber {
@@ -190,7 +541,7 @@ func (x EnrollmentState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EnrollmentState.Descriptor instead.
 func (EnrollmentState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{2}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{7}
 }
 
 // TaskState is the life of a task.
@@ -238,11 +589,11 @@ func (x TaskState) String() string {
 }
 
 func (TaskState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_followups_v1_followups_proto_enumTypes[3].Descriptor()
+	return file_relance_followups_v1_followups_proto_enumTypes[8].Descriptor()
 }
 
 func (TaskState) Type() protoreflect.EnumType {
-	return &file_relance_followups_v1_followups_proto_enumTypes[3]
+	return &file_relance_followups_v1_followups_proto_enumTypes[8]
 }
 
 func (x TaskState) Number() protoreflect.EnumNumber {
@@ -251,7 +602,7 @@ func (x TaskState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TaskState.Descriptor instead.
 func (TaskState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{3}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{8}
 }
 
 // LeadEventType says what happened to a lead.
@@ -331,11 +682,11 @@ func (x LeadEventType) String() string {
 }
 
 func (LeadEventType) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_followups_v1_followups_proto_enumTypes[4].Descriptor()
+	return file_relance_followups_v1_followups_proto_enumTypes[9].Descriptor()
 }
 
 func (LeadEventType) Type() protoreflect.EnumType {
-	return &file_relance_followups_v1_followups_proto_enumTypes[4]
+	return &file_relance_followups_v1_followups_proto_enumTypes[9]
 }
 
 func (x LeadEventType) Number() protoreflect.EnumNumber {
@@ -344,7 +695,7 @@ func (x LeadEventType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LeadEventType.Descriptor instead.
 func (LeadEventType) EnumDescriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{4}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{9}
 }
 
 // Weekday of business hours.
@@ -404,11 +755,11 @@ func (x Weekday) String() string {
 }
 
 func (Weekday) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_followups_v1_followups_proto_enumTypes[5].Descriptor()
+	return file_relance_followups_v1_followups_proto_enumTypes[10].Descriptor()
 }
 
 func (Weekday) Type() protoreflect.EnumType {
-	return &file_relance_followups_v1_followups_proto_enumTypes[5]
+	return &file_relance_followups_v1_followups_proto_enumTypes[10]
 }
 
 func (x Weekday) Number() protoreflect.EnumNumber {
@@ -417,7 +768,7 @@ func (x Weekday) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekday.Descriptor instead.
 func (Weekday) EnumDescriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{5}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
 }
 
 // Sequence is an ordered list of steps.
@@ -438,7 +789,13 @@ type Sequence struct {
 	// When it was created. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it was last changed. Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What it is for, up to 1000 characters.
+	Description string `protobuf:"bytes,9,opt,name=description,proto3" json:"description,omitempty"`
+	// What the trigger needs to know.
+	TriggerOptions *TriggerOptions `protobuf:"bytes,10,opt,name=trigger_options,json=triggerOptions,proto3" json:"trigger_options,omitempty"`
+	// What refusals mean in this sequence, where that differs from the workspace. Holds for all versions at once.
+	RefusalRules  []*RefusalRule `protobuf:"bytes,11,rep,name=refusal_rules,json=refusalRules,proto3" json:"refusal_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +886,373 @@ func (x *Sequence) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Sequence) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Sequence) GetTriggerOptions() *TriggerOptions {
+	if x != nil {
+		return x.TriggerOptions
+	}
+	return nil
+}
+
+func (x *Sequence) GetRefusalRules() []*RefusalRule {
+	if x != nil {
+		return x.RefusalRules
+	}
+	return nil
+}
+
+// TriggerOptions are the parameters of a sequence's trigger.
+type TriggerOptions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For NO_RESPONSE: minutes after the outbound message, 1 to 525600. Required there.
+	NoResponseMinutes int32 `protobuf:"varint,1,opt,name=no_response_minutes,json=noResponseMinutes,proto3" json:"no_response_minutes,omitempty"`
+	// For TAG_ADDED: the tag, compared without regard to case. Required there.
+	Tag string `protobuf:"bytes,2,opt,name=tag,proto3" json:"tag,omitempty"`
+	// For NO_RESPONSE, DND_SET and DND_CLEARED: only this channel. SMS or EMAIL; unspecified means any.
+	Channel StepChannel `protobuf:"varint,3,opt,name=channel,proto3,enum=relance.followups.v1.StepChannel" json:"channel,omitempty"`
+	// Whether the trigger enrolls a lead again.
+	ReEnroll ReEnroll `protobuf:"varint,4,opt,name=re_enroll,json=reEnroll,proto3,enum=relance.followups.v1.ReEnroll" json:"re_enroll,omitempty"`
+	// For AFTER: days since the last enrollment ended, 1 to 3650.
+	ReEnrollAfterDays int32 `protobuf:"varint,5,opt,name=re_enroll_after_days,json=reEnrollAfterDays,proto3" json:"re_enroll_after_days,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TriggerOptions) Reset() {
+	*x = TriggerOptions{}
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerOptions) ProtoMessage() {}
+
+func (x *TriggerOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerOptions.ProtoReflect.Descriptor instead.
+func (*TriggerOptions) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TriggerOptions) GetNoResponseMinutes() int32 {
+	if x != nil {
+		return x.NoResponseMinutes
+	}
+	return 0
+}
+
+func (x *TriggerOptions) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+func (x *TriggerOptions) GetChannel() StepChannel {
+	if x != nil {
+		return x.Channel
+	}
+	return StepChannel_STEP_CHANNEL_UNSPECIFIED
+}
+
+func (x *TriggerOptions) GetReEnroll() ReEnroll {
+	if x != nil {
+		return x.ReEnroll
+	}
+	return ReEnroll_RE_ENROLL_UNSPECIFIED
+}
+
+func (x *TriggerOptions) GetReEnrollAfterDays() int32 {
+	if x != nil {
+		return x.ReEnrollAfterDays
+	}
+	return 0
+}
+
+// RefusalRule says what one reason of sync means.
+type RefusalRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The reason, such as DND_ACTIVE; see docs/errors.md. Required.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What to do. Required; docs/sequences.md lists what each reason allows.
+	Action RefusalAction `protobuf:"varint,2,opt,name=action,proto3,enum=relance.followups.v1.RefusalAction" json:"action,omitempty"`
+	// For HOLD: the longest wait, 1 hour to 365 days.
+	MaxHold *durationpb.Duration `protobuf:"bytes,3,opt,name=max_hold,json=maxHold,proto3" json:"max_hold,omitempty"`
+	// For DEFER: the wait when the refusal names no time, 1 minute to 30 days.
+	Delay *durationpb.Duration `protobuf:"bytes,4,opt,name=delay,proto3" json:"delay,omitempty"`
+	// The layer that decided. Output only, in resolved policies.
+	Origin        PolicyOrigin `protobuf:"varint,5,opt,name=origin,proto3,enum=relance.followups.v1.PolicyOrigin" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusalRule) Reset() {
+	*x = RefusalRule{}
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusalRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusalRule) ProtoMessage() {}
+
+func (x *RefusalRule) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusalRule.ProtoReflect.Descriptor instead.
+func (*RefusalRule) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RefusalRule) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *RefusalRule) GetAction() RefusalAction {
+	if x != nil {
+		return x.Action
+	}
+	return RefusalAction_REFUSAL_ACTION_UNSPECIFIED
+}
+
+func (x *RefusalRule) GetMaxHold() *durationpb.Duration {
+	if x != nil {
+		return x.MaxHold
+	}
+	return nil
+}
+
+func (x *RefusalRule) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
+func (x *RefusalRule) GetOrigin() PolicyOrigin {
+	if x != nil {
+		return x.Origin
+	}
+	return PolicyOrigin_POLICY_ORIGIN_UNSPECIFIED
+}
+
+// SequenceViolation is one thing wrong with a sequence.
+type SequenceViolation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path, such as "sequence.steps[0].body_template".
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// The step's id; empty for one of the whole sequence.
+	StepId string `protobuf:"bytes,2,opt,name=step_id,json=stepId,proto3" json:"step_id,omitempty"`
+	// Stable kind, such as unknown_token.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// What is wrong.
+	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	// What to do about it.
+	Remedy        string `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SequenceViolation) Reset() {
+	*x = SequenceViolation{}
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SequenceViolation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SequenceViolation) ProtoMessage() {}
+
+func (x *SequenceViolation) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SequenceViolation.ProtoReflect.Descriptor instead.
+func (*SequenceViolation) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SequenceViolation) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *SequenceViolation) GetStepId() string {
+	if x != nil {
+		return x.StepId
+	}
+	return ""
+}
+
+func (x *SequenceViolation) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SequenceViolation) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *SequenceViolation) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+// EnrollmentMove is what a migration does, or would do, to the enrollments that stand at one step of one version.
+type EnrollmentMove struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version they are pinned to.
+	FromVersion int32 `protobuf:"varint,1,opt,name=from_version,json=fromVersion,proto3" json:"from_version,omitempty"`
+	// Their next step there; empty when none was left.
+	FromStepId string `protobuf:"bytes,2,opt,name=from_step_id,json=fromStepId,proto3" json:"from_step_id,omitempty"`
+	// Version they move to; the same as from_version when they are held back.
+	ToVersion int32 `protobuf:"varint,3,opt,name=to_version,json=toVersion,proto3" json:"to_version,omitempty"`
+	// Their next step there; empty when none is left, which completes them.
+	ToStepId string `protobuf:"bytes,4,opt,name=to_step_id,json=toStepId,proto3" json:"to_step_id,omitempty"`
+	// How many.
+	Count int32 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
+	// Why they stay: a message of the step is under way, whose outcome must be known first. Empty when they move.
+	HeldBackReason string `protobuf:"bytes,6,opt,name=held_back_reason,json=heldBackReason,proto3" json:"held_back_reason,omitempty"`
+	// Up to 5 of them.
+	SampleEnrollments []string `protobuf:"bytes,7,rep,name=sample_enrollments,json=sampleEnrollments,proto3" json:"sample_enrollments,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *EnrollmentMove) Reset() {
+	*x = EnrollmentMove{}
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrollmentMove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrollmentMove) ProtoMessage() {}
+
+func (x *EnrollmentMove) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrollmentMove.ProtoReflect.Descriptor instead.
+func (*EnrollmentMove) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EnrollmentMove) GetFromVersion() int32 {
+	if x != nil {
+		return x.FromVersion
+	}
+	return 0
+}
+
+func (x *EnrollmentMove) GetFromStepId() string {
+	if x != nil {
+		return x.FromStepId
+	}
+	return ""
+}
+
+func (x *EnrollmentMove) GetToVersion() int32 {
+	if x != nil {
+		return x.ToVersion
+	}
+	return 0
+}
+
+func (x *EnrollmentMove) GetToStepId() string {
+	if x != nil {
+		return x.ToStepId
+	}
+	return ""
+}
+
+func (x *EnrollmentMove) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *EnrollmentMove) GetHeldBackReason() string {
+	if x != nil {
+		return x.HeldBackReason
+	}
+	return ""
+}
+
+func (x *EnrollmentMove) GetSampleEnrollments() []string {
+	if x != nil {
+		return x.SampleEnrollments
+	}
+	return nil
+}
+
 // SequenceStep is one touch.
 type SequenceStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -536,21 +1260,37 @@ type SequenceStep struct {
 	Position int32 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// Channel of the step.
 	Channel StepChannel `protobuf:"varint,2,opt,name=channel,proto3,enum=relance.followups.v1.StepChannel" json:"channel,omitempty"`
-	// Days after the step before (after the start for the first step), in the workspace's zone. 0 to 365.
+	// Calendar days after the anchor, keeping the time of day, in the lead's zone (the workspace's when it is unknown). 0 to
+	// 365.
 	DelayDays int32 `protobuf:"varint,3,opt,name=delay_days,json=delayDays,proto3" json:"delay_days,omitempty"`
 	// Minutes on top of the days. 0 to 1439.
 	DelayMinutes int32 `protobuf:"varint,4,opt,name=delay_minutes,json=delayMinutes,proto3" json:"delay_minutes,omitempty"`
 	// Subject template, for email; required there.
 	SubjectTemplate string `protobuf:"bytes,5,opt,name=subject_template,json=subjectTemplate,proto3" json:"subject_template,omitempty"`
-	// Body template, up to 64 KiB. Required.
-	BodyTemplate  string `protobuf:"bytes,6,opt,name=body_template,json=bodyTemplate,proto3" json:"body_template,omitempty"`
+	// Body template, up to 64 KiB. Required, except for WAIT.
+	BodyTemplate string `protobuf:"bytes,6,opt,name=body_template,json=bodyTemplate,proto3" json:"body_template,omitempty"`
+	// Stable id within the sequence, such as "day-2-email": 1 to 40 lower case letters, digits and hyphens. It tells a step's
+	// identity over versions. Default "step-<position>".
+	StepId string `protobuf:"bytes,7,opt,name=step_id,json=stepId,proto3" json:"step_id,omitempty"`
+	// What the delay counts from.
+	Anchor StepAnchor `protobuf:"varint,8,opt,name=anchor,proto3,enum=relance.followups.v1.StepAnchor" json:"anchor,omitempty"`
+	// When the step is done.
+	Condition StepCondition `protobuf:"varint,9,opt,name=condition,proto3,enum=relance.followups.v1.StepCondition" json:"condition,omitempty"`
+	// CEL expression that must hold too, up to 2000 characters; see docs/sequences.md for its schema. Empty for none.
+	Expression string `protobuf:"bytes,10,opt,name=expression,proto3" json:"expression,omitempty"`
+	// SMS, EMAIL: a person approves the text before it is sent. LINKEDIN, CALL: the sequence waits until the task is done.
+	RequiresApproval bool `protobuf:"varint,11,opt,name=requires_approval,json=requiresApproval,proto3" json:"requires_approval,omitempty"`
+	// The step is skipped when it cannot be done within this many minutes of its due time. 0 means no limit; up to 525600.
+	SendWithinMinutes int32 `protobuf:"varint,12,opt,name=send_within_minutes,json=sendWithinMinutes,proto3" json:"send_within_minutes,omitempty"`
+	// What refusals mean at this step, where that differs from the sequence.
+	RefusalRules  []*RefusalRule `protobuf:"bytes,13,rep,name=refusal_rules,json=refusalRules,proto3" json:"refusal_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SequenceStep) Reset() {
 	*x = SequenceStep{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[1]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +1302,7 @@ func (x *SequenceStep) String() string {
 func (*SequenceStep) ProtoMessage() {}
 
 func (x *SequenceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[1]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +1315,7 @@ func (x *SequenceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceStep.ProtoReflect.Descriptor instead.
 func (*SequenceStep) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{1}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SequenceStep) GetPosition() int32 {
@@ -620,6 +1360,55 @@ func (x *SequenceStep) GetBodyTemplate() string {
 	return ""
 }
 
+func (x *SequenceStep) GetStepId() string {
+	if x != nil {
+		return x.StepId
+	}
+	return ""
+}
+
+func (x *SequenceStep) GetAnchor() StepAnchor {
+	if x != nil {
+		return x.Anchor
+	}
+	return StepAnchor_STEP_ANCHOR_UNSPECIFIED
+}
+
+func (x *SequenceStep) GetCondition() StepCondition {
+	if x != nil {
+		return x.Condition
+	}
+	return StepCondition_STEP_CONDITION_UNSPECIFIED
+}
+
+func (x *SequenceStep) GetExpression() string {
+	if x != nil {
+		return x.Expression
+	}
+	return ""
+}
+
+func (x *SequenceStep) GetRequiresApproval() bool {
+	if x != nil {
+		return x.RequiresApproval
+	}
+	return false
+}
+
+func (x *SequenceStep) GetSendWithinMinutes() int32 {
+	if x != nil {
+		return x.SendWithinMinutes
+	}
+	return 0
+}
+
+func (x *SequenceStep) GetRefusalRules() []*RefusalRule {
+	if x != nil {
+		return x.RefusalRules
+	}
+	return nil
+}
+
 // Enrollment is one lead's run through a sequence.
 type Enrollment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -649,7 +1438,7 @@ type Enrollment struct {
 
 func (x *Enrollment) Reset() {
 	*x = Enrollment{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[2]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +1450,7 @@ func (x *Enrollment) String() string {
 func (*Enrollment) ProtoMessage() {}
 
 func (x *Enrollment) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[2]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +1463,7 @@ func (x *Enrollment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enrollment.ProtoReflect.Descriptor instead.
 func (*Enrollment) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{2}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Enrollment) GetName() string {
@@ -774,7 +1563,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[3]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +1575,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[3]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +1588,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{3}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Task) GetName() string {
@@ -887,7 +1676,7 @@ type RunCounts struct {
 
 func (x *RunCounts) Reset() {
 	*x = RunCounts{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[4]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1688,7 @@ func (x *RunCounts) String() string {
 func (*RunCounts) ProtoMessage() {}
 
 func (x *RunCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[4]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1701,7 @@ func (x *RunCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCounts.ProtoReflect.Descriptor instead.
 func (*RunCounts) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{4}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RunCounts) GetProcessed() int32 {
@@ -972,7 +1761,7 @@ type ReasonCount struct {
 
 func (x *ReasonCount) Reset() {
 	*x = ReasonCount{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[5]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1773,7 @@ func (x *ReasonCount) String() string {
 func (*ReasonCount) ProtoMessage() {}
 
 func (x *ReasonCount) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[5]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1786,7 @@ func (x *ReasonCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReasonCount.ProtoReflect.Descriptor instead.
 func (*ReasonCount) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{5}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReasonCount) GetOutcome() string {
@@ -1034,7 +1823,7 @@ type WorkspaceCounts struct {
 
 func (x *WorkspaceCounts) Reset() {
 	*x = WorkspaceCounts{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[6]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1835,7 @@ func (x *WorkspaceCounts) String() string {
 func (*WorkspaceCounts) ProtoMessage() {}
 
 func (x *WorkspaceCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[6]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1848,7 @@ func (x *WorkspaceCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceCounts.ProtoReflect.Descriptor instead.
 func (*WorkspaceCounts) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{6}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WorkspaceCounts) GetWorkspace() string {
@@ -1101,7 +1890,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[7]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1902,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[7]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1915,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{7}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Run) GetName() string {
@@ -1222,7 +2011,7 @@ type LeadEvent struct {
 
 func (x *LeadEvent) Reset() {
 	*x = LeadEvent{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[8]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +2023,7 @@ func (x *LeadEvent) String() string {
 func (*LeadEvent) ProtoMessage() {}
 
 func (x *LeadEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[8]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +2036,7 @@ func (x *LeadEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadEvent.ProtoReflect.Descriptor instead.
 func (*LeadEvent) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{8}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LeadEvent) GetEventId() string {
@@ -1363,14 +2152,18 @@ type Settings struct {
 	// Values of {qualificationQuestion1} and {qualificationQuestion2}.
 	QualificationQuestions []string `protobuf:"bytes,9,rep,name=qualification_questions,json=qualificationQuestions,proto3" json:"qualification_questions,omitempty"`
 	// When it was last changed. Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// What refusals mean in this workspace, where that differs from the defaults of docs/errors.md.
+	RefusalRules []*RefusalRule `protobuf:"bytes,11,rep,name=refusal_rules,json=refusalRules,proto3" json:"refusal_rules,omitempty"`
+	// Most messages of all sequences to one lead on one channel in one day of the workspace's zone; 1 to 20. Default 1.
+	DailyCapPerChannel int32 `protobuf:"varint,12,opt,name=daily_cap_per_channel,json=dailyCapPerChannel,proto3" json:"daily_cap_per_channel,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +2175,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +2188,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{9}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Settings) GetName() string {
@@ -1468,11 +2261,25 @@ func (x *Settings) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Settings) GetRefusalRules() []*RefusalRule {
+	if x != nil {
+		return x.RefusalRules
+	}
+	return nil
+}
+
+func (x *Settings) GetDailyCapPerChannel() int32 {
+	if x != nil {
+		return x.DailyCapPerChannel
+	}
+	return 0
+}
+
 var File_relance_followups_v1_followups_proto protoreflect.FileDescriptor
 
 const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\n" +
-	"$relance/followups/v1/followups.proto\x12\x14relance.followups.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n" +
+	"$relance/followups/v1/followups.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x04\n" +
 	"\bSequence\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x16\n" +
@@ -1483,7 +2290,40 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xfb\x01\n" +
+	"updateTime\x12 \n" +
+	"\vdescription\x18\t \x01(\tR\vdescription\x12M\n" +
+	"\x0ftrigger_options\x18\n" +
+	" \x01(\v2$.relance.followups.v1.TriggerOptionsR\x0etriggerOptions\x12F\n" +
+	"\rrefusal_rules\x18\v \x03(\v2!.relance.followups.v1.RefusalRuleR\frefusalRules\"\xfd\x01\n" +
+	"\x0eTriggerOptions\x12.\n" +
+	"\x13no_response_minutes\x18\x01 \x01(\x05R\x11noResponseMinutes\x12\x10\n" +
+	"\x03tag\x18\x02 \x01(\tR\x03tag\x12;\n" +
+	"\achannel\x18\x03 \x01(\x0e2!.relance.followups.v1.StepChannelR\achannel\x12;\n" +
+	"\tre_enroll\x18\x04 \x01(\x0e2\x1e.relance.followups.v1.ReEnrollR\breEnroll\x12/\n" +
+	"\x14re_enroll_after_days\x18\x05 \x01(\x05R\x11reEnrollAfterDays\"\x85\x02\n" +
+	"\vRefusalRule\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12;\n" +
+	"\x06action\x18\x02 \x01(\x0e2#.relance.followups.v1.RefusalActionR\x06action\x124\n" +
+	"\bmax_hold\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\amaxHold\x12/\n" +
+	"\x05delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x12:\n" +
+	"\x06origin\x18\x05 \x01(\x0e2\".relance.followups.v1.PolicyOriginR\x06origin\"\x90\x01\n" +
+	"\x11SequenceViolation\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x17\n" +
+	"\astep_id\x18\x02 \x01(\tR\x06stepId\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06remedy\x18\x05 \x01(\tR\x06remedy\"\x81\x02\n" +
+	"\x0eEnrollmentMove\x12!\n" +
+	"\ffrom_version\x18\x01 \x01(\x05R\vfromVersion\x12 \n" +
+	"\ffrom_step_id\x18\x02 \x01(\tR\n" +
+	"fromStepId\x12\x1d\n" +
+	"\n" +
+	"to_version\x18\x03 \x01(\x05R\ttoVersion\x12\x1c\n" +
+	"\n" +
+	"to_step_id\x18\x04 \x01(\tR\btoStepId\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x05R\x05count\x12(\n" +
+	"\x10held_back_reason\x18\x06 \x01(\tR\x0eheldBackReason\x12-\n" +
+	"\x12sample_enrollments\x18\a \x03(\tR\x11sampleEnrollments\"\xd6\x04\n" +
 	"\fSequenceStep\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x05R\bposition\x12;\n" +
 	"\achannel\x18\x02 \x01(\x0e2!.relance.followups.v1.StepChannelR\achannel\x12\x1d\n" +
@@ -1491,7 +2331,17 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"delay_days\x18\x03 \x01(\x05R\tdelayDays\x12#\n" +
 	"\rdelay_minutes\x18\x04 \x01(\x05R\fdelayMinutes\x12)\n" +
 	"\x10subject_template\x18\x05 \x01(\tR\x0fsubjectTemplate\x12#\n" +
-	"\rbody_template\x18\x06 \x01(\tR\fbodyTemplate\"\xb2\x03\n" +
+	"\rbody_template\x18\x06 \x01(\tR\fbodyTemplate\x12\x17\n" +
+	"\astep_id\x18\a \x01(\tR\x06stepId\x128\n" +
+	"\x06anchor\x18\b \x01(\x0e2 .relance.followups.v1.StepAnchorR\x06anchor\x12A\n" +
+	"\tcondition\x18\t \x01(\x0e2#.relance.followups.v1.StepConditionR\tcondition\x12\x1e\n" +
+	"\n" +
+	"expression\x18\n" +
+	" \x01(\tR\n" +
+	"expression\x12+\n" +
+	"\x11requires_approval\x18\v \x01(\bR\x10requiresApproval\x12.\n" +
+	"\x13send_within_minutes\x18\f \x01(\x05R\x11sendWithinMinutes\x12F\n" +
+	"\rrefusal_rules\x18\r \x03(\v2!.relance.followups.v1.RefusalRuleR\frefusalRules\"\xb2\x03\n" +
 	"\n" +
 	"Enrollment\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -1564,7 +2414,7 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\fbooking_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vbookingTime\x12\x1d\n" +
 	"\n" +
 	"added_tags\x18\f \x03(\tR\taddedTags\x12!\n" +
-	"\fremoved_tags\x18\r \x03(\tR\vremovedTags\"\xbb\x03\n" +
+	"\fremoved_tags\x18\r \x03(\tR\vremovedTags\"\xb6\x04\n" +
 	"\bSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1579,15 +2429,59 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\x17qualification_questions\x18\t \x03(\tR\x16qualificationQuestions\x12;\n" +
 	"\vupdate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime*Y\n" +
+	"updateTime\x12F\n" +
+	"\rrefusal_rules\x18\v \x03(\v2!.relance.followups.v1.RefusalRuleR\frefusalRules\x121\n" +
+	"\x15daily_cap_per_channel\x18\f \x01(\x05R\x12dailyCapPerChannel*\xa2\x01\n" +
 	"\vStepChannel\x12\x1c\n" +
 	"\x18STEP_CHANNEL_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10STEP_CHANNEL_SMS\x10\x01\x12\x16\n" +
-	"\x12STEP_CHANNEL_EMAIL\x10\x02*P\n" +
+	"\x12STEP_CHANNEL_EMAIL\x10\x02\x12\x19\n" +
+	"\x15STEP_CHANNEL_LINKEDIN\x10\x03\x12\x15\n" +
+	"\x11STEP_CHANNEL_CALL\x10\x04\x12\x15\n" +
+	"\x11STEP_CHANNEL_WAIT\x10\x05*Z\n" +
+	"\n" +
+	"StepAnchor\x12\x1b\n" +
+	"\x17STEP_ANCHOR_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14STEP_ANCHOR_PREVIOUS\x10\x01\x12\x15\n" +
+	"\x11STEP_ANCHOR_START\x10\x02*\xd7\x01\n" +
+	"\rStepCondition\x12\x1e\n" +
+	"\x1aSTEP_CONDITION_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15STEP_CONDITION_ALWAYS\x10\x01\x12!\n" +
+	"\x1dSTEP_CONDITION_PHONE_PROVIDED\x10\x02\x12!\n" +
+	"\x1dSTEP_CONDITION_EMAIL_PROVIDED\x10\x03\x12\x1e\n" +
+	"\x1aSTEP_CONDITION_NO_RESPONSE\x10\x04\x12%\n" +
+	"!STEP_CONDITION_LINKEDIN_CONNECTED\x10\x05*\x80\x02\n" +
 	"\aTrigger\x12\x17\n" +
 	"\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTRIGGER_MANUAL\x10\x01\x12\x18\n" +
-	"\x14TRIGGER_LEAD_CREATED\x10\x02*\xd4\x01\n" +
+	"\x14TRIGGER_LEAD_CREATED\x10\x02\x12\x17\n" +
+	"\x13TRIGGER_NO_RESPONSE\x10\x03\x12\x18\n" +
+	"\x14TRIGGER_SETTER_REPLY\x10\x04\x12\x1c\n" +
+	"\x18TRIGGER_MEETING_SELECTED\x10\x05\x12\x18\n" +
+	"\x14TRIGGER_REACTIVATION\x10\x06\x12\x15\n" +
+	"\x11TRIGGER_TAG_ADDED\x10\a\x12\x13\n" +
+	"\x0fTRIGGER_DND_SET\x10\b\x12\x17\n" +
+	"\x13TRIGGER_DND_CLEARED\x10\t*e\n" +
+	"\bReEnroll\x12\x19\n" +
+	"\x15RE_ENROLL_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fRE_ENROLL_NEVER\x10\x01\x12\x14\n" +
+	"\x10RE_ENROLL_ALWAYS\x10\x02\x12\x13\n" +
+	"\x0fRE_ENROLL_AFTER\x10\x03*\xe6\x01\n" +
+	"\rRefusalAction\x12\x1e\n" +
+	"\x1aREFUSAL_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13REFUSAL_ACTION_SKIP\x10\x01\x12\x17\n" +
+	"\x13REFUSAL_ACTION_HOLD\x10\x02\x12\x18\n" +
+	"\x14REFUSAL_ACTION_DEFER\x10\x03\x12\x18\n" +
+	"\x14REFUSAL_ACTION_PAUSE\x10\x04\x12\x1c\n" +
+	"\x18REFUSAL_ACTION_STOP_LEAD\x10\x05\x12\x17\n" +
+	"\x13REFUSAL_ACTION_STOP\x10\x06\x12\x18\n" +
+	"\x14REFUSAL_ACTION_RETRY\x10\a*\x99\x01\n" +
+	"\fPolicyOrigin\x12\x1d\n" +
+	"\x19POLICY_ORIGIN_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15POLICY_ORIGIN_DEFAULT\x10\x01\x12\x1b\n" +
+	"\x17POLICY_ORIGIN_WORKSPACE\x10\x02\x12\x1a\n" +
+	"\x16POLICY_ORIGIN_SEQUENCE\x10\x03\x12\x16\n" +
+	"\x12POLICY_ORIGIN_STEP\x10\x04*\xd4\x01\n" +
 	"\x0fEnrollmentState\x12 \n" +
 	"\x1cENROLLMENT_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ENROLLMENT_STATE_ACTIVE\x10\x01\x12\x1b\n" +
@@ -1639,58 +2533,80 @@ func file_relance_followups_v1_followups_proto_rawDescGZIP() []byte {
 	return file_relance_followups_v1_followups_proto_rawDescData
 }
 
-var file_relance_followups_v1_followups_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_relance_followups_v1_followups_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(StepChannel)(0),              // 0: relance.followups.v1.StepChannel
-	(Trigger)(0),                  // 1: relance.followups.v1.Trigger
-	(EnrollmentState)(0),          // 2: relance.followups.v1.EnrollmentState
-	(TaskState)(0),                // 3: relance.followups.v1.TaskState
-	(LeadEventType)(0),            // 4: relance.followups.v1.LeadEventType
-	(Weekday)(0),                  // 5: relance.followups.v1.Weekday
-	(*Sequence)(nil),              // 6: relance.followups.v1.Sequence
-	(*SequenceStep)(nil),          // 7: relance.followups.v1.SequenceStep
-	(*Enrollment)(nil),            // 8: relance.followups.v1.Enrollment
-	(*Task)(nil),                  // 9: relance.followups.v1.Task
-	(*RunCounts)(nil),             // 10: relance.followups.v1.RunCounts
-	(*ReasonCount)(nil),           // 11: relance.followups.v1.ReasonCount
-	(*WorkspaceCounts)(nil),       // 12: relance.followups.v1.WorkspaceCounts
-	(*Run)(nil),                   // 13: relance.followups.v1.Run
-	(*LeadEvent)(nil),             // 14: relance.followups.v1.LeadEvent
-	(*Settings)(nil),              // 15: relance.followups.v1.Settings
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(StepAnchor)(0),               // 1: relance.followups.v1.StepAnchor
+	(StepCondition)(0),            // 2: relance.followups.v1.StepCondition
+	(Trigger)(0),                  // 3: relance.followups.v1.Trigger
+	(ReEnroll)(0),                 // 4: relance.followups.v1.ReEnroll
+	(RefusalAction)(0),            // 5: relance.followups.v1.RefusalAction
+	(PolicyOrigin)(0),             // 6: relance.followups.v1.PolicyOrigin
+	(EnrollmentState)(0),          // 7: relance.followups.v1.EnrollmentState
+	(TaskState)(0),                // 8: relance.followups.v1.TaskState
+	(LeadEventType)(0),            // 9: relance.followups.v1.LeadEventType
+	(Weekday)(0),                  // 10: relance.followups.v1.Weekday
+	(*Sequence)(nil),              // 11: relance.followups.v1.Sequence
+	(*TriggerOptions)(nil),        // 12: relance.followups.v1.TriggerOptions
+	(*RefusalRule)(nil),           // 13: relance.followups.v1.RefusalRule
+	(*SequenceViolation)(nil),     // 14: relance.followups.v1.SequenceViolation
+	(*EnrollmentMove)(nil),        // 15: relance.followups.v1.EnrollmentMove
+	(*SequenceStep)(nil),          // 16: relance.followups.v1.SequenceStep
+	(*Enrollment)(nil),            // 17: relance.followups.v1.Enrollment
+	(*Task)(nil),                  // 18: relance.followups.v1.Task
+	(*RunCounts)(nil),             // 19: relance.followups.v1.RunCounts
+	(*ReasonCount)(nil),           // 20: relance.followups.v1.ReasonCount
+	(*WorkspaceCounts)(nil),       // 21: relance.followups.v1.WorkspaceCounts
+	(*Run)(nil),                   // 22: relance.followups.v1.Run
+	(*LeadEvent)(nil),             // 23: relance.followups.v1.LeadEvent
+	(*Settings)(nil),              // 24: relance.followups.v1.Settings
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
 }
 var file_relance_followups_v1_followups_proto_depIdxs = []int32{
-	1,  // 0: relance.followups.v1.Sequence.trigger:type_name -> relance.followups.v1.Trigger
-	7,  // 1: relance.followups.v1.Sequence.steps:type_name -> relance.followups.v1.SequenceStep
-	16, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
-	16, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 4: relance.followups.v1.SequenceStep.channel:type_name -> relance.followups.v1.StepChannel
-	2,  // 5: relance.followups.v1.Enrollment.state:type_name -> relance.followups.v1.EnrollmentState
-	16, // 6: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
-	16, // 7: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
-	16, // 8: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
-	0,  // 9: relance.followups.v1.Task.channel:type_name -> relance.followups.v1.StepChannel
-	3,  // 10: relance.followups.v1.Task.state:type_name -> relance.followups.v1.TaskState
-	16, // 11: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
-	10, // 12: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
-	10, // 13: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
-	11, // 14: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
-	12, // 15: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
-	16, // 16: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	16, // 17: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	4,  // 18: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
-	16, // 19: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
-	0,  // 20: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
-	16, // 21: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
-	5,  // 22: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
-	16, // 23: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
-	16, // 24: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	3,  // 0: relance.followups.v1.Sequence.trigger:type_name -> relance.followups.v1.Trigger
+	16, // 1: relance.followups.v1.Sequence.steps:type_name -> relance.followups.v1.SequenceStep
+	25, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
+	25, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
+	12, // 4: relance.followups.v1.Sequence.trigger_options:type_name -> relance.followups.v1.TriggerOptions
+	13, // 5: relance.followups.v1.Sequence.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	0,  // 6: relance.followups.v1.TriggerOptions.channel:type_name -> relance.followups.v1.StepChannel
+	4,  // 7: relance.followups.v1.TriggerOptions.re_enroll:type_name -> relance.followups.v1.ReEnroll
+	5,  // 8: relance.followups.v1.RefusalRule.action:type_name -> relance.followups.v1.RefusalAction
+	26, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
+	26, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
+	6,  // 11: relance.followups.v1.RefusalRule.origin:type_name -> relance.followups.v1.PolicyOrigin
+	0,  // 12: relance.followups.v1.SequenceStep.channel:type_name -> relance.followups.v1.StepChannel
+	1,  // 13: relance.followups.v1.SequenceStep.anchor:type_name -> relance.followups.v1.StepAnchor
+	2,  // 14: relance.followups.v1.SequenceStep.condition:type_name -> relance.followups.v1.StepCondition
+	13, // 15: relance.followups.v1.SequenceStep.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	7,  // 16: relance.followups.v1.Enrollment.state:type_name -> relance.followups.v1.EnrollmentState
+	25, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
+	25, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
+	25, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 20: relance.followups.v1.Task.channel:type_name -> relance.followups.v1.StepChannel
+	8,  // 21: relance.followups.v1.Task.state:type_name -> relance.followups.v1.TaskState
+	25, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
+	19, // 23: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
+	19, // 24: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
+	20, // 25: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
+	21, // 26: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
+	25, // 27: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	25, // 28: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	9,  // 29: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
+	25, // 30: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 31: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
+	25, // 32: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
+	10, // 33: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
+	25, // 34: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
+	25, // 35: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	13, // 36: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_proto_init() }
@@ -1703,8 +2619,8 @@ func file_relance_followups_v1_followups_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_followups_v1_followups_proto_rawDesc), len(file_relance_followups_v1_followups_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   10,
+			NumEnums:      11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -349,8 +349,16 @@ type UpdateSequenceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence with its name and the new values.
 	Sequence *Sequence `protobuf:"bytes,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// Fields to change: display_name, active, trigger, steps. Required.
-	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Fields to change: display_name, description, active, trigger, trigger_options, refusal_rules, steps. Required.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// Move running enrollments of older versions to the newest, in the same transaction: each to the step with the id of
+	// its next step, or, where that step is gone, to the next one that is still there.
+	MigrateEnrollments bool `protobuf:"varint,3,opt,name=migrate_enrollments,json=migrateEnrollments,proto3" json:"migrate_enrollments,omitempty"`
+	// Where enrollments go whose next step has the id of the key: the id of a step of the newest version, or "" to complete
+	// them. Only with migrate_enrollments.
+	StepMoves map[string]string `protobuf:"bytes,4,rep,name=step_moves,json=stepMoves,proto3" json:"step_moves,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Store nothing; answer with the sequence and the moves as they would be.
+	ValidateOnly  bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -399,11 +407,34 @@ func (x *UpdateSequenceRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
 	return nil
 }
 
+func (x *UpdateSequenceRequest) GetMigrateEnrollments() bool {
+	if x != nil {
+		return x.MigrateEnrollments
+	}
+	return false
+}
+
+func (x *UpdateSequenceRequest) GetStepMoves() map[string]string {
+	if x != nil {
+		return x.StepMoves
+	}
+	return nil
+}
+
+func (x *UpdateSequenceRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
 // UpdateSequenceResponse carries the changed sequence.
 type UpdateSequenceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence.
-	Sequence      *Sequence `protobuf:"bytes,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence *Sequence `protobuf:"bytes,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Who moved where, or would move.
+	Moves         []*EnrollmentMove `protobuf:"bytes,2,rep,name=moves,proto3" json:"moves,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -445,6 +476,178 @@ func (x *UpdateSequenceResponse) GetSequence() *Sequence {
 	return nil
 }
 
+func (x *UpdateSequenceResponse) GetMoves() []*EnrollmentMove {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+// ValidateSequenceRequest carries a sequence to look at.
+type ValidateSequenceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{uuid}".
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The sequence; its name is not needed.
+	Sequence      *Sequence `protobuf:"bytes,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateSequenceRequest) Reset() {
+	*x = ValidateSequenceRequest{}
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateSequenceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateSequenceRequest) ProtoMessage() {}
+
+func (x *ValidateSequenceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateSequenceRequest.ProtoReflect.Descriptor instead.
+func (*ValidateSequenceRequest) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ValidateSequenceRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ValidateSequenceRequest) GetSequence() *Sequence {
+	if x != nil {
+		return x.Sequence
+	}
+	return nil
+}
+
+// ValidateSequenceResponse lists what is wrong.
+type ValidateSequenceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Everything wrong, in order of the steps; empty when the sequence can be active.
+	Violations []*SequenceViolation `protobuf:"bytes,1,rep,name=violations,proto3" json:"violations,omitempty"`
+	// What every reason means, step by step, with the layer that decided.
+	Policies      []*StepPolicy `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateSequenceResponse) Reset() {
+	*x = ValidateSequenceResponse{}
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateSequenceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateSequenceResponse) ProtoMessage() {}
+
+func (x *ValidateSequenceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateSequenceResponse.ProtoReflect.Descriptor instead.
+func (*ValidateSequenceResponse) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ValidateSequenceResponse) GetViolations() []*SequenceViolation {
+	if x != nil {
+		return x.Violations
+	}
+	return nil
+}
+
+func (x *ValidateSequenceResponse) GetPolicies() []*StepPolicy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// StepPolicy is the resolved refusal policy of one step.
+type StepPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step.
+	StepId string `protobuf:"bytes,1,opt,name=step_id,json=stepId,proto3" json:"step_id,omitempty"`
+	// One rule for every reason.
+	Rules         []*RefusalRule `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepPolicy) Reset() {
+	*x = StepPolicy{}
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepPolicy) ProtoMessage() {}
+
+func (x *StepPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepPolicy.ProtoReflect.Descriptor instead.
+func (*StepPolicy) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *StepPolicy) GetStepId() string {
+	if x != nil {
+		return x.StepId
+	}
+	return ""
+}
+
+func (x *StepPolicy) GetRules() []*RefusalRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 // DeleteSequenceRequest names a sequence.
 type DeleteSequenceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -456,7 +659,7 @@ type DeleteSequenceRequest struct {
 
 func (x *DeleteSequenceRequest) Reset() {
 	*x = DeleteSequenceRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[8]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +671,7 @@ func (x *DeleteSequenceRequest) String() string {
 func (*DeleteSequenceRequest) ProtoMessage() {}
 
 func (x *DeleteSequenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[8]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +684,7 @@ func (x *DeleteSequenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSequenceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSequenceRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{8}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteSequenceRequest) GetName() string {
@@ -500,7 +703,7 @@ type DeleteSequenceResponse struct {
 
 func (x *DeleteSequenceResponse) Reset() {
 	*x = DeleteSequenceResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[9]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +715,7 @@ func (x *DeleteSequenceResponse) String() string {
 func (*DeleteSequenceResponse) ProtoMessage() {}
 
 func (x *DeleteSequenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[9]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +728,7 @@ func (x *DeleteSequenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSequenceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSequenceResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{9}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{12}
 }
 
 // EnrollLeadRequest starts a lead on a sequence.
@@ -543,7 +746,7 @@ type EnrollLeadRequest struct {
 
 func (x *EnrollLeadRequest) Reset() {
 	*x = EnrollLeadRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[10]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +758,7 @@ func (x *EnrollLeadRequest) String() string {
 func (*EnrollLeadRequest) ProtoMessage() {}
 
 func (x *EnrollLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[10]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +771,7 @@ func (x *EnrollLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollLeadRequest.ProtoReflect.Descriptor instead.
 func (*EnrollLeadRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{10}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EnrollLeadRequest) GetParent() string {
@@ -603,7 +806,7 @@ type EnrollLeadResponse struct {
 
 func (x *EnrollLeadResponse) Reset() {
 	*x = EnrollLeadResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[11]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +818,7 @@ func (x *EnrollLeadResponse) String() string {
 func (*EnrollLeadResponse) ProtoMessage() {}
 
 func (x *EnrollLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[11]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +831,7 @@ func (x *EnrollLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollLeadResponse.ProtoReflect.Descriptor instead.
 func (*EnrollLeadResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{11}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EnrollLeadResponse) GetEnrollment() *Enrollment {
@@ -649,7 +852,7 @@ type GetEnrollmentRequest struct {
 
 func (x *GetEnrollmentRequest) Reset() {
 	*x = GetEnrollmentRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[12]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +864,7 @@ func (x *GetEnrollmentRequest) String() string {
 func (*GetEnrollmentRequest) ProtoMessage() {}
 
 func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[12]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +877,7 @@ func (x *GetEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{12}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetEnrollmentRequest) GetName() string {
@@ -695,7 +898,7 @@ type GetEnrollmentResponse struct {
 
 func (x *GetEnrollmentResponse) Reset() {
 	*x = GetEnrollmentResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[13]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -707,7 +910,7 @@ func (x *GetEnrollmentResponse) String() string {
 func (*GetEnrollmentResponse) ProtoMessage() {}
 
 func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[13]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -720,7 +923,7 @@ func (x *GetEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*GetEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{13}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -747,7 +950,7 @@ type ListEnrollmentsRequest struct {
 
 func (x *ListEnrollmentsRequest) Reset() {
 	*x = ListEnrollmentsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[14]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +962,7 @@ func (x *ListEnrollmentsRequest) String() string {
 func (*ListEnrollmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrollmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[14]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +975,7 @@ func (x *ListEnrollmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrollmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrollmentsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{14}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListEnrollmentsRequest) GetParent() string {
@@ -816,7 +1019,7 @@ type ListEnrollmentsResponse struct {
 
 func (x *ListEnrollmentsResponse) Reset() {
 	*x = ListEnrollmentsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[15]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1031,7 @@ func (x *ListEnrollmentsResponse) String() string {
 func (*ListEnrollmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrollmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[15]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1044,7 @@ func (x *ListEnrollmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrollmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrollmentsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{15}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListEnrollmentsResponse) GetEnrollments() []*Enrollment {
@@ -869,7 +1072,7 @@ type PauseEnrollmentRequest struct {
 
 func (x *PauseEnrollmentRequest) Reset() {
 	*x = PauseEnrollmentRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[16]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1084,7 @@ func (x *PauseEnrollmentRequest) String() string {
 func (*PauseEnrollmentRequest) ProtoMessage() {}
 
 func (x *PauseEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[16]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1097,7 @@ func (x *PauseEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*PauseEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{16}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PauseEnrollmentRequest) GetName() string {
@@ -915,7 +1118,7 @@ type PauseEnrollmentResponse struct {
 
 func (x *PauseEnrollmentResponse) Reset() {
 	*x = PauseEnrollmentResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[17]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1130,7 @@ func (x *PauseEnrollmentResponse) String() string {
 func (*PauseEnrollmentResponse) ProtoMessage() {}
 
 func (x *PauseEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[17]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1143,7 @@ func (x *PauseEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*PauseEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{17}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PauseEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -961,7 +1164,7 @@ type ResumeEnrollmentRequest struct {
 
 func (x *ResumeEnrollmentRequest) Reset() {
 	*x = ResumeEnrollmentRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[18]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1176,7 @@ func (x *ResumeEnrollmentRequest) String() string {
 func (*ResumeEnrollmentRequest) ProtoMessage() {}
 
 func (x *ResumeEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[18]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1189,7 @@ func (x *ResumeEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*ResumeEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{18}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResumeEnrollmentRequest) GetName() string {
@@ -1007,7 +1210,7 @@ type ResumeEnrollmentResponse struct {
 
 func (x *ResumeEnrollmentResponse) Reset() {
 	*x = ResumeEnrollmentResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[19]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1222,7 @@ func (x *ResumeEnrollmentResponse) String() string {
 func (*ResumeEnrollmentResponse) ProtoMessage() {}
 
 func (x *ResumeEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[19]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1235,7 @@ func (x *ResumeEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*ResumeEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{19}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResumeEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -1053,7 +1256,7 @@ type CancelEnrollmentRequest struct {
 
 func (x *CancelEnrollmentRequest) Reset() {
 	*x = CancelEnrollmentRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[20]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1268,7 @@ func (x *CancelEnrollmentRequest) String() string {
 func (*CancelEnrollmentRequest) ProtoMessage() {}
 
 func (x *CancelEnrollmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[20]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1281,7 @@ func (x *CancelEnrollmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelEnrollmentRequest.ProtoReflect.Descriptor instead.
 func (*CancelEnrollmentRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{20}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CancelEnrollmentRequest) GetName() string {
@@ -1099,7 +1302,7 @@ type CancelEnrollmentResponse struct {
 
 func (x *CancelEnrollmentResponse) Reset() {
 	*x = CancelEnrollmentResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[21]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1314,7 @@ func (x *CancelEnrollmentResponse) String() string {
 func (*CancelEnrollmentResponse) ProtoMessage() {}
 
 func (x *CancelEnrollmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[21]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1327,7 @@ func (x *CancelEnrollmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelEnrollmentResponse.ProtoReflect.Descriptor instead.
 func (*CancelEnrollmentResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{21}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CancelEnrollmentResponse) GetEnrollment() *Enrollment {
@@ -1153,7 +1356,7 @@ type ListTasksRequest struct {
 
 func (x *ListTasksRequest) Reset() {
 	*x = ListTasksRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[22]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1368,7 @@ func (x *ListTasksRequest) String() string {
 func (*ListTasksRequest) ProtoMessage() {}
 
 func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[22]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1381,7 @@ func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksRequest.ProtoReflect.Descriptor instead.
 func (*ListTasksRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{22}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListTasksRequest) GetParent() string {
@@ -1229,7 +1432,7 @@ type ListTasksResponse struct {
 
 func (x *ListTasksResponse) Reset() {
 	*x = ListTasksResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[23]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1444,7 @@ func (x *ListTasksResponse) String() string {
 func (*ListTasksResponse) ProtoMessage() {}
 
 func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[23]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1457,7 @@ func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksResponse.ProtoReflect.Descriptor instead.
 func (*ListTasksResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{23}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListTasksResponse) GetTasks() []*Task {
@@ -1284,7 +1487,7 @@ type RunDueFollowUpsRequest struct {
 
 func (x *RunDueFollowUpsRequest) Reset() {
 	*x = RunDueFollowUpsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[24]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1499,7 @@ func (x *RunDueFollowUpsRequest) String() string {
 func (*RunDueFollowUpsRequest) ProtoMessage() {}
 
 func (x *RunDueFollowUpsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[24]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1512,7 @@ func (x *RunDueFollowUpsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunDueFollowUpsRequest.ProtoReflect.Descriptor instead.
 func (*RunDueFollowUpsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{24}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RunDueFollowUpsRequest) GetTimeBudget() *durationpb.Duration {
@@ -1337,7 +1540,7 @@ type RunDueFollowUpsResponse struct {
 
 func (x *RunDueFollowUpsResponse) Reset() {
 	*x = RunDueFollowUpsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1552,7 @@ func (x *RunDueFollowUpsResponse) String() string {
 func (*RunDueFollowUpsResponse) ProtoMessage() {}
 
 func (x *RunDueFollowUpsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1565,7 @@ func (x *RunDueFollowUpsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunDueFollowUpsResponse.ProtoReflect.Descriptor instead.
 func (*RunDueFollowUpsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{25}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RunDueFollowUpsResponse) GetRun() *Run {
@@ -1383,7 +1586,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1598,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1611,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{26}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetRunRequest) GetName() string {
@@ -1429,7 +1632,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1644,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1657,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{27}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -1477,7 +1680,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1692,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1705,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{28}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListRunsRequest) GetPageSize() int32 {
@@ -1532,7 +1735,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1747,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1760,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{29}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1585,7 +1788,7 @@ type HandleLeadEventsRequest struct {
 
 func (x *HandleLeadEventsRequest) Reset() {
 	*x = HandleLeadEventsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1800,7 @@ func (x *HandleLeadEventsRequest) String() string {
 func (*HandleLeadEventsRequest) ProtoMessage() {}
 
 func (x *HandleLeadEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1813,7 @@ func (x *HandleLeadEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandleLeadEventsRequest.ProtoReflect.Descriptor instead.
 func (*HandleLeadEventsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{30}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HandleLeadEventsRequest) GetEvents() []*LeadEvent {
@@ -1633,7 +1836,7 @@ type HandleLeadEventsResponse struct {
 
 func (x *HandleLeadEventsResponse) Reset() {
 	*x = HandleLeadEventsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1645,7 +1848,7 @@ func (x *HandleLeadEventsResponse) String() string {
 func (*HandleLeadEventsResponse) ProtoMessage() {}
 
 func (x *HandleLeadEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1658,7 +1861,7 @@ func (x *HandleLeadEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandleLeadEventsResponse.ProtoReflect.Descriptor instead.
 func (*HandleLeadEventsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{31}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HandleLeadEventsResponse) GetHandled() int32 {
@@ -1686,7 +1889,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1901,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1914,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{32}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetSettingsRequest) GetParent() string {
@@ -1732,7 +1935,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1947,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1960,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{33}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -1782,7 +1985,7 @@ type UpdateSettingsRequest struct {
 
 func (x *UpdateSettingsRequest) Reset() {
 	*x = UpdateSettingsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1794,7 +1997,7 @@ func (x *UpdateSettingsRequest) String() string {
 func (*UpdateSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1807,7 +2010,7 @@ func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{34}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpdateSettingsRequest) GetParent() string {
@@ -1842,7 +2045,7 @@ type UpdateSettingsResponse struct {
 
 func (x *UpdateSettingsResponse) Reset() {
 	*x = UpdateSettingsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +2057,7 @@ func (x *UpdateSettingsResponse) String() string {
 func (*UpdateSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +2070,7 @@ func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{35}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *UpdateSettingsResponse) GetSettings() *Settings {
@@ -1900,13 +2103,33 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"}\n" +
 	"\x15ListSequencesResponse\x12<\n" +
 	"\tsequences\x18\x01 \x03(\v2\x1e.relance.followups.v1.SequenceR\tsequences\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x90\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xff\x02\n" +
 	"\x15UpdateSequenceRequest\x12:\n" +
 	"\bsequence\x18\x01 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
-	"updateMask\"T\n" +
+	"updateMask\x12/\n" +
+	"\x13migrate_enrollments\x18\x03 \x01(\bR\x12migrateEnrollments\x12Y\n" +
+	"\n" +
+	"step_moves\x18\x04 \x03(\v2:.relance.followups.v1.UpdateSequenceRequest.StepMovesEntryR\tstepMoves\x12#\n" +
+	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\x1a<\n" +
+	"\x0eStepMovesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x90\x01\n" +
 	"\x16UpdateSequenceResponse\x12:\n" +
-	"\bsequence\x18\x01 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\"+\n" +
+	"\bsequence\x18\x01 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\x12:\n" +
+	"\x05moves\x18\x02 \x03(\v2$.relance.followups.v1.EnrollmentMoveR\x05moves\"m\n" +
+	"\x17ValidateSequenceRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12:\n" +
+	"\bsequence\x18\x02 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\"\xa1\x01\n" +
+	"\x18ValidateSequenceResponse\x12G\n" +
+	"\n" +
+	"violations\x18\x01 \x03(\v2'.relance.followups.v1.SequenceViolationR\n" +
+	"violations\x12<\n" +
+	"\bpolicies\x18\x02 \x03(\v2 .relance.followups.v1.StepPolicyR\bpolicies\"^\n" +
+	"\n" +
+	"StepPolicy\x12\x17\n" +
+	"\astep_id\x18\x01 \x01(\tR\x06stepId\x127\n" +
+	"\x05rules\x18\x02 \x03(\v2!.relance.followups.v1.RefusalRuleR\x05rules\"+\n" +
 	"\x15DeleteSequenceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x18\n" +
 	"\x16DeleteSequenceResponse\"\x8c\x01\n" +
@@ -1997,11 +2220,12 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"T\n" +
 	"\x16UpdateSettingsResponse\x12:\n" +
-	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xfa\x0e\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xed\x0f\n" +
 	"\x10FollowUpsService\x12k\n" +
 	"\x0eCreateSequence\x12+.relance.followups.v1.CreateSequenceRequest\x1a,.relance.followups.v1.CreateSequenceResponse\x12b\n" +
 	"\vGetSequence\x12(.relance.followups.v1.GetSequenceRequest\x1a).relance.followups.v1.GetSequenceResponse\x12h\n" +
-	"\rListSequences\x12*.relance.followups.v1.ListSequencesRequest\x1a+.relance.followups.v1.ListSequencesResponse\x12k\n" +
+	"\rListSequences\x12*.relance.followups.v1.ListSequencesRequest\x1a+.relance.followups.v1.ListSequencesResponse\x12q\n" +
+	"\x10ValidateSequence\x12-.relance.followups.v1.ValidateSequenceRequest\x1a..relance.followups.v1.ValidateSequenceResponse\x12k\n" +
 	"\x0eUpdateSequence\x12+.relance.followups.v1.UpdateSequenceRequest\x1a,.relance.followups.v1.UpdateSequenceResponse\x12k\n" +
 	"\x0eDeleteSequence\x12+.relance.followups.v1.DeleteSequenceRequest\x1a,.relance.followups.v1.DeleteSequenceResponse\x12_\n" +
 	"\n" +
@@ -2032,7 +2256,7 @@ func file_relance_followups_v1_followups_service_proto_rawDescGZIP() []byte {
 	return file_relance_followups_v1_followups_service_proto_rawDescData
 }
 
-var file_relance_followups_v1_followups_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_relance_followups_v1_followups_service_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_relance_followups_v1_followups_service_proto_goTypes = []any{
 	(*CreateSequenceRequest)(nil),    // 0: relance.followups.v1.CreateSequenceRequest
 	(*CreateSequenceResponse)(nil),   // 1: relance.followups.v1.CreateSequenceResponse
@@ -2042,111 +2266,126 @@ var file_relance_followups_v1_followups_service_proto_goTypes = []any{
 	(*ListSequencesResponse)(nil),    // 5: relance.followups.v1.ListSequencesResponse
 	(*UpdateSequenceRequest)(nil),    // 6: relance.followups.v1.UpdateSequenceRequest
 	(*UpdateSequenceResponse)(nil),   // 7: relance.followups.v1.UpdateSequenceResponse
-	(*DeleteSequenceRequest)(nil),    // 8: relance.followups.v1.DeleteSequenceRequest
-	(*DeleteSequenceResponse)(nil),   // 9: relance.followups.v1.DeleteSequenceResponse
-	(*EnrollLeadRequest)(nil),        // 10: relance.followups.v1.EnrollLeadRequest
-	(*EnrollLeadResponse)(nil),       // 11: relance.followups.v1.EnrollLeadResponse
-	(*GetEnrollmentRequest)(nil),     // 12: relance.followups.v1.GetEnrollmentRequest
-	(*GetEnrollmentResponse)(nil),    // 13: relance.followups.v1.GetEnrollmentResponse
-	(*ListEnrollmentsRequest)(nil),   // 14: relance.followups.v1.ListEnrollmentsRequest
-	(*ListEnrollmentsResponse)(nil),  // 15: relance.followups.v1.ListEnrollmentsResponse
-	(*PauseEnrollmentRequest)(nil),   // 16: relance.followups.v1.PauseEnrollmentRequest
-	(*PauseEnrollmentResponse)(nil),  // 17: relance.followups.v1.PauseEnrollmentResponse
-	(*ResumeEnrollmentRequest)(nil),  // 18: relance.followups.v1.ResumeEnrollmentRequest
-	(*ResumeEnrollmentResponse)(nil), // 19: relance.followups.v1.ResumeEnrollmentResponse
-	(*CancelEnrollmentRequest)(nil),  // 20: relance.followups.v1.CancelEnrollmentRequest
-	(*CancelEnrollmentResponse)(nil), // 21: relance.followups.v1.CancelEnrollmentResponse
-	(*ListTasksRequest)(nil),         // 22: relance.followups.v1.ListTasksRequest
-	(*ListTasksResponse)(nil),        // 23: relance.followups.v1.ListTasksResponse
-	(*RunDueFollowUpsRequest)(nil),   // 24: relance.followups.v1.RunDueFollowUpsRequest
-	(*RunDueFollowUpsResponse)(nil),  // 25: relance.followups.v1.RunDueFollowUpsResponse
-	(*GetRunRequest)(nil),            // 26: relance.followups.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 27: relance.followups.v1.GetRunResponse
-	(*ListRunsRequest)(nil),          // 28: relance.followups.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),         // 29: relance.followups.v1.ListRunsResponse
-	(*HandleLeadEventsRequest)(nil),  // 30: relance.followups.v1.HandleLeadEventsRequest
-	(*HandleLeadEventsResponse)(nil), // 31: relance.followups.v1.HandleLeadEventsResponse
-	(*GetSettingsRequest)(nil),       // 32: relance.followups.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),      // 33: relance.followups.v1.GetSettingsResponse
-	(*UpdateSettingsRequest)(nil),    // 34: relance.followups.v1.UpdateSettingsRequest
-	(*UpdateSettingsResponse)(nil),   // 35: relance.followups.v1.UpdateSettingsResponse
-	(*Sequence)(nil),                 // 36: relance.followups.v1.Sequence
-	(*fieldmaskpb.FieldMask)(nil),    // 37: google.protobuf.FieldMask
-	(*Enrollment)(nil),               // 38: relance.followups.v1.Enrollment
-	(TaskState)(0),                   // 39: relance.followups.v1.TaskState
-	(*Task)(nil),                     // 40: relance.followups.v1.Task
-	(*durationpb.Duration)(nil),      // 41: google.protobuf.Duration
-	(*Run)(nil),                      // 42: relance.followups.v1.Run
-	(*LeadEvent)(nil),                // 43: relance.followups.v1.LeadEvent
-	(*Settings)(nil),                 // 44: relance.followups.v1.Settings
+	(*ValidateSequenceRequest)(nil),  // 8: relance.followups.v1.ValidateSequenceRequest
+	(*ValidateSequenceResponse)(nil), // 9: relance.followups.v1.ValidateSequenceResponse
+	(*StepPolicy)(nil),               // 10: relance.followups.v1.StepPolicy
+	(*DeleteSequenceRequest)(nil),    // 11: relance.followups.v1.DeleteSequenceRequest
+	(*DeleteSequenceResponse)(nil),   // 12: relance.followups.v1.DeleteSequenceResponse
+	(*EnrollLeadRequest)(nil),        // 13: relance.followups.v1.EnrollLeadRequest
+	(*EnrollLeadResponse)(nil),       // 14: relance.followups.v1.EnrollLeadResponse
+	(*GetEnrollmentRequest)(nil),     // 15: relance.followups.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),    // 16: relance.followups.v1.GetEnrollmentResponse
+	(*ListEnrollmentsRequest)(nil),   // 17: relance.followups.v1.ListEnrollmentsRequest
+	(*ListEnrollmentsResponse)(nil),  // 18: relance.followups.v1.ListEnrollmentsResponse
+	(*PauseEnrollmentRequest)(nil),   // 19: relance.followups.v1.PauseEnrollmentRequest
+	(*PauseEnrollmentResponse)(nil),  // 20: relance.followups.v1.PauseEnrollmentResponse
+	(*ResumeEnrollmentRequest)(nil),  // 21: relance.followups.v1.ResumeEnrollmentRequest
+	(*ResumeEnrollmentResponse)(nil), // 22: relance.followups.v1.ResumeEnrollmentResponse
+	(*CancelEnrollmentRequest)(nil),  // 23: relance.followups.v1.CancelEnrollmentRequest
+	(*CancelEnrollmentResponse)(nil), // 24: relance.followups.v1.CancelEnrollmentResponse
+	(*ListTasksRequest)(nil),         // 25: relance.followups.v1.ListTasksRequest
+	(*ListTasksResponse)(nil),        // 26: relance.followups.v1.ListTasksResponse
+	(*RunDueFollowUpsRequest)(nil),   // 27: relance.followups.v1.RunDueFollowUpsRequest
+	(*RunDueFollowUpsResponse)(nil),  // 28: relance.followups.v1.RunDueFollowUpsResponse
+	(*GetRunRequest)(nil),            // 29: relance.followups.v1.GetRunRequest
+	(*GetRunResponse)(nil),           // 30: relance.followups.v1.GetRunResponse
+	(*ListRunsRequest)(nil),          // 31: relance.followups.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),         // 32: relance.followups.v1.ListRunsResponse
+	(*HandleLeadEventsRequest)(nil),  // 33: relance.followups.v1.HandleLeadEventsRequest
+	(*HandleLeadEventsResponse)(nil), // 34: relance.followups.v1.HandleLeadEventsResponse
+	(*GetSettingsRequest)(nil),       // 35: relance.followups.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),      // 36: relance.followups.v1.GetSettingsResponse
+	(*UpdateSettingsRequest)(nil),    // 37: relance.followups.v1.UpdateSettingsRequest
+	(*UpdateSettingsResponse)(nil),   // 38: relance.followups.v1.UpdateSettingsResponse
+	nil,                              // 39: relance.followups.v1.UpdateSequenceRequest.StepMovesEntry
+	(*Sequence)(nil),                 // 40: relance.followups.v1.Sequence
+	(*fieldmaskpb.FieldMask)(nil),    // 41: google.protobuf.FieldMask
+	(*EnrollmentMove)(nil),           // 42: relance.followups.v1.EnrollmentMove
+	(*SequenceViolation)(nil),        // 43: relance.followups.v1.SequenceViolation
+	(*RefusalRule)(nil),              // 44: relance.followups.v1.RefusalRule
+	(*Enrollment)(nil),               // 45: relance.followups.v1.Enrollment
+	(TaskState)(0),                   // 46: relance.followups.v1.TaskState
+	(*Task)(nil),                     // 47: relance.followups.v1.Task
+	(*durationpb.Duration)(nil),      // 48: google.protobuf.Duration
+	(*Run)(nil),                      // 49: relance.followups.v1.Run
+	(*LeadEvent)(nil),                // 50: relance.followups.v1.LeadEvent
+	(*Settings)(nil),                 // 51: relance.followups.v1.Settings
 }
 var file_relance_followups_v1_followups_service_proto_depIdxs = []int32{
-	36, // 0: relance.followups.v1.CreateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
-	36, // 1: relance.followups.v1.CreateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
-	36, // 2: relance.followups.v1.GetSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
-	36, // 3: relance.followups.v1.ListSequencesResponse.sequences:type_name -> relance.followups.v1.Sequence
-	36, // 4: relance.followups.v1.UpdateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
-	37, // 5: relance.followups.v1.UpdateSequenceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	36, // 6: relance.followups.v1.UpdateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
-	38, // 7: relance.followups.v1.EnrollLeadRequest.enrollment:type_name -> relance.followups.v1.Enrollment
-	38, // 8: relance.followups.v1.EnrollLeadResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	38, // 9: relance.followups.v1.GetEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	38, // 10: relance.followups.v1.ListEnrollmentsResponse.enrollments:type_name -> relance.followups.v1.Enrollment
-	38, // 11: relance.followups.v1.PauseEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	38, // 12: relance.followups.v1.ResumeEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	38, // 13: relance.followups.v1.CancelEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	39, // 14: relance.followups.v1.ListTasksRequest.state:type_name -> relance.followups.v1.TaskState
-	40, // 15: relance.followups.v1.ListTasksResponse.tasks:type_name -> relance.followups.v1.Task
-	41, // 16: relance.followups.v1.RunDueFollowUpsRequest.time_budget:type_name -> google.protobuf.Duration
-	42, // 17: relance.followups.v1.RunDueFollowUpsResponse.run:type_name -> relance.followups.v1.Run
-	42, // 18: relance.followups.v1.GetRunResponse.run:type_name -> relance.followups.v1.Run
-	42, // 19: relance.followups.v1.ListRunsResponse.runs:type_name -> relance.followups.v1.Run
-	43, // 20: relance.followups.v1.HandleLeadEventsRequest.events:type_name -> relance.followups.v1.LeadEvent
-	44, // 21: relance.followups.v1.GetSettingsResponse.settings:type_name -> relance.followups.v1.Settings
-	44, // 22: relance.followups.v1.UpdateSettingsRequest.settings:type_name -> relance.followups.v1.Settings
-	37, // 23: relance.followups.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	44, // 24: relance.followups.v1.UpdateSettingsResponse.settings:type_name -> relance.followups.v1.Settings
-	0,  // 25: relance.followups.v1.FollowUpsService.CreateSequence:input_type -> relance.followups.v1.CreateSequenceRequest
-	2,  // 26: relance.followups.v1.FollowUpsService.GetSequence:input_type -> relance.followups.v1.GetSequenceRequest
-	4,  // 27: relance.followups.v1.FollowUpsService.ListSequences:input_type -> relance.followups.v1.ListSequencesRequest
-	6,  // 28: relance.followups.v1.FollowUpsService.UpdateSequence:input_type -> relance.followups.v1.UpdateSequenceRequest
-	8,  // 29: relance.followups.v1.FollowUpsService.DeleteSequence:input_type -> relance.followups.v1.DeleteSequenceRequest
-	10, // 30: relance.followups.v1.FollowUpsService.EnrollLead:input_type -> relance.followups.v1.EnrollLeadRequest
-	12, // 31: relance.followups.v1.FollowUpsService.GetEnrollment:input_type -> relance.followups.v1.GetEnrollmentRequest
-	14, // 32: relance.followups.v1.FollowUpsService.ListEnrollments:input_type -> relance.followups.v1.ListEnrollmentsRequest
-	16, // 33: relance.followups.v1.FollowUpsService.PauseEnrollment:input_type -> relance.followups.v1.PauseEnrollmentRequest
-	18, // 34: relance.followups.v1.FollowUpsService.ResumeEnrollment:input_type -> relance.followups.v1.ResumeEnrollmentRequest
-	20, // 35: relance.followups.v1.FollowUpsService.CancelEnrollment:input_type -> relance.followups.v1.CancelEnrollmentRequest
-	22, // 36: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
-	24, // 37: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
-	26, // 38: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
-	28, // 39: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
-	30, // 40: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
-	32, // 41: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
-	34, // 42: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
-	1,  // 43: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
-	3,  // 44: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
-	5,  // 45: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
-	7,  // 46: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
-	9,  // 47: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
-	11, // 48: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
-	13, // 49: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
-	15, // 50: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
-	17, // 51: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
-	19, // 52: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
-	21, // 53: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
-	23, // 54: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
-	25, // 55: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
-	27, // 56: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
-	29, // 57: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
-	31, // 58: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
-	33, // 59: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
-	35, // 60: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
-	43, // [43:61] is the sub-list for method output_type
-	25, // [25:43] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	40, // 0: relance.followups.v1.CreateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
+	40, // 1: relance.followups.v1.CreateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
+	40, // 2: relance.followups.v1.GetSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
+	40, // 3: relance.followups.v1.ListSequencesResponse.sequences:type_name -> relance.followups.v1.Sequence
+	40, // 4: relance.followups.v1.UpdateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
+	41, // 5: relance.followups.v1.UpdateSequenceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	39, // 6: relance.followups.v1.UpdateSequenceRequest.step_moves:type_name -> relance.followups.v1.UpdateSequenceRequest.StepMovesEntry
+	40, // 7: relance.followups.v1.UpdateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
+	42, // 8: relance.followups.v1.UpdateSequenceResponse.moves:type_name -> relance.followups.v1.EnrollmentMove
+	40, // 9: relance.followups.v1.ValidateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
+	43, // 10: relance.followups.v1.ValidateSequenceResponse.violations:type_name -> relance.followups.v1.SequenceViolation
+	10, // 11: relance.followups.v1.ValidateSequenceResponse.policies:type_name -> relance.followups.v1.StepPolicy
+	44, // 12: relance.followups.v1.StepPolicy.rules:type_name -> relance.followups.v1.RefusalRule
+	45, // 13: relance.followups.v1.EnrollLeadRequest.enrollment:type_name -> relance.followups.v1.Enrollment
+	45, // 14: relance.followups.v1.EnrollLeadResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	45, // 15: relance.followups.v1.GetEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	45, // 16: relance.followups.v1.ListEnrollmentsResponse.enrollments:type_name -> relance.followups.v1.Enrollment
+	45, // 17: relance.followups.v1.PauseEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	45, // 18: relance.followups.v1.ResumeEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	45, // 19: relance.followups.v1.CancelEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	46, // 20: relance.followups.v1.ListTasksRequest.state:type_name -> relance.followups.v1.TaskState
+	47, // 21: relance.followups.v1.ListTasksResponse.tasks:type_name -> relance.followups.v1.Task
+	48, // 22: relance.followups.v1.RunDueFollowUpsRequest.time_budget:type_name -> google.protobuf.Duration
+	49, // 23: relance.followups.v1.RunDueFollowUpsResponse.run:type_name -> relance.followups.v1.Run
+	49, // 24: relance.followups.v1.GetRunResponse.run:type_name -> relance.followups.v1.Run
+	49, // 25: relance.followups.v1.ListRunsResponse.runs:type_name -> relance.followups.v1.Run
+	50, // 26: relance.followups.v1.HandleLeadEventsRequest.events:type_name -> relance.followups.v1.LeadEvent
+	51, // 27: relance.followups.v1.GetSettingsResponse.settings:type_name -> relance.followups.v1.Settings
+	51, // 28: relance.followups.v1.UpdateSettingsRequest.settings:type_name -> relance.followups.v1.Settings
+	41, // 29: relance.followups.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	51, // 30: relance.followups.v1.UpdateSettingsResponse.settings:type_name -> relance.followups.v1.Settings
+	0,  // 31: relance.followups.v1.FollowUpsService.CreateSequence:input_type -> relance.followups.v1.CreateSequenceRequest
+	2,  // 32: relance.followups.v1.FollowUpsService.GetSequence:input_type -> relance.followups.v1.GetSequenceRequest
+	4,  // 33: relance.followups.v1.FollowUpsService.ListSequences:input_type -> relance.followups.v1.ListSequencesRequest
+	8,  // 34: relance.followups.v1.FollowUpsService.ValidateSequence:input_type -> relance.followups.v1.ValidateSequenceRequest
+	6,  // 35: relance.followups.v1.FollowUpsService.UpdateSequence:input_type -> relance.followups.v1.UpdateSequenceRequest
+	11, // 36: relance.followups.v1.FollowUpsService.DeleteSequence:input_type -> relance.followups.v1.DeleteSequenceRequest
+	13, // 37: relance.followups.v1.FollowUpsService.EnrollLead:input_type -> relance.followups.v1.EnrollLeadRequest
+	15, // 38: relance.followups.v1.FollowUpsService.GetEnrollment:input_type -> relance.followups.v1.GetEnrollmentRequest
+	17, // 39: relance.followups.v1.FollowUpsService.ListEnrollments:input_type -> relance.followups.v1.ListEnrollmentsRequest
+	19, // 40: relance.followups.v1.FollowUpsService.PauseEnrollment:input_type -> relance.followups.v1.PauseEnrollmentRequest
+	21, // 41: relance.followups.v1.FollowUpsService.ResumeEnrollment:input_type -> relance.followups.v1.ResumeEnrollmentRequest
+	23, // 42: relance.followups.v1.FollowUpsService.CancelEnrollment:input_type -> relance.followups.v1.CancelEnrollmentRequest
+	25, // 43: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
+	27, // 44: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
+	29, // 45: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
+	31, // 46: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
+	33, // 47: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
+	35, // 48: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
+	37, // 49: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
+	1,  // 50: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
+	3,  // 51: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
+	5,  // 52: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
+	9,  // 53: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
+	7,  // 54: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
+	12, // 55: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
+	14, // 56: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
+	16, // 57: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
+	18, // 58: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
+	20, // 59: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
+	22, // 60: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
+	24, // 61: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
+	26, // 62: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
+	28, // 63: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
+	30, // 64: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
+	32, // 65: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
+	34, // 66: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
+	36, // 67: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
+	38, // 68: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
+	50, // [50:69] is the sub-list for method output_type
+	31, // [31:50] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_service_proto_init() }
@@ -2161,7 +2400,7 @@ func file_relance_followups_v1_followups_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_followups_v1_followups_service_proto_rawDesc), len(file_relance_followups_v1_followups_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	FollowUpsService_CreateSequence_FullMethodName   = "/relance.followups.v1.FollowUpsService/CreateSequence"
 	FollowUpsService_GetSequence_FullMethodName      = "/relance.followups.v1.FollowUpsService/GetSequence"
 	FollowUpsService_ListSequences_FullMethodName    = "/relance.followups.v1.FollowUpsService/ListSequences"
+	FollowUpsService_ValidateSequence_FullMethodName = "/relance.followups.v1.FollowUpsService/ValidateSequence"
 	FollowUpsService_UpdateSequence_FullMethodName   = "/relance.followups.v1.FollowUpsService/UpdateSequence"
 	FollowUpsService_DeleteSequence_FullMethodName   = "/relance.followups.v1.FollowUpsService/DeleteSequence"
 	FollowUpsService_EnrollLead_FullMethodName       = "/relance.followups.v1.FollowUpsService/EnrollLead"
@@ -56,7 +57,12 @@ type FollowUpsServiceClient interface {
 	// ListSequences lists a workspace's sequences, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListSequences(ctx context.Context, in *ListSequencesRequest, opts ...grpc.CallOption) (*ListSequencesResponse, error)
-	// UpdateSequence changes the fields of the mask. New steps make a new version; running enrollments stay with theirs.
+	// ValidateSequence lists everything that is wrong with a sequence, whether it is stored or not, as it stands in this
+	// workspace: nothing is changed. What activation would refuse is listed here.
+	// Errors: InvalidArgument.
+	ValidateSequence(ctx context.Context, in *ValidateSequenceRequest, opts ...grpc.CallOption) (*ValidateSequenceResponse, error)
+	// UpdateSequence changes the fields of the mask. New steps make a new version; running enrollments stay with theirs,
+	// unless migrate_enrollments is set. With validate_only nothing is stored and the answer is what would be.
 	// Errors: NotFound; InvalidArgument; FailedPrecondition SEQUENCE_INVALID.
 	UpdateSequence(ctx context.Context, in *UpdateSequenceRequest, opts ...grpc.CallOption) (*UpdateSequenceResponse, error)
 	// DeleteSequence removes a sequence that has no active or paused enrollments.
@@ -136,6 +142,16 @@ func (c *followUpsServiceClient) ListSequences(ctx context.Context, in *ListSequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSequencesResponse)
 	err := c.cc.Invoke(ctx, FollowUpsService_ListSequences_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *followUpsServiceClient) ValidateSequence(ctx context.Context, in *ValidateSequenceRequest, opts ...grpc.CallOption) (*ValidateSequenceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ValidateSequenceResponse)
+	err := c.cc.Invoke(ctx, FollowUpsService_ValidateSequence_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +325,12 @@ type FollowUpsServiceServer interface {
 	// ListSequences lists a workspace's sequences, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListSequences(context.Context, *ListSequencesRequest) (*ListSequencesResponse, error)
-	// UpdateSequence changes the fields of the mask. New steps make a new version; running enrollments stay with theirs.
+	// ValidateSequence lists everything that is wrong with a sequence, whether it is stored or not, as it stands in this
+	// workspace: nothing is changed. What activation would refuse is listed here.
+	// Errors: InvalidArgument.
+	ValidateSequence(context.Context, *ValidateSequenceRequest) (*ValidateSequenceResponse, error)
+	// UpdateSequence changes the fields of the mask. New steps make a new version; running enrollments stay with theirs,
+	// unless migrate_enrollments is set. With validate_only nothing is stored and the answer is what would be.
 	// Errors: NotFound; InvalidArgument; FailedPrecondition SEQUENCE_INVALID.
 	UpdateSequence(context.Context, *UpdateSequenceRequest) (*UpdateSequenceResponse, error)
 	// DeleteSequence removes a sequence that has no active or paused enrollments.
@@ -373,6 +394,9 @@ func (UnimplementedFollowUpsServiceServer) GetSequence(context.Context, *GetSequ
 }
 func (UnimplementedFollowUpsServiceServer) ListSequences(context.Context, *ListSequencesRequest) (*ListSequencesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSequences not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) ValidateSequence(context.Context, *ValidateSequenceRequest) (*ValidateSequenceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ValidateSequence not implemented")
 }
 func (UnimplementedFollowUpsServiceServer) UpdateSequence(context.Context, *UpdateSequenceRequest) (*UpdateSequenceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateSequence not implemented")
@@ -490,6 +514,24 @@ func _FollowUpsService_ListSequences_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(FollowUpsServiceServer).ListSequences(ctx, req.(*ListSequencesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FollowUpsService_ValidateSequence_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ValidateSequenceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FollowUpsServiceServer).ValidateSequence(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FollowUpsService_ValidateSequence_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FollowUpsServiceServer).ValidateSequence(ctx, req.(*ValidateSequenceRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -782,6 +824,10 @@ var FollowUpsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSequences",
 			Handler:    _FollowUpsService_ListSequences_Handler,
+		},
+		{
+			MethodName: "ValidateSequence",
+			Handler:    _FollowUpsService_ValidateSequence_Handler,
 		},
 		{
 			MethodName: "UpdateSequence",

@@ -12,7 +12,7 @@ import (
 )
 
 const listBatchSteps = `-- name: ListBatchSteps :many
-SELECT e.id AS enrollment_id, st.workspace_id, st.sequence_id, st.version, st.position, st.channel, st.delay_days, st.delay_minutes, st.subject_template, st.body_template
+SELECT e.id AS enrollment_id, st.workspace_id, st.sequence_id, st.version, st.position, st.channel, st.delay_days, st.delay_minutes, st.subject_template, st.body_template, st.step_id, st.anchor, st.condition, st.expression, st.requires_approval, st.send_within_minutes, st.refusals
 FROM enrollment AS e
 JOIN sequence_step AS st ON st.workspace_id = e.workspace_id AND st.sequence_id = e.sequence_id
     AND st.version = e.sequence_version AND st.position IN (e.position, e.position + 1)
@@ -49,6 +49,13 @@ func (q *Queries) ListBatchSteps(ctx context.Context, arg ListBatchStepsParams) 
 			&i.SequenceStep.DelayMinutes,
 			&i.SequenceStep.SubjectTemplate,
 			&i.SequenceStep.BodyTemplate,
+			&i.SequenceStep.StepID,
+			&i.SequenceStep.Anchor,
+			&i.SequenceStep.Condition,
+			&i.SequenceStep.Expression,
+			&i.SequenceStep.RequiresApproval,
+			&i.SequenceStep.SendWithinMinutes,
+			&i.SequenceStep.Refusals,
 		); err != nil {
 			return nil, err
 		}
@@ -61,7 +68,7 @@ func (q *Queries) ListBatchSteps(ctx context.Context, arg ListBatchStepsParams) 
 }
 
 const listSequenceStates = `-- name: ListSequenceStates :many
-SELECT id, active FROM sequence
+SELECT id, active, refusals FROM sequence
 WHERE workspace_id = ANY($1::uuid[]) AND id = ANY($2::uuid[]) AND delete_time IS NULL
 `
 
@@ -71,8 +78,9 @@ type ListSequenceStatesParams struct {
 }
 
 type ListSequenceStatesRow struct {
-	ID     uuid.UUID
-	Active bool
+	ID       uuid.UUID
+	Active   bool
+	Refusals []byte
 }
 
 func (q *Queries) ListSequenceStates(ctx context.Context, arg ListSequenceStatesParams) ([]ListSequenceStatesRow, error) {
@@ -84,7 +92,7 @@ func (q *Queries) ListSequenceStates(ctx context.Context, arg ListSequenceStates
 	var items []ListSequenceStatesRow
 	for rows.Next() {
 		var i ListSequenceStatesRow
-		if err := rows.Scan(&i.ID, &i.Active); err != nil {
+		if err := rows.Scan(&i.ID, &i.Active, &i.Refusals); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

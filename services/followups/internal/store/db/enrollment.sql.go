@@ -13,7 +13,7 @@ import (
 )
 
 const getEnrollment = `-- name: GetEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment WHERE workspace_id = $1 AND id = $2
 `
 
 type GetEnrollmentParams struct {
@@ -46,12 +46,14 @@ func (q *Queries) GetEnrollment(ctx context.Context, arg GetEnrollmentParams) (E
 		&i.RequestID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.WakeOn,
+		&i.HoldUntil,
 	)
 	return i, err
 }
 
 const getEnrollmentByRequest = `-- name: GetEnrollmentByRequest :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetEnrollmentByRequestParams struct {
@@ -84,12 +86,14 @@ func (q *Queries) GetEnrollmentByRequest(ctx context.Context, arg GetEnrollmentB
 		&i.RequestID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.WakeOn,
+		&i.HoldUntil,
 	)
 	return i, err
 }
 
 const getRunningEnrollment = `-- name: GetRunningEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
 WHERE workspace_id = $1 AND lead_id = $2 AND sequence_id = $3
   AND state IN ('active', 'paused', 'awaiting_outcome')
 `
@@ -125,6 +129,8 @@ func (q *Queries) GetRunningEnrollment(ctx context.Context, arg GetRunningEnroll
 		&i.RequestID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.WakeOn,
+		&i.HoldUntil,
 	)
 	return i, err
 }
@@ -182,7 +188,7 @@ UPDATE enrollment AS e
 SET lease_token = $1::uuid,
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
 WHERE e.workspace_id = ANY($3::uuid[]) AND e.id = ANY($4::uuid[])
-RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time
+RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until
 `
 
 type LeaseDueParams struct {
@@ -228,6 +234,8 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 			&i.RequestID,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -240,7 +248,7 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 }
 
 const listEnrollments = `-- name: ListEnrollments :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
 WHERE workspace_id = $1 AND id > $2
   AND ($3::uuid IS NULL OR lead_id = $3::uuid)
 ORDER BY id LIMIT $4
@@ -289,6 +297,8 @@ func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams
 			&i.RequestID,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -301,7 +311,7 @@ func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams
 }
 
 const lockEnrollment = `-- name: LockEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment WHERE workspace_id = $1 AND id = $2 FOR UPDATE
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment WHERE workspace_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockEnrollmentParams struct {
@@ -334,12 +344,14 @@ func (q *Queries) LockEnrollment(ctx context.Context, arg LockEnrollmentParams) 
 		&i.RequestID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.WakeOn,
+		&i.HoldUntil,
 	)
 	return i, err
 }
 
 const lockLeadEnrollments = `-- name: LockLeadEnrollments :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
 WHERE workspace_id = $1 AND lead_id = $2 AND state IN ('active', 'paused', 'awaiting_outcome')
 ORDER BY id FOR UPDATE
 `
@@ -380,6 +392,8 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 			&i.RequestID,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -392,7 +406,7 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 }
 
 const lockLeased = `-- name: LockLeased :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
 WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND lease_token = $3::uuid
 ORDER BY id FOR UPDATE
 `
@@ -434,6 +448,8 @@ func (q *Queries) LockLeased(ctx context.Context, arg LockLeasedParams) ([]Enrol
 			&i.RequestID,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -487,8 +503,9 @@ const saveEnrollment = `-- name: SaveEnrollment :exec
 UPDATE enrollment
 SET state = $1, reason = $2, position = $3, base_time = $4, due_time = $5,
     next_time = $6, replied_since = $7, end_time = $8, attempts = $9, part = $10,
-    update_time = $11
-WHERE workspace_id = $12 AND id = $13
+    wake_on = $11, hold_until = $12,
+    update_time = $13
+WHERE workspace_id = $14 AND id = $15
 `
 
 type SaveEnrollmentParams struct {
@@ -502,6 +519,8 @@ type SaveEnrollmentParams struct {
 	EndTime      *time.Time
 	Attempts     int32
 	Part         int32
+	WakeOn       string
+	HoldUntil    *time.Time
 	Now          time.Time
 	WorkspaceID  uuid.UUID
 	ID           uuid.UUID
@@ -519,6 +538,8 @@ func (q *Queries) SaveEnrollment(ctx context.Context, arg SaveEnrollmentParams) 
 		arg.EndTime,
 		arg.Attempts,
 		arg.Part,
+		arg.WakeOn,
+		arg.HoldUntil,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.ID,

@@ -8,7 +8,18 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+type DailyTouch struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Channel     string
+	Day         pgtype.Date
+	Place       int32
+	RequestID   uuid.UUID
+	CreateTime  time.Time
+}
 
 type Enrollment struct {
 	WorkspaceID     uuid.UUID
@@ -32,6 +43,8 @@ type Enrollment struct {
 	RequestID       *uuid.UUID
 	CreateTime      time.Time
 	UpdateTime      time.Time
+	WakeOn          string
+	HoldUntil       *time.Time
 }
 
 type LeadEvent struct {
@@ -71,28 +84,50 @@ type RunItem struct {
 }
 
 type Sequence struct {
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
-	DisplayName string
-	Active      bool
-	Trigger     string
-	Version     int32
-	RequestID   *uuid.UUID
-	CreateTime  time.Time
-	UpdateTime  time.Time
-	DeleteTime  *time.Time
+	WorkspaceID       uuid.UUID
+	ID                uuid.UUID
+	DisplayName       string
+	Active            bool
+	Trigger           string
+	Version           int32
+	RequestID         *uuid.UUID
+	CreateTime        time.Time
+	UpdateTime        time.Time
+	DeleteTime        *time.Time
+	Description       string
+	Refusals          []byte
+	TriggerMinutes    int32
+	TriggerTag        string
+	TriggerChannel    string
+	ReEnroll          string
+	ReEnrollAfterDays int32
 }
 
 type SequenceStep struct {
-	WorkspaceID     uuid.UUID
-	SequenceID      uuid.UUID
-	Version         int32
-	Position        int32
-	Channel         string
-	DelayDays       int32
-	DelayMinutes    int32
-	SubjectTemplate string
-	BodyTemplate    string
+	WorkspaceID       uuid.UUID
+	SequenceID        uuid.UUID
+	Version           int32
+	Position          int32
+	Channel           string
+	DelayDays         int32
+	DelayMinutes      int32
+	SubjectTemplate   string
+	BodyTemplate      string
+	StepID            string
+	Anchor            string
+	Condition         string
+	Expression        string
+	RequiresApproval  bool
+	SendWithinMinutes int32
+	Refusals          []byte
+}
+
+type SequenceVersion struct {
+	WorkspaceID uuid.UUID
+	SequenceID  uuid.UUID
+	Version     int32
+	Sealed      bool
+	CreateTime  time.Time
 }
 
 type Setting struct {
@@ -106,6 +141,8 @@ type Setting struct {
 	TargetResult string
 	Questions    []string
 	UpdateTime   time.Time
+	Refusals     []byte
+	DailyCap     int32
 }
 
 type StepPlan struct {
@@ -120,6 +157,7 @@ type StepPlan struct {
 	Settled        *string
 	SettledMessage string
 	CreateTime     time.Time
+	Version        int32
 }
 
 type Task struct {
@@ -134,4 +172,5 @@ type Task struct {
 	Reason       string
 	Message      string
 	CreateTime   time.Time
+	Version      int32
 }

@@ -28,7 +28,7 @@ func (q *Queries) EmptyPlan(ctx context.Context, arg EmptyPlanParams) error {
 }
 
 const getPlan = `-- name: GetPlan :one
-SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time FROM step_plan WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time, version FROM step_plan WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetPlanParams struct {
@@ -51,13 +51,14 @@ func (q *Queries) GetPlan(ctx context.Context, arg GetPlanParams) (StepPlan, err
 		&i.Settled,
 		&i.SettledMessage,
 		&i.CreateTime,
+		&i.Version,
 	)
 	return i, err
 }
 
 const insertPlan = `-- name: InsertPlan :exec
-INSERT INTO step_plan (workspace_id, request_id, enrollment_id, position, part, subject, body, html, create_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, create_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 `
 
@@ -65,6 +66,7 @@ type InsertPlanParams struct {
 	WorkspaceID  uuid.UUID
 	RequestID    uuid.UUID
 	EnrollmentID uuid.UUID
+	Version      int32
 	Position     int32
 	Part         int32
 	Subject      string
@@ -78,6 +80,7 @@ func (q *Queries) InsertPlan(ctx context.Context, arg InsertPlanParams) error {
 		arg.WorkspaceID,
 		arg.RequestID,
 		arg.EnrollmentID,
+		arg.Version,
 		arg.Position,
 		arg.Part,
 		arg.Subject,
@@ -89,7 +92,7 @@ func (q *Queries) InsertPlan(ctx context.Context, arg InsertPlanParams) error {
 }
 
 const listPlans = `-- name: ListPlans :many
-SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time FROM step_plan WHERE workspace_id = ANY($1::uuid[]) AND request_id = ANY($2::uuid[])
+SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time, version FROM step_plan WHERE workspace_id = ANY($1::uuid[]) AND request_id = ANY($2::uuid[])
 `
 
 type ListPlansParams struct {
@@ -118,6 +121,7 @@ func (q *Queries) ListPlans(ctx context.Context, arg ListPlansParams) ([]StepPla
 			&i.Settled,
 			&i.SettledMessage,
 			&i.CreateTime,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}

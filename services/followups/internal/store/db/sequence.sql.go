@@ -45,7 +45,7 @@ func (q *Queries) DeleteSequence(ctx context.Context, arg DeleteSequenceParams) 
 }
 
 const getSequence = `-- name: GetSequence :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL
 `
 
 type GetSequenceParams struct {
@@ -67,12 +67,19 @@ func (q *Queries) GetSequence(ctx context.Context, arg GetSequenceParams) (Seque
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.DeleteTime,
+		&i.Description,
+		&i.Refusals,
+		&i.TriggerMinutes,
+		&i.TriggerTag,
+		&i.TriggerChannel,
+		&i.ReEnroll,
+		&i.ReEnrollAfterDays,
 	)
 	return i, err
 }
 
 const getSequenceByRequest = `-- name: GetSequenceByRequest :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time FROM sequence WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetSequenceByRequestParams struct {
@@ -94,12 +101,19 @@ func (q *Queries) GetSequenceByRequest(ctx context.Context, arg GetSequenceByReq
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.DeleteTime,
+		&i.Description,
+		&i.Refusals,
+		&i.TriggerMinutes,
+		&i.TriggerTag,
+		&i.TriggerChannel,
+		&i.ReEnroll,
+		&i.ReEnrollAfterDays,
 	)
 	return i, err
 }
 
 const getStep = `-- name: GetStep :many
-SELECT workspace_id, sequence_id, version, position, channel, delay_days, delay_minutes, subject_template, body_template FROM sequence_step
+SELECT workspace_id, sequence_id, version, position, channel, delay_days, delay_minutes, subject_template, body_template, step_id, anchor, condition, expression, requires_approval, send_within_minutes, refusals FROM sequence_step
 WHERE workspace_id = $1 AND sequence_id = $2 AND version = $3 AND position = $4
 `
 
@@ -134,6 +148,13 @@ func (q *Queries) GetStep(ctx context.Context, arg GetStepParams) ([]SequenceSte
 			&i.DelayMinutes,
 			&i.SubjectTemplate,
 			&i.BodyTemplate,
+			&i.StepID,
+			&i.Anchor,
+			&i.Condition,
+			&i.Expression,
+			&i.RequiresApproval,
+			&i.SendWithinMinutes,
+			&i.Refusals,
 		); err != nil {
 			return nil, err
 		}
@@ -146,18 +167,27 @@ func (q *Queries) GetStep(ctx context.Context, arg GetStepParams) ([]SequenceSte
 }
 
 const insertSequence = `-- name: InsertSequence :exec
-INSERT INTO sequence (workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $7)
+INSERT INTO sequence (workspace_id, id, display_name, description, active, trigger, trigger_minutes, trigger_tag, trigger_channel,
+    re_enroll, re_enroll_after_days, refusals, version, request_id, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12, 1, $13, $14, $14)
 `
 
 type InsertSequenceParams struct {
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
-	DisplayName string
-	Active      bool
-	Trigger     string
-	RequestID   *uuid.UUID
-	Now         time.Time
+	WorkspaceID       uuid.UUID
+	ID                uuid.UUID
+	DisplayName       string
+	Description       string
+	Active            bool
+	Trigger           string
+	TriggerMinutes    int32
+	TriggerTag        string
+	TriggerChannel    string
+	ReEnroll          string
+	ReEnrollAfterDays int32
+	Refusals          []byte
+	RequestID         *uuid.UUID
+	Now               time.Time
 }
 
 func (q *Queries) InsertSequence(ctx context.Context, arg InsertSequenceParams) error {
@@ -165,8 +195,15 @@ func (q *Queries) InsertSequence(ctx context.Context, arg InsertSequenceParams) 
 		arg.WorkspaceID,
 		arg.ID,
 		arg.DisplayName,
+		arg.Description,
 		arg.Active,
 		arg.Trigger,
+		arg.TriggerMinutes,
+		arg.TriggerTag,
+		arg.TriggerChannel,
+		arg.ReEnroll,
+		arg.ReEnrollAfterDays,
+		arg.Refusals,
 		arg.RequestID,
 		arg.Now,
 	)
@@ -174,20 +211,29 @@ func (q *Queries) InsertSequence(ctx context.Context, arg InsertSequenceParams) 
 }
 
 const insertStep = `-- name: InsertStep :exec
-INSERT INTO sequence_step (workspace_id, sequence_id, version, position, channel, delay_days, delay_minutes, subject_template, body_template)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO sequence_step (workspace_id, sequence_id, version, position, step_id, channel, delay_days, delay_minutes, anchor,
+    condition, expression, requires_approval, send_within_minutes, subject_template, body_template, refusals)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12, $13, $14, $15, $16)
 `
 
 type InsertStepParams struct {
-	WorkspaceID     uuid.UUID
-	SequenceID      uuid.UUID
-	Version         int32
-	Position        int32
-	Channel         string
-	DelayDays       int32
-	DelayMinutes    int32
-	SubjectTemplate string
-	BodyTemplate    string
+	WorkspaceID       uuid.UUID
+	SequenceID        uuid.UUID
+	Version           int32
+	Position          int32
+	StepID            string
+	Channel           string
+	DelayDays         int32
+	DelayMinutes      int32
+	Anchor            string
+	Condition         string
+	Expression        string
+	RequiresApproval  bool
+	SendWithinMinutes int32
+	SubjectTemplate   string
+	BodyTemplate      string
+	Refusals          []byte
 }
 
 func (q *Queries) InsertStep(ctx context.Context, arg InsertStepParams) error {
@@ -196,17 +242,45 @@ func (q *Queries) InsertStep(ctx context.Context, arg InsertStepParams) error {
 		arg.SequenceID,
 		arg.Version,
 		arg.Position,
+		arg.StepID,
 		arg.Channel,
 		arg.DelayDays,
 		arg.DelayMinutes,
+		arg.Anchor,
+		arg.Condition,
+		arg.Expression,
+		arg.RequiresApproval,
+		arg.SendWithinMinutes,
 		arg.SubjectTemplate,
 		arg.BodyTemplate,
+		arg.Refusals,
+	)
+	return err
+}
+
+const insertVersion = `-- name: InsertVersion :exec
+INSERT INTO sequence_version (workspace_id, sequence_id, version, create_time) VALUES ($1, $2, $3, $4)
+`
+
+type InsertVersionParams struct {
+	WorkspaceID uuid.UUID
+	SequenceID  uuid.UUID
+	Version     int32
+	Now         time.Time
+}
+
+func (q *Queries) InsertVersion(ctx context.Context, arg InsertVersionParams) error {
+	_, err := q.db.Exec(ctx, insertVersion,
+		arg.WorkspaceID,
+		arg.SequenceID,
+		arg.Version,
+		arg.Now,
 	)
 	return err
 }
 
 const listSequences = `-- name: ListSequences :many
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time FROM sequence
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence
 WHERE workspace_id = $1 AND delete_time IS NULL AND id > $2
 ORDER BY id LIMIT $3
 `
@@ -237,6 +311,13 @@ func (q *Queries) ListSequences(ctx context.Context, arg ListSequencesParams) ([
 			&i.CreateTime,
 			&i.UpdateTime,
 			&i.DeleteTime,
+			&i.Description,
+			&i.Refusals,
+			&i.TriggerMinutes,
+			&i.TriggerTag,
+			&i.TriggerChannel,
+			&i.ReEnroll,
+			&i.ReEnrollAfterDays,
 		); err != nil {
 			return nil, err
 		}
@@ -249,7 +330,7 @@ func (q *Queries) ListSequences(ctx context.Context, arg ListSequencesParams) ([
 }
 
 const listSteps = `-- name: ListSteps :many
-SELECT workspace_id, sequence_id, version, position, channel, delay_days, delay_minutes, subject_template, body_template FROM sequence_step
+SELECT workspace_id, sequence_id, version, position, channel, delay_days, delay_minutes, subject_template, body_template, step_id, anchor, condition, expression, requires_approval, send_within_minutes, refusals FROM sequence_step
 WHERE workspace_id = $1 AND sequence_id = $2 AND version = $3
 ORDER BY position
 `
@@ -279,6 +360,13 @@ func (q *Queries) ListSteps(ctx context.Context, arg ListStepsParams) ([]Sequenc
 			&i.DelayMinutes,
 			&i.SubjectTemplate,
 			&i.BodyTemplate,
+			&i.StepID,
+			&i.Anchor,
+			&i.Condition,
+			&i.Expression,
+			&i.RequiresApproval,
+			&i.SendWithinMinutes,
+			&i.Refusals,
 		); err != nil {
 			return nil, err
 		}
@@ -291,7 +379,7 @@ func (q *Queries) ListSteps(ctx context.Context, arg ListStepsParams) ([]Sequenc
 }
 
 const listTriggeredSequences = `-- name: ListTriggeredSequences :many
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time FROM sequence
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence
 WHERE workspace_id = $1 AND active AND delete_time IS NULL AND trigger = $2
 ORDER BY id FOR SHARE
 `
@@ -321,6 +409,13 @@ func (q *Queries) ListTriggeredSequences(ctx context.Context, arg ListTriggeredS
 			&i.CreateTime,
 			&i.UpdateTime,
 			&i.DeleteTime,
+			&i.Description,
+			&i.Refusals,
+			&i.TriggerMinutes,
+			&i.TriggerTag,
+			&i.TriggerChannel,
+			&i.ReEnroll,
+			&i.ReEnrollAfterDays,
 		); err != nil {
 			return nil, err
 		}
@@ -333,7 +428,7 @@ func (q *Queries) ListTriggeredSequences(ctx context.Context, arg ListTriggeredS
 }
 
 const lockSequence = `-- name: LockSequence :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR UPDATE
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR UPDATE
 `
 
 type LockSequenceParams struct {
@@ -355,12 +450,35 @@ func (q *Queries) LockSequence(ctx context.Context, arg LockSequenceParams) (Seq
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.DeleteTime,
+		&i.Description,
+		&i.Refusals,
+		&i.TriggerMinutes,
+		&i.TriggerTag,
+		&i.TriggerChannel,
+		&i.ReEnroll,
+		&i.ReEnrollAfterDays,
 	)
 	return i, err
 }
 
+const sealVersion = `-- name: SealVersion :exec
+UPDATE sequence_version SET sealed = true
+WHERE workspace_id = $1 AND sequence_id = $2 AND version = $3
+`
+
+type SealVersionParams struct {
+	WorkspaceID uuid.UUID
+	SequenceID  uuid.UUID
+	Version     int32
+}
+
+func (q *Queries) SealVersion(ctx context.Context, arg SealVersionParams) error {
+	_, err := q.db.Exec(ctx, sealVersion, arg.WorkspaceID, arg.SequenceID, arg.Version)
+	return err
+}
+
 const shareSequence = `-- name: ShareSequence :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR SHARE
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR SHARE
 `
 
 type ShareSequenceParams struct {
@@ -382,31 +500,55 @@ func (q *Queries) ShareSequence(ctx context.Context, arg ShareSequenceParams) (S
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.DeleteTime,
+		&i.Description,
+		&i.Refusals,
+		&i.TriggerMinutes,
+		&i.TriggerTag,
+		&i.TriggerChannel,
+		&i.ReEnroll,
+		&i.ReEnrollAfterDays,
 	)
 	return i, err
 }
 
 const updateSequence = `-- name: UpdateSequence :exec
 UPDATE sequence
-SET display_name = $1, active = $2, trigger = $3, version = $4, update_time = $5
-WHERE workspace_id = $6 AND id = $7
+SET display_name = $1, description = $2, active = $3, trigger = $4,
+    trigger_minutes = $5, trigger_tag = $6, trigger_channel = $7,
+    re_enroll = $8, re_enroll_after_days = $9, refusals = $10, version = $11,
+    update_time = $12
+WHERE workspace_id = $13 AND id = $14
 `
 
 type UpdateSequenceParams struct {
-	DisplayName string
-	Active      bool
-	Trigger     string
-	Version     int32
-	Now         time.Time
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
+	DisplayName       string
+	Description       string
+	Active            bool
+	Trigger           string
+	TriggerMinutes    int32
+	TriggerTag        string
+	TriggerChannel    string
+	ReEnroll          string
+	ReEnrollAfterDays int32
+	Refusals          []byte
+	Version           int32
+	Now               time.Time
+	WorkspaceID       uuid.UUID
+	ID                uuid.UUID
 }
 
 func (q *Queries) UpdateSequence(ctx context.Context, arg UpdateSequenceParams) error {
 	_, err := q.db.Exec(ctx, updateSequence,
 		arg.DisplayName,
+		arg.Description,
 		arg.Active,
 		arg.Trigger,
+		arg.TriggerMinutes,
+		arg.TriggerTag,
+		arg.TriggerChannel,
+		arg.ReEnroll,
+		arg.ReEnrollAfterDays,
+		arg.Refusals,
 		arg.Version,
 		arg.Now,
 		arg.WorkspaceID,

@@ -13,7 +13,7 @@ import (
 )
 
 const getSettings = `-- name: GetSettings :one
-SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time FROM settings WHERE workspace_id = $1
+SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap FROM settings WHERE workspace_id = $1
 `
 
 func (q *Queries) GetSettings(ctx context.Context, workspaceID uuid.UUID) (Setting, error) {
@@ -30,12 +30,14 @@ func (q *Queries) GetSettings(ctx context.Context, workspaceID uuid.UUID) (Setti
 		&i.TargetResult,
 		&i.Questions,
 		&i.UpdateTime,
+		&i.Refusals,
+		&i.DailyCap,
 	)
 	return i, err
 }
 
 const listSettings = `-- name: ListSettings :many
-SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time FROM settings WHERE workspace_id = ANY($1::uuid[])
+SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap FROM settings WHERE workspace_id = ANY($1::uuid[])
 `
 
 func (q *Queries) ListSettings(ctx context.Context, workspaceIds []uuid.UUID) ([]Setting, error) {
@@ -58,6 +60,8 @@ func (q *Queries) ListSettings(ctx context.Context, workspaceIds []uuid.UUID) ([
 			&i.TargetResult,
 			&i.Questions,
 			&i.UpdateTime,
+			&i.Refusals,
+			&i.DailyCap,
 		); err != nil {
 			return nil, err
 		}
@@ -70,7 +74,7 @@ func (q *Queries) ListSettings(ctx context.Context, workspaceIds []uuid.UUID) ([
 }
 
 const lockSettings = `-- name: LockSettings :one
-SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time FROM settings WHERE workspace_id = $1 FOR UPDATE
+SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap FROM settings WHERE workspace_id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockSettings(ctx context.Context, workspaceID uuid.UUID) (Setting, error) {
@@ -87,18 +91,21 @@ func (q *Queries) LockSettings(ctx context.Context, workspaceID uuid.UUID) (Sett
 		&i.TargetResult,
 		&i.Questions,
 		&i.UpdateTime,
+		&i.Refusals,
+		&i.DailyCap,
 	)
 	return i, err
 }
 
 const saveSettings = `-- name: SaveSettings :one
-INSERT INTO settings (workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO settings (workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, refusals, daily_cap, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (workspace_id) DO UPDATE
 SET work_start = excluded.work_start, work_end = excluded.work_end, work_days = excluded.work_days,
     paused_until = excluded.paused_until, sender_name = excluded.sender_name, company_name = excluded.company_name,
-    target_result = excluded.target_result, questions = excluded.questions, update_time = excluded.update_time
-RETURNING workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time
+    target_result = excluded.target_result, questions = excluded.questions, refusals = excluded.refusals, daily_cap = excluded.daily_cap,
+    update_time = excluded.update_time
+RETURNING workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap
 `
 
 type SaveSettingsParams struct {
@@ -111,6 +118,8 @@ type SaveSettingsParams struct {
 	CompanyName  string
 	TargetResult string
 	Questions    []string
+	Refusals     []byte
+	DailyCap     int32
 	Now          time.Time
 }
 
@@ -125,6 +134,8 @@ func (q *Queries) SaveSettings(ctx context.Context, arg SaveSettingsParams) (Set
 		arg.CompanyName,
 		arg.TargetResult,
 		arg.Questions,
+		arg.Refusals,
+		arg.DailyCap,
 		arg.Now,
 	)
 	var i Setting
@@ -139,6 +150,8 @@ func (q *Queries) SaveSettings(ctx context.Context, arg SaveSettingsParams) (Set
 		&i.TargetResult,
 		&i.Questions,
 		&i.UpdateTime,
+		&i.Refusals,
+		&i.DailyCap,
 	)
 	return i, err
 }

@@ -57,8 +57,8 @@ func (q *Queries) InsertLeadEvent(ctx context.Context, arg InsertLeadEventParams
 }
 
 const insertTask = `-- name: InsertTask :exec
-INSERT INTO task (workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, create_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT ON CONSTRAINT task_once DO NOTHING
 `
 
@@ -67,6 +67,7 @@ type InsertTaskParams struct {
 	ID           uuid.UUID
 	LeadID       uuid.UUID
 	EnrollmentID uuid.UUID
+	Version      int32
 	Position     int32
 	Part         int32
 	Channel      string
@@ -82,6 +83,7 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
 		arg.ID,
 		arg.LeadID,
 		arg.EnrollmentID,
+		arg.Version,
 		arg.Position,
 		arg.Part,
 		arg.Channel,
@@ -94,7 +96,7 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
 }
 
 const listTasks = `-- name: ListTasks :many
-SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time FROM task
+SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version FROM task
 WHERE workspace_id = $1 AND id > $2
   AND ($3::uuid IS NULL OR lead_id = $3::uuid)
   AND ($4::text IS NULL OR state = $4::text)
@@ -136,6 +138,7 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 			&i.Reason,
 			&i.Message,
 			&i.CreateTime,
+			&i.Version,
 		); err != nil {
 			return nil, err
 		}

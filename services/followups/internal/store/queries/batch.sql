@@ -6,5 +6,5 @@ JOIN sequence_step AS st ON st.workspace_id = e.workspace_id AND st.sequence_id 
 WHERE e.workspace_id = ANY(@workspace_ids::uuid[]) AND e.id = ANY(@ids::uuid[]);
 
 -- name: ListSequenceStates :many
-SELECT id, active FROM sequence
+SELECT id, active, refusals FROM sequence
 WHERE workspace_id = ANY(@workspace_ids::uuid[]) AND id = ANY(@ids::uuid[]) AND delete_time IS NULL;

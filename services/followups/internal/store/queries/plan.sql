@@ -1,6 +1,6 @@
 -- name: InsertPlan :exec
-INSERT INTO step_plan (workspace_id, request_id, enrollment_id, position, part, subject, body, html, create_time)
-VALUES (@workspace_id, @request_id, @enrollment_id, @position, @part, @subject, @body, @html, @now)
+INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, create_time)
+VALUES (@workspace_id, @request_id, @enrollment_id, @version, @position, @part, @subject, @body, @html, @now)
 ON CONFLICT DO NOTHING;
 
 -- name: GetPlan :one

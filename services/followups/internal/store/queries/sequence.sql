@@ -1,11 +1,23 @@
 -- name: InsertSequence :exec
-INSERT INTO sequence (workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time)
-VALUES (@workspace_id, @id, @display_name, @active, @trigger, 1, @request_id, @now, @now);
+INSERT INTO sequence (workspace_id, id, display_name, description, active, trigger, trigger_minutes, trigger_tag, trigger_channel,
+    re_enroll, re_enroll_after_days, refusals, version, request_id, create_time, update_time)
+VALUES (@workspace_id, @id, @display_name, @description, @active, @trigger, @trigger_minutes, @trigger_tag, @trigger_channel,
+    @re_enroll, @re_enroll_after_days, @refusals, 1, @request_id, @now, @now);
 
 -- name: UpdateSequence :exec
 UPDATE sequence
-SET display_name = @display_name, active = @active, trigger = @trigger, version = @version, update_time = @now
+SET display_name = @display_name, description = @description, active = @active, trigger = @trigger,
+    trigger_minutes = @trigger_minutes, trigger_tag = @trigger_tag, trigger_channel = @trigger_channel,
+    re_enroll = @re_enroll, re_enroll_after_days = @re_enroll_after_days, refusals = @refusals, version = @version,
+    update_time = @now
 WHERE workspace_id = @workspace_id AND id = @id;
+
+-- name: InsertVersion :exec
+INSERT INTO sequence_version (workspace_id, sequence_id, version, create_time) VALUES (@workspace_id, @sequence_id, @version, @now);
+
+-- name: SealVersion :exec
+UPDATE sequence_version SET sealed = true
+WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND version = @version;
 
 -- name: DeleteSequence :exec
 UPDATE sequence SET delete_time = @now::timestamptz, active = false WHERE workspace_id = @workspace_id AND id = @id;
@@ -33,8 +45,10 @@ WHERE workspace_id = @workspace_id AND active AND delete_time IS NULL AND trigge
 ORDER BY id FOR SHARE;
 
 -- name: InsertStep :exec
-INSERT INTO sequence_step (workspace_id, sequence_id, version, position, channel, delay_days, delay_minutes, subject_template, body_template)
-VALUES (@workspace_id, @sequence_id, @version, @position, @channel, @delay_days, @delay_minutes, @subject_template, @body_template);
+INSERT INTO sequence_step (workspace_id, sequence_id, version, position, step_id, channel, delay_days, delay_minutes, anchor,
+    condition, expression, requires_approval, send_within_minutes, subject_template, body_template, refusals)
+VALUES (@workspace_id, @sequence_id, @version, @position, @step_id, @channel, @delay_days, @delay_minutes, @anchor,
+    @condition, @expression, @requires_approval, @send_within_minutes, @subject_template, @body_template, @refusals);
 
 -- name: ListSteps :many
 SELECT * FROM sequence_step
