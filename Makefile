@@ -56,6 +56,13 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | sed 's/func //'); do echo "fuzz $$d $$t"; \
 	    (cd $$d && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); done; done
 
+SENDS ?= 10000
+KILLS ?= 500
+SEED ?= 1
+.PHONY: storm
+storm: ## Kill storm: SENDS=10000 KILLS=500 SEED=1, figures on stdout
+	cd e2e && go run ./cmd/prove storm -sends $(SENDS) -kills $(KILLS) -seed $(SEED)
+
 .PHONY: lint
 lint: .bin/golangci-lint .bin/buf ## golangci-lint, buf lint, buf format
 	golangci-lint config verify

@@ -33,6 +33,10 @@ type Config struct {
 	Seed uint64
 	// Delivery bounds the retries of webhooks out.
 	Delivery DeliveryLimits
+	// OnReceive, when set, is called with every request at its receipt, before anything is
+	// done about it: an oracle asks there what the system under test had committed by then.
+	// It is called from many goroutines and delays the request.
+	OnReceive func(Entry)
 }
 
 // RateLimit is the quota of one location. Zero fields take HighLevel's published
@@ -67,6 +71,7 @@ type Simulator struct {
 	admin   http.Handler
 	client  *http.Client
 	limits  DeliveryLimits
+	observe func(Entry)
 
 	stopping chan struct{} // closed by Close
 	stopOnce sync.Once
@@ -105,6 +110,7 @@ func New(cfg Config) *Simulator {
 		faults:   newFaultBook(max(cfg.Seed, 1)),
 		client:   deliveryClient(),
 		limits:   cfg.Delivery.withDefaults(),
+		observe:  cfg.OnReceive,
 		stopping: make(chan struct{}),
 		world:    newWorld(),
 	}

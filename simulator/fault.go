@@ -104,7 +104,9 @@ type Fault struct {
 	// 0 means all.
 	Probability float64       `json:"probability,omitempty"`
 	Delay       time.Duration `json:"delay,omitempty"`
-	Status      int           `json:"status,omitempty"`
+	// DelayMax, when greater than Delay, makes each delay a draw between the two.
+	DelayMax time.Duration `json:"delayMax,omitempty"`
+	Status   int           `json:"status,omitempty"`
 	// RetryAfter is the header's raw value: seconds, an HTTP date, garbage, negative.
 	RetryAfter string `json:"retryAfter,omitempty"`
 	// NoRateHeaders leaves the X-RateLimit headers out of a 429.
@@ -250,6 +252,9 @@ func (b *faultBook) draw(r *rule) *Fault {
 		return nil
 	}
 	r.played++
+	if f.DelayMax > f.Delay {
+		f.Delay += time.Duration(b.rng.Int64N(int64(f.DelayMax - f.Delay + 1)))
+	}
 	return &f
 }
 

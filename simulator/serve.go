@@ -63,20 +63,30 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	c.quota = s.limiter.take(c.location, c.at)
 	if fault := s.faults.pick(c, beforeBody); fault != nil {
 		c.fault = fault
-		c.seq = s.ledger.receive(c.entry())
+		s.receive(c)
 		s.play(w, r, c)
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	c.body = body
 	c.inspect()
-	c.seq = s.ledger.receive(c.entry())
+	s.receive(c)
 	if err != nil || len(body) > maxBody {
 		s.finish(c, refuse(http.StatusRequestEntityTooLarge, "request entity too large")).write(w)
 		return
 	}
 	c.fault = s.faults.pick(c, afterBody)
 	s.play(w, r, c)
+}
+
+// receive enters a request in the ledger and shows it to the observer.
+func (s *Simulator) receive(c *call) {
+	e := c.entry()
+	c.seq = s.ledger.receive(e)
+	if s.observe != nil {
+		e.Seq = c.seq
+		s.observe(e)
+	}
 }
 
 // handle does what the provider does without any fault.

@@ -41,7 +41,7 @@ const (
 
 // Deps are what the process gives the service.
 type Deps struct {
-	// Listener is where the gRPC server listens; Run closes it.
+	// Listener is where the gRPC server listens; Run closes it. Nil means Config.Listen.
 	Listener net.Listener
 	// Identity is the service's certificate source.
 	Identity *rpc.Identity
@@ -111,7 +111,7 @@ func (s *Service) wire(ctx context.Context) error {
 	if err := s.wireJobs(working); err != nil {
 		return err
 	}
-	return s.wireServer()
+	return s.wireServer(ctx)
 }
 
 func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store, error) {
@@ -146,8 +146,13 @@ func (s *Service) wireJobs(on *store.Store) error {
 	return err
 }
 
-func (s *Service) wireServer() error {
+func (s *Service) wireServer(ctx context.Context) error {
 	var err error
+	if s.deps.Listener == nil {
+		if s.deps.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
 	s.server, err = rpc.NewServer(rpc.ServerConfig{
 		Service: schema, Listener: s.deps.Listener, Identity: s.deps.Identity, Policy: Policy(), Logger: s.deps.Logger,
 		Reflection: s.cfg.Reflection, DrainTimeout: s.cfg.DrainTimeout, Ready: s.Ready,

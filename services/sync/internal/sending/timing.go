@@ -21,16 +21,13 @@ type Timing struct {
 	Settle time.Duration
 }
 
-// leaseMargin is added to W + R for the commit of the outcome.
+// leaseMargin is added to W + R for the commit of the outcome, at most W + R again.
 const leaseMargin = 10 * time.Second
 
 // Lease is how long a claim is held, by the database's clock.
 func (t Timing) Lease() time.Duration {
-	margin := leaseMargin
-	if t.Write+t.Call < time.Second {
-		margin = t.Write + t.Call // Scaled-down constants of tests scale the margin too.
-	}
-	return t.Write + t.Call + margin
+	// Scaled-down constants scale the margin too.
+	return t.Write + t.Call + min(leaseMargin, t.Write+t.Call)
 }
 
 // Check refuses constants that break the protocol's inequality or make no sense.

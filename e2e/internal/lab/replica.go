@@ -1,0 +1,172 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Replica is one process of `relance serve sync` that can die and come back at the same address.
+type Replica struct {
+	// Target is its gRPC address, the same in every life.
+	Target string
+
+	lab   *Lab
+	env   []string
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	done  chan struct{}
+	log   tailBuffer
+	lives int
+}
+
+// Replica makes a replica and starts it. Extra environment goes to this replica alone and wins over the lab's.
+func (l *Lab) Replica(ctx context.Context, env ...string) (*Replica, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("reserve address: %w", err)
+	}
+	r := &Replica{Target: listener.Addr().String(), lab: l, env: env}
+	if err := listener.Close(); err != nil {
+		return nil, fmt.Errorf("reserve address: %w", err)
+	}
+	l.replicas = append(l.replicas, r)
+	return r, r.Start()
+}
+
+// Start starts a dead replica.
+func (r *Replica) Start(env ...string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.lab.opts.Timing
+	cmd := exec.Command(r.lab.opts.Binary, "serve", "sync", "--log-level=warn")
+	cert := func(name string) string { return filepath.Join(r.lab.dir, name) }
+	cmd.Env = append(CleanEnv(),
+		"RELANCE_TLS_CERT="+cert("sync.pem"), "RELANCE_TLS_KEY="+cert("sync.key"), "RELANCE_TLS_CA="+cert("ca.pem"),
+		"RELANCE_SYNC_LISTEN="+r.Target, "RELANCE_SYNC_DATABASE_URL="+r.lab.DSN("sync"),
+		"RELANCE_SYNC_KEYSET="+r.lab.keyset, "RELANCE_SYNC_GHL_BASE_URL="+r.lab.URL, "RELANCE_SYNC_FOLLOWUPS_TARGET=",
+		"RELANCE_TRACE_RATIO=0", "RELANCE_SYNC_DRAIN_TIMEOUT=5s",
+		"RELANCE_SYNC_SEND_WRITE="+t.Write.String(), "RELANCE_SYNC_SEND_PAUSE="+t.Pause.String(),
+		"RELANCE_SYNC_SEND_CALL="+t.Call.String(), "RELANCE_SYNC_SEND_DELAY="+t.Delay.String(),
+		"RELANCE_SYNC_SEND_VISIBLE="+t.Visible.String(), "RELANCE_SYNC_SEND_SETTLE="+t.Settle.String(),
+	)
+	cmd.Env = append(append(cmd.Env, r.env...), env...)
+	cmd.Stdout, cmd.Stderr = &r.log, &r.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start replica: %w", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // how it ended is read from ProcessState
+	}()
+	r.cmd, r.done = cmd, done
+	r.lives++
+	return nil
+}
+
+// Kill is kill -9, waited for. It reports whether there was a life to end.
+func (r *Replica) Kill() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cmd == nil {
+		return false
+	}
+	alive := r.cmd.Process.Kill() == nil
+	<-r.done
+	return alive
+}
+
+// Signal sends SIGSTOP, SIGCONT or SIGTERM.
+func (r *Replica) Signal(s syscall.Signal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cmd != nil {
+		_ = r.cmd.Process.Signal(s) // a process that has ended needs none
+	}
+}
+
+// Done is closed when the present life has ended.
+func (r *Replica) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.done
+}
+
+// Killed reports that the last life ended by SIGKILL.
+func (r *Replica) Killed() bool {
+	<-r.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	status, ok := r.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// Lives counts the starts.
+func (r *Replica) Lives() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lives
+}
+
+// Up waits until the replica accepts connections.
+func (r *Replica) Up(ctx context.Context) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", r.Target)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-r.Done():
+			return fmt.Errorf("replica ended: %s", r.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("replica not up: %w: %s", ctx.Err(), r.Log())
+		case <-ticker.C:
+		}
+	}
+}
+
+// Log is the end of what the replica logged over all its lives.
+func (r *Replica) Log() string { return r.log.String() }
+
+// PID is the process id of the present life.
+func (r *Replica) PID() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cmd.Process.Pid
+}
+
+// tailBuffer keeps the last bytes written to it.
+type tailBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+const tailSize = 64 << 10
+
+// Write appends and forgets the beginning.
+func (t *tailBuffer) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if over := t.buf.Len() - tailSize; over > 0 {
+		t.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+// String is what is kept.
+func (t *tailBuffer) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}

@@ -1,0 +1,194 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/relance/relance/e2e/internal/figure"
+	"github.com/relance/relance/simulator"
+)
+
+// Result is how a run ended.
+type Result struct {
+	// Planned is how many sends were asked for; the others count how they ended.
+	Planned, Accepted, Refused, Parked, Skipped, Expired, Live int
+	// Posts, Found and Resent are POSTs with a mark, acceptances that were learned by looking, and attempts beyond the first.
+	Posts, Found, Resent int
+	// Ambiguous is how many intents had an outcome that nobody knew for a while.
+	Ambiguous int
+	// Reasons counts why sends were refused, skipped or parked.
+	Reasons map[string]int
+}
+
+type intent struct {
+	RequestID         uuid.UUID
+	State             string
+	Reason            string
+	Attempt           int
+	Ambiguous         int
+	ProviderMessageID *string
+}
+
+// Rest waits until no send is on its way any more (I8). What is still there after patience is a violation.
+func (o *Oracle) Rest(ctx context.Context, patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for {
+		var live int
+		err := o.pool.Load().QueryRow(ctx, `SELECT count(*) FROM sync.send_intent
+			WHERE state IN ('PLANNED', 'SENDING', 'RETRYABLE', 'UNKNOWN')`).Scan(&live)
+		if err != nil {
+			return fmt.Errorf("count live sends: %w", err)
+		}
+		if live == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			o.add(I8, "%d sends still live after %s", live, patience)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// Judge compares the ledger with the database, for the sends with the marks 0 to n-1.
+func (o *Oracle) Judge(ctx context.Context, sim *simulator.Simulator, n int) (Result, error) {
+	rows, err := o.pool.Load().Query(ctx, `SELECT request_id, state, reason, attempt, ambiguous, provider_message_id FROM sync.send_intent`)
+	if err != nil {
+		return Result{}, fmt.Errorf("read intents: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[intent])
+	if err != nil {
+		return Result{}, fmt.Errorf("read intents: %w", err)
+	}
+	intents := map[uuid.UUID]intent{}
+	for _, i := range list {
+		intents[i.RequestID] = i
+	}
+	r := Result{Planned: n, Reasons: map[string]int{}}
+	ledger := sim.SendsBy(MarkOf)
+	for k := range n {
+		mark := Mark(k)
+		i, planned := intents[RequestID(mark)]
+		delete(intents, RequestID(mark))
+		if !planned {
+			o.add(I7, "%s: no intent", mark)
+			r.Planned--
+			continue
+		}
+		r.count(i, len(ledger[mark]))
+		o.judge(mark, i, ledger[mark])
+	}
+	for id := range intents {
+		o.add(I7, "intent of request %s was never asked for", id)
+	}
+	if sum := r.Accepted + r.Refused + r.Parked + r.Skipped + r.Expired + r.Live; sum != r.Planned {
+		o.add(I9, "planned %d, states add up to %d", r.Planned, sum)
+	}
+	return r, nil
+}
+
+func (r *Result) count(i intent, posts int) {
+	r.Posts += posts
+	r.Resent += max(i.Attempt-1, 0)
+	if i.Ambiguous > 0 {
+		r.Ambiguous++
+	}
+	switch i.State {
+	case "ACCEPTED", "DELIVERED", "FAILED_AFTER_ACCEPT":
+		r.Accepted++
+		if i.Ambiguous > 0 {
+			r.Found++
+		}
+		return
+	case "REFUSED":
+		r.Refused++
+	case "PARKED":
+		r.Parked++
+	case "SKIPPED":
+		r.Skipped++
+	case "EXPIRED":
+		r.Expired++
+	default:
+		r.Live++
+	}
+	r.Reasons[i.State+"/"+i.Reason]++
+}
+
+func (o *Oracle) judge(mark string, i intent, posts []simulator.Entry) {
+	var taken []string
+	for _, e := range posts {
+		if e.Accepted {
+			taken = append(taken, e.MessageID)
+		}
+	}
+	if len(taken) > 1 {
+		o.add(I1, "%s: taken %d times, intent %s after %d attempts", mark, len(taken), i.State, i.Attempt)
+	}
+	if len(posts) > i.Attempt {
+		o.add(I2, "%s: %d POSTs for %d attempts", mark, len(posts), i.Attempt)
+	}
+	switch i.State {
+	case "ACCEPTED", "DELIVERED", "FAILED_AFTER_ACCEPT":
+		switch {
+		case len(taken) == 0:
+			o.add(I3, "%s: %s and the provider never took it", mark, i.State)
+		case i.ProviderMessageID == nil || *i.ProviderMessageID != taken[0]:
+			o.add(I3, "%s: %s with another message's id", mark, i.State)
+		}
+	default:
+		if len(taken) > 0 && i.State != "SENDING" && i.State != "UNKNOWN" {
+			o.add(I3, "%s: %s/%s and the provider took it", mark, i.State, i.Reason)
+		}
+	}
+}
+
+// Print prints the result and every invariant.
+func (o *Oracle) Print(sheet *figure.Sheet, r Result) {
+	for _, row := range []struct {
+		name  string
+		value int
+	}{
+		{"accepted", r.Accepted}, {"refused", r.Refused}, {"parked", r.Parked}, {"skipped", r.Skipped},
+		{"expired", r.Expired}, {"posts", r.Posts}, {"ambiguous", r.Ambiguous}, {"resent", r.Resent},
+	} {
+		sheet.Count(row.name, row.value, "sends", r.Planned)
+	}
+	for reason, n := range r.Reasons {
+		sheet.Note(fmt.Sprintf("%s: %d", reason, n))
+	}
+	for _, i := range Invariants() {
+		found := o.Violations(i)
+		sheet.Zero(string(i), len(found), "violations", r.Planned)
+		for k, text := range found {
+			if k == 5 {
+				sheet.Note(fmt.Sprintf("%s: and %d more", i, len(found)-k))
+				break
+			}
+			sheet.Note(string(i) + ": " + text)
+		}
+	}
+	sheet.Zero("duplicates", len(o.Violations(I1)), "sends", r.Planned)
+	sheet.Zero("lost", len(o.Violations(I7))+len(o.Violations(I3))+len(o.Violations(I8)), "sends", r.Planned)
+}
+
+// Repeated looks in the ledger, while a run goes on, for a text that was taken twice (I1).
+func (o *Oracle) Repeated(sim *simulator.Simulator) bool {
+	taken := map[string]int{}
+	for _, e := range sim.Accepted(simulator.Filter{}) {
+		if mark := MarkOf(e.Text()); mark != "" {
+			if taken[mark]++; taken[mark] == 2 {
+				o.add(I1, "%s: taken twice", mark)
+				return true
+			}
+		}
+	}
+	return false
+}
