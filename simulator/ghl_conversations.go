@@ -162,7 +162,7 @@ func (s *Simulator) searchConversations(c *call) answer {
 		rows = slices.DeleteFunc(rows, func(r object) bool { return r["lastMessageDate"].(int64) >= int64(before) })
 	}
 	rows = rows[:min(limit, len(rows))]
-	return reply(http.StatusOK, object{"conversations": slices.Concat([]object{}, rows), "total": total})
+	return reply(http.StatusOK, object{"conversations": append([]object{}, rows...), "total": total})
 }
 
 // maxMillis is a moment after every other, in epoch milliseconds.

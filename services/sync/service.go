@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -27,6 +28,7 @@ import (
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/jobs"
+	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/server"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -64,6 +66,7 @@ type Service struct {
 	events   *grpc.ClientConn
 	draining atomic.Bool
 	clocks   sender.ClockWatch
+	reads    reconcile.LocalBudget
 }
 
 // Migrations is the database schema of the service.
@@ -122,16 +125,26 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 	return store.New(store.Config{Pool: pool, Box: box, Queue: work.NewQueue(inserter), Clock: s.deps.Clock}), nil
 }
 
+func (s *Service) reconcilerOn(on *store.Store) *reconcile.Reconciler {
+	return reconcile.New(reconcile.Config{
+		Store: on, Client: s.client, Budget: &s.reads, Clock: s.deps.Clock, Timing: s.cfg.timing(), Logger: s.deps.Logger,
+		Account: func(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error) {
+			return sender.Account(ctx, on, workspace)
+		},
+	})
+}
+
 func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
-		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
+		Looker: s.reconcilerOn(on),
+		Store:  on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
 		Stopped: s.stopped, Logger: s.deps.Logger,
 	})
 }
 
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
-		Store: on, Client: s.client, Sender: s.senderOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: on, Client: s.client, Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		SoftStop: s.cfg.SendCall + 5*time.Second,
 	}
 	if s.cfg.FollowUpsTarget != "" {

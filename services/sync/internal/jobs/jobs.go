@@ -18,13 +18,11 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/loglevel"
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
-	"github.com/relance/relance/platform/redact"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
-	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/work"
 )
@@ -41,6 +39,8 @@ type Deps struct {
 	Store  *store.Store
 	Client *ghl.Client
 	Sender *sender.Sender
+	// Reconciler settles unknown outcomes.
+	Reconciler *reconcile.Reconciler
 	// FollowUps gets the domain events; nil keeps them waiting in the outbox.
 	FollowUps followupsv1.FollowUpsServiceClient
 	// Clock is the business clock.
@@ -66,8 +66,8 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ResumeSend]) error {
 			return d.resumeSend(ctx, job.Args)
 		})),
-		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.ExpireLeases]) error {
-			return d.expireLeases(ctx)
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.Reconcile]) error {
+			return d.reconcile(ctx, job.Args.Intent)
 		})),
 	} {
 		if err != nil {
@@ -80,7 +80,7 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		JobTimeout: jobTimeout, MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, FetchOnlyKnownKinds: true,
 		SoftStopTimeout: d.SoftStop, FetchPollInterval: 500 * time.Millisecond,
 		PeriodicJobs: []*river.PeriodicJob{
-			periodic(func() river.JobArgs { return work.ExpireLeases{} }),
+			periodic(func() river.JobArgs { return work.Reconcile{} }),
 			periodic(func() river.JobArgs { return work.DeliverEvents{} }),
 		},
 	})
@@ -120,22 +120,17 @@ func (d Deps) resumeSend(ctx context.Context, args work.ResumeSend) error {
 	return d.Sender.Resume(ctx, workspace, intent)
 }
 
-// expireLeases is T10, and wakes the sends whose time has come by the business clock.
-func (d Deps) expireLeases(ctx context.Context) error {
-	err := d.Store.System(ctx, func(tx *store.Tx) error {
-		expired, err := tx.ExpireLeases(ctx)
+// reconcile is T10 and the looks that are due, then wakes the sends whose time has come by the business clock.
+func (d Deps) reconcile(ctx context.Context, intent string) error {
+	if intent != "" {
+		id, err := uuid.Parse(intent)
 		if err != nil {
-			return err
+			return river.JobCancel(err)
 		}
-		for _, e := range expired {
-			d.Logger.WarnContext(ctx, "send outcome unknown: its lease ran out", "intent", e.ID.String(), "attempt", e.Attempt)
-		}
-		return d.wakeDue(ctx, tx)
-	})
-	if err != nil {
-		return fmt.Errorf("expire leases: %w", err)
+		return d.Reconciler.One(ctx, id)
 	}
-	return nil
+	_, err := d.Reconciler.Tick(ctx)
+	return errors.Join(err, d.wakeDue(ctx))
 }
 
 func ids(a, b string) (uuid.UUID, uuid.UUID, error) {
@@ -149,26 +144,5 @@ func ids(a, b string) (uuid.UUID, uuid.UUID, error) {
 
 // account reads a workspace's connection. It reports false when there is none that can be used.
 func (d Deps) account(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error) {
-	var out ghl.Account
-	var usable bool
-	err := d.Store.Workspace(ctx, workspace, func(tx *store.Tx) error {
-		c, err := tx.Connection(ctx, workspace)
-		if postgres.IsNoRows(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		token, err := d.Store.Open(c.TokenEnc, sender.TokenPlace(workspace))
-		if err != nil {
-			return err
-		}
-		out = ghl.Account{Location: c.Location, Token: redact.Secret(token)}
-		usable = sending.ConnectionState(c.State) == sending.Connected
-		return nil
-	})
-	if err != nil {
-		return ghl.Account{}, false, fmt.Errorf("read connection: %w", err)
-	}
-	return out, usable, nil
+	return sender.Account(ctx, d.Store, workspace)
 }

@@ -42,7 +42,7 @@ func (d Deps) effects(ctx context.Context, tx *store.Tx, in delivery) error {
 	}
 	switch in.event.Kind {
 	case webhook.Message:
-		return message(ctx, tx, who, in)
+		return d.message(ctx, tx, who, in)
 	case webhook.DND:
 		return doNotDisturb(ctx, tx, who, in)
 	default:

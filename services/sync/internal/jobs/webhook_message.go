@@ -4,14 +4,25 @@ import (
 	"context"
 	"strings"
 
+	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
-func message(ctx context.Context, tx *store.Tx, who person, in delivery) error {
+func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery) error {
 	at := happened(in)
+	if !in.event.Inbound {
+		// It may be, or may settle, a send of ours; then it is in the timeline already when it is recorded below.
+		_, err := d.Reconciler.Observe(ctx, tx, reconcile.Evidence{
+			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, ProviderID: in.event.MessageID,
+			ConversationID: in.event.ConversationID, Text: in.event.Text, Source: in.event.Source, Status: in.event.Status, At: at,
+		})
+		if err != nil {
+			return err
+		}
+	}
 	entry := store.Entry{
 		Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Inbound: in.event.Inbound, Subject: in.event.Subject,
 		Body: in.event.Text, ProviderID: in.event.MessageID, At: at,

@@ -10,7 +10,6 @@ import (
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
-	"github.com/relance/relance/platform/secretbox"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -39,6 +38,12 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 	c, out, err := s.claim(ctx, row, byJob)
 	if err != nil || c == nil {
 		return out, err
+	}
+	if c.row.Ambiguous > 0 {
+		// It may have left once before: the lists are read again under the claim, when no other send of ours is on its way.
+		if done, out, err := s.lastLook(ctx, *c, began); done || err != nil {
+			return out, err
+		}
 	}
 	if !s.mayWrite(began) {
 		// Pre-write check failed: stop silently. The lease runs out and T10 makes it UNKNOWN.
@@ -95,7 +100,7 @@ func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	content, err := s.content(row)
+	content, err := s.Store.Content(row)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
@@ -124,12 +129,13 @@ type takeInput struct {
 }
 
 func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in takeInput) (*claim, Outcome, error) {
-	token, err := s.Store.Open(in.setup.tokenEnc, TokenPlace(row.WorkspaceID))
+	token, err := s.Store.Open(in.setup.tokenEnc, store.TokenPlace(row.WorkspaceID))
 	if err != nil {
 		return nil, Outcome{}, err
 	}
 	attempt, err := tx.ClaimIntent(ctx, db.ClaimIntentParams{
 		LeaseSeconds: s.Timing.Lease().Seconds(), Now: tx.Now, WorkspaceID: row.WorkspaceID, ID: row.ID,
+		Sources: sending.Sources(sending.Sending, sending.T2),
 	})
 	if err != nil {
 		return nil, Outcome{}, err
@@ -186,7 +192,7 @@ func closeUnsent(ctx context.Context, tx *store.Tx, row db.SendIntent, d sending
 	}
 	_, err = tx.CloseUnsent(ctx, db.CloseUnsentParams{
 		State: string(state), Reason: string(d.Refusal.Reason), ReasonMeta: meta, NextTime: next, Now: tx.Now,
-		WorkspaceID: row.WorkspaceID, ID: row.ID,
+		WorkspaceID: row.WorkspaceID, ID: row.ID, Sources: []string{string(sending.Planned), string(sending.Retryable)},
 	})
 	if err != nil {
 		return Outcome{}, err
@@ -195,18 +201,6 @@ func closeUnsent(ctx context.Context, tx *store.Tx, row db.SendIntent, d sending
 		err = tx.Enqueue(ctx, work.ResumeSend{Workspace: row.WorkspaceID.String(), Intent: row.ID.String()}, d.Retry)
 	}
 	return Outcome{Message: row.ID, State: state, Refusal: d.Refusal, RetryAfter: d.Retry}, err
-}
-
-func (s *Sender) content(row db.SendIntent) (sending.Content, error) {
-	raw, err := s.Store.Open(row.ContentEnc, contentPlace(row.ID))
-	if err != nil {
-		return sending.Content{}, err
-	}
-	var content sending.Content
-	if err := json.Unmarshal([]byte(raw), &content); err != nil {
-		return sending.Content{}, fmt.Errorf("read planned content: %w", err)
-	}
-	return content, nil
 }
 
 // setup is the workspace's side of the gate.
@@ -232,9 +226,4 @@ func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, e
 	return setup{
 		state: sending.ConnectionState(c.State), location: c.Location, tokenEnc: c.TokenEnc, disabled: w.SendingDisabled,
 	}, nil
-}
-
-// TokenPlace is where a workspace's provider token is sealed.
-func TokenPlace(workspace uuid.UUID) secretbox.AD {
-	return secretbox.AD{Table: "connection", Column: "token", ID: workspace.String()}
 }

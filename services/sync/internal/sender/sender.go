@@ -15,7 +15,6 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
-	"github.com/relance/relance/platform/secretbox"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -42,6 +41,12 @@ func (e *ReusedError) Error() string {
 	return "request id used with other " + strings.Join(e.Fields, ",")
 }
 
+// Looker reads the provider's lists for a send.
+type Looker interface {
+	// Look tells what the lists show of a send. With an error the sighting is not complete.
+	Look(ctx context.Context, row db.SendIntent, account ghl.Account) (sending.Sighting, error)
+}
+
 // Config is what a Sender is made of.
 type Config struct {
 	Store  *store.Store
@@ -52,6 +57,8 @@ type Config struct {
 	Timing sending.Timing
 	// MaxFailures (N) is how many counted failures park a send.
 	MaxFailures int
+	// Looker looks for a send that may have left before, once more before it is sent again.
+	Looker Looker
 	// Stopped is true once no send may begin: the process drains, or its ClockWatch tripped.
 	Stopped func() bool
 	Logger  *slog.Logger
@@ -185,7 +192,7 @@ func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := tx.Seal(string(raw), contentPlace(id))
+	sealed, err := tx.Seal(string(raw), store.ContentPlace(id))
 	if err != nil {
 		return err
 	}
@@ -226,10 +233,6 @@ func compare(row db.SendIntent, r Request) error {
 		return &ReusedError{Fields: fields}
 	}
 	return nil
-}
-
-func contentPlace(id uuid.UUID) secretbox.AD {
-	return secretbox.AD{Table: "send_intent", Column: "content", ID: id.String()}
 }
 
 func previous(workspace, message uuid.UUID) *sending.Refusal {

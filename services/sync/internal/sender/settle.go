@@ -30,18 +30,24 @@ type move struct {
 	wait    time.Duration
 	verdict classify.Verdict
 	result  ghl.Result
+	// duplicate is true when the provider shows more than one message of this send.
+	duplicate bool
 }
 
 // settle is T4 to T9: the outcome of the one call is committed, or left to the lease.
 func (s *Sender) settle(ctx context.Context, c claim, result ghl.Result) (Outcome, error) {
+	return s.conclude(ctx, c, s.judge(c, result))
+}
+
+// conclude commits a move, or leaves the claim to its lease.
+func (s *Sender) conclude(ctx context.Context, c claim, m move) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	m := s.judge(c, result)
 	var out Outcome
 	err := s.commit(ctx, c, m, &out)
 	if postgres.IsUnique(err, "one_claim") {
 		// The provider gave an id that another message of ours already has: nobody can tell what that means.
-		m = move{state: sending.Unknown, verdict: classify.Verdict{Code: "id_already_claimed"}, result: result}
+		m = move{state: sending.Unknown, verdict: classify.Verdict{Code: "id_already_claimed"}, result: m.result}
 		err = s.commit(ctx, c, m, &out)
 	}
 	if err != nil {
@@ -51,7 +57,7 @@ func (s *Sender) settle(ctx context.Context, c claim, result ghl.Result) (Outcom
 	}
 	if m.refusal != nil && m.refusal.Reason == sending.RefusedUnclassified {
 		s.Logger.WarnContext(ctx, "provider refusal not classified", "intent", c.row.ID.String(),
-			"provider_status", result.Evidence.Status, "trace", m.verdict.TraceID)
+			"provider_status", m.result.Evidence.Status, "trace", m.verdict.TraceID)
 	}
 	return out, nil
 }
@@ -110,7 +116,14 @@ func (s *Sender) apply(ctx context.Context, tx *store.Tx, c claim, m move, out *
 	if !moved {
 		// The fence is gone or an earlier try of this commit had succeeded; what is stored stands.
 		row, err := tx.Intent(ctx, db.IntentParams{WorkspaceID: c.row.WorkspaceID, ID: c.row.ID})
+		if err != nil {
+			return err
+		}
 		*out = outcomeOf(row, tx.Now)
+		m.duplicate = m.state == sending.Accepted && store.Deref(row.ProviderMessageID) != m.verdict.MessageID
+		return s.suspect(ctx, tx, c, m)
+	}
+	if err := s.suspect(ctx, tx, c, m); err != nil {
 		return err
 	}
 	if err := closeAttempt(ctx, tx, c, m); err != nil {
@@ -123,10 +136,20 @@ func (s *Sender) apply(ctx context.Context, tx *store.Tx, c claim, m move, out *
 	return nil
 }
 
+// suspect marks a send of which the provider took more than one message. It is promised never to happen, and must be seen
+// if it does.
+func (s *Sender) suspect(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	if !m.duplicate {
+		return nil
+	}
+	s.Logger.ErrorContext(ctx, "duplicate suspected: the provider took more than one message of this send", "intent", c.row.ID.String())
+	return tx.SuspectDuplicate(ctx, db.SuspectDuplicateParams{Now: tx.Now, WorkspaceID: c.row.WorkspaceID, ID: c.row.ID})
+}
+
 func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) (bool, error) {
 	p := db.MoveIntentParams{
 		State: string(m.state), ReasonMeta: []byte("{}"), NextTime: tx.Now.Add(m.wait), Failed: m.failed, Now: tx.Now,
-		WorkspaceID: c.row.WorkspaceID, ID: c.row.ID, Attempt: c.attempt,
+		WorkspaceID: c.row.WorkspaceID, ID: c.row.ID, Attempt: c.attempt, Sources: m.sources(), LookSeconds: s.Timing.Looks()[0].Seconds(),
 	}
 	if m.refusal != nil {
 		p.Reason = string(m.refusal.Reason)
@@ -138,9 +161,6 @@ func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) 
 			p.ReasonMeta = meta
 		}
 	}
-	if m.state == sending.Unknown {
-		p.AmbiguousMore = 1
-	}
 	if m.state == sending.Accepted {
 		p.ProviderMessageID = &m.verdict.MessageID
 		if m.verdict.ConversationID != "" {
@@ -149,6 +169,15 @@ func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) 
 	}
 	n, err := tx.MoveIntent(ctx, p)
 	return n > 0, err
+}
+
+// sources are the states from which the outcome of a call may move its send. A late acceptance settles also what had been
+// given up meanwhile, as evidence does, while the fence is still ours.
+func (m move) sources() []string {
+	if m.state == sending.Accepted {
+		return sending.Sources(sending.Accepted, sending.T4, sending.T11, sending.T16)
+	}
+	return sending.Sources(m.state, sending.T5, sending.T6, sending.T7, sending.T8, sending.T9)
 }
 
 func closeAttempt(ctx context.Context, tx *store.Tx, c claim, m move) error {
@@ -174,6 +203,8 @@ func (s *Sender) effects(ctx context.Context, tx *store.Tx, c claim, m move) err
 		err = refused(ctx, tx, c, m)
 	case sending.Retryable:
 		err = s.retry(ctx, tx, c, m)
+	case sending.Unknown:
+		err = tx.Enqueue(ctx, work.Reconcile{Intent: c.row.ID.String()}, s.Timing.Looks()[0])
 	}
 	if err != nil || !c.byJob || m.state.Claimable() || m.state == sending.Unknown {
 		return err
@@ -182,21 +213,17 @@ func (s *Sender) effects(ctx context.Context, tx *store.Tx, c claim, m move) err
 	if m.refusal != nil {
 		outcome = string(m.refusal.Reason)
 	}
-	return tx.Publish(ctx, settled(c.row, outcome, tx.Now))
+	return tx.Publish(ctx, tx.Settled(c.row, outcome))
 }
 
 func accepted(ctx context.Context, tx *store.Tx, c claim, m move) error {
-	w, id, provider := c.row.WorkspaceID, c.row.ID, m.verdict.MessageID
-	if err := tx.DropImportedTwin(ctx, db.DropImportedTwinParams{WorkspaceID: w, ProviderMessageID: provider, ID: id}); err != nil {
+	err := tx.Accepted(ctx, store.Acceptance{
+		Workspace: c.row.WorkspaceID, Lead: c.row.LeadID, Intent: c.row.ID, ProviderID: m.verdict.MessageID, At: tx.Now,
+	})
+	if err != nil {
 		return err
 	}
-	if err := tx.AcceptMessage(ctx, db.AcceptMessageParams{ProviderMessageID: provider, Now: tx.Now, WorkspaceID: w, ID: id}); err != nil {
-		return err
-	}
-	if err := tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: w}); err != nil {
-		return err
-	}
-	return tx.TouchOutbound(ctx, db.TouchOutboundParams{At: tx.Now, Now: tx.Now, WorkspaceID: w, ID: c.row.LeadID})
+	return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: c.row.WorkspaceID})
 }
 
 func refused(ctx context.Context, tx *store.Tx, c claim, m move) error {
@@ -229,19 +256,12 @@ func (s *Sender) retry(ctx context.Context, tx *store.Tx, c claim, m move) error
 	return tx.Enqueue(ctx, work.ResumeSend{Workspace: c.row.WorkspaceID.String(), Intent: c.row.ID.String()}, m.wait)
 }
 
-func settled(row db.SendIntent, outcome string, at time.Time) store.Event {
-	return store.Event{
-		Type: store.EventSettled, Workspace: row.WorkspaceID, Lead: row.LeadID, At: at, Outcome: outcome,
-		Message: "workspaces/" + row.WorkspaceID.String() + "/messages/" + row.ID.String(), RequestID: row.RequestID.String(),
-	}
-}
-
 func (s *Sender) publishSettled(ctx context.Context, row db.SendIntent, outcome string) error {
 	err := s.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
 		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: row.WorkspaceID, ID: row.LeadID}); err != nil {
 			return err
 		}
-		return tx.Publish(ctx, settled(row, outcome, tx.Now))
+		return tx.Publish(ctx, tx.Settled(row, outcome))
 	})
 	if err != nil {
 		return fmt.Errorf("publish outcome: %w", err)

@@ -58,6 +58,26 @@ func (c Content) Empty(channel Channel) bool {
 // TextHash digests the normalised text of a message, by which the same message is recognised when it comes in two ways.
 func TextHash(text string) []byte { return digest(strings.Join(strings.Fields(text), " ")) }
 
+// Marker is the trace of a send in its own email: an empty element with the id of the message, by which it is recognised
+// in the provider's history whatever was done to its words.
+func Marker(message string) string { return `<span id="rl-` + message + `"></span>` }
+
+// Marked is the content as it leaves: an email carries its Marker at the end of its HTML. Text messages are left alone.
+func (c Content) Marked(channel Channel, message string) Content {
+	if channel != Email || c.HTML == "" {
+		return c
+	}
+	end := len(c.HTML)
+	for _, tag := range []string{"</body>", "</html>"} {
+		if at := strings.LastIndex(strings.ToLower(c.HTML), tag); at >= 0 && len(strings.ToLower(c.HTML)) == len(c.HTML) {
+			end = at
+			break
+		}
+	}
+	c.HTML = c.HTML[:end] + Marker(message) + c.HTML[end:]
+	return c
+}
+
 func blank(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsSpace(r) }) < 0
 }

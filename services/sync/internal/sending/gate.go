@@ -31,6 +31,10 @@ const (
 	ProviderUnavailable    Reason = "PROVIDER_UNAVAILABLE"
 	MessageExpired         Reason = "MESSAGE_EXPIRED"
 	SendExhausted          Reason = "SEND_EXHAUSTED"
+	// SendAmbiguous parks a send of which nobody can tell whether it left; SendNeedsEyes one that may have left with other
+	// words.
+	SendAmbiguous Reason = "SEND_AMBIGUOUS"
+	SendNeedsEyes Reason = "SEND_NEEDS_EYES"
 )
 
 // Refusal is a reason with the facts a caller acts on.

@@ -1,7 +1,7 @@
 package sending_test
 
 import (
-	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,22 +9,31 @@ import (
 	"github.com/relance/relance/services/sync/internal/sending"
 )
 
-func TestTheTriggerHoldsTheSameMoves(t *testing.T) {
+func TestEveryArrowHasOneGuardAndSources(t *testing.T) {
 	t.Parallel()
-	sql, err := os.ReadFile("../store/migrations/0001_init.sql")
-	if err != nil {
-		t.Fatal(err)
+	seen := map[string]bool{}
+	for _, m := range sending.Moves() {
+		key := string(m.Rule) + string(m.From) + string(m.To)
+		if m.Guard == "" || seen[key] {
+			t.Errorf("%s %s -> %s: no guard, or twice in the table", m.Rule, m.From, m.To)
+		}
+		seen[key] = true
+		if !slices.Contains(sending.Sources(m.To, m.Rule), string(m.From)) {
+			t.Errorf("%s: %s is no source of %s", m.Rule, m.From, m.To)
+		}
 	}
-	text := string(sql)
-	for _, from := range sending.States() {
-		for _, to := range sending.States() {
-			inTrigger := strings.Contains(text, "'"+string(from)+">"+string(to)+"'")
-			if from == sending.Parked && to == sending.Accepted {
-				inTrigger = strings.Contains(text, "OLD.state = 'PARKED' AND OLD.reason = 'AMBIGUOUS' AND NEW.state = 'ACCEPTED'")
-			}
-			if got := sending.CanMove(from, to); got != inTrigger {
-				t.Errorf("%s -> %s: code %v, trigger %v", from, to, got, inTrigger)
-			}
+	if got := sending.Sources(sending.Retryable, sending.T13); len(got) != 1 || got[0] != string(sending.Unknown) {
+		t.Errorf("T13 leads from %v", got)
+	}
+}
+
+func TestTerminalStatesAbsorb(t *testing.T) {
+	t.Parallel()
+	for _, m := range sending.Moves() {
+		late := m.From == sending.Parked && m.To == sending.Accepted && len(m.Only) == 2
+		delivery := m.From == sending.Accepted && m.Rule == sending.T15
+		if m.From.Terminal() && !late && !delivery {
+			t.Errorf("%s leads out of the terminal %s", m.Rule, m.From)
 		}
 	}
 }
@@ -76,13 +85,13 @@ func TestGate(t *testing.T) {
 
 func TestTimingInequality(t *testing.T) {
 	t.Parallel()
-	ok := sending.Timing{Write: 5, Pause: 60, Call: 15, Delay: 120, Visible: 600, Settle: 800}
+	ok := sending.Timing{Write: 5, Pause: 60, Call: 15, Delay: 120, Visible: 600, Settle: 816}
 	if err := ok.Check(); err != nil {
 		t.Error(err)
 	}
 	ok.Settle--
 	if ok.Check() == nil {
-		t.Error("a settle time below W+P+R+D+V was taken")
+		t.Error("a settle time below W+P+R+D+V and its margin was taken")
 	}
 }
 

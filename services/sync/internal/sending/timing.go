@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Timing are the constants of the protocol, §3.1. They hold together by S >= W + P + R + D + V.
+// Timing are the constants of the protocol, §3.1. They hold together by S >= W + P + R + D + V and a margin. All of them
+// are physical time: they are measured by the database's clock and by the process's, never by the business clock.
 type Timing struct {
 	// Write (W) is the longest time from the claim's commit to the first byte of the call.
 	Write time.Duration
@@ -37,11 +38,28 @@ func (t Timing) Check() error {
 			return fmt.Errorf("send timing: every constant must be greater than zero")
 		}
 	}
-	if need := t.Write + t.Pause + t.Call + t.Delay + t.Visible; t.Settle < need {
-		return fmt.Errorf("send timing: settle time %s is shorter than W+P+R+D+V = %s; a message could be sent twice", t.Settle, need)
+	if need := t.Least(); t.Settle < need {
+		return fmt.Errorf("send timing: settle time %s is shorter than W+P+R+D+V and a margin of 2 %% = %s; a message could be sent twice",
+			t.Settle, need)
 	}
 	return nil
 }
+
+// Least is the shortest settle time that the other constants allow. The margin of 2 % covers clocks that do not run at
+// quite the same rate.
+func (t Timing) Least() time.Duration {
+	sum := t.Write + t.Pause + t.Call + t.Delay + t.Visible
+	return sum + sum/50
+}
+
+// Looks are the ages at which an unknown outcome is looked for: 30 s, 2 min, 5 min and 15 min for the default S, and in
+// the same proportion for any other. The first ones are cheap wins; only the last can settle by absence.
+func (t Timing) Looks() []time.Duration {
+	return []time.Duration{t.Settle / 30, t.Settle * 2 / 15, t.Settle / 3, t.Settle}
+}
+
+// Grace is how long after S an outcome may stay unknown because the provider cannot be read: 10 min for the default S.
+func (t Timing) Grace() time.Duration { return t.Settle * 2 / 3 }
 
 // Backoff is the longest wait before retry n (1-based); the caller takes a random part of it.
 func Backoff(n int) time.Duration {

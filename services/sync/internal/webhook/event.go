@@ -49,6 +49,8 @@ type Event struct {
 	Channel                  sending.Channel
 	Text, Subject, MessageID string
 	MessageTime              time.Time
+	// ConversationID, Source (api, app, workflow ...) and Status (the delivery status) are the provider's, possibly empty.
+	ConversationID, Source, Status string
 	// DNDAll is the contact-wide switch; DNDSettings the flags by channel, lower case. They are meant only for kind DND.
 	DNDAll      bool
 	DNDSettings map[sending.Channel]sending.ChannelStatus
@@ -69,6 +71,9 @@ type marketplace struct {
 	Body        string          `json:"body"`
 	Subject     string          `json:"subject"`
 	DateAdded   string          `json:"dateAdded"`
+	Conv        string          `json:"conversationId"`
+	Source      string          `json:"source"`
+	Status      string          `json:"status"`
 	FirstName   string          `json:"firstName"`
 	LastName    string          `json:"lastName"`
 	Email       string          `json:"email"`
@@ -117,7 +122,7 @@ func (e *Event) read(m marketplace) {
 		if e.MessageID == "" {
 			e.MessageID = m.EmailID
 		}
-		e.MessageTime = parseTime(m.DateAdded)
+		e.MessageTime, e.ConversationID, e.Source, e.Status = parseTime(m.DateAdded), m.Conv, m.Source, m.Status
 		if e.Channel != "" {
 			e.Kind = Message
 		}

@@ -46,11 +46,14 @@ type ResumeSend struct {
 // Kind names the job.
 func (ResumeSend) Kind() string { return "resume_send" }
 
-// ExpireLeases settles claims whose holder is gone (T10) and resumes sends whose time has come.
-type ExpireLeases struct{}
+// Reconcile looks for sends with an unknown outcome: for one of them, or for all that are due.
+type Reconcile struct {
+	// Intent is the id of one send, empty for all.
+	Intent string `json:"intent,omitempty"`
+}
 
 // Kind names the job.
-func (ExpireLeases) Kind() string { return "expire_leases" }
+func (Reconcile) Kind() string { return "reconcile" }
 
 // Queue inserts jobs in the transaction that makes them necessary.
 type Queue struct {

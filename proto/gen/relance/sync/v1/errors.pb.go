@@ -104,6 +104,19 @@ const (
 	ErrorReason_ERROR_REASON_WEBHOOK_LOCATION_MISMATCH ErrorReason = 24
 	// Unauthenticated. No workspace has this webhook secret. Metadata: none.
 	ErrorReason_ERROR_REASON_WEBHOOK_SECRET_UNKNOWN ErrorReason = 25
+	// FailedPrecondition. Nobody can tell whether the message left; it is parked for a person and not sent again. It is the
+	// reason of a PARKED message and of its outcome event. Metadata: none. Caller: skip, advance, task.
+	ErrorReason_ERROR_REASON_SEND_AMBIGUOUS ErrorReason = 26
+	// FailedPrecondition. The provider shows a message that may be this one with other words; parked for a person and not
+	// sent again. It is the reason of a PARKED message and of its outcome event. Metadata: none. Caller: skip, advance,
+	// task.
+	ErrorReason_ERROR_REASON_SEND_NEEDS_EYES ErrorReason = 27
+	// FailedPrecondition. The message does not wait for a person: it is not PARKED, or has been resolved. Metadata: state.
+	// Example: {"state":"ACCEPTED"}. Caller: read the message again.
+	ErrorReason_ERROR_REASON_MESSAGE_NOT_PARKED ErrorReason = 28
+	// AlreadyExists. The provider's message belongs to another message here. Metadata: message (resource name). Example:
+	// {"message":"workspaces/1/messages/2"}. Caller: name the right one.
+	ErrorReason_ERROR_REASON_PROVIDER_MESSAGE_CLAIMED ErrorReason = 29
 )
 
 // Enum value maps for ErrorReason.
@@ -135,6 +148,10 @@ var (
 		23: "ERROR_REASON_SEND_EXHAUSTED",
 		24: "ERROR_REASON_WEBHOOK_LOCATION_MISMATCH",
 		25: "ERROR_REASON_WEBHOOK_SECRET_UNKNOWN",
+		26: "ERROR_REASON_SEND_AMBIGUOUS",
+		27: "ERROR_REASON_SEND_NEEDS_EYES",
+		28: "ERROR_REASON_MESSAGE_NOT_PARKED",
+		29: "ERROR_REASON_PROVIDER_MESSAGE_CLAIMED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -163,6 +180,10 @@ var (
 		"ERROR_REASON_SEND_EXHAUSTED":            23,
 		"ERROR_REASON_WEBHOOK_LOCATION_MISMATCH": 24,
 		"ERROR_REASON_WEBHOOK_SECRET_UNKNOWN":    25,
+		"ERROR_REASON_SEND_AMBIGUOUS":            26,
+		"ERROR_REASON_SEND_NEEDS_EYES":           27,
+		"ERROR_REASON_MESSAGE_NOT_PARKED":        28,
+		"ERROR_REASON_PROVIDER_MESSAGE_CLAIMED":  29,
 	}
 )
 
@@ -197,7 +218,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\x9c\a\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xaf\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -225,7 +246,11 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1cERROR_REASON_MESSAGE_EXPIRED\x10\x16\x12\x1f\n" +
 	"\x1bERROR_REASON_SEND_EXHAUSTED\x10\x17\x12*\n" +
 	"&ERROR_REASON_WEBHOOK_LOCATION_MISMATCH\x10\x18\x12'\n" +
-	"#ERROR_REASON_WEBHOOK_SECRET_UNKNOWN\x10\x19B\xbd\x01\n" +
+	"#ERROR_REASON_WEBHOOK_SECRET_UNKNOWN\x10\x19\x12\x1f\n" +
+	"\x1bERROR_REASON_SEND_AMBIGUOUS\x10\x1a\x12 \n" +
+	"\x1cERROR_REASON_SEND_NEEDS_EYES\x10\x1b\x12#\n" +
+	"\x1fERROR_REASON_MESSAGE_NOT_PARKED\x10\x1c\x12)\n" +
+	"%ERROR_REASON_PROVIDER_MESSAGE_CLAIMED\x10\x1dB\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (

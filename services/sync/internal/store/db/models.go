@@ -99,31 +99,55 @@ type SendAttempt struct {
 }
 
 type SendIntent struct {
-	WorkspaceID       uuid.UUID
-	ID                uuid.UUID
-	LeadID            uuid.UUID
-	Channel           string
-	RequestID         uuid.UUID
-	ContentEnc        []byte
-	SubjectHash       []byte
-	BodyHash          []byte
-	HtmlHash          []byte
-	Policy            string
-	RepliedSince      *time.Time
-	ExpireTime        *time.Time
-	State             string
-	Reason            string
-	ReasonMeta        []byte
-	Attempt           int32
-	Failures          int32
-	Ambiguous         int32
-	NextTime          time.Time
-	IntentAt          *time.Time
-	LeaseUntil        *time.Time
-	ProviderMessageID *string
-	ConversationID    *string
-	CreateTime        time.Time
-	UpdateTime        time.Time
+	WorkspaceID  uuid.UUID
+	ID           uuid.UUID
+	LeadID       uuid.UUID
+	Channel      string
+	RequestID    uuid.UUID
+	ContentEnc   []byte
+	SubjectHash  []byte
+	BodyHash     []byte
+	HtmlHash     []byte
+	Policy       string
+	RepliedSince *time.Time
+	ExpireTime   *time.Time
+	State        string
+	Reason       string
+	ReasonMeta   []byte
+	Attempt      int32
+	Failures     int32
+	// how often absence at the provider let it be sent again (T13): 0 or 1
+	Ambiguous          int32
+	NextTime           time.Time
+	IntentAt           *time.Time
+	LeaseUntil         *time.Time
+	ProviderMessageID  *string
+	ConversationID     *string
+	CreateTime         time.Time
+	UpdateTime         time.Time
+	ClaimFrom          *time.Time
+	ClaimTime          *time.Time
+	Looks              int32
+	FailedLooks        int32
+	LookTime           *time.Time
+	NextLook           *time.Time
+	Delivery           string
+	DuplicateSuspected bool
+	StateTime          time.Time
+	Replaces           *uuid.UUID
+}
+
+type SendLook struct {
+	WorkspaceID uuid.UUID
+	IntentID    uuid.UUID
+	Attempt     int32
+	At          time.Time
+	Source      string
+	AgeMs       int64
+	Result      string
+	Rule        string
+	Listed      int32
+	Candidates  []string
 }
 
 type WebhookInbox struct {

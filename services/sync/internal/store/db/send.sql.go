@@ -14,8 +14,10 @@ import (
 
 const claimIntent = `-- name: ClaimIntent :one
 UPDATE send_intent SET state = 'SENDING', attempt = attempt + 1, intent_at = now(), reason = '', reason_meta = '{}',
-    lease_until = now() + make_interval(secs => $1::double precision), update_time = $2
-WHERE workspace_id = $3 AND id = $4 AND state IN ('PLANNED', 'RETRYABLE') AND next_time <= $2
+    lease_until = now() + make_interval(secs => $1::double precision), claim_time = $2::timestamptz,
+    claim_from = CASE WHEN ambiguous = 0 THEN $2::timestamptz ELSE claim_from END, looks = 0, failed_looks = 0, look_time = NULL,
+    next_look = NULL, update_time = $2::timestamptz
+WHERE workspace_id = $3 AND id = $4 AND state = ANY ($5::text[]) AND next_time <= $2::timestamptz
 RETURNING attempt
 `
 
@@ -24,14 +26,17 @@ type ClaimIntentParams struct {
 	Now          time.Time
 	WorkspaceID  uuid.UUID
 	ID           uuid.UUID
+	Sources      []string
 }
 
+// T2. claim_from stays where it is once a message may have been left.
 func (q *Queries) ClaimIntent(ctx context.Context, arg ClaimIntentParams) (int32, error) {
 	row := q.db.QueryRow(ctx, claimIntent,
 		arg.LeaseSeconds,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.ID,
+		arg.Sources,
 	)
 	var attempt int32
 	err := row.Scan(&attempt)
@@ -73,7 +78,7 @@ func (q *Queries) CloseAttempt(ctx context.Context, arg CloseAttemptParams) erro
 
 const closeUnsent = `-- name: CloseUnsent :execrows
 UPDATE send_intent SET state = $1, reason = $2, reason_meta = $3, next_time = $4, update_time = $5
-WHERE workspace_id = $6 AND id = $7 AND state IN ('PLANNED', 'RETRYABLE')
+WHERE workspace_id = $6 AND id = $7 AND state = ANY ($8::text[])
 `
 
 type CloseUnsentParams struct {
@@ -84,6 +89,7 @@ type CloseUnsentParams struct {
 	Now         time.Time
 	WorkspaceID uuid.UUID
 	ID          uuid.UUID
+	Sources     []string
 }
 
 // T1: the gate closed before any claim, or moved the time.
@@ -96,6 +102,7 @@ func (q *Queries) CloseUnsent(ctx context.Context, arg CloseUnsentParams) (int64
 		arg.Now,
 		arg.WorkspaceID,
 		arg.ID,
+		arg.Sources,
 	)
 	if err != nil {
 		return 0, err
@@ -140,11 +147,19 @@ func (q *Queries) DueIntents(ctx context.Context, arg DueIntentsParams) ([]DueIn
 }
 
 const expireLeases = `-- name: ExpireLeases :many
-UPDATE send_intent i SET state = 'UNKNOWN', ambiguous = ambiguous + 1, update_time = now() WHERE (i.workspace_id, i.id) IN (
+UPDATE send_intent i SET state = 'UNKNOWN', update_time = $1,
+    next_look = greatest(now(), i.intent_at + make_interval(secs => $2::double precision))
+WHERE i.state = ANY ($3::text[]) AND (i.workspace_id, i.id) IN (
     SELECT s.workspace_id, s.id FROM send_intent s WHERE s.state = 'SENDING' AND s.lease_until < now()
     ORDER BY s.lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
 RETURNING i.workspace_id, i.id, i.attempt
 `
+
+type ExpireLeasesParams struct {
+	Now         time.Time
+	LookSeconds float64
+	Sources     []string
+}
 
 type ExpireLeasesRow struct {
 	WorkspaceID uuid.UUID
@@ -153,8 +168,8 @@ type ExpireLeasesRow struct {
 }
 
 // T10, by the database clock.
-func (q *Queries) ExpireLeases(ctx context.Context) ([]ExpireLeasesRow, error) {
-	rows, err := q.db.Query(ctx, expireLeases)
+func (q *Queries) ExpireLeases(ctx context.Context, arg ExpireLeasesParams) ([]ExpireLeasesRow, error) {
+	rows, err := q.db.Query(ctx, expireLeases, arg.Now, arg.LookSeconds, arg.Sources)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +250,7 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 }
 
 const intent = `-- name: Intent :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time FROM send_intent WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces FROM send_intent WHERE workspace_id = $1 AND id = $2
 `
 
 type IntentParams struct {
@@ -272,12 +287,22 @@ func (q *Queries) Intent(ctx context.Context, arg IntentParams) (SendIntent, err
 		&i.ConversationID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.ClaimFrom,
+		&i.ClaimTime,
+		&i.Looks,
+		&i.FailedLooks,
+		&i.LookTime,
+		&i.NextLook,
+		&i.Delivery,
+		&i.DuplicateSuspected,
+		&i.StateTime,
+		&i.Replaces,
 	)
 	return i, err
 }
 
 const intentByRequest = `-- name: IntentByRequest :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time FROM send_intent WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces FROM send_intent WHERE workspace_id = $1 AND request_id = $2
 `
 
 type IntentByRequestParams struct {
@@ -314,6 +339,16 @@ func (q *Queries) IntentByRequest(ctx context.Context, arg IntentByRequestParams
 		&i.ConversationID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.ClaimFrom,
+		&i.ClaimTime,
+		&i.Looks,
+		&i.FailedLooks,
+		&i.LookTime,
+		&i.NextLook,
+		&i.Delivery,
+		&i.DuplicateSuspected,
+		&i.StateTime,
+		&i.Replaces,
 	)
 	return i, err
 }
@@ -343,7 +378,7 @@ func (q *Queries) LiveIntent(ctx context.Context, arg LiveIntentParams) (uuid.UU
 }
 
 const lockIntent = `-- name: LockIntent :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time FROM send_intent WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces FROM send_intent WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockIntentParams struct {
@@ -380,16 +415,27 @@ func (q *Queries) LockIntent(ctx context.Context, arg LockIntentParams) (SendInt
 		&i.ConversationID,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.ClaimFrom,
+		&i.ClaimTime,
+		&i.Looks,
+		&i.FailedLooks,
+		&i.LookTime,
+		&i.NextLook,
+		&i.Delivery,
+		&i.DuplicateSuspected,
+		&i.StateTime,
+		&i.Replaces,
 	)
 	return i, err
 }
 
 const moveIntent = `-- name: MoveIntent :execrows
 UPDATE send_intent SET state = $1, reason = $2, reason_meta = $3, next_time = $4,
-    failures = failures + $5, ambiguous = ambiguous + $6,
-    provider_message_id = coalesce($7, provider_message_id),
-    conversation_id = coalesce($8, conversation_id), update_time = $9
-WHERE workspace_id = $10 AND id = $11 AND attempt = $12 AND state IN ('SENDING', 'UNKNOWN')
+    failures = failures + $5, provider_message_id = coalesce($6, provider_message_id),
+    conversation_id = coalesce($7, conversation_id),
+    next_look = CASE WHEN $1 = 'UNKNOWN' THEN intent_at + make_interval(secs => $8::double precision) END,
+    update_time = $9
+WHERE workspace_id = $10 AND id = $11 AND attempt = $12 AND state = ANY ($13::text[])
 `
 
 type MoveIntentParams struct {
@@ -398,16 +444,17 @@ type MoveIntentParams struct {
 	ReasonMeta        []byte
 	NextTime          time.Time
 	Failed            int32
-	AmbiguousMore     int32
 	ProviderMessageID *string
 	ConversationID    *string
+	LookSeconds       float64
 	Now               time.Time
 	WorkspaceID       uuid.UUID
 	ID                uuid.UUID
 	Attempt           int32
+	Sources           []string
 }
 
-// Closes a claim: only the holder of the fence moves the intent, and only from a live state.
+// Closes a claim: only the holder of the fence moves the intent, and only along the arrows that its outcome has.
 func (q *Queries) MoveIntent(ctx context.Context, arg MoveIntentParams) (int64, error) {
 	result, err := q.db.Exec(ctx, moveIntent,
 		arg.State,
@@ -415,13 +462,14 @@ func (q *Queries) MoveIntent(ctx context.Context, arg MoveIntentParams) (int64, 
 		arg.ReasonMeta,
 		arg.NextTime,
 		arg.Failed,
-		arg.AmbiguousMore,
 		arg.ProviderMessageID,
 		arg.ConversationID,
+		arg.LookSeconds,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.ID,
 		arg.Attempt,
+		arg.Sources,
 	)
 	if err != nil {
 		return 0, err

@@ -19,9 +19,12 @@ SELECT id FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND lead_
     AND state IN ('SENDING', 'UNKNOWN') AND request_id <> sqlc.arg(request_id) LIMIT 1;
 
 -- name: ClaimIntent :one
+-- T2. claim_from stays where it is once a message may have been left.
 UPDATE send_intent SET state = 'SENDING', attempt = attempt + 1, intent_at = now(), reason = '', reason_meta = '{}',
-    lease_until = now() + make_interval(secs => sqlc.arg(lease_seconds)::double precision), update_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state IN ('PLANNED', 'RETRYABLE') AND next_time <= sqlc.arg(now)
+    lease_until = now() + make_interval(secs => sqlc.arg(lease_seconds)::double precision), claim_time = sqlc.arg(now)::timestamptz,
+    claim_from = CASE WHEN ambiguous = 0 THEN sqlc.arg(now)::timestamptz ELSE claim_from END, looks = 0, failed_looks = 0, look_time = NULL,
+    next_look = NULL, update_time = sqlc.arg(now)::timestamptz
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = ANY (sqlc.arg(sources)::text[]) AND next_time <= sqlc.arg(now)::timestamptz
 RETURNING attempt;
 
 -- name: InsertAttempt :exec
@@ -33,21 +36,24 @@ UPDATE send_attempt SET outcome = sqlc.arg(outcome), http_status = sqlc.arg(http
 WHERE workspace_id = sqlc.arg(workspace_id) AND intent_id = sqlc.arg(intent_id) AND attempt = sqlc.arg(attempt) AND outcome IS NULL;
 
 -- name: MoveIntent :execrows
--- Closes a claim: only the holder of the fence moves the intent, and only from a live state.
+-- Closes a claim: only the holder of the fence moves the intent, and only along the arrows that its outcome has.
 UPDATE send_intent SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), next_time = sqlc.arg(next_time),
-    failures = failures + sqlc.arg(failed), ambiguous = ambiguous + sqlc.arg(ambiguous_more),
-    provider_message_id = coalesce(sqlc.narg(provider_message_id), provider_message_id),
-    conversation_id = coalesce(sqlc.narg(conversation_id), conversation_id), update_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = sqlc.arg(attempt) AND state IN ('SENDING', 'UNKNOWN');
+    failures = failures + sqlc.arg(failed), provider_message_id = coalesce(sqlc.narg(provider_message_id), provider_message_id),
+    conversation_id = coalesce(sqlc.narg(conversation_id), conversation_id),
+    next_look = CASE WHEN sqlc.arg(state) = 'UNKNOWN' THEN intent_at + make_interval(secs => sqlc.arg(look_seconds)::double precision) END,
+    update_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = sqlc.arg(attempt) AND state = ANY (sqlc.arg(sources)::text[]);
 
 -- name: CloseUnsent :execrows
 -- T1: the gate closed before any claim, or moved the time.
 UPDATE send_intent SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), next_time = sqlc.arg(next_time), update_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state IN ('PLANNED', 'RETRYABLE');
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = ANY (sqlc.arg(sources)::text[]);
 
 -- name: ExpireLeases :many
 -- T10, by the database clock.
-UPDATE send_intent i SET state = 'UNKNOWN', ambiguous = ambiguous + 1, update_time = now() WHERE (i.workspace_id, i.id) IN (
+UPDATE send_intent i SET state = 'UNKNOWN', update_time = sqlc.arg(now),
+    next_look = greatest(now(), i.intent_at + make_interval(secs => sqlc.arg(look_seconds)::double precision))
+WHERE i.state = ANY (sqlc.arg(sources)::text[]) AND (i.workspace_id, i.id) IN (
     SELECT s.workspace_id, s.id FROM send_intent s WHERE s.state = 'SENDING' AND s.lease_until < now()
     ORDER BY s.lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
 RETURNING i.workspace_id, i.id, i.attempt;

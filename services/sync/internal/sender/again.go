@@ -1,0 +1,52 @@
+package sender
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// lastLook looks for a send that absence lets leave again (T13), between its claim and its call. It reports that the send
+// is done with when the look found it, saw something that may be it, or could not see everything. The look has half of W,
+// so that the call can still begin within W.
+func (s *Sender) lastLook(ctx context.Context, c claim, began time.Time) (bool, Outcome, error) {
+	look, cancel := context.WithDeadline(ctx, began.Add(s.Timing.Write/2))
+	defer cancel()
+	seen, err := s.Looker.Look(look, c.row, c.account)
+	m := move{verdict: classify.Verdict{Code: "look_found_" + strconv.Itoa(len(seen.Matches))}, result: ghl.Result{}}
+	switch {
+	case len(seen.Matches) > 0:
+		m.state, m.duplicate = sending.Accepted, len(seen.Matches) > 1
+		m.verdict.MessageID, m.verdict.ConversationID = seen.Matches[0].ID, seen.Matches[0].ConversationID
+	case err != nil || !seen.Complete:
+		// A read that failed is not absence: nothing leaves, and the send comes again like one that was not sent.
+		m = s.judge(c, ghl.Result{Evidence: classify.Evidence{NotSent: true, Channel: c.message.Channel}})
+		m.verdict.Code = "look_failed"
+	case len(seen.Others) > 0:
+		m.state, m.refusal, m.verdict.Code = sending.Parked, &sending.Refusal{Reason: sending.SendNeedsEyes}, "look_different"
+	default:
+		s.note(ctx, c, seen)
+		return false, Outcome{}, nil
+	}
+	out, err := s.conclude(context.WithoutCancel(ctx), c, m)
+	return true, out, err
+}
+
+// note records that the look before the second call found nothing. It is for people: without it the send goes on.
+func (s *Sender) note(ctx context.Context, c claim, seen sending.Sighting) {
+	err := s.Store.Workspace(ctx, c.row.WorkspaceID, func(tx *store.Tx) error {
+		return tx.RecordLook(ctx, db.RecordLookParams{
+			WorkspaceID: c.row.WorkspaceID, IntentID: c.row.ID, Attempt: c.attempt, Source: "claim", Result: "absent",
+			Listed: int32(seen.Listed), Candidates: []string{},
+		})
+	})
+	if err != nil {
+		s.Logger.WarnContext(ctx, "look before sending again not recorded", "intent", c.row.ID.String(), "error", err)
+	}
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// Acceptance says that the provider has a message of ours.
+type Acceptance struct {
+	Workspace, Lead, Intent uuid.UUID
+	// ProviderID is the provider's id of the message.
+	ProviderID string
+	// At is when the provider took it, as far as is known.
+	At time.Time
+}
+
+// Accepted shows an accepted send in the lead's timeline. The caller holds the lead's lock and has moved the intent.
+func (t *Tx) Accepted(ctx context.Context, a Acceptance) error {
+	err := t.DropImportedTwin(ctx, db.DropImportedTwinParams{WorkspaceID: a.Workspace, ProviderMessageID: a.ProviderID, ID: a.Intent})
+	if err == nil {
+		err = t.AcceptMessage(ctx, db.AcceptMessageParams{ProviderMessageID: a.ProviderID, Now: a.At, WorkspaceID: a.Workspace, ID: a.Intent})
+	}
+	if err == nil {
+		err = t.TouchOutbound(ctx, db.TouchOutboundParams{At: a.At, Now: t.Now, WorkspaceID: a.Workspace, ID: a.Lead})
+	}
+	if err != nil {
+		return fmt.Errorf("accept message: %w", err)
+	}
+	return nil
+}
+
+// Settled is the event that tells followups a send's outcome: ACCEPTED, or the reason it was refused or parked for.
+func (t *Tx) Settled(row db.SendIntent, outcome string) Event {
+	return Event{
+		Type: EventSettled, Workspace: row.WorkspaceID, Lead: row.LeadID, At: t.Now, Outcome: outcome,
+		Message: "workspaces/" + row.WorkspaceID.String() + "/messages/" + row.ID.String(), RequestID: row.RequestID.String(),
+	}
+}
+
+// ContentPlace is where the content of a send is sealed.
+func ContentPlace(intent uuid.UUID) secretbox.AD {
+	return secretbox.AD{Table: "send_intent", Column: "content", ID: intent.String()}
+}
+
+// Content decrypts what a send says, as it leaves.
+func (s *Store) Content(row db.SendIntent) (sending.Content, error) {
+	raw, err := s.Open(row.ContentEnc, ContentPlace(row.ID))
+	if err != nil {
+		return sending.Content{}, err
+	}
+	var content sending.Content
+	if err := json.Unmarshal([]byte(raw), &content); err != nil {
+		return sending.Content{}, fmt.Errorf("read planned content: %w", err)
+	}
+	return content.Marked(sending.Channel(row.Channel), row.ID.String()), nil
+}
+
+// TokenPlace is where a workspace's provider token is sealed.
+func TokenPlace(workspace uuid.UUID) secretbox.AD {
+	return secretbox.AD{Table: "connection", Column: "token", ID: workspace.String()}
+}
