@@ -10,6 +10,11 @@ type Lead struct {
 	Blocked bool
 	// LastInbound is when the lead last wrote; zero for never.
 	LastInbound time.Time
+	// LastOutbound is when we last wrote, a person or a sequence; zero for never.
+	LastOutbound time.Time
+	// Closed gives, for channels that sync will refuse as it stands, the reason. It foretells what sync will say; a run
+	// asks sync all the same.
+	Closed map[Channel]string
 }
 
 // Settings are a workspace's follow-up settings.

@@ -16,6 +16,7 @@ import (
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/store"
 )
 
@@ -29,7 +30,6 @@ const (
 	MaxBudget     = 55 * time.Second
 
 	sendTimeout   = 20 * time.Second
-	readTimeout   = 10 * time.Second
 	commitTimeout = 15 * time.Second
 	answerTime    = 2 * time.Second
 	sendsAtOnce   = 8
@@ -59,7 +59,8 @@ type Config struct {
 
 // Runner runs what is due. It is safe for concurrent use: overlapping runs share the work.
 type Runner struct {
-	cfg Config
+	cfg    Config
+	reader learn.Reader
 	// decide is replaced by tests.
 	decide func(followup.Input) followup.Decision
 }
@@ -81,7 +82,8 @@ func New(cfg Config) *Runner {
 	if cfg.BeforeCommit == nil {
 		cfg.BeforeCommit = func(context.Context) error { return nil }
 	}
-	return &Runner{cfg: cfg, decide: followup.Decide}
+	reader := learn.Reader{Sync: cfg.Sync, Availability: cfg.Availability}
+	return &Runner{cfg: cfg, reader: reader, decide: followup.Decide}
 }
 
 // Request bounds a run.
@@ -217,7 +219,7 @@ func (p *pass) commit(ctx context.Context, token uuid.UUID, works []*work, try f
 			commit.Release = append(commit.Release, w.item)
 			continue
 		}
-		commit.Done = append(commit.Done, store.Done{Item: w.item, Effect: *w.effect, Zone: p.workspaces[w.item.Enrollment.Workspace].zone})
+		commit.Done = append(commit.Done, store.Done{Item: w.item, Effect: *w.effect, Zone: p.workspaces[w.item.Enrollment.Workspace].Zone})
 	}
 	// What was sent is recorded even when the caller has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)

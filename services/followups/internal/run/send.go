@@ -36,7 +36,7 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 	ws := p.workspaces[w.item.Enrollment.Workspace]
 	in := followup.Input{
 		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, Step: w.item.Step, Lead: w.lead,
-		Settings: w.item.Settings, Zone: ws.zone, SendingDisabled: ws.disabled, Planned: w.item.Planned,
+		Settings: w.item.Settings, Zone: ws.Zone, SendingDisabled: ws.SendingDisabled, Planned: w.item.Planned,
 	}
 	decision := p.decide(in)
 	if decision.Verdict == followup.NeedSlots {
