@@ -29,17 +29,29 @@ type Check struct {
 // Passed reports whether the rule let the step pass.
 func (c Check) Passed() bool { return c.Move == "" }
 
-// RuleSend is the name of the check that sync makes: whether the message may leave now, and whether it left.
-const RuleSend = "send"
+// Checks that others make.
+const (
+	// RuleSend is sync's: whether the message may leave now, and whether it left.
+	RuleSend = "send"
+	// RuleLearn is whether the services that a decision needs answered at all.
+	RuleLearn = "services_answer"
+	// RuleIntact is whether the step could be worked on at all.
+	RuleIntact = "step_intact"
+)
 
-// SendCheck is the trace of what sync answered.
-func SendCheck(effect Effect, inputs ...Fact) Check {
-	check := Check{Rule: RuleSend, Version: 1, Inputs: inputs}
+// AnswerCheck is the trace of what another service answered.
+func AnswerCheck(rule string, effect Effect, inputs ...Fact) Check {
+	check := Check{Rule: rule, Version: 1, Inputs: inputs}
 	if effect.Result == Succeeded {
 		return check
 	}
 	check.Move, check.Reason, check.Until = effect.Move, effect.Reason, effect.Until
 	return check
+}
+
+// SettledCheck is the trace of an outcome that came by event.
+func SettledCheck(effect Effect, outcome string) Check {
+	return AnswerCheck(RuleSend, effect, Fact{"outcome", outcome}, Fact{"by", "event"})
 }
 
 // rule is one question that every due step is asked.

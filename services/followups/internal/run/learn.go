@@ -36,7 +36,7 @@ func (p *pass) learn(ctx context.Context, works []*work) {
 		if known.away || !p.readLeads(ctx, id, group) {
 			for _, w := range group {
 				if ctx.Err() == nil {
-					w.settle(followup.Away(followup.ReasonSyncUnavailable, w.item.Enrollment, w.try.Now))
+					w.note(followup.Away(followup.ReasonSyncUnavailable, w.item.Enrollment, w.try.Now), followup.RuleLearn)
 				}
 			}
 		}

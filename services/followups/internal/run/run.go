@@ -219,7 +219,9 @@ func (p *pass) commit(ctx context.Context, token uuid.UUID, works []*work, try f
 			commit.Release = append(commit.Release, w.item)
 			continue
 		}
-		commit.Done = append(commit.Done, store.Done{Item: w.item, Effect: *w.effect, Zone: p.workspaces[w.item.Enrollment.Workspace].Zone})
+		commit.Done = append(commit.Done, store.Done{
+			Item: w.item, Effect: *w.effect, Trace: w.trace, Zone: p.workspaces[w.item.Enrollment.Workspace].Zone,
+		})
 	}
 	// What was sent is recorded even when the caller has gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
@@ -251,8 +253,16 @@ type work struct {
 	content *followup.Content
 	// effect is nil until the item is worked on; items without one are handed back.
 	effect *followup.Effect
+	// trace are the rules that led to the content or the effect.
+	trace []followup.Check
 }
 
 func (w *work) settle(effect followup.Effect) { w.effect = &effect }
+
+// note settles by what another service answered, and adds that to the trace.
+func (w *work) note(effect followup.Effect, rule string, inputs ...followup.Fact) {
+	w.settle(effect)
+	w.trace = append(w.trace, followup.AnswerCheck(rule, effect, inputs...))
+}
 
 var errPanic = errors.New("panic")

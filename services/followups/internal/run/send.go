@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -42,12 +44,13 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 	if decision.Verdict == followup.NeedSlots {
 		slots, ok := p.readSlots(ctx, w.item.Enrollment.Workspace)
 		if !ok {
-			w.settle(followup.Away("availability_unavailable", w.item.Enrollment, w.try.Now))
+			w.note(followup.Away("availability_unavailable", w.item.Enrollment, w.try.Now), followup.RuleLearn)
 			return
 		}
 		in.Slots = slots
 		decision = p.decide(in)
 	}
+	w.trace = decision.Trace
 	switch decision.Verdict {
 	case followup.Send:
 		w.content = &decision.Content
@@ -104,13 +107,28 @@ func (p *pass) send(ctx context.Context, w *work) {
 		UnlessRepliedSince: timestamppb.New(e.RepliedSince),
 	})
 	if err == nil {
-		w.settle(followup.Answered(answer(resp.GetMessage()), e, w.try))
+		reply := answer(resp.GetMessage())
+		w.note(followup.Answered(reply, e, w.try), followup.RuleSend, followup.Fact{Name: "state", Value: reply.State})
 		return
 	}
 	if ctx.Err() != nil {
 		return // we are being stopped; the next run asks again with the same id
 	}
-	w.settle(p.refused(ctx, err, w))
+	effect := p.refused(ctx, err, w)
+	w.note(effect, followup.RuleSend, refusalFacts(err)...)
+}
+
+// refusalFacts are what sync told with a refusal. Its metadata hold no personal data.
+func refusalFacts(err error) []followup.Fact {
+	typed, ok := apierr.From(err)
+	if !ok || typed.Domain != syncDomain {
+		return nil
+	}
+	facts := []followup.Fact{{Name: "refusal", Value: typed.Reason}}
+	for _, key := range slices.Sorted(maps.Keys(typed.Metadata)) {
+		facts = append(facts, followup.Fact{Name: key, Value: typed.Metadata[key]})
+	}
+	return facts
 }
 
 func (p *pass) refused(ctx context.Context, err error, w *work) followup.Effect {
@@ -156,7 +174,7 @@ func toChannel(channel followup.Channel) syncv1.Channel {
 
 func (p *pass) broken(ctx context.Context, w *work, err error) {
 	p.logBroken(ctx, w, err)
-	w.settle(followup.Broken(w.item.Enrollment, w.try))
+	w.note(followup.Broken(w.item.Enrollment, w.try), followup.RuleIntact)
 }
 
 func (p *pass) logBroken(ctx context.Context, w *work, err error) {

@@ -23,6 +23,8 @@ type Done struct {
 	Item Item
 	// Effect is what it amounts to.
 	Effect followup.Effect
+	// Trace are the rules that led to it.
+	Trace []followup.Check
 	// Zone of the workspace, or nil when unknown.
 	Zone *time.Location
 }
@@ -66,6 +68,7 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		return err
 	}
 	items := db.AddRunItemsParams{RunID: c.Run, Now: c.Try.Now}
+	decided := newDecisions(c.Run, c.Try.Now)
 	for _, done := range c.Done {
 		e, ok := held[done.Item.Enrollment.ID]
 		if !ok {
@@ -77,6 +80,9 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		}
 		if effect.Move == followup.EndLead {
 			endHeld(held, e, effect.Reason, c.Try.Now)
+		}
+		if err := decided.add(done.Item.Enrollment, effect, done.Trace); err != nil {
+			return err
 		}
 		items.WorkspaceIds = append(items.WorkspaceIds, e.Workspace)
 		items.Ids = append(items.Ids, newID())
@@ -91,6 +97,9 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		if err := q.AddRunItems(ctx, items); err != nil {
 			return fmt.Errorf("add run items: %w", err)
 		}
+	}
+	if err := decided.save(ctx, q); err != nil {
+		return err
 	}
 	return release(ctx, q, c)
 }

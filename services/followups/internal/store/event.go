@@ -181,6 +181,13 @@ func settleStep(ctx context.Context, q *db.Queries, e followup.Enrollment, event
 	key := followup.StepKey{
 		Workspace: e.Workspace, Enrollment: e.ID, Version: e.Version, Position: e.Position, Channel: step.Channel, Part: e.Part,
 	}
+	decided := newDecisions(uuid.Nil, try.Now)
+	if err := decided.add(e, effect, []followup.Check{followup.SettledCheck(effect, event.Outcome)}); err != nil {
+		return err
+	}
+	if err := decided.save(ctx, q); err != nil {
+		return err
+	}
 	return record(ctx, q, recording{Before: e, Key: key, Effect: effect, Next: next, Zone: event.Zone, Now: try.Now})
 }
 

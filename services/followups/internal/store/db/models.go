@@ -21,6 +21,24 @@ type DailyTouch struct {
 	CreateTime  time.Time
 }
 
+type Decision struct {
+	WorkspaceID     uuid.UUID
+	EnrollmentID    uuid.UUID
+	SequenceVersion int32
+	Position        int32
+	Part            int32
+	Move            string
+	Reason          string
+	Outcome         string
+	RunID           *uuid.UUID
+	UntilTime       *time.Time
+	Message         string
+	Checks          []byte
+	Times           int32
+	FirstTime       time.Time
+	LastTime        time.Time
+}
+
 type Enrollment struct {
 	WorkspaceID     uuid.UUID
 	ID              uuid.UUID
