@@ -33,9 +33,11 @@ import (
 // message, with other content REQUEST_ID_REUSED. It exists in tests only.
 type fakeSync struct {
 	syncv1.UnimplementedSyncServiceServer
-	mu    sync.Mutex
-	zone  string
-	leads map[string]*syncv1.Lead
+	mu   sync.Mutex
+	zone string
+	// disabled is the kill switch.
+	disabled bool
+	leads    map[string]*syncv1.Lead
 	// calls are all SendMessage requests; sent are the distinct ones accepted.
 	calls []*syncv1.SendMessageRequest
 	sent  map[string]*syncv1.SendMessageRequest
@@ -47,7 +49,7 @@ type fakeSync struct {
 func (f *fakeSync) GetWorkspace(_ context.Context, req *syncv1.GetWorkspaceRequest) (*syncv1.GetWorkspaceResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return &syncv1.GetWorkspaceResponse{Workspace: &syncv1.Workspace{Name: req.GetName(), TimeZone: f.zone}}, nil
+	return &syncv1.GetWorkspaceResponse{Workspace: &syncv1.Workspace{Name: req.GetName(), TimeZone: f.zone, SendingDisabled: f.disabled}}, nil
 }
 
 func (f *fakeSync) GetLead(_ context.Context, req *syncv1.GetLeadRequest) (*syncv1.GetLeadResponse, error) {
@@ -178,7 +180,7 @@ func setup(t *testing.T) *world {
 		Service: followups.Name, Policy: followups.Policy(),
 		Register: func(r grpc.ServiceRegistrar) {
 			followupsv1.RegisterFollowUpsServiceServer(r, server.New(server.Config{
-				Store: base.Store, Runner: run.New(base), Sync: base.Sync, Clock: w.clock, MaxAttempts: 3,
+				Store: base.Store, Runner: run.New(base), Sync: base.Sync, Availability: base.Availability, Clock: w.clock, MaxAttempts: 3,
 			}))
 		},
 	})

@@ -97,9 +97,9 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	rows, leads := store.New(s.pool), syncv1.NewSyncServiceClient(sync)
+	rows, leads, slots := store.New(s.pool), syncv1.NewSyncServiceClient(sync), availabilityv1.NewAvailabilityServiceClient(availability)
 	s.runner = run.New(run.Config{
-		Store: rows, Sync: leads, Availability: availabilityv1.NewAvailabilityServiceClient(availability),
+		Store: rows, Sync: leads, Availability: slots,
 		Clock: s.deps.Clock, Logger: s.deps.Logger, BatchSize: s.cfg.BatchSize, Lease: s.cfg.LeaseDuration,
 		MaxAttempts: s.cfg.MaxAttempts,
 	})
@@ -117,7 +117,7 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	followupsv1.RegisterFollowUpsServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: rows, Runner: s.runner, Sync: leads, Clock: s.deps.Clock, MaxAttempts: s.cfg.MaxAttempts,
+		Store: rows, Runner: s.runner, Sync: leads, Availability: slots, Clock: s.deps.Clock, MaxAttempts: s.cfg.MaxAttempts,
 	}))
 	return nil
 }

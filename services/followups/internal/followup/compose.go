@@ -7,8 +7,9 @@ import (
 	"github.com/relance/relance/services/followups/internal/template"
 )
 
-func needsCalendar(step Step) bool {
-	for _, token := range step.Tokens() {
+// NeedsCalendar reports whether the step's text uses something of the workspace's calendar.
+func (s Step) NeedsCalendar() bool {
+	for _, token := range s.Tokens() {
 		if token.NeedsCalendar() {
 			return true
 		}

@@ -123,7 +123,7 @@ func Decide(in Input) Decision {
 	if in.Planned != nil {
 		return Decision{Verdict: Send, Content: *in.Planned, Trace: append(trace, contentRule().passed(in))}
 	}
-	if in.Slots == nil && needsCalendar(*in.Step) {
+	if in.Slots == nil && in.Step.NeedsCalendar() {
 		return Decision{Verdict: NeedSlots, Trace: trace}
 	}
 	content, effect, ok := compose(in)

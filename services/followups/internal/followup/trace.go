@@ -3,6 +3,8 @@ package followup
 import (
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Fact is one thing that a rule looked at. Values are times (RFC 3339, UTC), counts, flags and names; never a phone
@@ -86,4 +88,23 @@ func moment(name string, value time.Time) Fact {
 		return Fact{name, "never"}
 	}
 	return Fact{name, value.UTC().Format(time.RFC3339)}
+}
+
+// Record is a stored decision: why a step went as it did.
+type Record struct {
+	// Version and Position name the step, Part its plan.
+	Version, Position, Part int
+	// Result, Move, Reason, Until and Message are those of the effect.
+	Result  Result
+	Move    Move
+	Reason  string
+	Until   time.Time
+	Message string
+	// Run it was decided in; uuid.Nil for one that came by an event.
+	Run uuid.UUID
+	// Checks are the rules that were asked, the last time.
+	Checks []Check
+	// Times counts how often the same was decided, from First to Last.
+	Times       int
+	First, Last time.Time
 }

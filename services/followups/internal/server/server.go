@@ -13,9 +13,11 @@ import (
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/principal"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/name"
 	"github.com/relance/relance/services/followups/internal/run"
 	"github.com/relance/relance/services/followups/internal/store"
@@ -34,6 +36,8 @@ type Config struct {
 	Runner *run.Runner
 	// Sync knows leads and workspaces.
 	Sync syncv1.SyncServiceClient
+	// Availability knows slots.
+	Availability availabilityv1.AvailabilityServiceClient
 	// Clock is the business clock.
 	Clock clock.Clock
 	// MaxAttempts bounds the tries of a step.
@@ -43,11 +47,14 @@ type Config struct {
 // Server implements the service.
 type Server struct {
 	followupsv1.UnimplementedFollowUpsServiceServer
-	cfg Config
+	cfg    Config
+	reader learn.Reader
 }
 
 // New makes a server.
-func New(cfg Config) *Server { return &Server{cfg: cfg} }
+func New(cfg Config) *Server {
+	return &Server{cfg: cfg, reader: learn.Reader{Sync: cfg.Sync, Availability: cfg.Availability}}
+}
 
 // Policy says who may call what.
 func Policy() principal.Policy {
@@ -60,7 +67,7 @@ func Policy() principal.Policy {
 	}
 	for _, method := range []string{
 		"CreateSequence", "GetSequence", "ListSequences", "UpdateSequence", "DeleteSequence", "ValidateSequence",
-		"EnrollLead", "GetEnrollment", "ListEnrollments", "PauseEnrollment", "ResumeEnrollment", "CancelEnrollment",
+		"EnrollLead", "ExplainEnrollment", "GetEnrollment", "ListEnrollments", "PauseEnrollment", "ResumeEnrollment", "CancelEnrollment",
 		"ListTasks", "GetSettings", "UpdateSettings",
 	} {
 		policy[service+method] = []principal.Kind{principal.KindAdmin}

@@ -13,25 +13,6 @@ import (
 	"github.com/relance/relance/services/followups/internal/store/db"
 )
 
-// Decision is the record of why a step went as it did.
-type Decision struct {
-	// Version and Position name the step, Part its plan.
-	Version, Position, Part int
-	// Result, Move, Reason, Until and Message are those of the effect.
-	Result  followup.Result
-	Move    followup.Move
-	Reason  string
-	Until   time.Time
-	Message string
-	// Run it was decided in; uuid.Nil for one that came by an event.
-	Run uuid.UUID
-	// Checks are the rules that were asked, the last time.
-	Checks []followup.Check
-	// Times counts how often the same was decided, from First to Last.
-	Times       int
-	First, Last time.Time
-}
-
 // decisions collects the records of one commit.
 type decisions struct {
 	params db.RecordDecisionsParams
@@ -72,8 +53,8 @@ func (d *decisions) save(ctx context.Context, q *db.Queries) error {
 	return nil
 }
 
-func toDecision(row db.Decision) (Decision, error) {
-	out := Decision{
+func toRecord(row db.Decision) (followup.Record, error) {
+	out := followup.Record{
 		Version: int(row.SequenceVersion), Position: int(row.Position), Part: int(row.Part),
 		Result: followup.Result(row.Outcome), Move: followup.Move(row.Move), Reason: row.Reason, Until: value(row.UntilTime),
 		Message: row.Message, Times: int(row.Times), First: row.FirstTime.UTC(), Last: row.LastTime.UTC(),

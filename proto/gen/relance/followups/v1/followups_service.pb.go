@@ -1337,6 +1337,98 @@ func (x *CancelEnrollmentResponse) GetEnrollment() *Enrollment {
 	return nil
 }
 
+// ExplainEnrollmentRequest names an enrollment.
+type ExplainEnrollmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/enrollments/{uuid}".
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainEnrollmentRequest) Reset() {
+	*x = ExplainEnrollmentRequest{}
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainEnrollmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainEnrollmentRequest) ProtoMessage() {}
+
+func (x *ExplainEnrollmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainEnrollmentRequest.ProtoReflect.Descriptor instead.
+func (*ExplainEnrollmentRequest) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ExplainEnrollmentRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ExplainEnrollmentResponse carries the explanation.
+type ExplainEnrollmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The explanation.
+	Explanation   *EnrollmentExplanation `protobuf:"bytes,1,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainEnrollmentResponse) Reset() {
+	*x = ExplainEnrollmentResponse{}
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainEnrollmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainEnrollmentResponse) ProtoMessage() {}
+
+func (x *ExplainEnrollmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainEnrollmentResponse.ProtoReflect.Descriptor instead.
+func (*ExplainEnrollmentResponse) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ExplainEnrollmentResponse) GetExplanation() *EnrollmentExplanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
 // ListTasksRequest pages through tasks.
 type ListTasksRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1356,7 +1448,7 @@ type ListTasksRequest struct {
 
 func (x *ListTasksRequest) Reset() {
 	*x = ListTasksRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1460,7 @@ func (x *ListTasksRequest) String() string {
 func (*ListTasksRequest) ProtoMessage() {}
 
 func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[25]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1473,7 @@ func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksRequest.ProtoReflect.Descriptor instead.
 func (*ListTasksRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{25}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListTasksRequest) GetParent() string {
@@ -1432,7 +1524,7 @@ type ListTasksResponse struct {
 
 func (x *ListTasksResponse) Reset() {
 	*x = ListTasksResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1536,7 @@ func (x *ListTasksResponse) String() string {
 func (*ListTasksResponse) ProtoMessage() {}
 
 func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[26]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1549,7 @@ func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksResponse.ProtoReflect.Descriptor instead.
 func (*ListTasksResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{26}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListTasksResponse) GetTasks() []*Task {
@@ -1487,7 +1579,7 @@ type RunDueFollowUpsRequest struct {
 
 func (x *RunDueFollowUpsRequest) Reset() {
 	*x = RunDueFollowUpsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1499,7 +1591,7 @@ func (x *RunDueFollowUpsRequest) String() string {
 func (*RunDueFollowUpsRequest) ProtoMessage() {}
 
 func (x *RunDueFollowUpsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[27]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1512,7 +1604,7 @@ func (x *RunDueFollowUpsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunDueFollowUpsRequest.ProtoReflect.Descriptor instead.
 func (*RunDueFollowUpsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{27}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RunDueFollowUpsRequest) GetTimeBudget() *durationpb.Duration {
@@ -1540,7 +1632,7 @@ type RunDueFollowUpsResponse struct {
 
 func (x *RunDueFollowUpsResponse) Reset() {
 	*x = RunDueFollowUpsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1644,7 @@ func (x *RunDueFollowUpsResponse) String() string {
 func (*RunDueFollowUpsResponse) ProtoMessage() {}
 
 func (x *RunDueFollowUpsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[28]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1657,7 @@ func (x *RunDueFollowUpsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunDueFollowUpsResponse.ProtoReflect.Descriptor instead.
 func (*RunDueFollowUpsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{28}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RunDueFollowUpsResponse) GetRun() *Run {
@@ -1586,7 +1678,7 @@ type GetRunRequest struct {
 
 func (x *GetRunRequest) Reset() {
 	*x = GetRunRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1690,7 @@ func (x *GetRunRequest) String() string {
 func (*GetRunRequest) ProtoMessage() {}
 
 func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[29]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1703,7 @@ func (x *GetRunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunRequest.ProtoReflect.Descriptor instead.
 func (*GetRunRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{29}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetRunRequest) GetName() string {
@@ -1632,7 +1724,7 @@ type GetRunResponse struct {
 
 func (x *GetRunResponse) Reset() {
 	*x = GetRunResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1736,7 @@ func (x *GetRunResponse) String() string {
 func (*GetRunResponse) ProtoMessage() {}
 
 func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[30]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1749,7 @@ func (x *GetRunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRunResponse.ProtoReflect.Descriptor instead.
 func (*GetRunResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{30}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetRunResponse) GetRun() *Run {
@@ -1680,7 +1772,7 @@ type ListRunsRequest struct {
 
 func (x *ListRunsRequest) Reset() {
 	*x = ListRunsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1784,7 @@ func (x *ListRunsRequest) String() string {
 func (*ListRunsRequest) ProtoMessage() {}
 
 func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[31]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1797,7 @@ func (x *ListRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRunsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{31}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListRunsRequest) GetPageSize() int32 {
@@ -1735,7 +1827,7 @@ type ListRunsResponse struct {
 
 func (x *ListRunsResponse) Reset() {
 	*x = ListRunsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1839,7 @@ func (x *ListRunsResponse) String() string {
 func (*ListRunsResponse) ProtoMessage() {}
 
 func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[32]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1852,7 @@ func (x *ListRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRunsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{32}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListRunsResponse) GetRuns() []*Run {
@@ -1788,7 +1880,7 @@ type HandleLeadEventsRequest struct {
 
 func (x *HandleLeadEventsRequest) Reset() {
 	*x = HandleLeadEventsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1892,7 @@ func (x *HandleLeadEventsRequest) String() string {
 func (*HandleLeadEventsRequest) ProtoMessage() {}
 
 func (x *HandleLeadEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[33]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1905,7 @@ func (x *HandleLeadEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandleLeadEventsRequest.ProtoReflect.Descriptor instead.
 func (*HandleLeadEventsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{33}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HandleLeadEventsRequest) GetEvents() []*LeadEvent {
@@ -1836,7 +1928,7 @@ type HandleLeadEventsResponse struct {
 
 func (x *HandleLeadEventsResponse) Reset() {
 	*x = HandleLeadEventsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1940,7 @@ func (x *HandleLeadEventsResponse) String() string {
 func (*HandleLeadEventsResponse) ProtoMessage() {}
 
 func (x *HandleLeadEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[34]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1953,7 @@ func (x *HandleLeadEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandleLeadEventsResponse.ProtoReflect.Descriptor instead.
 func (*HandleLeadEventsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{34}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HandleLeadEventsResponse) GetHandled() int32 {
@@ -1889,7 +1981,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +1993,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[35]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2006,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{35}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetSettingsRequest) GetParent() string {
@@ -1935,7 +2027,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[36]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1947,7 +2039,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[36]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1960,7 +2052,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{36}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -1985,7 +2077,7 @@ type UpdateSettingsRequest struct {
 
 func (x *UpdateSettingsRequest) Reset() {
 	*x = UpdateSettingsRequest{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[37]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2089,7 @@ func (x *UpdateSettingsRequest) String() string {
 func (*UpdateSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[37]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2102,7 @@ func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{37}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *UpdateSettingsRequest) GetParent() string {
@@ -2045,7 +2137,7 @@ type UpdateSettingsResponse struct {
 
 func (x *UpdateSettingsResponse) Reset() {
 	*x = UpdateSettingsResponse{}
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[38]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2149,7 @@ func (x *UpdateSettingsResponse) String() string {
 func (*UpdateSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[38]
+	mi := &file_relance_followups_v1_followups_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2162,7 @@ func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{38}
+	return file_relance_followups_v1_followups_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *UpdateSettingsResponse) GetSettings() *Settings {
@@ -2084,7 +2176,7 @@ var File_relance_followups_v1_followups_service_proto protoreflect.FileDescripto
 
 const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\n" +
-	",relance/followups/v1/followups_service.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a$relance/followups/v1/followups.proto\"\x8a\x01\n" +
+	",relance/followups/v1/followups_service.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\"relance/followups/v1/explain.proto\x1a$relance/followups/v1/followups.proto\"\x8a\x01\n" +
 	"\x15CreateSequenceRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12:\n" +
 	"\bsequence\x18\x02 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\x12\x1d\n" +
@@ -2176,7 +2268,11 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\x18CancelEnrollmentResponse\x12@\n" +
 	"\n" +
 	"enrollment\x18\x01 \x01(\v2 .relance.followups.v1.EnrollmentR\n" +
-	"enrollment\"\xb1\x01\n" +
+	"enrollment\".\n" +
+	"\x18ExplainEnrollmentRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"j\n" +
+	"\x19ExplainEnrollmentResponse\x12M\n" +
+	"\vexplanation\x18\x01 \x01(\v2+.relance.followups.v1.EnrollmentExplanationR\vexplanation\"\xb1\x01\n" +
 	"\x10ListTasksRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2220,7 +2316,7 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"T\n" +
 	"\x16UpdateSettingsResponse\x12:\n" +
-	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xed\x0f\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xe3\x10\n" +
 	"\x10FollowUpsService\x12k\n" +
 	"\x0eCreateSequence\x12+.relance.followups.v1.CreateSequenceRequest\x1a,.relance.followups.v1.CreateSequenceResponse\x12b\n" +
 	"\vGetSequence\x12(.relance.followups.v1.GetSequenceRequest\x1a).relance.followups.v1.GetSequenceResponse\x12h\n" +
@@ -2234,7 +2330,8 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\x0fListEnrollments\x12,.relance.followups.v1.ListEnrollmentsRequest\x1a-.relance.followups.v1.ListEnrollmentsResponse\x12n\n" +
 	"\x0fPauseEnrollment\x12,.relance.followups.v1.PauseEnrollmentRequest\x1a-.relance.followups.v1.PauseEnrollmentResponse\x12q\n" +
 	"\x10ResumeEnrollment\x12-.relance.followups.v1.ResumeEnrollmentRequest\x1a..relance.followups.v1.ResumeEnrollmentResponse\x12q\n" +
-	"\x10CancelEnrollment\x12-.relance.followups.v1.CancelEnrollmentRequest\x1a..relance.followups.v1.CancelEnrollmentResponse\x12\\\n" +
+	"\x10CancelEnrollment\x12-.relance.followups.v1.CancelEnrollmentRequest\x1a..relance.followups.v1.CancelEnrollmentResponse\x12t\n" +
+	"\x11ExplainEnrollment\x12..relance.followups.v1.ExplainEnrollmentRequest\x1a/.relance.followups.v1.ExplainEnrollmentResponse\x12\\\n" +
 	"\tListTasks\x12&.relance.followups.v1.ListTasksRequest\x1a'.relance.followups.v1.ListTasksResponse\x12n\n" +
 	"\x0fRunDueFollowUps\x12,.relance.followups.v1.RunDueFollowUpsRequest\x1a-.relance.followups.v1.RunDueFollowUpsResponse\x12S\n" +
 	"\x06GetRun\x12#.relance.followups.v1.GetRunRequest\x1a$.relance.followups.v1.GetRunResponse\x12Y\n" +
@@ -2256,136 +2353,142 @@ func file_relance_followups_v1_followups_service_proto_rawDescGZIP() []byte {
 	return file_relance_followups_v1_followups_service_proto_rawDescData
 }
 
-var file_relance_followups_v1_followups_service_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_relance_followups_v1_followups_service_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_relance_followups_v1_followups_service_proto_goTypes = []any{
-	(*CreateSequenceRequest)(nil),    // 0: relance.followups.v1.CreateSequenceRequest
-	(*CreateSequenceResponse)(nil),   // 1: relance.followups.v1.CreateSequenceResponse
-	(*GetSequenceRequest)(nil),       // 2: relance.followups.v1.GetSequenceRequest
-	(*GetSequenceResponse)(nil),      // 3: relance.followups.v1.GetSequenceResponse
-	(*ListSequencesRequest)(nil),     // 4: relance.followups.v1.ListSequencesRequest
-	(*ListSequencesResponse)(nil),    // 5: relance.followups.v1.ListSequencesResponse
-	(*UpdateSequenceRequest)(nil),    // 6: relance.followups.v1.UpdateSequenceRequest
-	(*UpdateSequenceResponse)(nil),   // 7: relance.followups.v1.UpdateSequenceResponse
-	(*ValidateSequenceRequest)(nil),  // 8: relance.followups.v1.ValidateSequenceRequest
-	(*ValidateSequenceResponse)(nil), // 9: relance.followups.v1.ValidateSequenceResponse
-	(*StepPolicy)(nil),               // 10: relance.followups.v1.StepPolicy
-	(*DeleteSequenceRequest)(nil),    // 11: relance.followups.v1.DeleteSequenceRequest
-	(*DeleteSequenceResponse)(nil),   // 12: relance.followups.v1.DeleteSequenceResponse
-	(*EnrollLeadRequest)(nil),        // 13: relance.followups.v1.EnrollLeadRequest
-	(*EnrollLeadResponse)(nil),       // 14: relance.followups.v1.EnrollLeadResponse
-	(*GetEnrollmentRequest)(nil),     // 15: relance.followups.v1.GetEnrollmentRequest
-	(*GetEnrollmentResponse)(nil),    // 16: relance.followups.v1.GetEnrollmentResponse
-	(*ListEnrollmentsRequest)(nil),   // 17: relance.followups.v1.ListEnrollmentsRequest
-	(*ListEnrollmentsResponse)(nil),  // 18: relance.followups.v1.ListEnrollmentsResponse
-	(*PauseEnrollmentRequest)(nil),   // 19: relance.followups.v1.PauseEnrollmentRequest
-	(*PauseEnrollmentResponse)(nil),  // 20: relance.followups.v1.PauseEnrollmentResponse
-	(*ResumeEnrollmentRequest)(nil),  // 21: relance.followups.v1.ResumeEnrollmentRequest
-	(*ResumeEnrollmentResponse)(nil), // 22: relance.followups.v1.ResumeEnrollmentResponse
-	(*CancelEnrollmentRequest)(nil),  // 23: relance.followups.v1.CancelEnrollmentRequest
-	(*CancelEnrollmentResponse)(nil), // 24: relance.followups.v1.CancelEnrollmentResponse
-	(*ListTasksRequest)(nil),         // 25: relance.followups.v1.ListTasksRequest
-	(*ListTasksResponse)(nil),        // 26: relance.followups.v1.ListTasksResponse
-	(*RunDueFollowUpsRequest)(nil),   // 27: relance.followups.v1.RunDueFollowUpsRequest
-	(*RunDueFollowUpsResponse)(nil),  // 28: relance.followups.v1.RunDueFollowUpsResponse
-	(*GetRunRequest)(nil),            // 29: relance.followups.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 30: relance.followups.v1.GetRunResponse
-	(*ListRunsRequest)(nil),          // 31: relance.followups.v1.ListRunsRequest
-	(*ListRunsResponse)(nil),         // 32: relance.followups.v1.ListRunsResponse
-	(*HandleLeadEventsRequest)(nil),  // 33: relance.followups.v1.HandleLeadEventsRequest
-	(*HandleLeadEventsResponse)(nil), // 34: relance.followups.v1.HandleLeadEventsResponse
-	(*GetSettingsRequest)(nil),       // 35: relance.followups.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),      // 36: relance.followups.v1.GetSettingsResponse
-	(*UpdateSettingsRequest)(nil),    // 37: relance.followups.v1.UpdateSettingsRequest
-	(*UpdateSettingsResponse)(nil),   // 38: relance.followups.v1.UpdateSettingsResponse
-	nil,                              // 39: relance.followups.v1.UpdateSequenceRequest.StepMovesEntry
-	(*Sequence)(nil),                 // 40: relance.followups.v1.Sequence
-	(*fieldmaskpb.FieldMask)(nil),    // 41: google.protobuf.FieldMask
-	(*EnrollmentMove)(nil),           // 42: relance.followups.v1.EnrollmentMove
-	(*SequenceViolation)(nil),        // 43: relance.followups.v1.SequenceViolation
-	(*RefusalRule)(nil),              // 44: relance.followups.v1.RefusalRule
-	(*Enrollment)(nil),               // 45: relance.followups.v1.Enrollment
-	(TaskState)(0),                   // 46: relance.followups.v1.TaskState
-	(*Task)(nil),                     // 47: relance.followups.v1.Task
-	(*durationpb.Duration)(nil),      // 48: google.protobuf.Duration
-	(*Run)(nil),                      // 49: relance.followups.v1.Run
-	(*LeadEvent)(nil),                // 50: relance.followups.v1.LeadEvent
-	(*Settings)(nil),                 // 51: relance.followups.v1.Settings
+	(*CreateSequenceRequest)(nil),     // 0: relance.followups.v1.CreateSequenceRequest
+	(*CreateSequenceResponse)(nil),    // 1: relance.followups.v1.CreateSequenceResponse
+	(*GetSequenceRequest)(nil),        // 2: relance.followups.v1.GetSequenceRequest
+	(*GetSequenceResponse)(nil),       // 3: relance.followups.v1.GetSequenceResponse
+	(*ListSequencesRequest)(nil),      // 4: relance.followups.v1.ListSequencesRequest
+	(*ListSequencesResponse)(nil),     // 5: relance.followups.v1.ListSequencesResponse
+	(*UpdateSequenceRequest)(nil),     // 6: relance.followups.v1.UpdateSequenceRequest
+	(*UpdateSequenceResponse)(nil),    // 7: relance.followups.v1.UpdateSequenceResponse
+	(*ValidateSequenceRequest)(nil),   // 8: relance.followups.v1.ValidateSequenceRequest
+	(*ValidateSequenceResponse)(nil),  // 9: relance.followups.v1.ValidateSequenceResponse
+	(*StepPolicy)(nil),                // 10: relance.followups.v1.StepPolicy
+	(*DeleteSequenceRequest)(nil),     // 11: relance.followups.v1.DeleteSequenceRequest
+	(*DeleteSequenceResponse)(nil),    // 12: relance.followups.v1.DeleteSequenceResponse
+	(*EnrollLeadRequest)(nil),         // 13: relance.followups.v1.EnrollLeadRequest
+	(*EnrollLeadResponse)(nil),        // 14: relance.followups.v1.EnrollLeadResponse
+	(*GetEnrollmentRequest)(nil),      // 15: relance.followups.v1.GetEnrollmentRequest
+	(*GetEnrollmentResponse)(nil),     // 16: relance.followups.v1.GetEnrollmentResponse
+	(*ListEnrollmentsRequest)(nil),    // 17: relance.followups.v1.ListEnrollmentsRequest
+	(*ListEnrollmentsResponse)(nil),   // 18: relance.followups.v1.ListEnrollmentsResponse
+	(*PauseEnrollmentRequest)(nil),    // 19: relance.followups.v1.PauseEnrollmentRequest
+	(*PauseEnrollmentResponse)(nil),   // 20: relance.followups.v1.PauseEnrollmentResponse
+	(*ResumeEnrollmentRequest)(nil),   // 21: relance.followups.v1.ResumeEnrollmentRequest
+	(*ResumeEnrollmentResponse)(nil),  // 22: relance.followups.v1.ResumeEnrollmentResponse
+	(*CancelEnrollmentRequest)(nil),   // 23: relance.followups.v1.CancelEnrollmentRequest
+	(*CancelEnrollmentResponse)(nil),  // 24: relance.followups.v1.CancelEnrollmentResponse
+	(*ExplainEnrollmentRequest)(nil),  // 25: relance.followups.v1.ExplainEnrollmentRequest
+	(*ExplainEnrollmentResponse)(nil), // 26: relance.followups.v1.ExplainEnrollmentResponse
+	(*ListTasksRequest)(nil),          // 27: relance.followups.v1.ListTasksRequest
+	(*ListTasksResponse)(nil),         // 28: relance.followups.v1.ListTasksResponse
+	(*RunDueFollowUpsRequest)(nil),    // 29: relance.followups.v1.RunDueFollowUpsRequest
+	(*RunDueFollowUpsResponse)(nil),   // 30: relance.followups.v1.RunDueFollowUpsResponse
+	(*GetRunRequest)(nil),             // 31: relance.followups.v1.GetRunRequest
+	(*GetRunResponse)(nil),            // 32: relance.followups.v1.GetRunResponse
+	(*ListRunsRequest)(nil),           // 33: relance.followups.v1.ListRunsRequest
+	(*ListRunsResponse)(nil),          // 34: relance.followups.v1.ListRunsResponse
+	(*HandleLeadEventsRequest)(nil),   // 35: relance.followups.v1.HandleLeadEventsRequest
+	(*HandleLeadEventsResponse)(nil),  // 36: relance.followups.v1.HandleLeadEventsResponse
+	(*GetSettingsRequest)(nil),        // 37: relance.followups.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),       // 38: relance.followups.v1.GetSettingsResponse
+	(*UpdateSettingsRequest)(nil),     // 39: relance.followups.v1.UpdateSettingsRequest
+	(*UpdateSettingsResponse)(nil),    // 40: relance.followups.v1.UpdateSettingsResponse
+	nil,                               // 41: relance.followups.v1.UpdateSequenceRequest.StepMovesEntry
+	(*Sequence)(nil),                  // 42: relance.followups.v1.Sequence
+	(*fieldmaskpb.FieldMask)(nil),     // 43: google.protobuf.FieldMask
+	(*EnrollmentMove)(nil),            // 44: relance.followups.v1.EnrollmentMove
+	(*SequenceViolation)(nil),         // 45: relance.followups.v1.SequenceViolation
+	(*RefusalRule)(nil),               // 46: relance.followups.v1.RefusalRule
+	(*Enrollment)(nil),                // 47: relance.followups.v1.Enrollment
+	(*EnrollmentExplanation)(nil),     // 48: relance.followups.v1.EnrollmentExplanation
+	(TaskState)(0),                    // 49: relance.followups.v1.TaskState
+	(*Task)(nil),                      // 50: relance.followups.v1.Task
+	(*durationpb.Duration)(nil),       // 51: google.protobuf.Duration
+	(*Run)(nil),                       // 52: relance.followups.v1.Run
+	(*LeadEvent)(nil),                 // 53: relance.followups.v1.LeadEvent
+	(*Settings)(nil),                  // 54: relance.followups.v1.Settings
 }
 var file_relance_followups_v1_followups_service_proto_depIdxs = []int32{
-	40, // 0: relance.followups.v1.CreateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
-	40, // 1: relance.followups.v1.CreateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
-	40, // 2: relance.followups.v1.GetSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
-	40, // 3: relance.followups.v1.ListSequencesResponse.sequences:type_name -> relance.followups.v1.Sequence
-	40, // 4: relance.followups.v1.UpdateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
-	41, // 5: relance.followups.v1.UpdateSequenceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	39, // 6: relance.followups.v1.UpdateSequenceRequest.step_moves:type_name -> relance.followups.v1.UpdateSequenceRequest.StepMovesEntry
-	40, // 7: relance.followups.v1.UpdateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
-	42, // 8: relance.followups.v1.UpdateSequenceResponse.moves:type_name -> relance.followups.v1.EnrollmentMove
-	40, // 9: relance.followups.v1.ValidateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
-	43, // 10: relance.followups.v1.ValidateSequenceResponse.violations:type_name -> relance.followups.v1.SequenceViolation
+	42, // 0: relance.followups.v1.CreateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
+	42, // 1: relance.followups.v1.CreateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
+	42, // 2: relance.followups.v1.GetSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
+	42, // 3: relance.followups.v1.ListSequencesResponse.sequences:type_name -> relance.followups.v1.Sequence
+	42, // 4: relance.followups.v1.UpdateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
+	43, // 5: relance.followups.v1.UpdateSequenceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	41, // 6: relance.followups.v1.UpdateSequenceRequest.step_moves:type_name -> relance.followups.v1.UpdateSequenceRequest.StepMovesEntry
+	42, // 7: relance.followups.v1.UpdateSequenceResponse.sequence:type_name -> relance.followups.v1.Sequence
+	44, // 8: relance.followups.v1.UpdateSequenceResponse.moves:type_name -> relance.followups.v1.EnrollmentMove
+	42, // 9: relance.followups.v1.ValidateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
+	45, // 10: relance.followups.v1.ValidateSequenceResponse.violations:type_name -> relance.followups.v1.SequenceViolation
 	10, // 11: relance.followups.v1.ValidateSequenceResponse.policies:type_name -> relance.followups.v1.StepPolicy
-	44, // 12: relance.followups.v1.StepPolicy.rules:type_name -> relance.followups.v1.RefusalRule
-	45, // 13: relance.followups.v1.EnrollLeadRequest.enrollment:type_name -> relance.followups.v1.Enrollment
-	45, // 14: relance.followups.v1.EnrollLeadResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	45, // 15: relance.followups.v1.GetEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	45, // 16: relance.followups.v1.ListEnrollmentsResponse.enrollments:type_name -> relance.followups.v1.Enrollment
-	45, // 17: relance.followups.v1.PauseEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	45, // 18: relance.followups.v1.ResumeEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	45, // 19: relance.followups.v1.CancelEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
-	46, // 20: relance.followups.v1.ListTasksRequest.state:type_name -> relance.followups.v1.TaskState
-	47, // 21: relance.followups.v1.ListTasksResponse.tasks:type_name -> relance.followups.v1.Task
-	48, // 22: relance.followups.v1.RunDueFollowUpsRequest.time_budget:type_name -> google.protobuf.Duration
-	49, // 23: relance.followups.v1.RunDueFollowUpsResponse.run:type_name -> relance.followups.v1.Run
-	49, // 24: relance.followups.v1.GetRunResponse.run:type_name -> relance.followups.v1.Run
-	49, // 25: relance.followups.v1.ListRunsResponse.runs:type_name -> relance.followups.v1.Run
-	50, // 26: relance.followups.v1.HandleLeadEventsRequest.events:type_name -> relance.followups.v1.LeadEvent
-	51, // 27: relance.followups.v1.GetSettingsResponse.settings:type_name -> relance.followups.v1.Settings
-	51, // 28: relance.followups.v1.UpdateSettingsRequest.settings:type_name -> relance.followups.v1.Settings
-	41, // 29: relance.followups.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	51, // 30: relance.followups.v1.UpdateSettingsResponse.settings:type_name -> relance.followups.v1.Settings
-	0,  // 31: relance.followups.v1.FollowUpsService.CreateSequence:input_type -> relance.followups.v1.CreateSequenceRequest
-	2,  // 32: relance.followups.v1.FollowUpsService.GetSequence:input_type -> relance.followups.v1.GetSequenceRequest
-	4,  // 33: relance.followups.v1.FollowUpsService.ListSequences:input_type -> relance.followups.v1.ListSequencesRequest
-	8,  // 34: relance.followups.v1.FollowUpsService.ValidateSequence:input_type -> relance.followups.v1.ValidateSequenceRequest
-	6,  // 35: relance.followups.v1.FollowUpsService.UpdateSequence:input_type -> relance.followups.v1.UpdateSequenceRequest
-	11, // 36: relance.followups.v1.FollowUpsService.DeleteSequence:input_type -> relance.followups.v1.DeleteSequenceRequest
-	13, // 37: relance.followups.v1.FollowUpsService.EnrollLead:input_type -> relance.followups.v1.EnrollLeadRequest
-	15, // 38: relance.followups.v1.FollowUpsService.GetEnrollment:input_type -> relance.followups.v1.GetEnrollmentRequest
-	17, // 39: relance.followups.v1.FollowUpsService.ListEnrollments:input_type -> relance.followups.v1.ListEnrollmentsRequest
-	19, // 40: relance.followups.v1.FollowUpsService.PauseEnrollment:input_type -> relance.followups.v1.PauseEnrollmentRequest
-	21, // 41: relance.followups.v1.FollowUpsService.ResumeEnrollment:input_type -> relance.followups.v1.ResumeEnrollmentRequest
-	23, // 42: relance.followups.v1.FollowUpsService.CancelEnrollment:input_type -> relance.followups.v1.CancelEnrollmentRequest
-	25, // 43: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
-	27, // 44: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
-	29, // 45: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
-	31, // 46: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
-	33, // 47: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
-	35, // 48: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
-	37, // 49: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
-	1,  // 50: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
-	3,  // 51: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
-	5,  // 52: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
-	9,  // 53: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
-	7,  // 54: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
-	12, // 55: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
-	14, // 56: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
-	16, // 57: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
-	18, // 58: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
-	20, // 59: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
-	22, // 60: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
-	24, // 61: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
-	26, // 62: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
-	28, // 63: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
-	30, // 64: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
-	32, // 65: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
-	34, // 66: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
-	36, // 67: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
-	38, // 68: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
-	50, // [50:69] is the sub-list for method output_type
-	31, // [31:50] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	46, // 12: relance.followups.v1.StepPolicy.rules:type_name -> relance.followups.v1.RefusalRule
+	47, // 13: relance.followups.v1.EnrollLeadRequest.enrollment:type_name -> relance.followups.v1.Enrollment
+	47, // 14: relance.followups.v1.EnrollLeadResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	47, // 15: relance.followups.v1.GetEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	47, // 16: relance.followups.v1.ListEnrollmentsResponse.enrollments:type_name -> relance.followups.v1.Enrollment
+	47, // 17: relance.followups.v1.PauseEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	47, // 18: relance.followups.v1.ResumeEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	47, // 19: relance.followups.v1.CancelEnrollmentResponse.enrollment:type_name -> relance.followups.v1.Enrollment
+	48, // 20: relance.followups.v1.ExplainEnrollmentResponse.explanation:type_name -> relance.followups.v1.EnrollmentExplanation
+	49, // 21: relance.followups.v1.ListTasksRequest.state:type_name -> relance.followups.v1.TaskState
+	50, // 22: relance.followups.v1.ListTasksResponse.tasks:type_name -> relance.followups.v1.Task
+	51, // 23: relance.followups.v1.RunDueFollowUpsRequest.time_budget:type_name -> google.protobuf.Duration
+	52, // 24: relance.followups.v1.RunDueFollowUpsResponse.run:type_name -> relance.followups.v1.Run
+	52, // 25: relance.followups.v1.GetRunResponse.run:type_name -> relance.followups.v1.Run
+	52, // 26: relance.followups.v1.ListRunsResponse.runs:type_name -> relance.followups.v1.Run
+	53, // 27: relance.followups.v1.HandleLeadEventsRequest.events:type_name -> relance.followups.v1.LeadEvent
+	54, // 28: relance.followups.v1.GetSettingsResponse.settings:type_name -> relance.followups.v1.Settings
+	54, // 29: relance.followups.v1.UpdateSettingsRequest.settings:type_name -> relance.followups.v1.Settings
+	43, // 30: relance.followups.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	54, // 31: relance.followups.v1.UpdateSettingsResponse.settings:type_name -> relance.followups.v1.Settings
+	0,  // 32: relance.followups.v1.FollowUpsService.CreateSequence:input_type -> relance.followups.v1.CreateSequenceRequest
+	2,  // 33: relance.followups.v1.FollowUpsService.GetSequence:input_type -> relance.followups.v1.GetSequenceRequest
+	4,  // 34: relance.followups.v1.FollowUpsService.ListSequences:input_type -> relance.followups.v1.ListSequencesRequest
+	8,  // 35: relance.followups.v1.FollowUpsService.ValidateSequence:input_type -> relance.followups.v1.ValidateSequenceRequest
+	6,  // 36: relance.followups.v1.FollowUpsService.UpdateSequence:input_type -> relance.followups.v1.UpdateSequenceRequest
+	11, // 37: relance.followups.v1.FollowUpsService.DeleteSequence:input_type -> relance.followups.v1.DeleteSequenceRequest
+	13, // 38: relance.followups.v1.FollowUpsService.EnrollLead:input_type -> relance.followups.v1.EnrollLeadRequest
+	15, // 39: relance.followups.v1.FollowUpsService.GetEnrollment:input_type -> relance.followups.v1.GetEnrollmentRequest
+	17, // 40: relance.followups.v1.FollowUpsService.ListEnrollments:input_type -> relance.followups.v1.ListEnrollmentsRequest
+	19, // 41: relance.followups.v1.FollowUpsService.PauseEnrollment:input_type -> relance.followups.v1.PauseEnrollmentRequest
+	21, // 42: relance.followups.v1.FollowUpsService.ResumeEnrollment:input_type -> relance.followups.v1.ResumeEnrollmentRequest
+	23, // 43: relance.followups.v1.FollowUpsService.CancelEnrollment:input_type -> relance.followups.v1.CancelEnrollmentRequest
+	25, // 44: relance.followups.v1.FollowUpsService.ExplainEnrollment:input_type -> relance.followups.v1.ExplainEnrollmentRequest
+	27, // 45: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
+	29, // 46: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
+	31, // 47: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
+	33, // 48: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
+	35, // 49: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
+	37, // 50: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
+	39, // 51: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
+	1,  // 52: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
+	3,  // 53: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
+	5,  // 54: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
+	9,  // 55: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
+	7,  // 56: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
+	12, // 57: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
+	14, // 58: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
+	16, // 59: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
+	18, // 60: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
+	20, // 61: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
+	22, // 62: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
+	24, // 63: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
+	26, // 64: relance.followups.v1.FollowUpsService.ExplainEnrollment:output_type -> relance.followups.v1.ExplainEnrollmentResponse
+	28, // 65: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
+	30, // 66: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
+	32, // 67: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
+	34, // 68: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
+	36, // 69: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
+	38, // 70: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
+	40, // 71: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
+	52, // [52:72] is the sub-list for method output_type
+	32, // [32:52] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_service_proto_init() }
@@ -2393,6 +2496,7 @@ func file_relance_followups_v1_followups_service_proto_init() {
 	if File_relance_followups_v1_followups_service_proto != nil {
 		return
 	}
+	file_relance_followups_v1_explain_proto_init()
 	file_relance_followups_v1_followups_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2400,7 +2504,7 @@ func file_relance_followups_v1_followups_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_followups_v1_followups_service_proto_rawDesc), len(file_relance_followups_v1_followups_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   40,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,25 +19,26 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	FollowUpsService_CreateSequence_FullMethodName   = "/relance.followups.v1.FollowUpsService/CreateSequence"
-	FollowUpsService_GetSequence_FullMethodName      = "/relance.followups.v1.FollowUpsService/GetSequence"
-	FollowUpsService_ListSequences_FullMethodName    = "/relance.followups.v1.FollowUpsService/ListSequences"
-	FollowUpsService_ValidateSequence_FullMethodName = "/relance.followups.v1.FollowUpsService/ValidateSequence"
-	FollowUpsService_UpdateSequence_FullMethodName   = "/relance.followups.v1.FollowUpsService/UpdateSequence"
-	FollowUpsService_DeleteSequence_FullMethodName   = "/relance.followups.v1.FollowUpsService/DeleteSequence"
-	FollowUpsService_EnrollLead_FullMethodName       = "/relance.followups.v1.FollowUpsService/EnrollLead"
-	FollowUpsService_GetEnrollment_FullMethodName    = "/relance.followups.v1.FollowUpsService/GetEnrollment"
-	FollowUpsService_ListEnrollments_FullMethodName  = "/relance.followups.v1.FollowUpsService/ListEnrollments"
-	FollowUpsService_PauseEnrollment_FullMethodName  = "/relance.followups.v1.FollowUpsService/PauseEnrollment"
-	FollowUpsService_ResumeEnrollment_FullMethodName = "/relance.followups.v1.FollowUpsService/ResumeEnrollment"
-	FollowUpsService_CancelEnrollment_FullMethodName = "/relance.followups.v1.FollowUpsService/CancelEnrollment"
-	FollowUpsService_ListTasks_FullMethodName        = "/relance.followups.v1.FollowUpsService/ListTasks"
-	FollowUpsService_RunDueFollowUps_FullMethodName  = "/relance.followups.v1.FollowUpsService/RunDueFollowUps"
-	FollowUpsService_GetRun_FullMethodName           = "/relance.followups.v1.FollowUpsService/GetRun"
-	FollowUpsService_ListRuns_FullMethodName         = "/relance.followups.v1.FollowUpsService/ListRuns"
-	FollowUpsService_HandleLeadEvents_FullMethodName = "/relance.followups.v1.FollowUpsService/HandleLeadEvents"
-	FollowUpsService_GetSettings_FullMethodName      = "/relance.followups.v1.FollowUpsService/GetSettings"
-	FollowUpsService_UpdateSettings_FullMethodName   = "/relance.followups.v1.FollowUpsService/UpdateSettings"
+	FollowUpsService_CreateSequence_FullMethodName    = "/relance.followups.v1.FollowUpsService/CreateSequence"
+	FollowUpsService_GetSequence_FullMethodName       = "/relance.followups.v1.FollowUpsService/GetSequence"
+	FollowUpsService_ListSequences_FullMethodName     = "/relance.followups.v1.FollowUpsService/ListSequences"
+	FollowUpsService_ValidateSequence_FullMethodName  = "/relance.followups.v1.FollowUpsService/ValidateSequence"
+	FollowUpsService_UpdateSequence_FullMethodName    = "/relance.followups.v1.FollowUpsService/UpdateSequence"
+	FollowUpsService_DeleteSequence_FullMethodName    = "/relance.followups.v1.FollowUpsService/DeleteSequence"
+	FollowUpsService_EnrollLead_FullMethodName        = "/relance.followups.v1.FollowUpsService/EnrollLead"
+	FollowUpsService_GetEnrollment_FullMethodName     = "/relance.followups.v1.FollowUpsService/GetEnrollment"
+	FollowUpsService_ListEnrollments_FullMethodName   = "/relance.followups.v1.FollowUpsService/ListEnrollments"
+	FollowUpsService_PauseEnrollment_FullMethodName   = "/relance.followups.v1.FollowUpsService/PauseEnrollment"
+	FollowUpsService_ResumeEnrollment_FullMethodName  = "/relance.followups.v1.FollowUpsService/ResumeEnrollment"
+	FollowUpsService_CancelEnrollment_FullMethodName  = "/relance.followups.v1.FollowUpsService/CancelEnrollment"
+	FollowUpsService_ExplainEnrollment_FullMethodName = "/relance.followups.v1.FollowUpsService/ExplainEnrollment"
+	FollowUpsService_ListTasks_FullMethodName         = "/relance.followups.v1.FollowUpsService/ListTasks"
+	FollowUpsService_RunDueFollowUps_FullMethodName   = "/relance.followups.v1.FollowUpsService/RunDueFollowUps"
+	FollowUpsService_GetRun_FullMethodName            = "/relance.followups.v1.FollowUpsService/GetRun"
+	FollowUpsService_ListRuns_FullMethodName          = "/relance.followups.v1.FollowUpsService/ListRuns"
+	FollowUpsService_HandleLeadEvents_FullMethodName  = "/relance.followups.v1.FollowUpsService/HandleLeadEvents"
+	FollowUpsService_GetSettings_FullMethodName       = "/relance.followups.v1.FollowUpsService/GetSettings"
+	FollowUpsService_UpdateSettings_FullMethodName    = "/relance.followups.v1.FollowUpsService/UpdateSettings"
 )
 
 // FollowUpsServiceClient is the client API for FollowUpsService service.
@@ -86,6 +87,10 @@ type FollowUpsServiceClient interface {
 	// CancelEnrollment ends an enrollment that has not ended.
 	// Errors: NotFound; FailedPrecondition ENROLLMENT_NOT_ACTIVE.
 	CancelEnrollment(ctx context.Context, in *CancelEnrollmentRequest, opts ...grpc.CallOption) (*CancelEnrollmentResponse, error)
+	// ExplainEnrollment tells, for every step past, present and future, which rules were or would be asked, what they looked
+	// at and said, what happens next and when. It decides by the same function as runs and changes nothing.
+	// Errors: NotFound; Unavailable when sync does not answer.
+	ExplainEnrollment(ctx context.Context, in *ExplainEnrollmentRequest, opts ...grpc.CallOption) (*ExplainEnrollmentResponse, error)
 	// ListTasks lists a workspace's tasks, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
@@ -238,6 +243,16 @@ func (c *followUpsServiceClient) CancelEnrollment(ctx context.Context, in *Cance
 	return out, nil
 }
 
+func (c *followUpsServiceClient) ExplainEnrollment(ctx context.Context, in *ExplainEnrollmentRequest, opts ...grpc.CallOption) (*ExplainEnrollmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainEnrollmentResponse)
+	err := c.cc.Invoke(ctx, FollowUpsService_ExplainEnrollment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *followUpsServiceClient) ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListTasksResponse)
@@ -354,6 +369,10 @@ type FollowUpsServiceServer interface {
 	// CancelEnrollment ends an enrollment that has not ended.
 	// Errors: NotFound; FailedPrecondition ENROLLMENT_NOT_ACTIVE.
 	CancelEnrollment(context.Context, *CancelEnrollmentRequest) (*CancelEnrollmentResponse, error)
+	// ExplainEnrollment tells, for every step past, present and future, which rules were or would be asked, what they looked
+	// at and said, what happens next and when. It decides by the same function as runs and changes nothing.
+	// Errors: NotFound; Unavailable when sync does not answer.
+	ExplainEnrollment(context.Context, *ExplainEnrollmentRequest) (*ExplainEnrollmentResponse, error)
 	// ListTasks lists a workspace's tasks, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
@@ -421,6 +440,9 @@ func (UnimplementedFollowUpsServiceServer) ResumeEnrollment(context.Context, *Re
 }
 func (UnimplementedFollowUpsServiceServer) CancelEnrollment(context.Context, *CancelEnrollmentRequest) (*CancelEnrollmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelEnrollment not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) ExplainEnrollment(context.Context, *ExplainEnrollmentRequest) (*ExplainEnrollmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainEnrollment not implemented")
 }
 func (UnimplementedFollowUpsServiceServer) ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTasks not implemented")
@@ -680,6 +702,24 @@ func _FollowUpsService_CancelEnrollment_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FollowUpsService_ExplainEnrollment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainEnrollmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FollowUpsServiceServer).ExplainEnrollment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FollowUpsService_ExplainEnrollment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FollowUpsServiceServer).ExplainEnrollment(ctx, req.(*ExplainEnrollmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FollowUpsService_ListTasks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListTasksRequest)
 	if err := dec(in); err != nil {
@@ -860,6 +900,10 @@ var FollowUpsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelEnrollment",
 			Handler:    _FollowUpsService_CancelEnrollment_Handler,
+		},
+		{
+			MethodName: "ExplainEnrollment",
+			Handler:    _FollowUpsService_ExplainEnrollment_Handler,
 		},
 		{
 			MethodName: "ListTasks",

@@ -638,6 +638,45 @@ func local_request_FollowUpsService_CancelEnrollment_0(ctx context.Context, mars
 	return msg, metadata, err
 }
 
+func request_FollowUpsService_ExplainEnrollment_0(ctx context.Context, marshaler runtime.Marshaler, client extFollowupsv1.FollowUpsServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq extFollowupsv1.ExplainEnrollmentRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	val, ok := pathParams["name"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "name")
+	}
+	protoReq.Name, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.ExplainEnrollment(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_FollowUpsService_ExplainEnrollment_0(ctx context.Context, marshaler runtime.Marshaler, server extFollowupsv1.FollowUpsServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq extFollowupsv1.ExplainEnrollmentRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	val, ok := pathParams["name"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "name")
+	}
+	protoReq.Name, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
+	}
+	msg, err := server.ExplainEnrollment(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 var filter_FollowUpsService_ListTasks_0 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_FollowUpsService_ListTasks_0(ctx context.Context, marshaler runtime.Marshaler, client extFollowupsv1.FollowUpsServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
@@ -1131,6 +1170,26 @@ func RegisterFollowUpsServiceHandlerServer(ctx context.Context, mux *runtime.Ser
 		}
 		forward_FollowUpsService_CancelEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_FollowUpsService_ExplainEnrollment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/relance.followups.v1.FollowUpsService/ExplainEnrollment", runtime.WithHTTPPathPattern("/v1/{name=workspaces/*/enrollments/*}:explain"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_FollowUpsService_ExplainEnrollment_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_FollowUpsService_ExplainEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_FollowUpsService_ListTasks_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1475,6 +1534,23 @@ func RegisterFollowUpsServiceHandlerClient(ctx context.Context, mux *runtime.Ser
 		}
 		forward_FollowUpsService_CancelEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_FollowUpsService_ExplainEnrollment_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/relance.followups.v1.FollowUpsService/ExplainEnrollment", runtime.WithHTTPPathPattern("/v1/{name=workspaces/*/enrollments/*}:explain"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_FollowUpsService_ExplainEnrollment_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_FollowUpsService_ExplainEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_FollowUpsService_ListTasks_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1564,41 +1640,43 @@ func RegisterFollowUpsServiceHandlerClient(ctx context.Context, mux *runtime.Ser
 }
 
 var (
-	pattern_FollowUpsService_CreateSequence_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "sequences"}, ""))
-	pattern_FollowUpsService_GetSequence_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "name"}, ""))
-	pattern_FollowUpsService_ListSequences_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "sequences"}, ""))
-	pattern_FollowUpsService_ValidateSequence_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "sequences"}, "validate"))
-	pattern_FollowUpsService_UpdateSequence_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "sequence.name"}, ""))
-	pattern_FollowUpsService_DeleteSequence_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "name"}, ""))
-	pattern_FollowUpsService_EnrollLead_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "enrollments"}, ""))
-	pattern_FollowUpsService_GetEnrollment_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, ""))
-	pattern_FollowUpsService_ListEnrollments_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "enrollments"}, ""))
-	pattern_FollowUpsService_PauseEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "pause"))
-	pattern_FollowUpsService_ResumeEnrollment_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "resume"))
-	pattern_FollowUpsService_CancelEnrollment_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "cancel"))
-	pattern_FollowUpsService_ListTasks_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "tasks"}, ""))
-	pattern_FollowUpsService_GetRun_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "runs", "name"}, ""))
-	pattern_FollowUpsService_ListRuns_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "runs"}, ""))
-	pattern_FollowUpsService_GetSettings_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "followUpSettings"}, ""))
-	pattern_FollowUpsService_UpdateSettings_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "followUpSettings"}, ""))
+	pattern_FollowUpsService_CreateSequence_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "sequences"}, ""))
+	pattern_FollowUpsService_GetSequence_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "name"}, ""))
+	pattern_FollowUpsService_ListSequences_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "sequences"}, ""))
+	pattern_FollowUpsService_ValidateSequence_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "sequences"}, "validate"))
+	pattern_FollowUpsService_UpdateSequence_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "sequence.name"}, ""))
+	pattern_FollowUpsService_DeleteSequence_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "name"}, ""))
+	pattern_FollowUpsService_EnrollLead_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "enrollments"}, ""))
+	pattern_FollowUpsService_GetEnrollment_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, ""))
+	pattern_FollowUpsService_ListEnrollments_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "enrollments"}, ""))
+	pattern_FollowUpsService_PauseEnrollment_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "pause"))
+	pattern_FollowUpsService_ResumeEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "resume"))
+	pattern_FollowUpsService_CancelEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "cancel"))
+	pattern_FollowUpsService_ExplainEnrollment_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "explain"))
+	pattern_FollowUpsService_ListTasks_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "tasks"}, ""))
+	pattern_FollowUpsService_GetRun_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "runs", "name"}, ""))
+	pattern_FollowUpsService_ListRuns_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "runs"}, ""))
+	pattern_FollowUpsService_GetSettings_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "followUpSettings"}, ""))
+	pattern_FollowUpsService_UpdateSettings_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "followUpSettings"}, ""))
 )
 
 var (
-	forward_FollowUpsService_CreateSequence_0   = runtime.ForwardResponseMessage
-	forward_FollowUpsService_GetSequence_0      = runtime.ForwardResponseMessage
-	forward_FollowUpsService_ListSequences_0    = runtime.ForwardResponseMessage
-	forward_FollowUpsService_ValidateSequence_0 = runtime.ForwardResponseMessage
-	forward_FollowUpsService_UpdateSequence_0   = runtime.ForwardResponseMessage
-	forward_FollowUpsService_DeleteSequence_0   = runtime.ForwardResponseMessage
-	forward_FollowUpsService_EnrollLead_0       = runtime.ForwardResponseMessage
-	forward_FollowUpsService_GetEnrollment_0    = runtime.ForwardResponseMessage
-	forward_FollowUpsService_ListEnrollments_0  = runtime.ForwardResponseMessage
-	forward_FollowUpsService_PauseEnrollment_0  = runtime.ForwardResponseMessage
-	forward_FollowUpsService_ResumeEnrollment_0 = runtime.ForwardResponseMessage
-	forward_FollowUpsService_CancelEnrollment_0 = runtime.ForwardResponseMessage
-	forward_FollowUpsService_ListTasks_0        = runtime.ForwardResponseMessage
-	forward_FollowUpsService_GetRun_0           = runtime.ForwardResponseMessage
-	forward_FollowUpsService_ListRuns_0         = runtime.ForwardResponseMessage
-	forward_FollowUpsService_GetSettings_0      = runtime.ForwardResponseMessage
-	forward_FollowUpsService_UpdateSettings_0   = runtime.ForwardResponseMessage
+	forward_FollowUpsService_CreateSequence_0    = runtime.ForwardResponseMessage
+	forward_FollowUpsService_GetSequence_0       = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ListSequences_0     = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ValidateSequence_0  = runtime.ForwardResponseMessage
+	forward_FollowUpsService_UpdateSequence_0    = runtime.ForwardResponseMessage
+	forward_FollowUpsService_DeleteSequence_0    = runtime.ForwardResponseMessage
+	forward_FollowUpsService_EnrollLead_0        = runtime.ForwardResponseMessage
+	forward_FollowUpsService_GetEnrollment_0     = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ListEnrollments_0   = runtime.ForwardResponseMessage
+	forward_FollowUpsService_PauseEnrollment_0   = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ResumeEnrollment_0  = runtime.ForwardResponseMessage
+	forward_FollowUpsService_CancelEnrollment_0  = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ExplainEnrollment_0 = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ListTasks_0         = runtime.ForwardResponseMessage
+	forward_FollowUpsService_GetRun_0            = runtime.ForwardResponseMessage
+	forward_FollowUpsService_ListRuns_0          = runtime.ForwardResponseMessage
+	forward_FollowUpsService_GetSettings_0       = runtime.ForwardResponseMessage
+	forward_FollowUpsService_UpdateSettings_0    = runtime.ForwardResponseMessage
 )

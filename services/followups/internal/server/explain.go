@@ -1,0 +1,109 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/apierr"
+	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	"github.com/relance/relance/services/followups/internal/explain"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/name"
+	"github.com/relance/relance/services/followups/internal/store"
+)
+
+// ExplainEnrollment tells what happened to an enrollment, why, and what comes next.
+func (s *Server) ExplainEnrollment(ctx context.Context, req *followupsv1.ExplainEnrollmentRequest) (*followupsv1.ExplainEnrollmentResponse, error) {
+	workspace, id, err := child(ctx, "name", req.GetName(), "enrollments")
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.cfg.Store.GetCase(ctx, workspace, id)
+	if err != nil {
+		return nil, mapped(err, "enrollment", req.GetName())
+	}
+	known, err := s.learn(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	out := &followupsv1.EnrollmentExplanation{
+		Enrollment: enrollmentPB(stored.Item.Enrollment), AsOfTime: stamp(known.Input.Now),
+	}
+	if known.Input.Zone != nil {
+		out.TimeZone = known.Input.Zone.String()
+	}
+	explanation := explain.Explain(known)
+	out.Summary, out.WayOut, out.NeedsPerson = explanation.Says, explanation.WayOut, explanation.Person
+	out.NextLookTime = stamp(explanation.Next)
+	for _, step := range explanation.Steps {
+		out.Steps = append(out.Steps, stepExplanationPB(step))
+	}
+	return &followupsv1.ExplainEnrollmentResponse{Explanation: out}, nil
+}
+
+// learn reads what a run would read before it decides.
+func (s *Server) learn(ctx context.Context, stored store.Case) (explain.Case, error) {
+	item := stored.Item
+	e := item.Enrollment
+	workspace, ok := s.reader.Workspace(ctx, e.Workspace)
+	if !ok {
+		return explain.Case{}, apierr.Unavailable("the workspace cannot be read now", nil)
+	}
+	leads, ok := s.reader.Leads(ctx, e.Workspace, []uuid.UUID{e.Lead})
+	if !ok {
+		return explain.Case{}, apierr.Unavailable("the lead cannot be read now", nil)
+	}
+	out := explain.Case{
+		Steps: stored.Steps, Records: stored.Records, Try: followup.Try{Now: s.now(), Max: s.cfg.MaxAttempts},
+		Input: followup.Input{
+			Now: s.now(), Enrollment: e, SequenceActive: item.SequenceActive, Step: item.Step, Lead: leads[e.Lead],
+			Settings: item.Settings, Zone: workspace.Zone, SendingDisabled: workspace.SendingDisabled, Planned: item.Planned,
+		},
+	}
+	if slices.ContainsFunc(stored.Steps, followup.Step.NeedsCalendar) {
+		out.Slots, _ = s.reader.Slots(ctx, e.Workspace, workspace.ZoneName)
+	}
+	return out, nil
+}
+
+func stepExplanationPB(step explain.Step) *followupsv1.StepExplanation {
+	out := &followupsv1.StepExplanation{
+		Position: int32(step.Step.Position), Channel: channelPB(step.Step.Channel),
+		Phase: followupsv1.StepPhase(step.Phase), Summary: step.Says,
+	}
+	for _, record := range step.Records {
+		decision := &followupsv1.StepDecision{
+			Time: stamp(record.Last), FirstTime: stamp(record.First), Times: int32(record.Times), Outcome: string(record.Result),
+			Reason: record.Reason, Summary: explain.Sentence(record.Result, record.Reason, record.Until),
+			UntilTime: stamp(record.Until), Checks: checksPB(record.Checks), Message: record.Message,
+		}
+		if record.Run != uuid.Nil {
+			decision.Run = name.Run(record.Run)
+		}
+		out.Decisions = append(out.Decisions, decision)
+	}
+	for _, look := range step.Foreseen {
+		out.Decisions = append(out.Decisions, &followupsv1.StepDecision{
+			Foreseen: true, Time: stamp(look.At), FirstTime: stamp(look.At), Times: 1, Outcome: string(look.Effect.Result),
+			Reason: look.Effect.Reason, Summary: explain.Sentence(look.Effect.Result, look.Effect.Reason, look.Effect.Until),
+			UntilTime: stamp(look.Effect.Until), Checks: checksPB(look.Trace), Assumption: look.Assumed,
+		})
+	}
+	return out
+}
+
+func checksPB(checks []followup.Check) []*followupsv1.RuleCheck {
+	out := make([]*followupsv1.RuleCheck, len(checks))
+	for i, check := range checks {
+		out[i] = &followupsv1.RuleCheck{
+			Rule: check.Rule, Version: int32(check.Version), Passed: check.Passed(), Move: string(check.Move),
+			Reason: check.Reason, UntilTime: stamp(check.Until),
+		}
+		for _, input := range check.Inputs {
+			out[i].Inputs = append(out[i].Inputs, &followupsv1.RuleInput{Name: input.Name, Value: input.Value})
+		}
+	}
+	return out
+}
