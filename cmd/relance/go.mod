@@ -21,11 +21,13 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/relance/relance/gateway v0.0.0
 	github.com/relance/relance/platform v0.0.0
+	github.com/relance/relance/proto v0.0.0
 	github.com/relance/relance/services/availability v0.0.0
 	github.com/relance/relance/services/followups v0.0.0
 	github.com/relance/relance/services/sync v0.0.0
 	github.com/relance/relance/simulator v0.0.0
 	golang.org/x/sync v0.24.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -50,7 +52,6 @@ require (
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/otlptranslator v1.0.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
-	github.com/relance/relance/proto v0.0.0 // indirect
 	github.com/riverqueue/river v0.51.1 // indirect
 	github.com/riverqueue/river/riverdriver v0.51.1 // indirect
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1 // indirect
@@ -83,5 +84,4 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261104224025-d1e00e9f33ab // indirect
 	google.golang.org/grpc v1.85.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 )

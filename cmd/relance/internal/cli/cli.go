@@ -37,6 +37,8 @@ type Command struct {
 	Keyset keysetCommand `cmd:"" help:"Print a new encryption keyset, or one with a new primary key added."`
 	// Doctor checks an installation.
 	Doctor doctorCommand `cmd:"" help:"Check configuration, database, certificates and every workspace; say the remedy."`
+	// Explain tells about a lead's enrollments.
+	Explain explainCommand `cmd:"" help:"Tell what happened to a lead's follow-ups, why, and what comes next."`
 	// Docs prints references.
 	ConfigReference referenceCommand `cmd:"" name:"config-reference" help:"Print the configuration reference as Markdown."`
 }
