@@ -112,9 +112,9 @@ func (w *walk) decide() (Effect, []Check) {
 
 func (w *walk) answer() (Effect, string) {
 	try := w.o.Try
-	try.Now = w.in.Now
+	try.Now, try.Channel, try.Policy.Step = w.in.Now, w.in.Step.Channel, w.in.Step.Refusals
 	if reason := w.in.Lead.refusal(w.in.Step.Channel); reason != "" {
-		return Refused(Refusal{Reason: reason}, w.e, try), reason
+		return Refused(Refusal{Reason: reason, Channel: try.Channel}, w.e, try), reason
 	}
 	return Answered(Answer{State: "accepted"}, w.e, try), ""
 }

@@ -56,7 +56,8 @@ func (s *Server) learn(ctx context.Context, stored store.Case) (explain.Case, er
 		return explain.Case{}, apierr.Unavailable("the lead cannot be read now", nil)
 	}
 	out := explain.Case{
-		Steps: stored.Steps, Records: stored.Records, Try: followup.Try{Now: s.now(), Max: s.cfg.MaxAttempts},
+		Steps: stored.Steps, Records: stored.Records,
+		Try: followup.Try{Now: s.now(), Max: s.cfg.MaxAttempts, Policy: item.Policy()},
 		Input: followup.Input{
 			Now: s.now(), Enrollment: e, SequenceActive: item.SequenceActive, Step: item.Step, Lead: leads[e.Lead],
 			Settings: item.Settings, Zone: workspace.Zone, SendingDisabled: workspace.SendingDisabled, Planned: item.Planned,
