@@ -85,6 +85,21 @@ type Outbox struct {
 	ParkedReason  string
 }
 
+type ProviderBudget struct {
+	Provider        string
+	App             string
+	Account         string
+	LimitCalls      int32
+	LimitIntervalMs int64
+	Tat             time.Time
+	ReadTat         time.Time
+	HoldUntil       *time.Time
+	HoldWindow      string
+	DailyLimit      int32
+	DailyLeft       int32
+	DailyTime       *time.Time
+}
+
 type SendAttempt struct {
 	WorkspaceID uuid.UUID
 	IntentID    uuid.UUID
