@@ -40,8 +40,8 @@ type Config struct {
 }
 
 // RateLimit is the quota of one location. Zero fields take HighLevel's published
-// values (100 requests per 10 s, 200 000 a day); Disabled switches refusals off, the
-// headers are sent all the same.
+// values (100 requests per 10 s, 200 000 a day); Disabled switches refusals off, and
+// the headers name a limit of a million.
 type RateLimit struct {
 	Burst    int
 	Interval time.Duration

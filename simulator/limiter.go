@@ -28,7 +28,13 @@ type quota struct {
 	untilInterval time.Duration
 }
 
+// unlimited is what the headers of a Disabled limit say, so that clients that go by them are not slowed down.
+const unlimited = 1_000_000
+
 func newLimiter(cfg RateLimit) *limiter {
+	if cfg.Disabled {
+		cfg.Burst, cfg.Daily = max(cfg.Burst, unlimited), max(cfg.Daily, unlimited)
+	}
 	if cfg.Burst <= 0 {
 		cfg.Burst = 100
 	}

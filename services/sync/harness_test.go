@@ -269,3 +269,13 @@ func (r *rig) count(query string, args ...any) (n int) {
 	}
 	return n
 }
+
+// exec changes rows over all workspaces.
+func (r *rig) exec(query string, args ...any) {
+	r.Helper()
+	pool := r.db.Pool(r.T, "sync")
+	err := postgres.InTx(r.Context(), pool, func(tx pgx.Tx) error { _, err := tx.Exec(r.Context(), query, args...); return err })
+	if err != nil {
+		r.Fatal(err)
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -26,12 +25,14 @@ import (
 	"github.com/relance/relance/platform/secretbox"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/server"
 	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/token"
 	"github.com/relance/relance/services/sync/internal/work"
 )
 
@@ -60,13 +61,13 @@ type Service struct {
 	store    *store.Store
 	sender   *sender.Sender
 	client   *ghl.Client
+	budget   *budget.Limiter
 	server   *rpc.Server
 	jobs     *river.Client[pgx.Tx]
 	pools    []*pgxpool.Pool
 	events   *grpc.ClientConn
 	draining atomic.Bool
 	clocks   sender.ClockWatch
-	reads    reconcile.LocalBudget
 }
 
 // Migrations is the database schema of the service.
@@ -90,9 +91,6 @@ func (s *Service) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall}); err != nil {
-		return err
-	}
 	// Two pools, so that busy jobs cannot keep webhooks from being stored.
 	for _, name := range []string{"relance-sync", "relance-sync-jobs"} {
 		pool, err := postgres.Open(ctx, postgres.Config{DSN: s.cfg.DatabaseURL, Schema: schema, AppName: name, MaxConns: s.cfg.MaxConns})
@@ -110,6 +108,13 @@ func (s *Service) wire(ctx context.Context) error {
 		return err
 	}
 	s.store = serving
+	s.budget = budget.New(budget.Config{
+		Rows: serving.Budgets(), Clock: clock.System(), Initial: func(budget.Key) budget.Limit { return ghl.DefaultLimit() },
+	})
+	s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget})
+	if err != nil {
+		return err
+	}
 	s.sender = s.senderOn(serving)
 	if err := s.wireJobs(working); err != nil {
 		return err
@@ -127,10 +132,8 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 
 func (s *Service) reconcilerOn(on *store.Store) *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
-		Store: on, Client: s.client, Budget: &s.reads, Clock: s.deps.Clock, Timing: s.cfg.timing(), Logger: s.deps.Logger,
-		Account: func(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error) {
-			return sender.Account(ctx, on, workspace)
-		},
+		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), Logger: s.deps.Logger,
+		Account: token.NewKeeper(on).Usable,
 	})
 }
 
@@ -138,13 +141,13 @@ func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Looker: s.reconcilerOn(on),
 		Store:  on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
-		Stopped: s.stopped, Logger: s.deps.Logger,
+		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: token.NewKeeper(on), Budget: s.budget,
 	})
 }
 
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
-		Store: on, Client: s.client, Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: on, Client: s.client, Accounts: token.NewKeeper(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		SoftStop: s.cfg.SendCall + 5*time.Second,
 	}
 	if s.cfg.FollowUpsTarget != "" {
@@ -174,7 +177,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 		return err
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: s.store, Sender: s.sender, Client: s.client, Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: s.store, Sender: s.sender, Client: s.client, Accounts: token.NewKeeper(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
 	}))
 	return nil
 }

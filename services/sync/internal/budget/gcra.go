@@ -37,14 +37,14 @@ const (
 
 // Shares of the budget.
 const (
-	burstShare   = 5   // B is a fifth of the limit
-	reserveShare = 5   // a fifth of B is kept for interactive sends
-	readPercent  = 30  // of the limit
-	lifeShare    = 20  // L is a twentieth of the interval
-	transitShare = 10  // D is a tenth of the interval
-	dailyReads   = 10  // reads stop at a tenth of the day's quota
-	dailySends   = 50  // automated sends stop at a fiftieth of it
-	dailyFresh   = 1   // hours for which a daily count is believed
+	burstShare   = 5          // B is a fifth of the limit
+	reserveShare = 5          // a fifth of B is kept for interactive sends
+	readPercent  = 30         // of the limit
+	lifeShare    = 20         // L is a twentieth of the interval
+	transitShare = 10         // D is a tenth of the interval
+	dailyReads   = 10         // reads stop at a tenth of the day's quota
+	dailySends   = 50         // automated sends stop at a fiftieth of it
+	dailyFresh   = 1          // hours for which a daily count is believed
 	maxLimit     = 10_000_000 // more is nonsense in a header
 )
 
@@ -77,7 +77,7 @@ func (l Limit) rule(calls, burst int) rule {
 	span := l.Interval + l.Life() + l.Transit()
 	// Strictly more than span/(calls+1-burst), so that burst + span/every is below calls+1; whole microseconds, as PostgreSQL
 	// keeps them, so that storing a time does not shorten it.
-	return rule{burst: burst, every: (span/time.Duration(calls+1-burst)).Truncate(time.Microsecond) + time.Microsecond}
+	return rule{burst: burst, every: (span / time.Duration(calls+1-burst)).Truncate(time.Microsecond) + time.Microsecond}
 }
 
 func (l Limit) all() rule { return l.rule(l.Calls, max(1, l.Calls/burstShare)) }

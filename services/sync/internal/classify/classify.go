@@ -4,6 +4,7 @@ package classify
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,8 @@ type Verdict struct {
 	MessageID, ConversationID string
 	// TraceID is the provider's id of the exchange.
 	TraceID string
+	// TokenExpired is true for the one refusal that a token refresh can heal.
+	TokenExpired bool
 	// Code is a short name of the evidence for the attempt's row; it holds no personal data.
 	Code string
 }
@@ -129,11 +132,23 @@ func searchOverload() []string {
 	return []string{"point in time", "max_open_pit_context", "search context"}
 }
 
+// SearchOverload reports whether the answer speaks of a search-side overload and not of a rate limit.
+func SearchOverload(e Evidence) bool {
+	body := strings.ToLower(string(e.Body))
+	return slices.ContainsFunc(searchOverload(), func(words string) bool { return strings.Contains(body, words) })
+}
+
+// Limited is the verdict of a call that was not made because the budget of the window is used up.
+func Limited(window string, wait time.Duration) Verdict {
+	return Verdict{
+		Class: Retryable, Code: "budget", Wait: wait,
+		Refusal: sending.Refusal{Reason: sending.ProviderRateLimited, Meta: map[string]string{"window": window}},
+	}
+}
+
 func limited(e Evidence, text string) Verdict {
-	for _, words := range searchOverload() {
-		if strings.Contains(text, words) || strings.Contains(strings.ToLower(string(e.Body)), words) {
-			return Verdict{Class: Unknown, Code: "search_overload"}
-		}
+	if SearchOverload(e) {
+		return Verdict{Class: Unknown, Code: "search_overload"}
 	}
 	if rule, ok := match("", text); ok {
 		// Words of a permanent refusal win over the status, so that it is never tried again.
@@ -174,7 +189,11 @@ func RetryAfter(header string) time.Duration {
 func byStatus(e Evidence, text string) Verdict {
 	switch e.Status {
 	case 401, 403:
-		return Verdict{Class: Suspended, Refusal: ghlRefusal(sending.ProviderAuthRevoked), Code: "auth"}
+		v := Verdict{Class: Suspended, Refusal: ghlRefusal(sending.ProviderAuthRevoked), Code: "auth"}
+		if e.Status == 401 && slices.ContainsFunc(tokenWords(), func(w string) bool { return strings.Contains(text, w) }) {
+			v.TokenExpired, v.Code = true, "token_expired"
+		}
+		return v
 	default:
 		code := "unclassified"
 		if e.Status == 422 {
@@ -188,6 +207,12 @@ func byStatus(e Evidence, text string) Verdict {
 			Refusal: sending.Refusal{Reason: sending.RefusedUnclassified, Meta: map[string]string{"provider_status": strconv.Itoa(e.Status)}},
 		}
 	}
+}
+
+// tokenWords are the provider's words for an access token that is expired or unknown. The other 401 and 403 answers speak of
+// scopes, token types, locations and headers: no refresh heals them.
+func tokenWords() []string {
+	return []string{"invalid token: access token is invalid", "invalid jwt", "invalid private integration token"}
 }
 
 func ghlRefusal(reason sending.Reason) sending.Refusal {

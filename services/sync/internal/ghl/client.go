@@ -1,33 +1,25 @@
-// Package ghl speaks to GoHighLevel by the rules of the send protocol (docs/send-protocol.md, §3.6): one call is one
-// exchange, nothing is retried, no redirect is followed, no idempotency header is sent, and a send that has begun is not
-// cut off by its caller.
+// Package ghl speaks to GoHighLevel: sends, and reads of contacts, history, slots. Reads wait for a permit of the location's
+// budget; a send brings its own, taken before it was claimed. What every answer says about the limit is passed on.
 package ghl
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/relance/relance/platform/clock"
-	"github.com/relance/relance/platform/redact"
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/exchange"
 	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
 
 const (
-	maxAnswer            = 1 << 20
 	versionConversations = "2021-04-15"
 	versionContacts      = "2021-07-28"
 )
@@ -35,12 +27,14 @@ const (
 // ErrID is returned before any call for an id that is not a provider id.
 var ErrID = errors.New("ghl: not a provider id")
 
+// DefaultLimit is what the provider publishes per app and location; its headers are believed once they are seen.
+func DefaultLimit() budget.Limit { return budget.Limit{Calls: 100, Interval: 10 * time.Second} }
+
 // Client calls one GoHighLevel host. It is safe for concurrent use and holds no credentials.
 type Client struct {
-	base    string
-	http    *http.Client
-	timeout time.Duration
-	clock   clock.Clock
+	base   string
+	http   *exchange.Client
+	budget provider.Budget
 }
 
 // Config is what a client needs.
@@ -49,60 +43,28 @@ type Config struct {
 	BaseURL string
 	// Timeout (R) bounds one call.
 	Timeout time.Duration
+	// Budget limits the calls per location; nil limits nothing.
+	Budget provider.Budget
 }
 
 // New makes a client. Its connections are its own; Close ends the idle ones.
 func New(cfg Config) (*Client, error) {
-	u, err := url.Parse(cfg.BaseURL)
-	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
-		return nil, fmt.Errorf("ghl: base URL must be http(s)://host")
+	base, err := exchange.CheckBase(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("ghl: %w", err)
 	}
-	transport := &http.Transport{
-		Proxy:                  nil,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    5 * time.Second,
-		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        20 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
-	}
-	return &Client{
-		base: strings.TrimSuffix(cfg.BaseURL, "/"), timeout: cfg.Timeout, clock: clock.System(),
-		http: &http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
+	return &Client{base: base, http: exchange.New(cfg.Timeout), budget: cfg.Budget}, nil
 }
 
 // Close ends idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.http.Close() }
 
-// Account is whose credentials a call uses.
-type Account struct {
-	// Location is the GHL location.
-	Location string
-	// Token is a private integration token.
-	Token redact.Secret
-}
-
-// Message is what is sent.
-type Message struct {
-	Channel   sending.Channel
-	ContactID string
-	Content   sending.Content
-}
-
-// Result is what is known after a send.
-type Result struct {
-	// Evidence is what the classifier judges.
-	Evidence classify.Evidence
-	// Wrote is true when the request's headers were written.
-	Wrote bool
-	// Latency is how long the exchange took.
-	Latency time.Duration
-}
+// Account, Message and Result are those of every provider.
+type (
+	Account = provider.Account
+	Message = provider.Message
+	Result  = provider.Result
+)
 
 // sendBody is the request as real clients write it.
 type sendBody struct {
@@ -114,8 +76,7 @@ type sendBody struct {
 	HTML       string `json:"html,omitempty"`
 }
 
-// Send posts one message once. It never fails: whatever happens is evidence. The caller's cancellation does not reach a
-// call in flight; only the timeout ends it.
+// Send posts one message once. It never fails: whatever happens is evidence. The caller holds a permit of the budget.
 func (c *Client) Send(ctx context.Context, who Account, m Message) Result {
 	body := sendBody{Type: "SMS", ContactID: m.ContactID, LocationID: who.Location, Message: m.Content.Body}
 	if m.Channel == sending.Email {
@@ -125,14 +86,7 @@ func (c *Client) Send(ctx context.Context, who Account, m Message) Result {
 	if err != nil || !lead.ValidID(m.ContactID) {
 		return Result{Evidence: classify.Evidence{NotSent: true, Channel: m.Channel}}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
-	defer cancel()
-	// http.Transport repeats a POST by itself only when not one byte of it went out on a kept connection that had died, so
-	// one Do is at most one POST.
-	out := c.do(ctx, call{
-		method: http.MethodPost, path: "/conversations/messages", version: versionConversations, token: who.Token,
-		body: bytes.NewReader(raw),
-	})
+	out := c.do(ctx, call{method: http.MethodPost, path: "/conversations/messages", version: versionConversations, who: who, body: raw})
 	out.Evidence.Channel = m.Channel
 	return out
 }
@@ -140,46 +94,41 @@ func (c *Client) Send(ctx context.Context, who Account, m Message) Result {
 type call struct {
 	method, path, version string
 	query                 url.Values
-	token                 redact.Secret
-	body                  io.Reader
+	who                   Account
+	body                  []byte
 }
 
 func (c *Client) do(ctx context.Context, in call) Result {
-	var wrote atomic.Bool
-	start := c.clock.Now()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteHeaderField: func(string, []string) { wrote.Store(true) },
-		WroteHeaders:     func() { wrote.Store(true) },
-	})
 	target := c.base + in.path
 	if len(in.query) > 0 {
 		target += "?" + in.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, in.method, target, in.body)
-	if err != nil {
-		return Result{Evidence: classify.Evidence{NotSent: true}}
+	r := exchange.Request{
+		Method: in.method, URL: target, Body: in.body,
+		Header: map[string]string{"Authorization": "Bearer " + in.who.Token.Reveal(), "Version": in.version},
 	}
-	req.Header.Set("Authorization", "Bearer "+in.token.Reveal())
-	req.Header.Set("Version", in.version)
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "relance")
-	if in.body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	exchanged := c.http.Read
+	if in.method != http.MethodGet {
+		exchanged = c.http.Write
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return Result{
-			Evidence: classify.Evidence{NotSent: !wrote.Load(), Failed: true}, Wrote: wrote.Load(), Latency: c.clock.Now().Sub(start),
-		}
-	}
-	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return Result{
-		Wrote: true, Latency: c.clock.Now().Sub(start),
+	a := exchanged(ctx, r)
+	out := Result{
+		Wrote: a.Wrote, Latency: a.Latency,
 		Evidence: classify.Evidence{
-			Failed: err != nil, Status: resp.StatusCode, Body: raw, RetryAfter: resp.Header.Get("Retry-After"),
-			RateLimited:    resp.Header.Get("X-RateLimit-Max") != "" || resp.Header.Get("X-RateLimit-Remaining") != "",
-			DailyRemaining: resp.Header.Get("X-RateLimit-Daily-Remaining"),
+			NotSent: a.NotSent, Failed: a.Failed, Status: a.Status, Body: a.Body, RetryAfter: a.Header.Get("Retry-After"),
+			RateLimited:    a.Header.Get("X-RateLimit-Max") != "" || a.Header.Get("X-RateLimit-Remaining") != "",
+			DailyRemaining: a.Header.Get("X-RateLimit-Daily-Remaining"),
 		},
 	}
+	c.observe(ctx, in.who, out.Evidence, a.Header)
+	return out
+}
+
+// observe passes on what the answer says about the limit. An overload of the provider's search says nothing about it.
+func (c *Client) observe(ctx context.Context, who Account, e classify.Evidence, h http.Header) {
+	if c.budget == nil || e.Status == 0 || (e.Status == http.StatusTooManyRequests && classify.SearchOverload(e)) {
+		return
+	}
+	// A hold that cannot be stored still holds in this process; the other replicas meet their own.
+	_ = c.budget.Observe(context.WithoutCancel(ctx), who.Budget(), budget.FromAnswer(e.Status, h, DefaultLimit()))
 }

@@ -77,7 +77,7 @@ func (c *Client) History(ctx context.Context, who Account, q HistoryQuery) ([]Hi
 		Messages   *[]listed `json:"messages"`
 		NextCursor *string   `json:"nextCursor"`
 	}
-	err := c.get(ctx, call{path: "/conversations/messages/export", version: versionConversations, query: query, token: who.Token}, &answer)
+	err := c.get(ctx, call{path: "/conversations/messages/export", version: versionConversations, query: query, who: who}, &answer)
 	if err != nil {
 		return nil, "", err
 	}
@@ -126,7 +126,7 @@ func (c *Client) Conversations(ctx context.Context, who Account, contact string)
 		} `json:"conversations"`
 	}
 	query := url.Values{"locationId": {who.Location}, "contactId": {contact}, "limit": {"100"}}
-	err := c.get(ctx, call{path: "/conversations/search", version: versionConversations, query: query, token: who.Token}, &answer)
+	err := c.get(ctx, call{path: "/conversations/search", version: versionConversations, query: query, who: who}, &answer)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (c *Client) Conversation(ctx context.Context, who Account, q ConversationQu
 			Messages      *[]listed `json:"messages"`
 		} `json:"messages"`
 	}
-	in := call{path: "/conversations/" + q.ID + "/messages", version: versionConversations, query: query, token: who.Token}
+	in := call{path: "/conversations/" + q.ID + "/messages", version: versionConversations, query: query, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
 		return nil, "", err
 	}
@@ -195,7 +195,7 @@ func (c *Client) EmailBody(ctx context.Context, who Account, id string) (string,
 	var answer struct {
 		Body *string `json:"body"`
 	}
-	in := call{path: "/conversations/messages/email/" + id, version: versionConversations, token: who.Token}
+	in := call{path: "/conversations/messages/email/" + id, version: versionConversations, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
 		return "", err
 	}
@@ -214,7 +214,7 @@ func (c *Client) MessageStatus(ctx context.Context, who Account, id string) (str
 		ID     string `json:"id"`
 		Status string `json:"status"`
 	}
-	in := call{path: "/conversations/messages/" + id, version: versionConversations, token: who.Token}
+	in := call{path: "/conversations/messages/" + id, version: versionConversations, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package ghl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -40,10 +42,35 @@ func (e *ReadError) NotFound() bool {
 // Mentions reports whether the provider's message contains a lower-case phrase.
 func (e *ReadError) Mentions(phrase string) bool { return strings.Contains(e.text, phrase) }
 
+// RateLimited gives the verdict, with its window and wait, when err says that the budget is used up, here or at the provider.
+func RateLimited(err error) (classify.Verdict, bool) {
+	var failed *ReadError
+	if !errors.As(err, &failed) || failed.Verdict.Refusal.Reason != sending.ProviderRateLimited {
+		return classify.Verdict{}, false
+	}
+	v := failed.Verdict
+	v.Wait = max(v.Wait, time.Second)
+	return v, true
+}
+
+// get reads once a permit is there. A token that the provider calls expired is renewed, and the read made once more.
 func (c *Client) get(ctx context.Context, in call, into any) error {
+	err := c.getOnce(ctx, in, into)
+	var failed *ReadError
+	if in.who.Renew == nil || !errors.As(err, &failed) || !failed.Verdict.TokenExpired {
+		return err
+	}
+	if in.who, err = in.who.Renew(ctx); err != nil {
+		return fmt.Errorf("renew token: %w", err)
+	}
+	return c.getOnce(ctx, in, into)
+}
+
+func (c *Client) getOnce(ctx context.Context, in call, into any) error {
+	if err := c.permit(ctx, in.who); err != nil {
+		return err
+	}
 	in.method = http.MethodGet
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
 	r := c.do(ctx, in)
 	if r.Evidence.Status != http.StatusOK || r.Evidence.Failed {
 		return &ReadError{
@@ -54,6 +81,26 @@ func (c *Client) get(ctx context.Context, in call, into any) error {
 		return &ReadError{Status: r.Evidence.Status, Verdict: classify.Verdict{Class: classify.Unknown, Code: "garbled"}}
 	}
 	return nil
+}
+
+// permit takes one of the reads' share of the budget.
+func (c *Client) permit(ctx context.Context, who Account) error {
+	if c.budget == nil {
+		return nil
+	}
+	for {
+		p, err := c.budget.Take(ctx, who.Budget(), budget.Read)
+		var exceeded *budget.ExceededError
+		if errors.As(err, &exceeded) {
+			return &ReadError{Verdict: classify.Limited(string(exceeded.Window), exceeded.Retry)}
+		}
+		if err != nil {
+			return fmt.Errorf("take permit: %w", err)
+		}
+		if p.Use() {
+			return nil
+		}
+	}
 }
 
 // Contact is what the provider says about a person.
@@ -85,7 +132,7 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 			DNDSettings json.RawMessage `json:"dndSettings"`
 		} `json:"contact"`
 	}
-	err := c.get(ctx, call{path: "/contacts/" + id, version: versionContacts, token: who.Token}, &answer)
+	err := c.get(ctx, call{path: "/contacts/" + id, version: versionContacts, who: who}, &answer)
 	if err != nil {
 		return Contact{}, err
 	}
@@ -110,7 +157,7 @@ func (c *Client) FreeSlots(ctx context.Context, who Account, q SlotQuery) ([]tim
 		"startDate": {strconv.FormatInt(q.Start.UnixMilli(), 10)}, "endDate": {strconv.FormatInt(q.End.UnixMilli(), 10)}, "timezone": {"UTC"},
 	}
 	var answer map[string]json.RawMessage
-	in := call{path: "/calendars/" + q.Calendar + "/free-slots", version: versionConversations, query: query, token: who.Token}
+	in := call{path: "/calendars/" + q.Calendar + "/free-slots", version: versionConversations, query: query, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
 		return nil, err
 	}
@@ -162,5 +209,5 @@ func (c *Client) Probe(ctx context.Context, who Account) error {
 		return ErrID
 	}
 	var answer struct{}
-	return c.get(ctx, call{path: "/locations/" + who.Location, version: versionContacts, token: who.Token}, &answer)
+	return c.get(ctx, call{path: "/locations/" + who.Location, version: versionContacts, who: who}, &answer)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/riverqueue/river"
 
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
@@ -79,6 +80,9 @@ func (d Deps) importFailed(ctx context.Context, p page, state db.HistoryImport, 
 	}
 	if failed.Verdict.Class == classify.Suspended {
 		return true, d.suspend(ctx, p.workspace, failed.Verdict.Refusal.Reason)
+	}
+	if v, ok := ghl.RateLimited(err); ok {
+		return false, river.JobSnooze(v.Wait) // Waiting for the budget is no failed attempt.
 	}
 	if state.Cursor != "" && failed.Status >= 400 && failed.Status < 500 && failed.Status != 429 {
 		// The cursor is a handle that expires: begin again, repeats are known by their ids.

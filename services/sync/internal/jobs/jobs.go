@@ -24,6 +24,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/token"
 	"github.com/relance/relance/services/sync/internal/work"
 )
 
@@ -38,7 +39,9 @@ const (
 type Deps struct {
 	Store  *store.Store
 	Client *ghl.Client
-	Sender *sender.Sender
+	// Accounts opens the workspaces' credentials.
+	Accounts *token.Keeper
+	Sender   *sender.Sender
 	// Reconciler settles unknown outcomes.
 	Reconciler *reconcile.Reconciler
 	// FollowUps gets the domain events; nil keeps them waiting in the outbox.
@@ -144,5 +147,5 @@ func ids(a, b string) (uuid.UUID, uuid.UUID, error) {
 
 // account reads a workspace's connection. It reports false when there is none that can be used.
 func (d Deps) account(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error) {
-	return sender.Account(ctx, d.Store, workspace)
+	return d.Accounts.Usable(ctx, workspace)
 }

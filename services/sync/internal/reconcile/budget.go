@@ -2,46 +2,18 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"github.com/relance/relance/services/sync/internal/ghl"
 )
 
-// Budget shares the provider's quota with everything else that calls it. It is safe for concurrent use.
+// Budget shares the provider's quota with everything else that calls it. It is safe for concurrent use. A client that limits
+// its reads itself needs none.
 type Budget interface {
 	// Read takes one read of a location. It answers how long to wait when there is none now, and zero when it was taken.
 	Read(ctx context.Context, location string) (time.Duration, error)
-}
-
-// readsPerSecond is 30 % of the provider's 100 requests in 10 s.
-const readsPerSecond, readBurst = 3, 10
-
-// LocalBudget keeps the reads of this process to 30 % of a location's quota. The zero value is ready.
-type LocalBudget struct {
-	mu        sync.Mutex
-	locations map[string]*rate.Limiter
-}
-
-// Read takes one read. It never fails.
-func (b *LocalBudget) Read(_ context.Context, location string) (time.Duration, error) {
-	b.mu.Lock()
-	limiter := b.locations[location]
-	if limiter == nil {
-		if b.locations == nil {
-			b.locations = map[string]*rate.Limiter{}
-		}
-		limiter = rate.NewLimiter(readsPerSecond, readBurst)
-		b.locations[location] = limiter
-	}
-	b.mu.Unlock()
-	reservation := limiter.Reserve()
-	wait := reservation.Delay()
-	if wait > 0 {
-		reservation.Cancel()
-	}
-	return wait, nil
 }
 
 // BudgetError ends a look that the budget did not allow to finish. It is no look then.
@@ -52,3 +24,15 @@ type BudgetError struct {
 
 // Error says how long.
 func (e *BudgetError) Error() string { return fmt.Sprintf("read budget used up for %s", e.Wait) }
+
+// usedUp tells how long to wait when a look ended for want of budget, the reconciler's or the client's. A 429 of the
+// provider is a read that failed.
+func usedUp(err error) (time.Duration, bool) {
+	var budget *BudgetError
+	if errors.As(err, &budget) {
+		return budget.Wait, true
+	}
+	var read *ghl.ReadError
+	v, ok := ghl.RateLimited(err)
+	return v.Wait, ok && errors.As(err, &read) && read.Status == 0
+}

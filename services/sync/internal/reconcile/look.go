@@ -138,6 +138,9 @@ func (l *Looker) walk(ctx context.Context, s *subject, out *sending.Sighting, re
 }
 
 func (l *Looker) take(ctx context.Context, s *subject) error {
+	if l.Budget == nil {
+		return nil
+	}
 	wait, err := l.Budget.Read(ctx, s.account.Location)
 	if err != nil {
 		return fmt.Errorf("read budget: %w", err)

@@ -34,7 +34,7 @@ type Config struct {
 	Client *ghl.Client
 	// Account gives a workspace's credentials, and false when there are none that can be used.
 	Account func(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error)
-	// Budget is the share of the provider's quota that looks may use.
+	// Budget is the share of the provider's quota that looks may use; nil when the client limits its reads itself.
 	Budget Budget
 	// Clock is the business clock.
 	Clock clock.Clock
@@ -123,12 +123,12 @@ func (r *Reconciler) looks(ctx context.Context, only *uuid.UUID) (int, error) {
 
 func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Duration) error {
 	seen, err := r.see(ctx, row)
-	var budget *BudgetError
+	wait, limited := usedUp(err)
 	var read *ghl.ReadError
 	switch {
-	case errors.As(err, &budget) && len(seen.Matches) == 0:
-		return r.postpone(ctx, row, budget.Wait)
-	case errors.As(err, &read), errors.As(err, &budget), errors.Is(err, ErrPartial), errors.Is(err, ghl.ErrID), errors.Is(err, errNoConnection):
+	case limited && len(seen.Matches) == 0:
+		return r.postpone(ctx, row, wait)
+	case errors.As(err, &read), limited, errors.Is(err, ErrPartial), errors.Is(err, ghl.ErrID), errors.Is(err, errNoConnection):
 		seen.Complete = false
 	case err != nil:
 		return err

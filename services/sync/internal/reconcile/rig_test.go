@@ -19,12 +19,14 @@ import (
 	"github.com/relance/relance/platform/pgtest"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	credentials "github.com/relance/relance/services/sync/internal/token"
 	"github.com/relance/relance/services/sync/internal/work"
 	"github.com/relance/relance/simulator"
 )
@@ -111,16 +113,16 @@ func (r *rig) logger() *slog.Logger {
 func (r *rig) newReconciler() *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
 		Store: r.store, Client: r.client, Budget: r.budget, Clock: r.clock, Timing: r.timing, Logger: r.logger(),
-		Account: func(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error) {
-			return sender.Account(ctx, r.store, workspace)
-		},
+		Account: credentials.NewKeeper(r.store).Usable,
 	})
 }
 
 func (r *rig) newSender(looker sender.Looker) *sender.Sender {
 	return sender.New(sender.Config{
 		Store: r.store, Client: r.client, Looker: looker, Clock: r.clock, Timing: r.timing, MaxFailures: 5, Stopped: r.stopped.Load,
-		Logger: r.logger(),
+		Logger: r.logger(), Accounts: credentials.NewKeeper(r.store), Budget: budget.New(budget.Config{
+			Rows: r.store.Budgets(), Clock: clock.System(), Initial: func(budget.Key) budget.Limit { return ghl.DefaultLimit() },
+		}),
 	})
 }
 

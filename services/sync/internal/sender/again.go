@@ -24,6 +24,8 @@ func (s *Sender) lastLook(ctx context.Context, c claim, began time.Time) (bool, 
 	case len(seen.Matches) > 0:
 		m.state, m.duplicate = sending.Accepted, len(seen.Matches) > 1
 		m.verdict.MessageID, m.verdict.ConversationID = seen.Matches[0].ID, seen.Matches[0].ConversationID
+	case isLimited(err):
+		m = unwritten(*limitedRead(err))
 	case err != nil || !seen.Complete:
 		// A read that failed is not absence: nothing leaves, and the send comes again like one that was not sent.
 		m = s.judge(c, ghl.Result{Evidence: classify.Evidence{NotSent: true, Channel: c.message.Channel}})

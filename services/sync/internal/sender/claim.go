@@ -10,6 +10,7 @@ import (
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -34,9 +35,22 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 		// Nothing is begun; the job planned with the send goes on elsewhere.
 		return s.reread(ctx, row)
 	}
+	if row.NextTime.After(s.Clock.Now()) {
+		return s.reread(ctx, row)
+	}
+	permit, wait, err := s.admit(ctx, row, byJob)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if wait != nil {
+		return s.postpone(ctx, row, *wait)
+	}
 	began := s.machine.Now()
 	c, out, err := s.claim(ctx, row, byJob)
 	if err != nil || c == nil {
+		if permit != nil {
+			permit.Release()
+		}
 		return out, err
 	}
 	if c.row.Ambiguous > 0 {
@@ -45,10 +59,20 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 			return out, err
 		}
 	}
-	if !s.mayWrite(began) {
+	return s.write(ctx, c, permit, began)
+}
+
+// write makes the one call of a claim.
+func (s *Sender) write(ctx context.Context, c *claim, permit *budget.Permit, began time.Time) (Outcome, error) {
+	wait, err := s.spend(ctx, permit, c.account, c.byJob)
+	if err == nil && wait != nil {
+		// Nothing was written: the claim is given back, no failure counted.
+		return s.conclude(context.WithoutCancel(ctx), *c, unwritten(*wait))
+	}
+	if err != nil || !s.mayWrite(began) {
 		// Pre-write check failed: stop silently. The lease runs out and T10 makes it UNKNOWN.
-		s.Logger.WarnContext(ctx, "send stopped before its call", "intent", row.ID.String())
-		return s.reread(ctx, row)
+		s.Logger.WarnContext(ctx, "send stopped before its call", "intent", c.row.ID.String(), "error", err)
+		return s.reread(ctx, c.row)
 	}
 	result := s.Client.Send(ctx, c.account, c.message)
 	return s.settle(context.WithoutCancel(ctx), *c, result)

@@ -51,6 +51,10 @@ type Looker interface {
 type Config struct {
 	Store  *store.Store
 	Client *ghl.Client
+	// Accounts opens the workspaces' credentials.
+	Accounts Accounts
+	// Budget limits the calls per account.
+	Budget Budget
 	// Clock is the business clock.
 	Clock clock.Clock
 	// Timing must pass its Check.

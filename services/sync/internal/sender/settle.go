@@ -62,6 +62,14 @@ func (s *Sender) conclude(ctx context.Context, c claim, m move) (Outcome, error)
 	return out, nil
 }
 
+// unwritten is the outcome of a claim whose call was not made: not accepted, and no failure.
+func unwritten(d sending.Decision) move {
+	return move{
+		state: sending.Retryable, refusal: d.Refusal, wait: d.Retry,
+		verdict: classify.Verdict{Class: classify.Retryable, Refusal: *d.Refusal, Code: "not_written"},
+	}
+}
+
 func (s *Sender) judge(c claim, result ghl.Result) move {
 	v := classify.Classify(result.Evidence)
 	m := move{verdict: v, result: result}

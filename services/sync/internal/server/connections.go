@@ -12,12 +12,10 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/relance/relance/platform/postgres"
-	"github.com/relance/relance/platform/redact"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/lead"
-	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -27,9 +25,9 @@ import (
 func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionRequest) (*syncv1.SetConnectionResponse, error) {
 	var c check
 	id := c.workspace("parent", req.GetParent())
-	location, token := req.GetConnection().GetLocation(), req.GetConnection().GetToken()
+	location, secret := req.GetConnection().GetLocation(), req.GetConnection().GetToken()
 	c.when(!lead.ValidID(location), "connection.location", "must be 15 to 64 letters and digits")
-	c.when(len(token) < 8 || len(token) > 4096 || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }),
+	c.when(len(secret) < 8 || len(secret) > 4096 || strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }),
 		"connection.token", "must be a private integration token: 8 to 4096 visible ASCII characters")
 	if err := c.err(); err != nil {
 		return nil, err
@@ -39,7 +37,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 		if _, err := tx.LockWorkspace(ctx, id); err != nil {
 			return found(err, "workspace", workspaceName(id))
 		}
-		sealed, err := tx.Seal(token, sender.TokenPlace(id))
+		sealed, err := tx.Seal(secret, store.TokenPlace(id))
 		if err != nil {
 			return err
 		}
@@ -75,7 +73,11 @@ func (s *Server) GetConnectionHealth(ctx context.Context, req *syncv1.GetConnect
 		if err != nil {
 			return nil, err
 		}
-		if err := s.learn(ctx, id, s.Client.Probe(ctx, account)); err != nil {
+		err = s.Client.Probe(ctx, account)
+		if v, limited := ghl.RateLimited(err); limited {
+			return nil, refusal(v.Refusal, workspaceName(id), v.Wait).WithCause(err)
+		}
+		if err := s.learn(ctx, id, err); err != nil {
 			return nil, err
 		}
 		if row, err = s.connection(ctx, id); err != nil {
@@ -100,13 +102,7 @@ func (s *Server) connection(ctx context.Context, id uuid.UUID) (row db.Connectio
 	return row, err
 }
 
-func (s *Server) account(row db.Connection) (ghl.Account, error) {
-	token, err := s.Store.Open(row.TokenEnc, sender.TokenPlace(row.WorkspaceID))
-	if err != nil {
-		return ghl.Account{}, err
-	}
-	return ghl.Account{Location: row.Location, Token: redact.Secret(token)}, nil
-}
+func (s *Server) account(row db.Connection) (ghl.Account, error) { return s.Accounts.Open(row) }
 
 // learn keeps what a provider read says about the connection.
 func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {

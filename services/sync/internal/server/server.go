@@ -17,6 +17,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/token"
 )
 
 // Server implements SyncService.
@@ -30,6 +31,8 @@ type Config struct {
 	Store  *store.Store
 	Sender *sender.Sender
 	Client *ghl.Client
+	// Accounts opens the workspaces' credentials.
+	Accounts *token.Keeper
 	// Clock is the business clock.
 	Clock  clock.Clock
 	Logger *slog.Logger

@@ -1,0 +1,145 @@
+// Package exchange makes one HTTP exchange with a provider by the rules of the send protocol (docs/send-protocol.md, §3.6):
+// one call is one request, nothing is retried, no redirect is followed, no idempotency header is sent, the answer is
+// capped, and a write that has begun is not cut off by its caller.
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/relance/relance/platform/clock"
+)
+
+// MaxAnswer is how much of an answer is read; a longer one is cut and will not parse.
+const MaxAnswer = 1 << 20
+
+// Client exchanges. It is safe for concurrent use and holds no credentials.
+type Client struct {
+	http    *http.Client
+	timeout time.Duration
+	clock   clock.Clock
+}
+
+// New makes a client whose calls last at most timeout (R). Its connections are its own; Close ends the idle ones.
+func New(timeout time.Duration) *Client {
+	return &Client{
+		timeout: timeout, clock: clock.System(),
+		http: &http.Client{
+			Transport: &http.Transport{
+				Proxy:                  nil,
+				DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+				TLSHandshakeTimeout:    5 * time.Second,
+				MaxIdleConnsPerHost:    16,
+				IdleConnTimeout:        20 * time.Second,
+				MaxResponseHeaderBytes: 64 << 10,
+				DisableCompression:     true,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// CheckBase refuses what is not http(s)://host, and gives it without a final slash.
+func CheckBase(base string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", errors.New("base URL must be http(s)://host")
+	}
+	return strings.TrimSuffix(base, "/"), nil
+}
+
+// Request is what is asked.
+type Request struct {
+	// Method and URL are those of HTTP. The URL may hold a key: it appears in no error.
+	Method, URL string
+	// Header are all headers but Accept, User-Agent and a body's Content-Type.
+	Header map[string]string
+	// Body is JSON, unless Header says otherwise; nil for none.
+	Body []byte
+}
+
+// Answer is everything that is known after a call.
+type Answer struct {
+	// NotSent is true when no request left: dial, DNS or TLS failure, headers never written.
+	NotSent bool
+	// Failed is true when the exchange broke: timeout, reset, truncated body.
+	Failed bool
+	// Wrote is true when the request's headers were written.
+	Wrote bool
+	// Status is the HTTP status, 0 without an answer.
+	Status int
+	Header http.Header
+	// Body is the answer, cut at MaxAnswer.
+	Body []byte
+	// Latency is how long the exchange took.
+	Latency time.Duration
+}
+
+// Write makes one call that changes something. The caller's cancellation does not reach it; only the timeout ends it.
+// http.Transport repeats a POST by itself only when not one byte of it went out on a kept connection that had died, so one
+// Write is at most one POST.
+func (c *Client) Write(ctx context.Context, r Request) Answer {
+	return c.do(context.WithoutCancel(ctx), r)
+}
+
+// Read makes one call that changes nothing; the caller may cancel it.
+func (c *Client) Read(ctx context.Context, r Request) Answer { return c.do(ctx, r) }
+
+func (c *Client) do(ctx context.Context, r Request) Answer {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var wrote atomic.Bool
+	start := c.clock.Now()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaderField: func(string, []string) { wrote.Store(true) },
+		WroteHeaders:     func() { wrote.Store(true) },
+	})
+	req, err := r.build(ctx)
+	if err != nil {
+		return Answer{NotSent: true}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return Answer{NotSent: !wrote.Load(), Failed: true, Wrote: wrote.Load(), Latency: c.clock.Now().Sub(start)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
+	return Answer{
+		Failed: err != nil, Wrote: true, Status: resp.StatusCode, Header: resp.Header, Body: raw, Latency: c.clock.Now().Sub(start),
+	}
+}
+
+func (r Request) build(ctx context.Context) (*http.Request, error) {
+	var body io.Reader
+	if r.Body != nil {
+		body = bytes.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	if err != nil {
+		return nil, fmt.Errorf("build request: bad method or URL") // the cause would quote the URL
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "relance")
+	if r.Body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range r.Header {
+		req.Header.Set(name, value)
+	}
+	return req, nil
+}

@@ -1,0 +1,79 @@
+// Package provider is what the sync service needs of a provider of messages: send one, once, and find it again. Each
+// provider's client (packages ghl, emailbison, smartlead, instantly) implements it, and all pass one conformance suite
+// (package conformance).
+package provider
+
+import (
+	"context"
+	"time"
+
+	"github.com/relance/relance/platform/redact"
+	"github.com/relance/relance/services/sync/internal/budget"
+	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/sending"
+)
+
+// Kind names a provider, as stored and as in resource names.
+type Kind string
+
+// Providers.
+const (
+	GHL        Kind = "ghl"
+	EmailBison Kind = "emailbison"
+	Smartlead  Kind = "smartlead"
+	Instantly  Kind = "instantly"
+)
+
+// Account is whose credentials a call uses.
+type Account struct {
+	// Kind is the provider; empty means GHL.
+	Kind Kind
+	// Location is the account at the provider: GHL's location id.
+	Location string
+	// BaseURL is the host of an account that has its own; empty for the provider's one.
+	BaseURL string
+	// App is whose limit the calls count against: the OAuth client id; empty for tokens made by hand.
+	App string
+	// Token opens the account.
+	Token redact.Secret
+	// Renew gets a fresh token after the provider called this one expired; nil when there is none to be had.
+	Renew func(context.Context) (Account, error)
+}
+
+// Budget names the budget that the account's calls count against.
+func (a Account) Budget() budget.Key {
+	key := budget.Key{Provider: string(a.Kind), App: a.App, Account: a.Location}
+	if key.Provider == "" {
+		key.Provider = string(GHL)
+	}
+	if key.App == "" {
+		key.App = "pit"
+	}
+	return key
+}
+
+// Budget is what a client asks before each call, and tells after it.
+type Budget interface {
+	// Take gives a permit for one call, or budget.ExceededError.
+	Take(ctx context.Context, key budget.Key, class budget.Class) (*budget.Permit, error)
+	// Observe takes in what an answer said about the limit.
+	Observe(ctx context.Context, key budget.Key, learn budget.Learn) error
+}
+
+// Message is what is sent.
+type Message struct {
+	Channel sending.Channel
+	// ContactID is the provider's id of the person.
+	ContactID string
+	Content   sending.Content
+}
+
+// Result is what is known after a send.
+type Result struct {
+	// Evidence is what the classifier judges.
+	Evidence classify.Evidence
+	// Wrote is true when the request's headers were written.
+	Wrote bool
+	// Latency is how long the exchange took.
+	Latency time.Duration
+}
