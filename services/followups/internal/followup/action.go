@@ -87,14 +87,6 @@ func deferral(r Refusal, rule Rule, e Enrollment, try Try) Effect {
 	return effect
 }
 
-// HoldOver is the effect of a hold whose maximum has come without the event: the step is skipped, and nobody is asked.
-func HoldOver(e Enrollment, now time.Time) (Effect, bool) {
-	if e.WakeOn == "" || e.HoldUntil.After(now) {
-		return Effect{}, false
-	}
-	return Effect{Result: Skipped, Reason: e.Reason, Move: Advance, Task: TaskSkipped}, true
-}
-
 // Answer is the state of a message that sync took.
 type Answer struct {
 	// State is the message's state in the send protocol, lower case, such as "accepted".

@@ -22,7 +22,7 @@ func compose(in Input) (Content, Effect, bool) {
 	if in.Slots != nil && in.Slots.Unreachable {
 		return Content{}, stay(ReasonCalendarUnreachable, in.Now, in.Now.Add(waitLong)), false
 	}
-	content, err := Render(*in.Step, values(in))
+	content, err := Render(*in.Step, data(in))
 	if err != nil {
 		return Content{}, renderFailure(err), false
 	}
@@ -39,6 +39,8 @@ func renderFailure(err error) Effect {
 	}
 	problem := bad.Problems[0]
 	switch {
+	case problem.Kind == template.SpintaxError:
+		return Effect{Result: Failed, Reason: string(template.SpintaxError), Move: Hold}
 	case problem.Kind == template.UnknownToken:
 		return Effect{Result: Failed, Reason: "unknown_token: " + problem.Written, Move: Hold}
 	case problem.Token.NeedsSlots():
@@ -48,17 +50,24 @@ func renderFailure(err error) Effect {
 }
 
 // Render makes the message of a step. Errors: those of package template.
-func Render(step Step, v template.Values) (Content, error) {
+func Render(step Step, data template.Data) (Content, error) {
 	var content Content
 	var err error
-	if content.Body, err = template.Text(step.BodyTemplate, v); err != nil || step.Channel != Email {
+	if content.Body, err = template.Text(step.BodyTemplate, data); err != nil || step.Channel != Email {
 		return content, err
 	}
-	if content.Subject, err = template.Subject(step.SubjectTemplate, v); err != nil {
+	if content.HTML, err = template.HTML(step.BodyTemplate, data); err != nil {
 		return content, err
 	}
-	content.HTML, err = template.HTML(step.BodyTemplate, v)
+	data.Seed += ":subject" // or its first group would always go with the body's
+	content.Subject, err = template.Subject(step.SubjectTemplate, data)
 	return content, err
+}
+
+// data is what the step is rendered with. The seed is the enrollment and the step's id, so that rendering again, in
+// another version too, picks the same options.
+func data(in Input) template.Data {
+	return template.Data{Values: values(in), Seed: in.Enrollment.ID.String() + ":" + in.Step.ID}
 }
 
 func values(in Input) template.Values {

@@ -15,6 +15,10 @@ type Lead struct {
 	// Closed gives, for channels that sync will refuse as it stands, the reason. It foretells what sync will say; a run
 	// asks sync all the same.
 	Closed map[Channel]string
+	// Zone of the lead; nil when it is unknown.
+	Zone *time.Location
+	// LinkedInConnected tells that a person completed a LinkedIn task of the lead.
+	LinkedInConnected bool
 }
 
 // Settings are a workspace's follow-up settings.
@@ -96,7 +100,7 @@ const (
 type Decision struct {
 	// Verdict is the kind.
 	Verdict Verdict
-	// Content is set for Send.
+	// Content is set for Send, and for a step that a person does or approves.
 	Content Content
 	// Effect is set for Settled.
 	Effect Effect
@@ -121,7 +125,7 @@ func Decide(in Input) Decision {
 		return Decision{Verdict: Settled, Effect: effect, Trace: append(trace, rule.settled(in, effect))}
 	}
 	if in.Planned != nil {
-		return Decision{Verdict: Send, Content: *in.Planned, Trace: append(trace, contentRule().passed(in))}
+		return finish(in, *in.Planned, append(trace, contentRule().passed(in)))
 	}
 	if in.Slots == nil && in.Step.NeedsCalendar() {
 		return Decision{Verdict: NeedSlots, Trace: trace}
@@ -131,5 +135,19 @@ func Decide(in Input) Decision {
 		effect = effect.Keep(in.Enrollment.Attempts)
 		return Decision{Verdict: Settled, Effect: effect, Trace: append(trace, contentRule().settled(in, effect))}
 	}
-	return Decision{Verdict: Send, Content: content, Trace: append(trace, contentRule().passed(in))}
+	return finish(in, content, append(trace, contentRule().passed(in)))
+}
+
+// finish sends the content, or hands it to a person.
+func finish(in Input, content Content, trace []Check) Decision {
+	person := personRule()
+	if !person.applies(in) {
+		return Decision{Verdict: Send, Content: content, Trace: trace}
+	}
+	effect, settled := askPerson(in, content)
+	if !settled {
+		return Decision{Verdict: Send, Content: content, Trace: append(trace, person.passed(in))}
+	}
+	effect = effect.Keep(in.Enrollment.Attempts)
+	return Decision{Verdict: Settled, Content: content, Effect: effect, Trace: append(trace, person.settled(in, effect))}
 }

@@ -66,6 +66,8 @@ type Effect struct {
 	NewPart bool
 	// Message is the message's resource name, if one exists.
 	Message string
+	// Suggested is what a person is to say, for a pending task.
+	Suggested *Content
 	// WakeOn is the event that ends a Stay before Until, as WakeEvent.On names it; empty for none.
 	WakeOn string
 	// HoldUntil is the end of a hold; the next hold of the step keeps it.

@@ -50,6 +50,8 @@ type Enrollment struct {
 	Attempts int
 	// Part counts plans of the current step that were definitely refused; see StepKey.
 	Part int
+	// Approved tells that a person approved the message of the current step.
+	Approved bool
 	// WakeOn is the event that the current step is held for, as WakeEvent.On names it; empty for none.
 	WakeOn string
 	// HoldUntil is when the hold of the current step is over; it stays when the event came, so that a second hold is not
@@ -65,7 +67,8 @@ func Enroll(e Enrollment, first *Step, zone *time.Location, now time.Time) Enrol
 
 // schedule sets when the step at e.Position is due, counting from now.
 func (e Enrollment) schedule(step *Step, zone *time.Location, now time.Time) Enrollment {
-	e.Base, e.Attempts, e.Part, e.WakeOn, e.HoldUntil = now, 0, 0, "", time.Time{}
+	e.Base, e.Attempts, e.Part = now, 0, 0
+	e.WakeOn, e.HoldUntil, e.Approved = "", time.Time{}, false
 	switch {
 	case step == nil:
 		e.Due, e.Next = now, now

@@ -9,13 +9,13 @@ import (
 // rules are asked in order: what forbids the step for good, what pauses it, what only delays it. The first that settles
 // the step ends the questions.
 func rules() []rule {
-	return slices.Concat(leadRules(), switchRules(), timeRules())
+	return slices.Concat(leadRules(), switchRules(), timeRules(), stepRules(), hoursRules(), []rule{conditionRule()})
 }
 
 // RuleNames lists every rule that a check can name, in order.
 func RuleNames() []string {
 	var names []string
-	for _, rule := range append(rules(), contentRule()) {
+	for _, rule := range append(rules(), contentRule(), personRule()) {
 		names = append(names, rule.name)
 	}
 	return append(names, RuleSend)
@@ -94,6 +94,11 @@ func timeRules() []rule {
 			},
 			ask: askDue,
 		},
+	}
+}
+
+func hoursRules() []rule {
+	return []rule{
 		{
 			name: "business_hours", version: 1,
 			facts: func(in Input) []Fact {
@@ -109,7 +114,7 @@ func timeRules() []rule {
 func askDue(in Input) (Effect, bool) {
 	due := in.Enrollment.Due
 	if due.IsZero() {
-		due = Due(in.Enrollment.anchors(), *in.Step, in.Zone)
+		due = Due(in.Enrollment.anchors(), *in.Step, in.leadZone())
 	}
 	if !due.After(in.Now) {
 		return Effect{}, false

@@ -216,35 +216,3 @@ func list(actions []PolicyAction) string {
 	}
 	return strings.Join(texts, ", ")
 }
-
-// CheckActivation lists everything that keeps a sequence from being active.
-func (s Sequence) CheckActivation() []Violation {
-	v := &violations{path: "sequence."}
-	if len(s.Steps) == 0 {
-		v.add("steps", "no_steps", "an active sequence needs at least one step", "add a step")
-	}
-	for i, step := range s.Steps {
-		own := v.at(i, step)
-		step.checkContent(own)
-		v.list = append(v.list, own.list...)
-	}
-	return v.list
-}
-
-func (s Step) checkContent(v *violations) {
-	if s.Channel == Wait {
-		return
-	}
-	if strings.TrimSpace(s.BodyTemplate) == "" {
-		v.add("body_template", "empty_content", "is required", "write the text")
-	}
-	if s.Channel == Email && strings.TrimSpace(s.SubjectTemplate) == "" {
-		v.add("subject_template", "empty_content", "is required for email", "write the subject")
-	}
-	for _, token := range template.Unknown(s.SubjectTemplate) {
-		v.add("subject_template", "unknown_token", "unknown token "+token, "use a token of docs/sequences.md")
-	}
-	for _, token := range template.Unknown(s.BodyTemplate) {
-		v.add("body_template", "unknown_token", "unknown token "+token, "use a token of docs/sequences.md")
-	}
-}

@@ -106,6 +106,9 @@ func toLead(lead *syncv1.Lead) *followup.Lead {
 		FirstName: lead.GetFirstName(), LastName: lead.GetLastName(), Email: lead.GetEmail(), Phone: lead.GetPhone(),
 		Company: lead.GetCompanyName(), Blocked: lead.GetBlocked(), Closed: map[followup.Channel]string{},
 	}
+	if zone, err := followup.Zone(lead.GetTimeZone()); err == nil {
+		out.Zone = zone
+	}
 	if lead.GetLastInboundTime() != nil {
 		out.LastInbound = lead.GetLastInboundTime().AsTime()
 	}

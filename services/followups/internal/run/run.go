@@ -220,7 +220,7 @@ func (p *pass) commit(ctx context.Context, token uuid.UUID, works []*work, try f
 			continue
 		}
 		commit.Done = append(commit.Done, store.Done{
-			Item: w.item, Effect: *w.effect, Trace: w.trace, Zone: p.workspaces[w.item.Enrollment.Workspace].Zone,
+			Item: w.item, Effect: *w.effect, Trace: w.trace, Zone: p.zoneOf(w),
 		})
 	}
 	// What was sent is recorded even when the caller has gone.
@@ -233,6 +233,14 @@ func (p *pass) commit(ctx context.Context, token uuid.UUID, works []*work, try f
 		p.logChange(ctx, done)
 	}
 	return nil
+}
+
+// zoneOf is the zone that the next delay is counted in: the lead's, or the workspace's while that is unknown.
+func (p *pass) zoneOf(w *work) *time.Location {
+	if w.lead != nil && w.lead.Zone != nil {
+		return w.lead.Zone
+	}
+	return p.workspaces[w.item.Enrollment.Workspace].Zone
 }
 
 // logChange writes a line when an enrollment stopped; going on and waiting are in the receipt.

@@ -36,6 +36,9 @@ func (p *pass) decideAll(ctx context.Context, works []*work) {
 
 func (p *pass) decideOne(ctx context.Context, w *work) {
 	ws := p.workspaces[w.item.Enrollment.Workspace]
+	if w.lead != nil {
+		w.lead.LinkedInConnected = w.item.LinkedInConnected
+	}
 	in := followup.Input{
 		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, Step: w.item.Step, Lead: w.lead,
 		Settings: w.item.Settings, Zone: ws.Zone, SendingDisabled: ws.SendingDisabled, Planned: w.item.Planned,
@@ -56,6 +59,9 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 		w.content = &decision.Content
 	case followup.Settled:
 		w.settle(decision.Effect)
+		if decision.Effect.Reason == followup.ReasonAwaitingApproval {
+			w.content = &decision.Content // kept as a plan: what was approved is what is sent
+		}
 	default:
 		w.settle(followup.Broken(w.item.Enrollment, w.try))
 	}

@@ -49,6 +49,7 @@ func taskPB(workspace uuid.UUID, task store.Task) *followupsv1.Task {
 		Name: name.Child(workspace, "tasks", task.ID), Lead: name.Lead(workspace, task.Lead),
 		Enrollment: name.Child(workspace, "enrollments", task.Enrollment), StepPosition: int32(task.Position),
 		Channel: channelPB(task.Channel), State: taskStates()[task.State], Reason: task.Reason, Message: task.Message,
+		SuggestedSubject: task.Subject, SuggestedBody: task.Body,
 		CreateTime: stamp(task.Created),
 	}
 }

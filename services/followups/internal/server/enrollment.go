@@ -32,7 +32,9 @@ func (s *Server) EnrollLead(ctx context.Context, req *followupsv1.EnrollLeadRequ
 	if lead.GetLastInboundTime() != nil {
 		in.RepliedSince = lead.GetLastInboundTime().AsTime()
 	}
-	in.Zone = s.zone(ctx, workspace)
+	if in.Zone, err = followup.Zone(lead.GetTimeZone()); err != nil {
+		in.Zone = s.zone(ctx, workspace)
+	}
 	e, err := s.cfg.Store.Enroll(ctx, in, s.now())
 	if err != nil {
 		return nil, mapped(err, "sequence", req.GetEnrollment().GetSequence())

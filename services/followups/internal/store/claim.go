@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +27,8 @@ type Item struct {
 	Settings followup.Settings
 	// Refusals of the sequence.
 	Refusals followup.Policy
+	// LinkedInConnected tells that a person completed a LinkedIn task of the lead.
+	LinkedInConnected bool
 }
 
 // Policy is what refusals mean for the step.
@@ -184,7 +187,27 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 			items[i].Settings = set
 		}
 	}
+	if err := fillConnected(ctx, q, workspaces, items); err != nil {
+		return err
+	}
 	return fillPlans(ctx, q, workspaces, items)
+}
+
+func fillConnected(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
+	leads := make([]uuid.UUID, len(items))
+	for i, item := range items {
+		leads[i] = item.Enrollment.Lead
+	}
+	rows, err := q.ListConnectedLeads(ctx, db.ListConnectedLeadsParams{WorkspaceIds: workspaces, LeadIds: leads})
+	if err != nil {
+		return fmt.Errorf("list LinkedIn connections: %w", err)
+	}
+	for i, item := range items {
+		items[i].LinkedInConnected = slices.Contains(rows, db.ListConnectedLeadsRow{
+			WorkspaceID: item.Enrollment.Workspace, LeadID: item.Enrollment.Lead,
+		})
+	}
+	return nil
 }
 
 func fillPlans(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {

@@ -201,7 +201,12 @@ func record(ctx context.Context, q *db.Queries, r recording) error {
 		return err
 	}
 	if effect.Task != "" {
+		var suggested followup.Content
+		if effect.Suggested != nil {
+			suggested = *effect.Suggested
+		}
 		err := q.InsertTask(ctx, db.InsertTaskParams{
+			Subject: suggested.Subject, Body: suggested.Body,
 			WorkspaceID: e.Workspace, ID: newID(), LeadID: e.Lead, EnrollmentID: e.ID, Version: int32(e.Version), Position: int32(r.Key.Position),
 			Part: int32(r.Key.Part), Channel: string(r.Key.Channel), State: string(effect.Task), Reason: effect.Reason,
 			Message: effect.Message, Now: r.Now,

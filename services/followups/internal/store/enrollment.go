@@ -164,6 +164,8 @@ type Task struct {
 	// State, Reason and Message tell what became of it.
 	State           followup.TaskState
 	Reason, Message string
+	// Subject and Body are what a person is to say.
+	Subject, Body string
 	// Created is a business time.
 	Created time.Time
 }
@@ -183,7 +185,7 @@ func (s *Store) ListTasks(ctx context.Context, workspace uuid.UUID, filter Filte
 			out = append(out, Task{
 				ID: row.ID, Lead: row.LeadID, Enrollment: row.EnrollmentID, Position: int(row.Position),
 				Channel: followup.Channel(row.Channel), State: followup.TaskState(row.State), Reason: row.Reason,
-				Message: row.Message, Created: row.CreateTime.UTC(),
+				Message: row.Message, Subject: row.Subject, Body: row.Body, Created: row.CreateTime.UTC(),
 			})
 		}
 		return err

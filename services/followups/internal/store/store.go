@@ -110,7 +110,7 @@ func toEnrollment(row db.Enrollment) followup.Enrollment {
 		State: followup.State(row.State), Reason: row.Reason, Position: int(row.Position),
 		Base: row.BaseTime.UTC(), Due: value(row.DueTime), Next: value(row.NextTime),
 		Start: row.StartTime.UTC(), End: value(row.EndTime), RepliedSince: row.RepliedSince.UTC(),
-		Attempts: int(row.Attempts), Part: int(row.Part), WakeOn: row.WakeOn, HoldUntil: value(row.HoldUntil),
+		Attempts: int(row.Attempts), Part: int(row.Part), Approved: row.Approved, WakeOn: row.WakeOn, HoldUntil: value(row.HoldUntil),
 	}
 }
 
@@ -119,7 +119,7 @@ func save(ctx context.Context, q *db.Queries, e followup.Enrollment, now time.Ti
 		WorkspaceID: e.Workspace, ID: e.ID, State: string(e.State), Reason: e.Reason, Position: int32(e.Position),
 		BaseTime: e.Base, DueTime: optional(e.Due), NextTime: optional(e.Next), RepliedSince: e.RepliedSince,
 		EndTime: optional(e.End), Attempts: int32(e.Attempts), Part: int32(e.Part),
-		WakeOn: e.WakeOn, HoldUntil: optional(e.HoldUntil), Now: now,
+		Approved: e.Approved, WakeOn: e.WakeOn, HoldUntil: optional(e.HoldUntil), Now: now,
 	})
 	if err != nil {
 		return fmt.Errorf("save enrollment %s: %w", e.ID, err)

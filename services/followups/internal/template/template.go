@@ -1,11 +1,14 @@
-// Package template renders follow-up texts. It replaces tokens such as {firstName} in one pass: a value is never looked
-// at again, so a lead named "{email}" stays just that. A token without a value and an unknown token are errors, never
-// text that reaches a lead. It knows nothing of where values come from.
+// Package template renders follow-up texts. It replaces tokens such as {firstName} and picks spintax options in one pass: a
+// value is never looked at again, so a lead named "{email}" stays just that. A token without a value and without a
+// fallback, an unknown token and broken spintax are errors, never text that reaches a lead. It knows nothing of where
+// values come from.
 package template
 
 import (
 	"errors"
+	"fmt"
 	"html"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,6 +29,14 @@ var ErrTooLarge = errors.New("text is longer than allowed")
 // Values are the values of one message. A token that is absent or has only white space counts as missing.
 type Values map[Token]string
 
+// Data is what one message is rendered with.
+type Data struct {
+	// Values of the tokens.
+	Values Values
+	// Seed picks the spintax options: the same seed always picks the same.
+	Seed string
+}
+
 // Kind tells what is wrong with a token.
 type Kind string
 
@@ -33,15 +44,17 @@ type Kind string
 const (
 	// UnknownToken is a token that no alias names.
 	UnknownToken Kind = "unknown_token"
-	// MissingValue is a known token without a value.
+	// MissingValue is a known token without a value and without a fallback.
 	MissingValue Kind = "missing_value"
+	// SpintaxError is a group that cannot be read.
+	SpintaxError Kind = "spintax_error"
 )
 
-// Problem is one token that cannot be rendered.
+// Problem is one thing that keeps a text from being rendered.
 type Problem struct {
 	// Kind tells what is wrong.
 	Kind Kind
-	// Written is the token as it stands in the template, such as "{company}".
+	// Written is the token as it stands in the template, such as "{company}"; for spintax, what is wrong with it.
 	Written string
 	// Token is its canonical name; empty for an unknown one.
 	Token Token
@@ -49,8 +62,11 @@ type Problem struct {
 
 // String is the problem for people: "Missing value for {email}: the lead has no email address".
 func (p Problem) String() string {
-	if p.Kind == UnknownToken {
+	switch p.Kind {
+	case UnknownToken:
 		return "Unknown template variable: " + p.Written
+	case SpintaxError:
+		return p.Written
 	}
 	return "Missing value for " + p.Written + ": " + p.Token.hint()
 }
@@ -70,41 +86,15 @@ func (e *Error) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unknown lists the unknown tokens of text as written, each once, in order.
-func Unknown(text string) []string {
-	var unknown []string
-	seen := map[string]bool{}
-	scan(text, func(string) {}, func(written string, token Token) {
-		if token == "" && !seen[written] {
-			seen[written] = true
-			unknown = append(unknown, written)
-		}
-	})
-	return unknown
-}
-
-// Tokens lists the known tokens of text, each once, in order.
-func Tokens(text string) []Token {
-	var tokens []Token
-	seen := map[Token]bool{}
-	scan(text, func(string) {}, func(_ string, token Token) {
-		if token != "" && !seen[token] {
-			seen[token] = true
-			tokens = append(tokens, token)
-		}
-	})
-	return tokens
-}
-
 // Text renders text as plain text of at most MaxText bytes. Errors: *Error with every problem, ErrTooLarge.
-func Text(text string, values Values) (string, error) {
-	return render(text, values, mode{limit: MaxText, escape: func(s string) string { return s }})
+func Text(text string, data Data) (string, error) {
+	return render(text, data, mode{limit: MaxText, escape: func(s string) string { return s }})
 }
 
 // Subject renders text as one line: line breaks of values and template become spaces, so that a value cannot add a
 // header. It has at most MaxSubject characters. Errors: as Text.
-func Subject(text string, values Values) (string, error) {
-	subject, err := render(text, values, mode{limit: MaxText, escape: func(s string) string {
+func Subject(text string, data Data) (string, error) {
+	subject, err := render(text, data, mode{limit: MaxText, escape: func(s string) string {
 		return strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(s)
 	}})
 	if err == nil && utf8.RuneCountInString(subject) > MaxSubject {
@@ -115,8 +105,8 @@ func Subject(text string, values Values) (string, error) {
 
 // HTML renders text, which is plain text, as an HTML fragment of at most MaxHTML bytes: template and values are escaped
 // alike and line breaks become <br>. Errors: as Text.
-func HTML(text string, values Values) (string, error) {
-	body, err := render(text, values, mode{limit: MaxHTML - len("<p></p>"), escape: func(s string) string {
+func HTML(text string, data Data) (string, error) {
+	body, err := render(text, data, mode{limit: MaxHTML - len("<p></p>"), escape: func(s string) string {
 		return strings.NewReplacer("\r\n", "<br>\n", "\n", "<br>\n").Replace(html.EscapeString(s))
 	}})
 	if err != nil || strings.TrimSpace(body) == "" {
@@ -130,73 +120,63 @@ type mode struct {
 	escape func(string) string
 }
 
-func render(text string, values Values, m mode) (string, error) {
+func render(text string, data Data, m mode) (string, error) {
 	if len(text) > MaxText {
 		return "", ErrTooLarge
 	}
-	var out strings.Builder
-	var problems []Problem
-	seen := map[string]bool{}
-	write := func(s string) {
-		if out.Len() <= m.limit {
-			out.WriteString(m.escape(s))
-		}
+	parsed := Parse(text)
+	r := renderer{data: data, mode: m, problems: parsed.Problems()}
+	r.nodes(parsed.nodes)
+	if len(r.problems) > 0 {
+		return "", &Error{Problems: r.problems}
 	}
-	scan(text, write, func(written string, token Token) {
-		value := values[token]
-		if token != "" && strings.TrimSpace(value) != "" {
-			write(value)
-			return
-		}
-		if seen[written] {
-			return
-		}
-		seen[written] = true
-		kind := MissingValue
-		if token == "" {
-			kind = UnknownToken
-		}
-		problems = append(problems, Problem{Kind: kind, Written: written, Token: token})
-	})
-	if len(problems) > 0 {
-		return "", &Error{Problems: problems}
-	}
-	if out.Len() > m.limit {
+	if r.out.Len() > m.limit {
 		return "", ErrTooLarge
 	}
-	return out.String(), nil
+	return r.out.String(), nil
 }
 
-// scan walks text once. It calls literal for text between tokens and token for each "{...}" or "{{...}}", with an empty
-// Token when no alias names it. "{}" and braces that never close are literal text.
-func scan(text string, literal func(string), token func(string, Token)) {
-	known := aliases()
-	start := 0
-	for i := 0; i < len(text); {
-		if text[i] != '{' {
-			i++
-			continue
-		}
-		end := strings.IndexByte(text[i:], '}')
-		if end < 0 {
-			break
-		}
-		end += i + 1
-		if end == i+2 { // "{}"
-			i = end
-			continue
-		}
-		if text[i+1] == '{' && end-i > 3 && end < len(text) && text[end] == '}' {
-			end++
-		}
-		if start < i {
-			literal(text[start:i])
-		}
-		written := text[i:end]
-		token(written, known[strings.ReplaceAll(written, `\_`, "_")])
-		start, i = end, end
+type renderer struct {
+	data     Data
+	mode     mode
+	out      strings.Builder
+	groups   int
+	problems []Problem
+}
+
+func (r *renderer) write(s string) {
+	if r.out.Len() <= r.mode.limit {
+		r.out.WriteString(r.mode.escape(s))
 	}
-	if start < len(text) {
-		literal(text[start:])
+}
+
+func (r *renderer) nodes(nodes []node) {
+	for _, n := range nodes {
+		switch {
+		case n.use != nil:
+			r.token(*n.use)
+		case len(n.options) > 0:
+			picked := choose(fmt.Sprintf("%s:%d", r.data.Seed, r.groups), len(n.options))
+			r.groups++
+			r.nodes(n.options[picked])
+		default:
+			r.write(n.literal)
+		}
+	}
+}
+
+func (r *renderer) token(use Use) {
+	value := r.data.Values[use.Token]
+	switch {
+	case use.Token == "": // one of the parsed problems
+	case strings.TrimSpace(value) != "":
+		r.write(value)
+	case use.HasFallback:
+		r.write(use.Fallback)
+	default:
+		problem := Problem{Kind: MissingValue, Written: use.Written, Token: use.Token}
+		if !slices.Contains(r.problems, problem) {
+			r.problems = append(r.problems, problem)
+		}
 	}
 }

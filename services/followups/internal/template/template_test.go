@@ -29,7 +29,7 @@ func TestTextReplacesInOnePass(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := Text(tt.text, tt.values)
+			got, err := Text(tt.text, Data{Values: tt.values})
 			if err != nil || got != tt.want {
 				t.Fatalf("Text = %.80q, %v; want %.80q", got, err, tt.want)
 			}
@@ -40,7 +40,7 @@ func TestTextReplacesInOnePass(t *testing.T) {
 func TestTextReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := Text("Hi {FIRST_NAME}, {company} {foo} {availability} {foo} {lastName}",
-		Values{FirstName: "A", CompanyName: "B", LastName: " "})
+		Data{Values: Values{FirstName: "A", CompanyName: "B", LastName: " "}})
 	var got *Error
 	if !errors.As(err, &got) {
 		t.Fatalf("error = %v, want *Error", err)
@@ -60,31 +60,31 @@ func TestTextReportsEveryProblem(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	if _, err := Text(strings.Repeat("x", MaxText+1), nil); !errors.Is(err, ErrTooLarge) {
+	if _, err := Text(strings.Repeat("x", MaxText+1), Data{}); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("template over the limit: %v", err)
 	}
 	long := Values{FirstName: strings.Repeat("🙂", 2500)}
-	if _, err := Text(strings.Repeat("{firstName}", 100), long); !errors.Is(err, ErrTooLarge) {
+	if _, err := Text(strings.Repeat("{firstName}", 100), Data{Values: long}); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("output over the limit: %v", err)
 	}
-	if got, err := HTML(strings.Repeat("<xxx", MaxText/4), nil); err != nil || len(got) != 7*MaxText/4+7 {
+	if got, err := HTML(strings.Repeat("<xxx", MaxText/4), Data{}); err != nil || len(got) != 7*MaxText/4+7 {
 		t.Fatalf("a full template must fit when escaped: %d, %v", len(got), err)
 	}
-	if _, err := HTML(strings.Repeat("<", MaxText), nil); !errors.Is(err, ErrTooLarge) {
+	if _, err := HTML(strings.Repeat("<", MaxText), Data{}); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("HTML over the limit: %v", err)
 	}
-	if _, err := Subject("{firstName}", long); !errors.Is(err, ErrTooLarge) {
+	if _, err := Subject("{firstName}", Data{Values: long}); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("subject over the limit: %v", err)
 	}
 }
 
 func TestHTMLEscapesTemplateAndValues(t *testing.T) {
 	t.Parallel()
-	got, err := HTML("a & {firstName}\n<b>", Values{FirstName: `<script>"x"`})
+	got, err := HTML("a & {firstName}\n<b>", Data{Values: Values{FirstName: `<script>"x"`}})
 	if want := "<p>a &amp; &lt;script&gt;&#34;x&#34;<br>\n&lt;b&gt;</p>"; err != nil || got != want {
 		t.Fatalf("HTML = %q, %v; want %q", got, err, want)
 	}
-	subject, err := Subject("Hi {firstName}", Values{FirstName: "a\r\nBcc: x"})
+	subject, err := Subject("Hi {firstName}", Data{Values: Values{FirstName: "a\r\nBcc: x"}})
 	if err != nil || subject != "Hi a Bcc: x" {
 		t.Fatalf("Subject = %q, %v", subject, err)
 	}
@@ -108,7 +108,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("{{}} {firstName", "$&")
 	f.Fuzz(func(t *testing.T, text, name string) {
 		values := Values{FirstName: name, Email: "a@example.com"}
-		got, err := Text(text, values)
+		got, err := Text(text, Data{Values: values})
 		if err != nil {
 			return
 		}
@@ -122,7 +122,7 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		// One pass: marking the value shows that nothing inside it was replaced.
-		marked, err := Text(text, Values{FirstName: "\x01", Email: "\x02"})
+		marked, err := Text(text, Data{Values: Values{FirstName: "\x01", Email: "\x02"}})
 		if err != nil {
 			return
 		}

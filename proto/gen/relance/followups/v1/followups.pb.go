@@ -1556,7 +1556,11 @@ type Task struct {
 	// The message sent or refused, if one exists.
 	Message string `protobuf:"bytes,8,opt,name=message,proto3" json:"message,omitempty"`
 	// When it was made.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// What a person is to say, for a step that a person does or approves.
+	SuggestedSubject string `protobuf:"bytes,10,opt,name=suggested_subject,json=suggestedSubject,proto3" json:"suggested_subject,omitempty"`
+	// The text to it.
+	SuggestedBody string `protobuf:"bytes,11,opt,name=suggested_body,json=suggestedBody,proto3" json:"suggested_body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1652,6 +1656,20 @@ func (x *Task) GetCreateTime() *timestamppb.Timestamp {
 		return x.CreateTime
 	}
 	return nil
+}
+
+func (x *Task) GetSuggestedSubject() string {
+	if x != nil {
+		return x.SuggestedSubject
+	}
+	return ""
+}
+
+func (x *Task) GetSuggestedBody() string {
+	if x != nil {
+		return x.SuggestedBody
+	}
+	return ""
 }
 
 // RunCounts counts step outcomes; processed = succeeded + failed + skipped + deferred + unknown, by construction and by
@@ -2355,7 +2373,7 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\n" +
 	"start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xd6\x02\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xaa\x03\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x12\x1e\n" +
@@ -2368,7 +2386,10 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\b \x01(\tR\amessage\x12;\n" +
 	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xaf\x01\n" +
+	"createTime\x12+\n" +
+	"\x11suggested_subject\x18\n" +
+	" \x01(\tR\x10suggestedSubject\x12%\n" +
+	"\x0esuggested_body\x18\v \x01(\tR\rsuggestedBody\"\xaf\x01\n" +
 	"\tRunCounts\x12\x1c\n" +
 	"\tprocessed\x18\x01 \x01(\x05R\tprocessed\x12\x1c\n" +
 	"\tsucceeded\x18\x02 \x01(\x05R\tsucceeded\x12\x16\n" +

@@ -67,6 +67,42 @@ func (q *Queries) ListBatchSteps(ctx context.Context, arg ListBatchStepsParams) 
 	return items, nil
 }
 
+const listConnectedLeads = `-- name: ListConnectedLeads :many
+SELECT DISTINCT workspace_id, lead_id FROM task
+WHERE workspace_id = ANY($1::uuid[]) AND lead_id = ANY($2::uuid[])
+  AND channel = 'linkedin' AND state = 'completed'
+`
+
+type ListConnectedLeadsParams struct {
+	WorkspaceIds []uuid.UUID
+	LeadIds      []uuid.UUID
+}
+
+type ListConnectedLeadsRow struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+}
+
+func (q *Queries) ListConnectedLeads(ctx context.Context, arg ListConnectedLeadsParams) ([]ListConnectedLeadsRow, error) {
+	rows, err := q.db.Query(ctx, listConnectedLeads, arg.WorkspaceIds, arg.LeadIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListConnectedLeadsRow
+	for rows.Next() {
+		var i ListConnectedLeadsRow
+		if err := rows.Scan(&i.WorkspaceID, &i.LeadID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSequenceStates = `-- name: ListSequenceStates :many
 SELECT id, active, refusals FROM sequence
 WHERE workspace_id = ANY($1::uuid[]) AND id = ANY($2::uuid[]) AND delete_time IS NULL

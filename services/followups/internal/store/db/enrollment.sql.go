@@ -13,7 +13,7 @@ import (
 )
 
 const getEnrollment = `-- name: GetEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment WHERE workspace_id = $1 AND id = $2
 `
 
 type GetEnrollmentParams struct {
@@ -48,12 +48,13 @@ func (q *Queries) GetEnrollment(ctx context.Context, arg GetEnrollmentParams) (E
 		&i.UpdateTime,
 		&i.WakeOn,
 		&i.HoldUntil,
+		&i.Approved,
 	)
 	return i, err
 }
 
 const getEnrollmentByRequest = `-- name: GetEnrollmentByRequest :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetEnrollmentByRequestParams struct {
@@ -88,12 +89,13 @@ func (q *Queries) GetEnrollmentByRequest(ctx context.Context, arg GetEnrollmentB
 		&i.UpdateTime,
 		&i.WakeOn,
 		&i.HoldUntil,
+		&i.Approved,
 	)
 	return i, err
 }
 
 const getRunningEnrollment = `-- name: GetRunningEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
 WHERE workspace_id = $1 AND lead_id = $2 AND sequence_id = $3
   AND state IN ('active', 'paused', 'awaiting_outcome')
 `
@@ -131,6 +133,7 @@ func (q *Queries) GetRunningEnrollment(ctx context.Context, arg GetRunningEnroll
 		&i.UpdateTime,
 		&i.WakeOn,
 		&i.HoldUntil,
+		&i.Approved,
 	)
 	return i, err
 }
@@ -188,7 +191,7 @@ UPDATE enrollment AS e
 SET lease_token = $1::uuid,
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
 WHERE e.workspace_id = ANY($3::uuid[]) AND e.id = ANY($4::uuid[])
-RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until
+RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved
 `
 
 type LeaseDueParams struct {
@@ -236,6 +239,7 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 			&i.UpdateTime,
 			&i.WakeOn,
 			&i.HoldUntil,
+			&i.Approved,
 		); err != nil {
 			return nil, err
 		}
@@ -248,7 +252,7 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 }
 
 const listEnrollments = `-- name: ListEnrollments :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
 WHERE workspace_id = $1 AND id > $2
   AND ($3::uuid IS NULL OR lead_id = $3::uuid)
 ORDER BY id LIMIT $4
@@ -299,6 +303,7 @@ func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams
 			&i.UpdateTime,
 			&i.WakeOn,
 			&i.HoldUntil,
+			&i.Approved,
 		); err != nil {
 			return nil, err
 		}
@@ -311,7 +316,7 @@ func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams
 }
 
 const lockEnrollment = `-- name: LockEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment WHERE workspace_id = $1 AND id = $2 FOR UPDATE
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment WHERE workspace_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockEnrollmentParams struct {
@@ -346,12 +351,13 @@ func (q *Queries) LockEnrollment(ctx context.Context, arg LockEnrollmentParams) 
 		&i.UpdateTime,
 		&i.WakeOn,
 		&i.HoldUntil,
+		&i.Approved,
 	)
 	return i, err
 }
 
 const lockLeadEnrollments = `-- name: LockLeadEnrollments :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
 WHERE workspace_id = $1 AND lead_id = $2 AND state IN ('active', 'paused', 'awaiting_outcome')
 ORDER BY id FOR UPDATE
 `
@@ -394,6 +400,7 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 			&i.UpdateTime,
 			&i.WakeOn,
 			&i.HoldUntil,
+			&i.Approved,
 		); err != nil {
 			return nil, err
 		}
@@ -406,7 +413,7 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 }
 
 const lockLeased = `-- name: LockLeased :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
 WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND lease_token = $3::uuid
 ORDER BY id FOR UPDATE
 `
@@ -450,6 +457,7 @@ func (q *Queries) LockLeased(ctx context.Context, arg LockLeasedParams) ([]Enrol
 			&i.UpdateTime,
 			&i.WakeOn,
 			&i.HoldUntil,
+			&i.Approved,
 		); err != nil {
 			return nil, err
 		}
@@ -503,9 +511,9 @@ const saveEnrollment = `-- name: SaveEnrollment :exec
 UPDATE enrollment
 SET state = $1, reason = $2, position = $3, base_time = $4, due_time = $5,
     next_time = $6, replied_since = $7, end_time = $8, attempts = $9, part = $10,
-    wake_on = $11, hold_until = $12,
-    update_time = $13
-WHERE workspace_id = $14 AND id = $15
+    approved = $11, wake_on = $12, hold_until = $13,
+    update_time = $14
+WHERE workspace_id = $15 AND id = $16
 `
 
 type SaveEnrollmentParams struct {
@@ -519,6 +527,7 @@ type SaveEnrollmentParams struct {
 	EndTime      *time.Time
 	Attempts     int32
 	Part         int32
+	Approved     bool
 	WakeOn       string
 	HoldUntil    *time.Time
 	Now          time.Time
@@ -538,6 +547,7 @@ func (q *Queries) SaveEnrollment(ctx context.Context, arg SaveEnrollmentParams) 
 		arg.EndTime,
 		arg.Attempts,
 		arg.Part,
+		arg.Approved,
 		arg.WakeOn,
 		arg.HoldUntil,
 		arg.Now,

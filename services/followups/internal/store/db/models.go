@@ -63,6 +63,7 @@ type Enrollment struct {
 	UpdateTime      time.Time
 	WakeOn          string
 	HoldUntil       *time.Time
+	Approved        bool
 }
 
 type LeadEvent struct {
@@ -191,4 +192,6 @@ type Task struct {
 	Message      string
 	CreateTime   time.Time
 	Version      int32
+	Subject      string
+	Body         string
 }

@@ -57,8 +57,8 @@ func (q *Queries) InsertLeadEvent(ctx context.Context, arg InsertLeadEventParams
 }
 
 const insertTask = `-- name: InsertTask :exec
-INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, create_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, subject, body, create_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT ON CONSTRAINT task_once DO NOTHING
 `
 
@@ -74,6 +74,8 @@ type InsertTaskParams struct {
 	State        string
 	Reason       string
 	Message      string
+	Subject      string
+	Body         string
 	Now          time.Time
 }
 
@@ -90,13 +92,15 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
 		arg.State,
 		arg.Reason,
 		arg.Message,
+		arg.Subject,
+		arg.Body,
 		arg.Now,
 	)
 	return err
 }
 
 const listTasks = `-- name: ListTasks :many
-SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version FROM task
+SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version, subject, body FROM task
 WHERE workspace_id = $1 AND id > $2
   AND ($3::uuid IS NULL OR lead_id = $3::uuid)
   AND ($4::text IS NULL OR state = $4::text)
@@ -139,6 +143,8 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 			&i.Message,
 			&i.CreateTime,
 			&i.Version,
+			&i.Subject,
+			&i.Body,
 		); err != nil {
 			return nil, err
 		}

@@ -8,3 +8,8 @@ WHERE e.workspace_id = ANY(@workspace_ids::uuid[]) AND e.id = ANY(@ids::uuid[]);
 -- name: ListSequenceStates :many
 SELECT id, active, refusals FROM sequence
 WHERE workspace_id = ANY(@workspace_ids::uuid[]) AND id = ANY(@ids::uuid[]) AND delete_time IS NULL;
+
+-- name: ListConnectedLeads :many
+SELECT DISTINCT workspace_id, lead_id FROM task
+WHERE workspace_id = ANY(@workspace_ids::uuid[]) AND lead_id = ANY(@lead_ids::uuid[])
+  AND channel = 'linkedin' AND state = 'completed';

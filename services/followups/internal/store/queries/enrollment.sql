@@ -33,7 +33,7 @@ ORDER BY id FOR UPDATE;
 UPDATE enrollment
 SET state = @state, reason = @reason, position = @position, base_time = @base_time, due_time = @due_time,
     next_time = @next_time, replied_since = @replied_since, end_time = @end_time, attempts = @attempts, part = @part,
-    wake_on = @wake_on, hold_until = @hold_until,
+    approved = @approved, wake_on = @wake_on, hold_until = @hold_until,
     update_time = @now
 WHERE workspace_id = @workspace_id AND id = @id;
 

@@ -1,6 +1,6 @@
 -- name: InsertTask :exec
-INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, create_time)
-VALUES (@workspace_id, @id, @lead_id, @enrollment_id, @version, @position, @part, @channel, @state, @reason, @message, @now)
+INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, subject, body, create_time)
+VALUES (@workspace_id, @id, @lead_id, @enrollment_id, @version, @position, @part, @channel, @state, @reason, @message, @subject, @body, @now)
 ON CONFLICT ON CONSTRAINT task_once DO NOTHING;
 
 -- name: ListTasks :many
