@@ -26,6 +26,7 @@ func typed(code codes.Code, reason followupsv1.ErrorReason, message string) *api
 // mapped turns what the store answers into the API's errors; subject is the resource the request names.
 func mapped(err error, kind, subject string) error {
 	var enrolled *store.AlreadyEnrolledError
+	var moves *store.InvalidMovesError
 	switch {
 	case err == nil:
 		return nil
@@ -33,6 +34,8 @@ func mapped(err error, kind, subject string) error {
 		return apierr.NotFound(kind, subject)
 	case errors.Is(err, store.ErrNameTaken):
 		return invalid("sequence.display_name", "another sequence of the workspace has this name")
+	case errors.As(err, &moves):
+		return apierr.Invalid(fields(moves.Violations)...)
 	case errors.Is(err, store.ErrInactive):
 		return typed(codes.FailedPrecondition, followupsv1.ErrorReason_ERROR_REASON_SEQUENCE_INACTIVE,
 			"the sequence is not active; activate it first").With("sequence", subject).

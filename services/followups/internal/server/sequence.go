@@ -120,20 +120,27 @@ func (s *Server) UpdateSequence(ctx context.Context, req *followupsv1.UpdateSequ
 	if err != nil {
 		return nil, err
 	}
-	if err := checkMask(req.GetUpdateMask().GetPaths(), "display_name", "description", "active", "trigger", "trigger_options",
-		"refusal_rules", "steps"); err != nil {
+	if len(req.GetStepMoves()) > 0 && !req.GetMigrateEnrollments() {
+		return nil, invalid("step_moves", "needs migrate_enrollments")
+	}
+	paths := req.GetUpdateMask().GetPaths()
+	if err := checkMask(paths, "display_name", "description", "active", "trigger", "trigger_options",
+		"refusal_rules", "steps"); err != nil && (len(paths) > 0 || !req.GetMigrateEnrollments()) {
 		return nil, err
 	}
 	var read reader
 	asked := read.sequence(in)
-	seq, err := s.cfg.Store.UpdateSequence(ctx, workspace, id, s.now(), func(seq *followup.Sequence) error {
-		takeOver(seq, asked, req.GetUpdateMask().GetPaths())
-		return check(*seq, read, in.GetName())
+	seq, moves, err := s.cfg.Store.UpdateSequence(ctx, workspace, id, store.Update{
+		Now: s.now(), Migrate: req.GetMigrateEnrollments(), Moves: req.GetStepMoves(), DryRun: req.GetValidateOnly(),
+		Change: func(seq *followup.Sequence) error {
+			takeOver(seq, asked, paths)
+			return check(*seq, read, in.GetName())
+		},
 	})
 	if err != nil {
 		return nil, mapped(err, "sequence", in.GetName())
 	}
-	return &followupsv1.UpdateSequenceResponse{Sequence: sequencePB(seq)}, nil
+	return &followupsv1.UpdateSequenceResponse{Sequence: sequencePB(seq), Moves: movesPB(workspace, moves)}, nil
 }
 
 // takeOver takes the fields of the mask over.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/relance/relance/platform/apierr"
@@ -243,6 +244,23 @@ func resolvedPB(layers followup.Layers) []*followupsv1.RefusalRule {
 		rule := rulePB(resolved.Reason, resolved.Rule)
 		rule.Origin = origins().pb(resolved.Origin)
 		out = append(out, rule)
+	}
+	return out
+}
+
+const moveSamples = 5
+
+func movesPB(workspace uuid.UUID, moves []store.Move) []*followupsv1.EnrollmentMove {
+	var out []*followupsv1.EnrollmentMove
+	for _, move := range moves {
+		pb := &followupsv1.EnrollmentMove{
+			FromVersion: int32(move.FromVersion), FromStepId: move.From, ToVersion: int32(move.ToVersion), ToStepId: move.To,
+			Count: int32(len(move.Enrollments)), HeldBackReason: move.HeldBack,
+		}
+		for _, id := range move.Enrollments[:min(moveSamples, len(move.Enrollments))] {
+			pb.SampleEnrollments = append(pb.SampleEnrollments, name.Child(workspace, "enrollments", id))
+		}
+		out = append(out, pb)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -189,30 +190,48 @@ func (s *Store) ListSequences(ctx context.Context, workspace uuid.UUID, page Pag
 	return out, err
 }
 
-// UpdateSequence changes a sequence by change, which sees the stored one under a lock and may refuse. Other steps than
-// before make a new version; activating resumes what had paused because the sequence was inactive. Errors: ErrNotFound,
-// ErrNameTaken, and those of change.
-func (s *Store) UpdateSequence(ctx context.Context, workspace, id uuid.UUID, now time.Time, change func(*followup.Sequence) error) (Sequence, error) {
-	var out Sequence
-	err := s.in(ctx, workspace, func(q *db.Queries) error {
-		row, err := q.LockSequence(ctx, db.LockSequenceParams{WorkspaceID: workspace, ID: id})
-		if err != nil {
-			return found(err)
-		}
-		before, err := withSteps(ctx, q, row)
-		if err != nil {
+// UpdateSequence changes a sequence. Other steps than before make a new version; activating resumes what had paused because
+// the sequence was inactive. Errors: ErrNotFound, ErrNameTaken, *InvalidMovesError, and those of update.Change.
+func (s *Store) UpdateSequence(ctx context.Context, workspace, id uuid.UUID, update Update) (out Sequence, moves []Move, err error) {
+	for range commitTries { // a migration and a run can lock the same enrollments in another order; the loser repeats
+		err = s.in(ctx, workspace, func(q *db.Queries) error {
+			out, moves, err = updateSequence(ctx, q, db.LockSequenceParams{WorkspaceID: workspace, ID: id}, update)
+			if err == nil && update.DryRun {
+				return errTakenBack
+			}
 			return err
+		})
+		if !postgres.IsRetryable(err) {
+			break
 		}
-		out = before
-		if err := change(&out.Sequence); err != nil {
-			return err
-		}
-		return saveSequence(ctx, q, before, &out, now)
-	})
-	if postgres.IsUnique(err, "sequence_name_once") {
-		return Sequence{}, ErrNameTaken
 	}
-	return out, err
+	if errors.Is(err, errTakenBack) {
+		return out, moves, nil
+	}
+	if postgres.IsUnique(err, "sequence_name_once") {
+		err = ErrNameTaken
+	}
+	return out, moves, err
+}
+
+func updateSequence(ctx context.Context, q *db.Queries, key db.LockSequenceParams, update Update) (Sequence, []Move, error) {
+	row, err := q.LockSequence(ctx, key)
+	if err != nil {
+		return Sequence{}, nil, found(err)
+	}
+	before, err := withSteps(ctx, q, row)
+	if err != nil {
+		return Sequence{}, nil, err
+	}
+	after := before
+	if err := update.Change(&after.Sequence); err != nil {
+		return Sequence{}, nil, err
+	}
+	if err := saveSequence(ctx, q, before, &after, update.Now); err != nil || !update.Migrate {
+		return after, nil, err
+	}
+	moves, err := migrate(ctx, q, after, update)
+	return after, moves, err
 }
 
 func saveSequence(ctx context.Context, q *db.Queries, before Sequence, after *Sequence, now time.Time) error {

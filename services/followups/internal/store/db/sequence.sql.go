@@ -12,6 +12,30 @@ import (
 	"github.com/google/uuid"
 )
 
+const completeMigrated = `-- name: CompleteMigrated :exec
+UPDATE enrollment
+SET state = 'completed', reason = $1, lease_token = NULL, lease_until = NULL, end_time = $2::timestamptz, next_time = NULL, due_time = NULL, wake_on = '',
+    update_time = $2::timestamptz
+WHERE workspace_id = $3 AND id = ANY($4::uuid[])
+`
+
+type CompleteMigratedParams struct {
+	Reason      string
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	Ids         []uuid.UUID
+}
+
+func (q *Queries) CompleteMigrated(ctx context.Context, arg CompleteMigratedParams) error {
+	_, err := q.db.Exec(ctx, completeMigrated,
+		arg.Reason,
+		arg.Now,
+		arg.WorkspaceID,
+		arg.Ids,
+	)
+	return err
+}
+
 const countRunning = `-- name: CountRunning :one
 SELECT count(*) FROM enrollment
 WHERE workspace_id = $1 AND sequence_id = $2 AND state IN ('active', 'paused', 'awaiting_outcome')
@@ -427,6 +451,61 @@ func (q *Queries) ListTriggeredSequences(ctx context.Context, arg ListTriggeredS
 	return items, nil
 }
 
+const lockMigrating = `-- name: LockMigrating :many
+SELECT e.id, e.sequence_version, e.position, e.state, e.reason,
+    (e.lease_until IS NOT NULL AND e.lease_until >= clock_timestamp())::boolean AS leased,
+    EXISTS (SELECT FROM step_plan AS p WHERE p.workspace_id = e.workspace_id AND p.enrollment_id = e.id
+        AND p.version = e.sequence_version AND p.position = e.position AND p.part = e.part) AS planned
+FROM enrollment AS e
+WHERE e.workspace_id = $1 AND e.sequence_id = $2 AND e.sequence_version <> $3
+  AND e.state IN ('active', 'paused', 'awaiting_outcome')
+ORDER BY e.id FOR UPDATE OF e
+`
+
+type LockMigratingParams struct {
+	WorkspaceID uuid.UUID
+	SequenceID  uuid.UUID
+	Version     int32
+}
+
+type LockMigratingRow struct {
+	ID              uuid.UUID
+	SequenceVersion int32
+	Position        int32
+	State           string
+	Reason          string
+	Leased          bool
+	Planned         bool
+}
+
+func (q *Queries) LockMigrating(ctx context.Context, arg LockMigratingParams) ([]LockMigratingRow, error) {
+	rows, err := q.db.Query(ctx, lockMigrating, arg.WorkspaceID, arg.SequenceID, arg.Version)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LockMigratingRow
+	for rows.Next() {
+		var i LockMigratingRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SequenceVersion,
+			&i.Position,
+			&i.State,
+			&i.Reason,
+			&i.Leased,
+			&i.Planned,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockSequence = `-- name: LockSequence :one
 SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR UPDATE
 `
@@ -459,6 +538,41 @@ func (q *Queries) LockSequence(ctx context.Context, arg LockSequenceParams) (Seq
 		&i.ReEnrollAfterDays,
 	)
 	return i, err
+}
+
+const moveEnrollments = `-- name: MoveEnrollments :exec
+UPDATE enrollment
+SET sequence_version = $1, position = $2, lease_token = NULL, lease_until = NULL, update_time = $3::timestamptz,
+    part = CASE WHEN $4::boolean THEN part ELSE 0 END,
+    attempts = CASE WHEN $4::boolean THEN attempts ELSE 0 END,
+    due_time = CASE WHEN $4::boolean THEN due_time END,
+    next_time = CASE WHEN $4::boolean THEN next_time ELSE $3::timestamptz END,
+    wake_on = CASE WHEN $4::boolean THEN wake_on ELSE '' END,
+    hold_until = CASE WHEN $4::boolean THEN hold_until END,
+    approved = CASE WHEN $4::boolean THEN approved ELSE false END,
+    reason = CASE WHEN $4::boolean OR state <> 'active' THEN reason ELSE '' END
+WHERE workspace_id = $5 AND id = ANY($6::uuid[])
+`
+
+type MoveEnrollmentsParams struct {
+	Version     int32
+	Position    int32
+	Now         time.Time
+	SameTime    bool
+	WorkspaceID uuid.UUID
+	Ids         []uuid.UUID
+}
+
+func (q *Queries) MoveEnrollments(ctx context.Context, arg MoveEnrollmentsParams) error {
+	_, err := q.db.Exec(ctx, moveEnrollments,
+		arg.Version,
+		arg.Position,
+		arg.Now,
+		arg.SameTime,
+		arg.WorkspaceID,
+		arg.Ids,
+	)
+	return err
 }
 
 const sealVersion = `-- name: SealVersion :exec

@@ -62,3 +62,32 @@ WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND version = 
 -- name: CountRunning :one
 SELECT count(*) FROM enrollment
 WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND state IN ('active', 'paused', 'awaiting_outcome');
+
+-- name: LockMigrating :many
+SELECT e.id, e.sequence_version, e.position, e.state, e.reason,
+    (e.lease_until IS NOT NULL AND e.lease_until >= clock_timestamp())::boolean AS leased,
+    EXISTS (SELECT FROM step_plan AS p WHERE p.workspace_id = e.workspace_id AND p.enrollment_id = e.id
+        AND p.version = e.sequence_version AND p.position = e.position AND p.part = e.part) AS planned
+FROM enrollment AS e
+WHERE e.workspace_id = @workspace_id AND e.sequence_id = @sequence_id AND e.sequence_version <> @version
+  AND e.state IN ('active', 'paused', 'awaiting_outcome')
+ORDER BY e.id FOR UPDATE OF e;
+
+-- name: MoveEnrollments :exec
+UPDATE enrollment
+SET sequence_version = @version, position = @position, lease_token = NULL, lease_until = NULL, update_time = @now::timestamptz,
+    part = CASE WHEN @same_time::boolean THEN part ELSE 0 END,
+    attempts = CASE WHEN @same_time::boolean THEN attempts ELSE 0 END,
+    due_time = CASE WHEN @same_time::boolean THEN due_time END,
+    next_time = CASE WHEN @same_time::boolean THEN next_time ELSE @now::timestamptz END,
+    wake_on = CASE WHEN @same_time::boolean THEN wake_on ELSE '' END,
+    hold_until = CASE WHEN @same_time::boolean THEN hold_until END,
+    approved = CASE WHEN @same_time::boolean THEN approved ELSE false END,
+    reason = CASE WHEN @same_time::boolean OR state <> 'active' THEN reason ELSE '' END
+WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]);
+
+-- name: CompleteMigrated :exec
+UPDATE enrollment
+SET state = 'completed', reason = @reason, lease_token = NULL, lease_until = NULL, end_time = @now::timestamptz, next_time = NULL, due_time = NULL, wake_on = '',
+    update_time = @now::timestamptz
+WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]);
