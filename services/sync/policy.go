@@ -8,6 +8,8 @@ import (
 // Policy is the decision table of the service: who may call what. A method without a row is denied.
 func Policy() principal.Policy {
 	admin := []principal.Kind{principal.KindAdmin}
+	// People settle parked messages: an admin, or a user.
+	people := []principal.Kind{principal.KindAdmin, principal.KindUser}
 	services := []principal.Kind{principal.KindFollowUps, principal.KindAvailability, principal.KindAdmin, principal.KindSync}
 	return principal.Policy{
 		syncv1.SyncService_CreateWorkspace_FullMethodName:       admin,
@@ -22,8 +24,9 @@ func Policy() principal.Policy {
 		syncv1.SyncService_BatchGetLeads_FullMethodName:         services,
 		syncv1.SyncService_ListLeads_FullMethodName:             admin,
 		syncv1.SyncService_SendMessage_FullMethodName:           {principal.KindFollowUps, principal.KindAdmin},
-		syncv1.SyncService_GetMessage_FullMethodName:            admin,
-		syncv1.SyncService_ListMessages_FullMethodName:          admin,
+		syncv1.SyncService_GetMessage_FullMethodName:            people,
+		syncv1.SyncService_ListMessages_FullMethodName:          people,
+		syncv1.SyncService_ResolveMessage_FullMethodName:        people,
 		syncv1.SyncService_ListFreeSlots_FullMethodName:         {principal.KindAvailability},
 		syncv1.SyncService_IdentifyWebhookSender_FullMethodName: {principal.KindGateway},
 		syncv1.SyncService_AcceptWebhook_FullMethodName:         {principal.KindWebhook},

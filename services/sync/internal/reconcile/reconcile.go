@@ -135,7 +135,7 @@ func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Durat
 	}
 	expired := row.ExpireTime != nil && !r.clock.Now().Before(*row.ExpireTime)
 	d := sending.Settle(r.Timing, sending.Unresolved{
-		Age: age, Looks: int(row.Looks), Failed: int(row.FailedLooks), Hold: row.Policy == "hold", Resends: int(row.Ambiguous), Expired: expired,
+		Age: age, Looks: int(row.Looks), Failed: int(row.FailedLooks), Hold: sending.Policy(row.Policy) == sending.Hold, Resends: int(row.Ambiguous), Expired: expired,
 	}, seen)
 	err = r.apply(ctx, outcome{row: row, age: age, source: "list", seen: seen, settlement: d})
 	if postgres.IsUnique(err, "one_claim") {

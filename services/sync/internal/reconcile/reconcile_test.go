@@ -121,7 +121,7 @@ func TestHoldIsNeverSentAgain(t *testing.T) {
 	r := newRig(t)
 	p := r.person("+12025550123")
 	request := p.request(text)
-	request.Hold = true
+	request.Policy = sending.Hold
 	intent := p.lost(request, simulator.Fault{Kind: simulator.EmptyTwoHundred, NotTaken: true})
 	r.looksUntil(intent, 15*time.Minute)
 	r.is(intent, sending.Parked, sending.SendAmbiguous)
@@ -158,7 +158,7 @@ func TestOneListMayLag(t *testing.T) {
 	r := newRig(t)
 	for i, list := range []string{simulator.ExportList, simulator.ConversationList} {
 		p := r.person(fmt.Sprintf("+120255501%02d", i))
-				r.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(p.contact), Kind: simulator.LaggingList, Variant: list, Delay: time.Hour, Times: 1})
+		r.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(p.contact), Kind: simulator.LaggingList, Variant: list, Delay: time.Hour, Times: 1})
 		out := p.send(p.request(text))
 		r.forget(out.Message)
 		r.looksUntil(out.Message, 30*time.Second)

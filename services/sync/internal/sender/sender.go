@@ -84,8 +84,10 @@ type Request struct {
 	Content                    sending.Content
 	// RepliedSince and Expire are optional conditions.
 	RepliedSince, Expire *time.Time
-	// Hold chooses the policy for unknown outcomes: parked for a person, never sent again.
-	Hold bool
+	// Policy is for unknown outcomes; empty takes the workspace's.
+	Policy sending.Policy
+	// replaces is the parked send that a person sends again.
+	replaces *uuid.UUID
 }
 
 // Outcome is where a send stands.
@@ -143,7 +145,7 @@ func (s *Sender) plan(ctx context.Context, r Request) (row db.SendIntent, out *O
 		if out, err = s.beforePlan(ctx, tx, r); err != nil || out != nil {
 			return err
 		}
-		if err := s.insert(ctx, tx, r); err != nil {
+		if _, err := s.insert(ctx, tx, r); err != nil {
 			return err
 		}
 		row, err = tx.IntentByRequest(ctx, db.IntentByRequestParams{WorkspaceID: r.Workspace, RequestID: r.RequestID})
@@ -187,39 +189,43 @@ func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outc
 	return &Outcome{Refusal: previous(r.Workspace, live), RetryAfter: previousWait}, nil
 }
 
-func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) error {
+func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) (uuid.UUID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return err
+		return id, err
 	}
 	raw, err := json.Marshal(r.Content)
 	if err != nil {
-		return err
+		return id, err
 	}
 	sealed, err := tx.Seal(string(raw), store.ContentPlace(id))
 	if err != nil {
-		return err
+		return id, err
 	}
-	hash, policy := r.Content.Hash(), "resend"
-	if r.Hold {
-		policy = "hold"
+	if r.Policy == "" {
+		w, err := tx.OneWorkspace(ctx, r.Workspace)
+		if err != nil {
+			return id, err
+		}
+		r.Policy = sending.Policy(w.UnknownPolicy)
 	}
+	hash := r.Content.Hash()
 	n, err := tx.InsertIntent(ctx, db.InsertIntentParams{
 		WorkspaceID: r.Workspace, ID: id, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID, ContentEnc: sealed,
-		SubjectHash: hash.Subject, BodyHash: hash.Body, HtmlHash: hash.HTML, Policy: policy, RepliedSince: r.RepliedSince,
-		ExpireTime: r.Expire, Now: tx.Now,
+		SubjectHash: hash.Subject, BodyHash: hash.Body, HtmlHash: hash.HTML, Policy: string(r.Policy), RepliedSince: r.RepliedSince,
+		ExpireTime: r.Expire, Replaces: r.replaces, Now: tx.Now,
 	})
 	if err != nil || n == 0 {
-		return err
+		return id, err
 	}
 	err = tx.Own(ctx, store.Entry{
 		Workspace: r.Workspace, Lead: r.Lead, Channel: r.Channel, Subject: r.Content.Subject, Body: r.Content.Body,
 	}, id)
 	if err != nil {
-		return err
+		return id, err
 	}
 	// The caller goes on at once; the job is for the case that it cannot.
-	return tx.Enqueue(ctx, work.ResumeSend{Workspace: r.Workspace.String(), Intent: id.String()}, s.Timing.Lease()+resumeDelay)
+	return id, tx.Enqueue(ctx, work.ResumeSend{Workspace: r.Workspace.String(), Intent: id.String()}, s.Timing.Lease()+resumeDelay)
 }
 
 const resumeDelay = 5 * time.Second

@@ -30,6 +30,17 @@ func States() []State {
 	}
 }
 
+// Policy says what may happen to a send whose outcome stays unknown. The names are stored.
+type Policy string
+
+// Policies of the protocol, §3.1.
+const (
+	// Resend: once more, after it was proven absent at the provider.
+	Resend Policy = "resend"
+	// Hold: never again; a person decides.
+	Hold Policy = "hold"
+)
+
 // Rule is the number of a transition in the protocol.
 type Rule string
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -25,6 +26,7 @@ func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 	return &syncv1.Workspace{
 		Name: workspaceName(w.ID), DisplayName: w.DisplayName, TimeZone: w.TimeZone, GhlLocation: w.Location,
 		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled,
+		UnknownPolicy: syncv1.UnknownPolicy(syncv1.UnknownPolicy_value["UNKNOWN_POLICY_"+strings.ToUpper(w.UnknownPolicy)]),
 	}
 }
 
@@ -76,6 +78,8 @@ func (s *Server) messageProto(r db.MessageRow) (*syncv1.Message, error) {
 		Name: messageName(m.WorkspaceID, m.ID), Lead: leadName(m.WorkspaceID, m.LeadID), Channel: channelProto(m.Channel),
 		Direction: syncv1.Direction_DIRECTION_OUTBOUND, State: syncv1.MessageState(syncv1.MessageState_value["MESSAGE_STATE_"+r.State]),
 		RefusalReason: r.Reason, Subject: subject, Body: body, ProviderMessageId: store.Deref(m.ProviderMessageID),
+		DeliveryStatus: r.Delivery, DuplicateSuspected: r.DuplicateSuspected,
+		Resolution:   syncv1.Resolution(syncv1.Resolution_value["RESOLUTION_"+r.Resolution]),
 		AttemptCount: r.Attempt, MessageTime: stamp(m.MessageTime), CreateTime: stamp(m.CreateTime),
 	}
 	if m.Direction == "inbound" {
@@ -83,6 +87,9 @@ func (s *Server) messageProto(r db.MessageRow) (*syncv1.Message, error) {
 	}
 	if r.RequestID != nil {
 		out.RequestId = r.RequestID.String()
+	}
+	if r.Replaces != nil {
+		out.Replaces = messageName(m.WorkspaceID, *r.Replaces)
 	}
 	if sending.State(r.State) == sending.Retryable {
 		out.NextAttemptTime = optStamp(r.NextTime)

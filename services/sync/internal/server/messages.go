@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -50,7 +51,7 @@ func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {
 	var c check
 	in := sender.Request{
 		Content: sending.Content{Subject: req.GetSubject(), Body: req.GetBody(), HTML: req.GetHtml()},
-		Hold:    req.GetUnknownPolicy() == syncv1.UnknownPolicy_UNKNOWN_POLICY_HOLD,
+		Policy:  policyOf(req.GetUnknownPolicy()),
 	}
 	in.Workspace, in.Lead = c.child("lead", req.GetLead(), "leads")
 	in.RequestID = c.id("request_id", req.GetRequestId())
@@ -111,10 +112,15 @@ func refused(out sender.Outcome, lead string) error {
 func (s *Server) GetMessage(ctx context.Context, req *syncv1.GetMessageRequest) (*syncv1.GetMessageResponse, error) {
 	var c check
 	workspace, id := c.child("name", req.GetName(), "messages")
+	_, known := syncv1.MessageView_name[int32(req.GetView())]
+	c.when(!known, "view", "is not a known view")
 	if err := c.err(); err != nil {
 		return nil, err
 	}
 	message, err := s.message(ctx, workspace, id)
+	if err == nil && req.GetView() == syncv1.MessageView_MESSAGE_VIEW_FULL {
+		err = s.evidence(ctx, workspace, id, message)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +149,8 @@ func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesReque
 	} else {
 		params.WorkspaceID = c.workspace("parent", req.GetParent())
 	}
-	scope := "messages:" + req.GetParent()
+	states := c.states(req.GetStates())
+	scope := "messages:" + req.GetParent() + ":" + strings.Join(states, ",")
 	size, last := c.page(scope, req.GetPageSize(), req.GetPageToken())
 	if err := c.err(); err != nil {
 		return nil, err
@@ -152,11 +159,7 @@ func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesReque
 	if last != uuid.Nil {
 		params.Before = &last
 	}
-	var rows []db.ListMessagesRow
-	err := s.inWorkspace(ctx, params.WorkspaceID, func(tx *store.Tx) (err error) {
-		rows, err = tx.ListMessages(ctx, params)
-		return err
-	})
+	rows, err := s.messages(ctx, params, states)
 	if err != nil {
 		return nil, err
 	}
@@ -166,11 +169,52 @@ func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesReque
 		out.NextPageToken = pageToken(scope, rows[size-1].Message.ID)
 	}
 	for _, r := range rows {
-		m, err := s.messageProto(db.MessageRow(r))
+		m, err := s.messageProto(r)
 		if err != nil {
 			return nil, err
 		}
 		out.Messages = append(out.Messages, m)
 	}
 	return out, nil
+}
+
+func (s *Server) messages(ctx context.Context, p db.ListMessagesParams, states []string) ([]db.MessageRow, error) {
+	if len(states) > 0 {
+		return s.unsettled(ctx, db.UnsettledMessagesParams{
+			WorkspaceID: p.WorkspaceID, States: states, LeadID: p.LeadID, Before: before(store.Deref(p.Before)), Page: p.Page,
+		})
+	}
+	var out []db.MessageRow
+	err := s.inWorkspace(ctx, p.WorkspaceID, func(tx *store.Tx) error {
+		rows, err := tx.ListMessages(ctx, p)
+		for _, r := range rows {
+			out = append(out, db.MessageRow(r))
+		}
+		return err
+	})
+	return out, err
+}
+
+// states reads the filter of a list of sends that are not settled.
+func (c *check) states(asked []syncv1.MessageState) []string {
+	var out []string
+	for _, state := range asked {
+		name := strings.TrimPrefix(state.String(), "MESSAGE_STATE_")
+		switch sending.State(name) {
+		case sending.Sending, sending.Unknown, sending.Retryable, sending.Parked:
+			out = append(out, name)
+		default:
+			c.add("states", "accepts SENDING, UNKNOWN, RETRYABLE, PARKED")
+			return nil
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// policyOf is empty where the API leaves the choice to a default.
+func policyOf(p syncv1.UnknownPolicy) sending.Policy {
+	return map[syncv1.UnknownPolicy]sending.Policy{
+		syncv1.UnknownPolicy_UNKNOWN_POLICY_RESEND: sending.Resend, syncv1.UnknownPolicy_UNKNOWN_POLICY_HOLD: sending.Hold,
+	}[p]
 }

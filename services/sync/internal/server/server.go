@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/clock"
@@ -43,10 +44,19 @@ func New(cfg Config) *Server { return &Server{Config: cfg} }
 
 // inWorkspace checks the principal's binding and runs fn in the workspace. Errors are mapped.
 func (s *Server) inWorkspace(ctx context.Context, workspace uuid.UUID, fn func(*store.Tx) error) error {
-	if err := principal.AuthorizeWorkspace(ctx, workspace.String()); err != nil {
+	if err := authorize(ctx, workspace); err != nil {
 		return err
 	}
 	return mapped(s.Store.Workspace(ctx, workspace, fn))
+}
+
+// authorize checks that the principal may act in a workspace. A user who is bound to none may act in none.
+func authorize(ctx context.Context, workspace uuid.UUID) error {
+	if who, ok := principal.FromContext(ctx); ok && who.Kind == principal.KindUser && who.Workspace == "" {
+		return apierr.New(codes.PermissionDenied, apierr.PlatformDomain, apierr.ReasonWorkspaceForbidden,
+			"the user is bound to no workspace").With("principal", string(who.Kind))
+	}
+	return principal.AuthorizeWorkspace(ctx, workspace.String())
 }
 
 // mapped turns what the store answers into what a caller may see.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
@@ -21,6 +22,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	w := req.GetWorkspace()
 	c.when(!validName(w.GetDisplayName()), "workspace.display_name", "must be 1 to 100 characters")
 	c.when(!validZone(w.GetTimeZone()), "workspace.time_zone", "must be an IANA zone such as America/New_York")
+	c.policy(w)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -36,7 +38,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	err = s.Store.System(ctx, func(tx *store.Tx) error {
 		_, err := tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
 			ID: id, RequestID: &request, DisplayName: strings.TrimSpace(w.GetDisplayName()), TimeZone: w.GetTimeZone(),
-			SendingDisabled: w.GetSendingDisabled(), Now: tx.Now,
+			SendingDisabled: w.GetSendingDisabled(), UnknownPolicy: workspacePolicy(w), Now: tx.Now,
 		})
 		if err != nil {
 			return err
@@ -129,8 +131,12 @@ func (s *Server) UpdateWorkspace(ctx context.Context, req *syncv1.UpdateWorkspac
 		case "sending_disabled":
 			disabled := w.GetSendingDisabled()
 			change.SendingDisabled = &disabled
+		case "unknown_policy":
+			policy := workspacePolicy(w)
+			change.UnknownPolicy = &policy
+			c.policy(w)
 		default:
-			c.add("update_mask", "accepts display_name, time_zone, sending_disabled")
+			c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy")
 		}
 	}
 	if err := c.err(); err != nil {
@@ -149,6 +155,18 @@ func (s *Server) UpdateWorkspace(ctx context.Context, req *syncv1.UpdateWorkspac
 		return nil, err
 	}
 	return &syncv1.UpdateWorkspaceResponse{Workspace: workspaceProto(row)}, nil
+}
+
+func (c *check) policy(w *syncv1.Workspace) {
+	_, known := syncv1.UnknownPolicy_name[int32(w.GetUnknownPolicy())]
+	c.when(!known, "workspace.unknown_policy", "is not a known policy")
+}
+
+func workspacePolicy(w *syncv1.Workspace) string {
+	if policyOf(w.GetUnknownPolicy()) == sending.Hold {
+		return string(sending.Hold)
+	}
+	return string(sending.Resend)
 }
 
 func validName(name string) bool {

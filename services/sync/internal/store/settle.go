@@ -50,17 +50,23 @@ func ContentPlace(intent uuid.UUID) secretbox.AD {
 	return secretbox.AD{Table: "send_intent", Column: "content", ID: intent.String()}
 }
 
-// Content decrypts what a send says, as it leaves.
-func (s *Store) Content(row db.SendIntent) (sending.Content, error) {
+// PlannedContent decrypts what a send says, as it was planned.
+func (s *Store) PlannedContent(row db.SendIntent) (sending.Content, error) {
+	var content sending.Content
 	raw, err := s.Open(row.ContentEnc, ContentPlace(row.ID))
 	if err != nil {
-		return sending.Content{}, err
+		return content, err
 	}
-	var content sending.Content
 	if err := json.Unmarshal([]byte(raw), &content); err != nil {
-		return sending.Content{}, fmt.Errorf("read planned content: %w", err)
+		return content, fmt.Errorf("read planned content: %w", err)
 	}
-	return content.Marked(sending.Channel(row.Channel), row.ID.String()), nil
+	return content, nil
+}
+
+// Content decrypts what a send says, as it leaves.
+func (s *Store) Content(row db.SendIntent) (sending.Content, error) {
+	content, err := s.PlannedContent(row)
+	return content.Marked(sending.Channel(row.Channel), row.ID.String()), err
 }
 
 // TokenPlace is where a workspace's provider token is sealed.

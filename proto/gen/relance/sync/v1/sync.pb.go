@@ -531,8 +531,10 @@ type Workspace struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Kill switch: when true no message leaves the workspace.
 	SendingDisabled bool `protobuf:"varint,7,opt,name=sending_disabled,json=sendingDisabled,proto3" json:"sending_disabled,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What may happen to sends with an unknown outcome, unless a send says otherwise. Unspecified is RESEND.
+	UnknownPolicy UnknownPolicy `protobuf:"varint,8,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Workspace) Reset() {
@@ -612,6 +614,13 @@ func (x *Workspace) GetSendingDisabled() bool {
 		return x.SendingDisabled
 	}
 	return false
+}
+
+func (x *Workspace) GetUnknownPolicy() UnknownPolicy {
+	if x != nil {
+		return x.UnknownPolicy
+	}
+	return UnknownPolicy_UNKNOWN_POLICY_UNSPECIFIED
 }
 
 // Connection is a workspace's link to a provider. The token is write-only and encrypted at rest.
@@ -981,8 +990,20 @@ type Message struct {
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When a RETRYABLE message is tried again.
 	NextAttemptTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=next_attempt_time,json=nextAttemptTime,proto3" json:"next_attempt_time,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The provider's newest word about delivery, such as "delivered".
+	DeliveryStatus string `protobuf:"bytes,15,opt,name=delivery_status,json=deliveryStatus,proto3" json:"delivery_status,omitempty"`
+	// True when the provider shows more than one message of this send. Promised never to happen.
+	DuplicateSuspected bool `protobuf:"varint,16,opt,name=duplicate_suspected,json=duplicateSuspected,proto3" json:"duplicate_suspected,omitempty"`
+	// The PARKED message that a person sent again as this one.
+	Replaces string `protobuf:"bytes,17,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// What a person decided about a PARKED message.
+	Resolution Resolution `protobuf:"varint,18,opt,name=resolution,proto3,enum=relance.sync.v1.Resolution" json:"resolution,omitempty"`
+	// Attempts to send it, oldest first. With view FULL only.
+	Attempts []*SendAttempt `protobuf:"bytes,19,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// Looks for it at the provider, oldest first, at most 100. With view FULL only.
+	Looks         []*SendLook `protobuf:"bytes,20,rep,name=looks,proto3" json:"looks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
@@ -1113,6 +1134,48 @@ func (x *Message) GetNextAttemptTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Message) GetDeliveryStatus() string {
+	if x != nil {
+		return x.DeliveryStatus
+	}
+	return ""
+}
+
+func (x *Message) GetDuplicateSuspected() bool {
+	if x != nil {
+		return x.DuplicateSuspected
+	}
+	return false
+}
+
+func (x *Message) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
+	}
+	return ""
+}
+
+func (x *Message) GetResolution() Resolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return Resolution_RESOLUTION_UNSPECIFIED
+}
+
+func (x *Message) GetAttempts() []*SendAttempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *Message) GetLooks() []*SendLook {
+	if x != nil {
+		return x.Looks
+	}
+	return nil
+}
+
 // WebhookEvent is one stored webhook, without its body.
 type WebhookEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1235,7 +1298,7 @@ var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x02\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1245,7 +1308,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
-	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\"\xd5\x02\n" +
+	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xd5\x02\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1280,7 +1344,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xe1\x04\n" +
+	"updateTime\"\xff\x06\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -1298,7 +1362,15 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\fmessage_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vmessageTime\x12;\n" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12F\n" +
-	"\x11next_attempt_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\"\x8a\x03\n" +
+	"\x11next_attempt_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x12'\n" +
+	"\x0fdelivery_status\x18\x0f \x01(\tR\x0edeliveryStatus\x12/\n" +
+	"\x13duplicate_suspected\x18\x10 \x01(\bR\x12duplicateSuspected\x12\x1a\n" +
+	"\breplaces\x18\x11 \x01(\tR\breplaces\x12;\n" +
+	"\n" +
+	"resolution\x18\x12 \x01(\x0e2\x1b.relance.sync.v1.ResolutionR\n" +
+	"resolution\x128\n" +
+	"\battempts\x18\x13 \x03(\v2\x1c.relance.sync.v1.SendAttemptR\battempts\x12/\n" +
+	"\x05looks\x18\x14 \x03(\v2\x19.relance.sync.v1.SendLookR\x05looks\"\x8a\x03\n" +
 	"\fWebhookEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12\x1d\n" +
@@ -1394,37 +1466,44 @@ var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(*Message)(nil),               // 12: relance.sync.v1.Message
 	(*WebhookEvent)(nil),          // 13: relance.sync.v1.WebhookEvent
 	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(Resolution)(0),               // 15: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 16: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 17: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
 	14, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
 	14, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
-	5,  // 2: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
-	14, // 3: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
-	14, // 4: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
-	14, // 5: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
-	0,  // 6: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
-	4,  // 7: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
-	14, // 8: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	10, // 9: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	14, // 10: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	14, // 11: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	14, // 12: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	14, // 13: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 14: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
-	1,  // 15: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
-	2,  // 16: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	14, // 17: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	14, // 18: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	14, // 19: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	6,  // 20: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	7,  // 21: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	14, // 22: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	14, // 23: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	3,  // 2: relance.sync.v1.Workspace.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	5,  // 3: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
+	14, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
+	14, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
+	14, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	0,  // 7: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
+	4,  // 8: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
+	14, // 9: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
+	10, // 10: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	14, // 11: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	14, // 12: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	14, // 13: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	14, // 14: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 15: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
+	1,  // 16: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
+	2,  // 17: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
+	14, // 18: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	14, // 19: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	14, // 20: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	15, // 21: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	16, // 22: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	17, // 23: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	6,  // 24: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
+	7,  // 25: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	14, // 26: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	14, // 27: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_proto_init() }
@@ -1432,6 +1511,7 @@ func file_relance_sync_v1_sync_proto_init() {
 	if File_relance_sync_v1_sync_proto != nil {
 		return
 	}
+	file_relance_sync_v1_resolve_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -331,7 +331,7 @@ type UpdateWorkspaceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace with its name and the new values.
 	Workspace *Workspace `protobuf:"bytes,1,opt,name=workspace,proto3" json:"workspace,omitempty"`
-	// Fields to change: display_name, time_zone, sending_disabled. Required.
+	// Fields to change: display_name, time_zone, sending_disabled, unknown_policy. Required.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1311,7 +1311,9 @@ func (x *SendMessageResponse) GetMessage() *Message {
 type GetMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "workspaces/{w}/messages/{uuid}".
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How much to answer. Default BASIC.
+	View          MessageView `protobuf:"varint,2,opt,name=view,proto3,enum=relance.sync.v1.MessageView" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1351,6 +1353,13 @@ func (x *GetMessageRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *GetMessageRequest) GetView() MessageView {
+	if x != nil {
+		return x.View
+	}
+	return MessageView_MESSAGE_VIEW_UNSPECIFIED
 }
 
 // GetMessageResponse carries the message.
@@ -1399,6 +1408,134 @@ func (x *GetMessageResponse) GetMessage() *Message {
 	return nil
 }
 
+// ResolveMessageRequest is a person's decision about a PARKED message.
+type ResolveMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/messages/{uuid}".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// UUID chosen by the caller; the same id answers the same decision. Required.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The decision. Required.
+	Resolution Resolution `protobuf:"varint,3,opt,name=resolution,proto3,enum=relance.sync.v1.Resolution" json:"resolution,omitempty"`
+	// The provider's id of the message; required for ACCEPTED, and for it only.
+	ProviderMessageId string `protobuf:"bytes,4,opt,name=provider_message_id,json=providerMessageId,proto3" json:"provider_message_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ResolveMessageRequest) Reset() {
+	*x = ResolveMessageRequest{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveMessageRequest) ProtoMessage() {}
+
+func (x *ResolveMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveMessageRequest.ProtoReflect.Descriptor instead.
+func (*ResolveMessageRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ResolveMessageRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResolveMessageRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ResolveMessageRequest) GetResolution() Resolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return Resolution_RESOLUTION_UNSPECIFIED
+}
+
+func (x *ResolveMessageRequest) GetProviderMessageId() string {
+	if x != nil {
+		return x.ProviderMessageId
+	}
+	return ""
+}
+
+// ResolveMessageResponse carries what the decision led to.
+type ResolveMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Message *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// The new message of SEND_AGAIN. It leaves by itself; its state tells.
+	NewMessage    *Message `protobuf:"bytes,2,opt,name=new_message,json=newMessage,proto3" json:"new_message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveMessageResponse) Reset() {
+	*x = ResolveMessageResponse{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveMessageResponse) ProtoMessage() {}
+
+func (x *ResolveMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveMessageResponse.ProtoReflect.Descriptor instead.
+func (*ResolveMessageResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ResolveMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ResolveMessageResponse) GetNewMessage() *Message {
+	if x != nil {
+		return x.NewMessage
+	}
+	return nil
+}
+
 // ListMessagesRequest pages through messages.
 type ListMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1407,14 +1544,17 @@ type ListMessagesRequest struct {
 	// At most this many, default 50, at most 500.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Token of the page before.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only messages in these states: SENDING, UNKNOWN, RETRYABLE, PARKED (those that nobody has resolved). Empty lists all.
+	// The list is then ordered by planning, newest first.
+	States        []MessageState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=relance.sync.v1.MessageState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListMessagesRequest) Reset() {
 	*x = ListMessagesRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[26]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1566,7 @@ func (x *ListMessagesRequest) String() string {
 func (*ListMessagesRequest) ProtoMessage() {}
 
 func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[26]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1579,7 @@ func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
 func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{26}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListMessagesRequest) GetParent() string {
@@ -1463,6 +1603,13 @@ func (x *ListMessagesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListMessagesRequest) GetStates() []MessageState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
 // ListMessagesResponse is one page.
 type ListMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1476,7 +1623,7 @@ type ListMessagesResponse struct {
 
 func (x *ListMessagesResponse) Reset() {
 	*x = ListMessagesResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[27]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1635,7 @@ func (x *ListMessagesResponse) String() string {
 func (*ListMessagesResponse) ProtoMessage() {}
 
 func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[27]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1648,7 @@ func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
 func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{27}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListMessagesResponse) GetMessages() []*Message {
@@ -1535,7 +1682,7 @@ type ListFreeSlotsRequest struct {
 
 func (x *ListFreeSlotsRequest) Reset() {
 	*x = ListFreeSlotsRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[28]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1694,7 @@ func (x *ListFreeSlotsRequest) String() string {
 func (*ListFreeSlotsRequest) ProtoMessage() {}
 
 func (x *ListFreeSlotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[28]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1707,7 @@ func (x *ListFreeSlotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFreeSlotsRequest.ProtoReflect.Descriptor instead.
 func (*ListFreeSlotsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{28}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListFreeSlotsRequest) GetParent() string {
@@ -1602,7 +1749,7 @@ type ListFreeSlotsResponse struct {
 
 func (x *ListFreeSlotsResponse) Reset() {
 	*x = ListFreeSlotsResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[29]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1761,7 @@ func (x *ListFreeSlotsResponse) String() string {
 func (*ListFreeSlotsResponse) ProtoMessage() {}
 
 func (x *ListFreeSlotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[29]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1774,7 @@ func (x *ListFreeSlotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFreeSlotsResponse.ProtoReflect.Descriptor instead.
 func (*ListFreeSlotsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{29}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListFreeSlotsResponse) GetStartTimes() []*timestamppb.Timestamp {
@@ -1648,7 +1795,7 @@ type IdentifyWebhookSenderRequest struct {
 
 func (x *IdentifyWebhookSenderRequest) Reset() {
 	*x = IdentifyWebhookSenderRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[30]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1807,7 @@ func (x *IdentifyWebhookSenderRequest) String() string {
 func (*IdentifyWebhookSenderRequest) ProtoMessage() {}
 
 func (x *IdentifyWebhookSenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[30]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1820,7 @@ func (x *IdentifyWebhookSenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyWebhookSenderRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyWebhookSenderRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{30}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *IdentifyWebhookSenderRequest) GetSecretSha256() []byte {
@@ -1694,7 +1841,7 @@ type IdentifyWebhookSenderResponse struct {
 
 func (x *IdentifyWebhookSenderResponse) Reset() {
 	*x = IdentifyWebhookSenderResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[31]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1853,7 @@ func (x *IdentifyWebhookSenderResponse) String() string {
 func (*IdentifyWebhookSenderResponse) ProtoMessage() {}
 
 func (x *IdentifyWebhookSenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[31]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1866,7 @@ func (x *IdentifyWebhookSenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyWebhookSenderResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyWebhookSenderResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{31}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *IdentifyWebhookSenderResponse) GetWorkspace() string {
@@ -1742,7 +1889,7 @@ type AcceptWebhookRequest struct {
 
 func (x *AcceptWebhookRequest) Reset() {
 	*x = AcceptWebhookRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[32]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1754,7 +1901,7 @@ func (x *AcceptWebhookRequest) String() string {
 func (*AcceptWebhookRequest) ProtoMessage() {}
 
 func (x *AcceptWebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[32]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1767,7 +1914,7 @@ func (x *AcceptWebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptWebhookRequest.ProtoReflect.Descriptor instead.
 func (*AcceptWebhookRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{32}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AcceptWebhookRequest) GetSource() WebhookSource {
@@ -1799,7 +1946,7 @@ type AcceptWebhookResponse struct {
 
 func (x *AcceptWebhookResponse) Reset() {
 	*x = AcceptWebhookResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[33]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1958,7 @@ func (x *AcceptWebhookResponse) String() string {
 func (*AcceptWebhookResponse) ProtoMessage() {}
 
 func (x *AcceptWebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[33]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1971,7 @@ func (x *AcceptWebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptWebhookResponse.ProtoReflect.Descriptor instead.
 func (*AcceptWebhookResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{33}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AcceptWebhookResponse) GetEvent() string {
@@ -1863,7 +2010,7 @@ type ListWebhookEventsRequest struct {
 
 func (x *ListWebhookEventsRequest) Reset() {
 	*x = ListWebhookEventsRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[34]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2022,7 @@ func (x *ListWebhookEventsRequest) String() string {
 func (*ListWebhookEventsRequest) ProtoMessage() {}
 
 func (x *ListWebhookEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[34]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2035,7 @@ func (x *ListWebhookEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListWebhookEventsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{34}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListWebhookEventsRequest) GetParent() string {
@@ -1925,7 +2072,7 @@ type ListWebhookEventsResponse struct {
 
 func (x *ListWebhookEventsResponse) Reset() {
 	*x = ListWebhookEventsResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[35]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2084,7 @@ func (x *ListWebhookEventsResponse) String() string {
 func (*ListWebhookEventsResponse) ProtoMessage() {}
 
 func (x *ListWebhookEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[35]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2097,7 @@ func (x *ListWebhookEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListWebhookEventsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{35}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListWebhookEventsResponse) GetWebhookEvents() []*WebhookEvent {
@@ -1971,7 +2118,7 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -2053,16 +2200,30 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"expireTime\x12E\n" +
 	"\x0eunknown_policy\x18\t \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"I\n" +
 	"\x13SendMessageResponse\x122\n" +
-	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\"'\n" +
+	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\"Y\n" +
 	"\x11GetMessageRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"H\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
+	"\x04view\x18\x02 \x01(\x0e2\x1c.relance.sync.v1.MessageViewR\x04view\"H\n" +
 	"\x12GetMessageResponse\x122\n" +
-	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\"i\n" +
+	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\"\xb7\x01\n" +
+	"\x15ResolveMessageRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12;\n" +
+	"\n" +
+	"resolution\x18\x03 \x01(\x0e2\x1b.relance.sync.v1.ResolutionR\n" +
+	"resolution\x12.\n" +
+	"\x13provider_message_id\x18\x04 \x01(\tR\x11providerMessageId\"\x87\x01\n" +
+	"\x16ResolveMessageResponse\x122\n" +
+	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\x129\n" +
+	"\vnew_message\x18\x02 \x01(\v2\x18.relance.sync.v1.MessageR\n" +
+	"newMessage\"\xa0\x01\n" +
 	"\x13ListMessagesRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x125\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x1d.relance.sync.v1.MessageStateR\x06states\"t\n" +
 	"\x14ListMessagesResponse\x124\n" +
 	"\bmessages\x18\x01 \x03(\v2\x18.relance.sync.v1.MessageR\bmessages\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x01\n" +
@@ -2093,7 +2254,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"\x89\x01\n" +
 	"\x19ListWebhookEventsResponse\x12D\n" +
 	"\x0ewebhook_events\x18\x01 \x03(\v2\x1d.relance.sync.v1.WebhookEventR\rwebhookEvents\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xe8\r\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xcb\x0e\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -2110,7 +2271,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\vSendMessage\x12#.relance.sync.v1.SendMessageRequest\x1a$.relance.sync.v1.SendMessageResponse\x12U\n" +
 	"\n" +
 	"GetMessage\x12\".relance.sync.v1.GetMessageRequest\x1a#.relance.sync.v1.GetMessageResponse\x12[\n" +
-	"\fListMessages\x12$.relance.sync.v1.ListMessagesRequest\x1a%.relance.sync.v1.ListMessagesResponse\x12^\n" +
+	"\fListMessages\x12$.relance.sync.v1.ListMessagesRequest\x1a%.relance.sync.v1.ListMessagesResponse\x12a\n" +
+	"\x0eResolveMessage\x12&.relance.sync.v1.ResolveMessageRequest\x1a'.relance.sync.v1.ResolveMessageResponse\x12^\n" +
 	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12v\n" +
 	"\x15IdentifyWebhookSender\x12-.relance.sync.v1.IdentifyWebhookSenderRequest\x1a..relance.sync.v1.IdentifyWebhookSenderResponse\x12^\n" +
 	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12j\n" +
@@ -2129,7 +2291,7 @@ func file_relance_sync_v1_sync_service_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_service_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*CreateWorkspaceRequest)(nil),        // 0: relance.sync.v1.CreateWorkspaceRequest
 	(*CreateWorkspaceResponse)(nil),       // 1: relance.sync.v1.CreateWorkspaceResponse
@@ -2157,98 +2319,110 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*SendMessageResponse)(nil),           // 23: relance.sync.v1.SendMessageResponse
 	(*GetMessageRequest)(nil),             // 24: relance.sync.v1.GetMessageRequest
 	(*GetMessageResponse)(nil),            // 25: relance.sync.v1.GetMessageResponse
-	(*ListMessagesRequest)(nil),           // 26: relance.sync.v1.ListMessagesRequest
-	(*ListMessagesResponse)(nil),          // 27: relance.sync.v1.ListMessagesResponse
-	(*ListFreeSlotsRequest)(nil),          // 28: relance.sync.v1.ListFreeSlotsRequest
-	(*ListFreeSlotsResponse)(nil),         // 29: relance.sync.v1.ListFreeSlotsResponse
-	(*IdentifyWebhookSenderRequest)(nil),  // 30: relance.sync.v1.IdentifyWebhookSenderRequest
-	(*IdentifyWebhookSenderResponse)(nil), // 31: relance.sync.v1.IdentifyWebhookSenderResponse
-	(*AcceptWebhookRequest)(nil),          // 32: relance.sync.v1.AcceptWebhookRequest
-	(*AcceptWebhookResponse)(nil),         // 33: relance.sync.v1.AcceptWebhookResponse
-	(*ListWebhookEventsRequest)(nil),      // 34: relance.sync.v1.ListWebhookEventsRequest
-	(*ListWebhookEventsResponse)(nil),     // 35: relance.sync.v1.ListWebhookEventsResponse
-	(*Workspace)(nil),                     // 36: relance.sync.v1.Workspace
-	(*fieldmaskpb.FieldMask)(nil),         // 37: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 38: relance.sync.v1.Connection
-	(*Lead)(nil),                          // 39: relance.sync.v1.Lead
-	(Channel)(0),                          // 40: relance.sync.v1.Channel
-	(*timestamppb.Timestamp)(nil),         // 41: google.protobuf.Timestamp
-	(UnknownPolicy)(0),                    // 42: relance.sync.v1.UnknownPolicy
-	(*Message)(nil),                       // 43: relance.sync.v1.Message
-	(WebhookSource)(0),                    // 44: relance.sync.v1.WebhookSource
-	(WebhookState)(0),                     // 45: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 46: relance.sync.v1.WebhookEvent
+	(*ResolveMessageRequest)(nil),         // 26: relance.sync.v1.ResolveMessageRequest
+	(*ResolveMessageResponse)(nil),        // 27: relance.sync.v1.ResolveMessageResponse
+	(*ListMessagesRequest)(nil),           // 28: relance.sync.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),          // 29: relance.sync.v1.ListMessagesResponse
+	(*ListFreeSlotsRequest)(nil),          // 30: relance.sync.v1.ListFreeSlotsRequest
+	(*ListFreeSlotsResponse)(nil),         // 31: relance.sync.v1.ListFreeSlotsResponse
+	(*IdentifyWebhookSenderRequest)(nil),  // 32: relance.sync.v1.IdentifyWebhookSenderRequest
+	(*IdentifyWebhookSenderResponse)(nil), // 33: relance.sync.v1.IdentifyWebhookSenderResponse
+	(*AcceptWebhookRequest)(nil),          // 34: relance.sync.v1.AcceptWebhookRequest
+	(*AcceptWebhookResponse)(nil),         // 35: relance.sync.v1.AcceptWebhookResponse
+	(*ListWebhookEventsRequest)(nil),      // 36: relance.sync.v1.ListWebhookEventsRequest
+	(*ListWebhookEventsResponse)(nil),     // 37: relance.sync.v1.ListWebhookEventsResponse
+	(*Workspace)(nil),                     // 38: relance.sync.v1.Workspace
+	(*fieldmaskpb.FieldMask)(nil),         // 39: google.protobuf.FieldMask
+	(*Connection)(nil),                    // 40: relance.sync.v1.Connection
+	(*Lead)(nil),                          // 41: relance.sync.v1.Lead
+	(Channel)(0),                          // 42: relance.sync.v1.Channel
+	(*timestamppb.Timestamp)(nil),         // 43: google.protobuf.Timestamp
+	(UnknownPolicy)(0),                    // 44: relance.sync.v1.UnknownPolicy
+	(*Message)(nil),                       // 45: relance.sync.v1.Message
+	(MessageView)(0),                      // 46: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 47: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 48: relance.sync.v1.MessageState
+	(WebhookSource)(0),                    // 49: relance.sync.v1.WebhookSource
+	(WebhookState)(0),                     // 50: relance.sync.v1.WebhookState
+	(*WebhookEvent)(nil),                  // 51: relance.sync.v1.WebhookEvent
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
-	36, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	36, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	36, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	36, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	36, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	37, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	36, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	38, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	38, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	38, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	39, // 10: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	39, // 11: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	39, // 12: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	39, // 13: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	39, // 14: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	40, // 15: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	41, // 16: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	41, // 17: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	42, // 18: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	43, // 19: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	43, // 20: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	43, // 21: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	41, // 22: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	41, // 23: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	41, // 24: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	44, // 25: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	45, // 26: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	46, // 27: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	0,  // 28: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 29: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 30: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 31: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 32: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 33: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 34: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 35: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 36: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 37: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 38: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 39: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	24, // 40: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	26, // 41: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	28, // 42: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	30, // 43: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	32, // 44: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	34, // 45: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	1,  // 46: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 47: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 48: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 49: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 50: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 51: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 52: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 53: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 54: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 55: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 56: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 57: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	25, // 58: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	27, // 59: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	29, // 60: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	31, // 61: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	33, // 62: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	35, // 63: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	46, // [46:64] is the sub-list for method output_type
-	28, // [28:46] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	38, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	38, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	38, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	38, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	38, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	39, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	38, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	40, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	40, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	40, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	41, // 10: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	41, // 11: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	41, // 12: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	41, // 13: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	41, // 14: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	42, // 15: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	43, // 16: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	43, // 17: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	44, // 18: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	45, // 19: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	46, // 20: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	45, // 21: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	47, // 22: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	45, // 23: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	45, // 24: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	48, // 25: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	45, // 26: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	43, // 27: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	43, // 28: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	43, // 29: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	49, // 30: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	50, // 31: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	51, // 32: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	0,  // 33: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,  // 34: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,  // 35: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,  // 36: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,  // 37: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10, // 38: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12, // 39: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14, // 40: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16, // 41: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18, // 42: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20, // 43: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22, // 44: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	24, // 45: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 46: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 47: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	30, // 48: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 49: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 50: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	36, // 51: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	1,  // 52: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 53: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 54: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 55: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 56: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 57: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 58: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 59: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 60: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 61: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 62: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 63: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	25, // 64: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 65: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 66: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	31, // 67: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 68: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 69: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	37, // 70: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	52, // [52:71] is the sub-list for method output_type
+	33, // [33:52] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }
@@ -2256,6 +2430,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 	if File_relance_sync_v1_sync_service_proto != nil {
 		return
 	}
+	file_relance_sync_v1_resolve_proto_init()
 	file_relance_sync_v1_sync_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2263,7 +2438,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_service_proto_rawDesc), len(file_relance_sync_v1_sync_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

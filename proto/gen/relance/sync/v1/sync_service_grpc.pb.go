@@ -33,6 +33,7 @@ const (
 	SyncService_SendMessage_FullMethodName           = "/relance.sync.v1.SyncService/SendMessage"
 	SyncService_GetMessage_FullMethodName            = "/relance.sync.v1.SyncService/GetMessage"
 	SyncService_ListMessages_FullMethodName          = "/relance.sync.v1.SyncService/ListMessages"
+	SyncService_ResolveMessage_FullMethodName        = "/relance.sync.v1.SyncService/ResolveMessage"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
 	SyncService_IdentifyWebhookSender_FullMethodName = "/relance.sync.v1.SyncService/IdentifyWebhookSender"
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
@@ -89,12 +90,16 @@ type SyncServiceClient interface {
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
 	// PROVIDER_UNAVAILABLE.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*SendMessageResponse, error)
-	// GetMessage reads one message.
-	// Errors: NotFound.
+	// GetMessage reads one message; with view FULL also the evidence about its sending.
+	// Errors: NotFound; InvalidArgument for an unknown view.
 	GetMessage(ctx context.Context, in *GetMessageRequest, opts ...grpc.CallOption) (*GetMessageResponse, error)
 	// ListMessages lists the messages of a lead or a workspace, newest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
+	// ResolveMessage records what a person found out about a PARKED message. The same request_id with the same decision
+	// answers the same message. Whatever is decided, evidence that comes later still makes it ACCEPTED.
+	// Errors: NotFound; FailedPrecondition MESSAGE_NOT_PARKED; AlreadyExists PROVIDER_MESSAGE_CLAIMED, REQUEST_ID_REUSED.
+	ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -260,6 +265,16 @@ func (c *syncServiceClient) ListMessages(ctx context.Context, in *ListMessagesRe
 	return out, nil
 }
 
+func (c *syncServiceClient) ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveMessageResponse)
+	err := c.cc.Invoke(ctx, SyncService_ResolveMessage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFreeSlotsResponse)
@@ -350,12 +365,16 @@ type SyncServiceServer interface {
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
 	// PROVIDER_UNAVAILABLE.
 	SendMessage(context.Context, *SendMessageRequest) (*SendMessageResponse, error)
-	// GetMessage reads one message.
-	// Errors: NotFound.
+	// GetMessage reads one message; with view FULL also the evidence about its sending.
+	// Errors: NotFound; InvalidArgument for an unknown view.
 	GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error)
 	// ListMessages lists the messages of a lead or a workspace, newest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
+	// ResolveMessage records what a person found out about a PARKED message. The same request_id with the same decision
+	// answers the same message. Whatever is decided, evidence that comes later still makes it ACCEPTED.
+	// Errors: NotFound; FailedPrecondition MESSAGE_NOT_PARKED; AlreadyExists PROVIDER_MESSAGE_CLAIMED, REQUEST_ID_REUSED.
+	ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -422,6 +441,9 @@ func (UnimplementedSyncServiceServer) GetMessage(context.Context, *GetMessageReq
 }
 func (UnimplementedSyncServiceServer) ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMessages not implemented")
+}
+func (UnimplementedSyncServiceServer) ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveMessage not implemented")
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
@@ -708,6 +730,24 @@ func _SyncService_ListMessages_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_ResolveMessage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveMessageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ResolveMessage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ResolveMessage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ResolveMessage(ctx, req.(*ResolveMessageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFreeSlotsRequest)
 	if err := dec(in); err != nil {
@@ -842,6 +882,10 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListMessages",
 			Handler:    _SyncService_ListMessages_Handler,
+		},
+		{
+			MethodName: "ResolveMessage",
+			Handler:    _SyncService_ResolveMessage_Handler,
 		},
 		{
 			MethodName: "ListFreeSlots",

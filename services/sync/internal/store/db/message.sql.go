@@ -173,8 +173,10 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) (i
 
 const listMessages = `-- name: ListMessages :many
 SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
-    coalesce(i.attempt, 0)::integer AS attempt, i.next_time
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.lead_id = $2::uuid)
     AND ($3::uuid IS NULL OR (m.message_time, m.id) < (SELECT b.message_time, b.id FROM message b
         WHERE b.workspace_id = $1 AND b.id = $3::uuid))
@@ -189,12 +191,16 @@ type ListMessagesParams struct {
 }
 
 type ListMessagesRow struct {
-	Message   Message
-	State     string
-	Reason    string
-	RequestID *uuid.UUID
-	Attempt   int32
-	NextTime  *time.Time
+	Message            Message
+	State              string
+	Reason             string
+	RequestID          *uuid.UUID
+	Attempt            int32
+	NextTime           *time.Time
+	Delivery           string
+	DuplicateSuspected bool
+	Replaces           *uuid.UUID
+	Resolution         string
 }
 
 func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ListMessagesRow, error) {
@@ -230,6 +236,10 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 			&i.RequestID,
 			&i.Attempt,
 			&i.NextTime,
+			&i.Delivery,
+			&i.DuplicateSuspected,
+			&i.Replaces,
+			&i.Resolution,
 		); err != nil {
 			return nil, err
 		}
@@ -243,8 +253,10 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 
 const message = `-- name: Message :one
 SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
-    coalesce(i.attempt, 0)::integer AS attempt, i.next_time
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = $1 AND m.id = $2
 `
 
@@ -254,12 +266,16 @@ type MessageParams struct {
 }
 
 type MessageRow struct {
-	Message   Message
-	State     string
-	Reason    string
-	RequestID *uuid.UUID
-	Attempt   int32
-	NextTime  *time.Time
+	Message            Message
+	State              string
+	Reason             string
+	RequestID          *uuid.UUID
+	Attempt            int32
+	NextTime           *time.Time
+	Delivery           string
+	DuplicateSuspected bool
+	Replaces           *uuid.UUID
+	Resolution         string
 }
 
 func (q *Queries) Message(ctx context.Context, arg MessageParams) (MessageRow, error) {
@@ -284,6 +300,10 @@ func (q *Queries) Message(ctx context.Context, arg MessageParams) (MessageRow, e
 		&i.RequestID,
 		&i.Attempt,
 		&i.NextTime,
+		&i.Delivery,
+		&i.DuplicateSuspected,
+		&i.Replaces,
+		&i.Resolution,
 	)
 	return i, err
 }

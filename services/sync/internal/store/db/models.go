@@ -165,6 +165,17 @@ type SendLook struct {
 	Candidates  []string
 }
 
+type SendResolution struct {
+	WorkspaceID       uuid.UUID
+	IntentID          uuid.UUID
+	RequestID         uuid.UUID
+	Action            string
+	ProviderMessageID string
+	NewIntentID       *uuid.UUID
+	Principal         string
+	CreateTime        time.Time
+}
+
 type WebhookInbox struct {
 	ID          uuid.UUID
 	WorkspaceID *uuid.UUID
@@ -195,4 +206,5 @@ type Workspace struct {
 	SendingDisabled bool
 	CreateTime      time.Time
 	UpdateTime      time.Time
+	UnknownPolicy   string
 }

@@ -205,9 +205,9 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 
 const insertIntent = `-- name: InsertIntent :execrows
 INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash,
-    policy, replied_since, expire_time, state, next_time, create_time, update_time)
+    policy, replied_since, expire_time, replaces, state, next_time, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, 'PLANNED', $13, $13, $13)
+    $10, $11, $12, $13::uuid, 'PLANNED', $14, $14, $14)
 ON CONFLICT (workspace_id, request_id) DO NOTHING
 `
 
@@ -224,6 +224,7 @@ type InsertIntentParams struct {
 	Policy       string
 	RepliedSince *time.Time
 	ExpireTime   *time.Time
+	Replaces     *uuid.UUID
 	Now          time.Time
 }
 
@@ -241,6 +242,7 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 		arg.Policy,
 		arg.RepliedSince,
 		arg.ExpireTime,
+		arg.Replaces,
 		arg.Now,
 	)
 	if err != nil {

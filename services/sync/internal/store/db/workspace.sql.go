@@ -82,8 +82,8 @@ func (q *Queries) InsertWebhookSecret(ctx context.Context, arg InsertWebhookSecr
 }
 
 const insertWorkspace = `-- name: InsertWorkspace :execrows
-INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $6)
+INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 ON CONFLICT (request_id) DO NOTHING
 `
 
@@ -93,6 +93,7 @@ type InsertWorkspaceParams struct {
 	DisplayName     string
 	TimeZone        string
 	SendingDisabled bool
+	UnknownPolicy   string
 	Now             time.Time
 }
 
@@ -103,6 +104,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		arg.DisplayName,
 		arg.TimeZone,
 		arg.SendingDisabled,
+		arg.UnknownPolicy,
 		arg.Now,
 	)
 	if err != nil {
@@ -112,7 +114,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 }
 
 const listWorkspaces = `-- name: ListWorkspaces :many
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id > $1 ORDER BY w.id LIMIT $2
 `
 
@@ -129,6 +131,7 @@ type ListWorkspacesRow struct {
 	SendingDisabled bool
 	CreateTime      time.Time
 	UpdateTime      time.Time
+	UnknownPolicy   string
 	Location        string
 }
 
@@ -149,6 +152,7 @@ func (q *Queries) ListWorkspaces(ctx context.Context, arg ListWorkspacesParams) 
 			&i.SendingDisabled,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.UnknownPolicy,
 			&i.Location,
 		); err != nil {
 			return nil, err
@@ -173,7 +177,7 @@ func (q *Queries) LockWorkspace(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 }
 
 const oneWorkspace = `-- name: OneWorkspace :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id = $1
 `
 
@@ -185,6 +189,7 @@ type OneWorkspaceRow struct {
 	SendingDisabled bool
 	CreateTime      time.Time
 	UpdateTime      time.Time
+	UnknownPolicy   string
 	Location        string
 }
 
@@ -199,6 +204,7 @@ func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceR
 		&i.SendingDisabled,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.UnknownPolicy,
 		&i.Location,
 	)
 	return i, err
@@ -255,14 +261,16 @@ func (q *Queries) TouchConnectionWebhook(ctx context.Context, arg TouchConnectio
 const updateWorkspace = `-- name: UpdateWorkspace :execrows
 UPDATE workspace SET display_name = coalesce($1, display_name),
     time_zone = coalesce($2, time_zone),
-    sending_disabled = coalesce($3, sending_disabled), update_time = $4
-WHERE id = $5
+    sending_disabled = coalesce($3, sending_disabled),
+    unknown_policy = coalesce($4, unknown_policy), update_time = $5
+WHERE id = $6
 `
 
 type UpdateWorkspaceParams struct {
 	DisplayName     *string
 	TimeZone        *string
 	SendingDisabled *bool
+	UnknownPolicy   *string
 	Now             time.Time
 	ID              uuid.UUID
 }
@@ -272,6 +280,7 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 		arg.DisplayName,
 		arg.TimeZone,
 		arg.SendingDisabled,
+		arg.UnknownPolicy,
 		arg.Now,
 		arg.ID,
 	)
@@ -306,7 +315,7 @@ func (q *Queries) UpsertConnection(ctx context.Context, arg UpsertConnectionPara
 }
 
 const workspaceByRequest = `-- name: WorkspaceByRequest :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.request_id = $1::uuid
 `
 
@@ -318,6 +327,7 @@ type WorkspaceByRequestRow struct {
 	SendingDisabled bool
 	CreateTime      time.Time
 	UpdateTime      time.Time
+	UnknownPolicy   string
 	Location        string
 }
 
@@ -332,6 +342,7 @@ func (q *Queries) WorkspaceByRequest(ctx context.Context, requestID uuid.UUID) (
 		&i.SendingDisabled,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.UnknownPolicy,
 		&i.Location,
 	)
 	return i, err

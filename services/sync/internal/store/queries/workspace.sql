@@ -1,6 +1,6 @@
 -- name: InsertWorkspace :execrows
-INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, create_time, update_time)
-VALUES (sqlc.arg(id), sqlc.arg(request_id), sqlc.arg(display_name), sqlc.arg(time_zone), sqlc.arg(sending_disabled), sqlc.arg(now), sqlc.arg(now))
+INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, create_time, update_time)
+VALUES (sqlc.arg(id), sqlc.arg(request_id), sqlc.arg(display_name), sqlc.arg(time_zone), sqlc.arg(sending_disabled), sqlc.arg(unknown_policy), sqlc.arg(now), sqlc.arg(now))
 ON CONFLICT (request_id) DO NOTHING;
 
 -- name: WorkspaceByRequest :one
@@ -18,7 +18,8 @@ LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id > sqlc.arg(after) ORD
 -- name: UpdateWorkspace :execrows
 UPDATE workspace SET display_name = coalesce(sqlc.narg(display_name), display_name),
     time_zone = coalesce(sqlc.narg(time_zone), time_zone),
-    sending_disabled = coalesce(sqlc.narg(sending_disabled), sending_disabled), update_time = sqlc.arg(now)
+    sending_disabled = coalesce(sqlc.narg(sending_disabled), sending_disabled),
+    unknown_policy = coalesce(sqlc.narg(unknown_policy), unknown_policy), update_time = sqlc.arg(now)
 WHERE id = sqlc.arg(id);
 
 -- name: UpsertConnection :exec
