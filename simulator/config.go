@@ -67,6 +67,7 @@ type Simulator struct {
 	limiter *limiter
 	ledger  *ledger
 	faults  *faultBook
+	desk    *webhookDesk
 	routes  []route
 	admin   http.Handler
 	client  *http.Client
@@ -108,6 +109,7 @@ func New(cfg Config) *Simulator {
 		limiter:  newLimiter(cfg.RateLimit),
 		ledger:   openLedger(cfg.LedgerFile),
 		faults:   newFaultBook(max(cfg.Seed, 1)),
+		desk:     newWebhookDesk(max(cfg.Seed, 1)),
 		client:   deliveryClient(),
 		limits:   cfg.Delivery.withDefaults(),
 		observe:  cfg.OnReceive,

@@ -103,8 +103,8 @@ func (s *Simulator) post(ctx context.Context, url string, raw []byte, header htt
 }
 
 // AutoDeliver sends the named events (all when none is named) to url as they happen,
-// each in its own goroutine: at least once is not promised, nor is order. An empty url
-// switches it off.
+// each in its own goroutine, as the rule of SetWebhookRule has it: at least once is not
+// promised, nor is order. An empty url switches it off.
 func (s *Simulator) AutoDeliver(url string, events ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,19 +117,9 @@ func (s *Simulator) emit(event string, p Payload) {
 	if h.url == "" || s.closed() || (len(h.events) > 0 && !slices.Contains(h.events, event)) {
 		return
 	}
-	raw := p.Raw()
-	s.work.Go(func() {
-		ctx, cancel := s.untilClosed()
-		defer cancel()
-		d, err := s.DeliverRaw(ctx, h.url, raw, http.Header{SignatureHeader: {s.Sign(raw)}})
-		if err != nil {
-			s.log.WarnContext(ctx, "webhook not delivered", "event", event, "error", err)
-			return
-		}
-		if !d.OK() {
-			s.log.WarnContext(ctx, "webhook refused", "event", event, "status", d.Status())
-		}
-	})
+	for _, q := range s.desk.take(event, p.Raw()) {
+		s.dispatch(h.url, q)
+	}
 }
 
 // deliveryClient follows no redirects and uses no proxy: webhooks stay where they are sent.

@@ -31,5 +31,6 @@ func Policy() principal.Policy {
 		syncv1.SyncService_IdentifyWebhookSender_FullMethodName: {principal.KindGateway},
 		syncv1.SyncService_AcceptWebhook_FullMethodName:         {principal.KindWebhook},
 		syncv1.SyncService_ListWebhookEvents_FullMethodName:     admin,
+		syncv1.SyncService_ReplayWebhookEvents_FullMethodName:   admin,
 	}
 }

@@ -4,6 +4,8 @@ package sync
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -163,7 +165,12 @@ func (s *Service) wireJobs(on *store.Store) error {
 }
 
 func (s *Service) wireServer(ctx context.Context) error {
-	var err error
+	// The keyset is the one secret of the service. A changed keyset changes the keys of webhooks without an id, which matters
+	// within one minute only.
+	webhookKey, err := hkdf.Key(sha256.New, []byte(s.cfg.KeysetJSON.Reveal()), nil, "relance sync webhook keys", sha256.Size)
+	if err != nil {
+		return fmt.Errorf("derive webhook key: %w", err)
+	}
 	if s.deps.Listener == nil {
 		if s.deps.Listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen); err != nil {
 			return fmt.Errorf("listen: %w", err)
@@ -178,6 +185,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
 		Store: s.store, Sender: s.sender, Client: s.client, Accounts: token.NewKeeper(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		WebhookKey: webhookKey,
 	}))
 	return nil
 }

@@ -2,16 +2,13 @@ package edge
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 
 	"google.golang.org/grpc/metadata"
 
 	"github.com/relance/relance/platform/principal"
-	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
 
 // become gives a request whose context acts as who.
@@ -51,31 +48,6 @@ func (e *Edge) signatureGuard(w http.ResponseWriter, r *http.Request) (*http.Req
 	}
 	r = become(r, principal.Principal{Kind: principal.KindWebhook})
 	return r.WithContext(context.WithValue(r.Context(), signatureKey{}, signature)), true
-}
-
-// senderGuard finds the workspace of a workflow-dialect secret. Only its digest leaves the gateway.
-func (e *Edge) senderGuard(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
-	secret, ok := presented(r, "X-Relance-Secret")
-	if !ok {
-		refuse(w, r, unauthenticated())
-		return nil, false
-	}
-	sum := sha256.Sum256([]byte(secret))
-	ctx, cancel := e.call(r)
-	defer cancel()
-	answer, err := e.sync.IdentifyWebhookSender(ctx, &syncv1.IdentifyWebhookSenderRequest{SecretSha256: sum[:]})
-	if err != nil {
-		w.Header().Set("Connection", "close")
-		writeWebhookError(w, r, err)
-		return nil, false
-	}
-	workspace, ok := strings.CutPrefix(answer.GetWorkspace(), "workspaces/")
-	if !ok || workspace == "" || strings.Contains(workspace, "/") {
-		w.Header().Set("Connection", "close")
-		writeWebhookError(w, r, errors.New("identify webhook sender: malformed workspace name"))
-		return nil, false
-	}
-	return become(r, principal.Principal{Kind: principal.KindWebhook, Workspace: workspace}), true
 }
 
 // call is the context of a gRPC call made for r: bounded in time, with the request's id.

@@ -43,7 +43,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 				continue
 			}
 			for i, header := range strangers {
-				if row.path == "/api/webhooks/ghl/sms" && strings.HasPrefix(header["Authorization"], "Bearer w") {
+				if strings.HasPrefix(row.path, "/api/webhooks/") && strings.HasPrefix(header["Authorization"], "Bearer w") {
 					continue // identified by sync, see the webhook tests
 				}
 				w := h.do(t, method, row.path, header, untouchable{t})

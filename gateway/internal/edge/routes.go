@@ -15,7 +15,7 @@ type guard func(w http.ResponseWriter, r *http.Request) (*http.Request, bool)
 
 // route is one row of the public surface in front of and around the resources of routes.yaml.
 type route struct {
-	// path is exact, or a prefix when it ends in "/".
+	// path is exact, with wildcards of net/http, or a prefix when it ends in "/".
 	path string
 	// methods maps a method to its handler; nil takes every method by any.
 	methods map[string]http.HandlerFunc
@@ -41,6 +41,9 @@ func (e *Edge) routes() []route {
 	webhook := func(accept http.HandlerFunc) map[string]http.HandlerFunc {
 		return map[string]http.HandlerFunc{http.MethodGet: e.webhookHealth, http.MethodPost: accept}
 	}
+	sent := func(path string, from sender) route {
+		return route{path: path, methods: webhook(e.senderWebhook(from)), guard: e.senderGuard(from), open: []string{http.MethodGet}}
+	}
 	return []route{
 		{path: "/healthz", methods: get(e.healthz)},
 		{path: "/readyz", methods: get(e.readyz)},
@@ -52,7 +55,11 @@ func (e *Edge) routes() []route {
 			methods: map[string]http.HandlerFunc{http.MethodPost: e.provisionWorkspace},
 		},
 		{path: "/api/webhooks/ghl", methods: webhook(e.marketplaceWebhook), guard: e.signatureGuard, open: []string{http.MethodGet}},
-		{path: "/api/webhooks/ghl/sms", methods: webhook(e.workflowWebhook), guard: e.senderGuard, open: []string{http.MethodGet}},
+		sent("/api/webhooks/ghl/sms", workflowSender()),
+		sent("/api/webhooks/email", emailBisonSender()),
+		sent("/api/webhooks/smartlead", smartleadSender()),
+		sent("/api/webhooks/instantly", instantlySender()),
+		sent("/api/webhooks/calendly/{workspace}", calendlySender()),
 		{path: "/v1/", any: e.resource, guard: admin},
 		{path: "/", any: func(w http.ResponseWriter, r *http.Request) { refuse(w, r, routeUnknown()) }},
 	}

@@ -3,16 +3,9 @@ package edge
 import (
 	"net/http"
 	"strings"
-	"time"
 
-	"google.golang.org/grpc/codes"
-
-	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
-
-// webhookRetry is when GHL should deliver again what could not be stored.
-const webhookRetry = 10 * time.Minute
 
 type webhookAnswer struct {
 	Success   bool   `json:"success"`
@@ -33,46 +26,44 @@ func (e *Edge) marketplaceWebhook(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, unauthenticated())
 		return
 	}
-	e.accept(w, r, syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE, body)
+	e.accept(w, r, marketplaceSender(), &syncv1.AcceptWebhookRequest{Source: marketplaceSender().source, Body: body})
 }
 
-// workflowWebhook takes the unsigned webhook action of a GHL workflow, whose sender senderGuard has identified.
-func (e *Edge) workflowWebhook(w http.ResponseWriter, r *http.Request) {
-	body, ok := readBody(w, r)
-	if !ok {
-		return
+// senderWebhook takes the events of a sender that its guard has identified. A signature with the workspace's own key is
+// checked by sync, which has the key, before it reads anything of the body.
+func (e *Edge) senderWebhook(from sender) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, ok := readBody(w, r)
+		if !ok {
+			return
+		}
+		e.accept(w, r, from, &syncv1.AcceptWebhookRequest{
+			Source: from.source, Body: body, Signature: one(r, from.signature), DeliveryId: one(r, from.deliveryID),
+		})
 	}
-	e.accept(w, r, syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_WORKFLOW, body)
+}
+
+// one is the value of a header that came once; repeated ones are as good as none.
+func one(r *http.Request, header string) string {
+	if values := r.Header.Values(header); header != "" && len(values) == 1 {
+		return values[0]
+	}
+	return ""
 }
 
 // accept answers 200 only after the event is stored.
-func (e *Edge) accept(w http.ResponseWriter, r *http.Request, source syncv1.WebhookSource, body []byte) {
+func (e *Edge) accept(w http.ResponseWriter, r *http.Request, from sender, request *syncv1.AcceptWebhookRequest) {
 	ctx, cancel := e.call(r)
 	defer cancel()
-	answer, err := e.sync.AcceptWebhook(ctx, &syncv1.AcceptWebhookRequest{Source: source, Body: body})
+	answer, err := e.sync.AcceptWebhook(ctx, request)
 	if err != nil {
-		writeWebhookError(w, r, err)
+		from.writeError(w, r, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, webhookAnswer{
 		Success: true, Event: answer.GetEvent(), Duplicate: answer.GetDuplicate(),
 		State: strings.TrimPrefix(answer.GetState().String(), "WEBHOOK_STATE_"),
 	})
-}
-
-// writeWebhookError answers so that GHL delivers again exactly what is worth it: 429 is the only status it is known to
-// retry, so everything that is our own trouble becomes one.
-func writeWebhookError(w http.ResponseWriter, r *http.Request, err error) {
-	e := public(err)
-	status := httpStatus(e)
-	// A token or policy that does not fit is our misconfiguration, not the sender's fault.
-	ours := e.Domain == apierr.PlatformDomain && e.Reason != apierr.ReasonWorkspaceForbidden
-	switch {
-	case ours, status >= http.StatusInternalServerError, e.Code == codes.ResourceExhausted, e.Code == codes.Canceled:
-		status = http.StatusTooManyRequests
-		w.Header().Set("Retry-After", retryAfter(webhookRetry))
-	}
-	writeStatus(r.Context(), w, e, status)
 }
 
 type webhookHealthAnswer struct {
@@ -89,6 +80,10 @@ func (e *Edge) webhookHealth(w http.ResponseWriter, _ *http.Request) {
 		Endpoints: map[string]string{
 			"marketplace": "POST /api/webhooks/ghl, signed with X-GHL-Signature",
 			"workflow":    "POST /api/webhooks/ghl/sms, with X-Relance-Secret",
+			"emailbison":  "POST /api/webhooks/email?token=..., with the workspace's secret",
+			"smartlead":   "POST /api/webhooks/smartlead?token=..., with the workspace's secret",
+			"instantly":   "POST /api/webhooks/instantly, with X-Relance-Secret",
+			"calendly":    "POST /api/webhooks/calendly/{workspace}, signed with Calendly-Webhook-Signature",
 		},
 	})
 }

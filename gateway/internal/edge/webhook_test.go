@@ -110,40 +110,6 @@ func TestWorkflowWebhook(t *testing.T) {
 	}
 }
 
-func TestWebhookErrorMapping(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	const domain = "sync.relance.dev"
-	for _, c := range []struct {
-		err  error
-		want int
-	}{
-		{apierr.Invalid(apierr.FieldViolation{Field: "body", Description: "is not JSON"}), http.StatusBadRequest},
-		{apierr.New(codes.PermissionDenied, domain, "WEBHOOK_LOCATION_MISMATCH", "another workspace's location"), http.StatusForbidden},
-		{apierr.New(codes.PermissionDenied, apierr.PlatformDomain, apierr.ReasonWorkspaceForbidden, "bound"), http.StatusForbidden},
-		{apierr.New(codes.Unauthenticated, domain, "X", "who"), http.StatusUnauthorized},
-		{apierr.New(codes.PermissionDenied, apierr.PlatformDomain, apierr.ReasonPrincipalNotAllowed, "policy"), http.StatusTooManyRequests},
-		{apierr.New(codes.Unauthenticated, apierr.PlatformDomain, apierr.ReasonTokenInvalid, "token"), http.StatusTooManyRequests},
-		{apierr.Unavailable("away", nil), http.StatusTooManyRequests},
-		{apierr.Internal(nil), http.StatusTooManyRequests},
-		{apierr.New(codes.DeadlineExceeded, domain, "", "late"), http.StatusTooManyRequests},
-		{apierr.New(codes.ResourceExhausted, domain, "FULL", "full"), http.StatusTooManyRequests},
-		{apierr.New(codes.Unimplemented, domain, "", "old"), http.StatusTooManyRequests},
-	} {
-		h.sync.fail = c.err
-		for path, header := range map[string]map[string]string{
-			"/api/webhooks/ghl":     {"X-GHL-Signature": h.sign(event)},
-			"/api/webhooks/ghl/sms": {"X-Relance-Secret": "a-workspace-secret"},
-		} {
-			w := h.do(t, http.MethodPost, path, header, strings.NewReader(event))
-			requireStatus(t, w, c.want, "")
-			if retry := w.Header().Get("Retry-After"); (retry == "600") != (c.want == http.StatusTooManyRequests) {
-				t.Errorf("%v: Retry-After %q", c.err, retry)
-			}
-		}
-	}
-}
-
 func TestBodyCap(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
@@ -151,6 +117,10 @@ func TestBodyCap(t *testing.T) {
 	routes := map[string]map[string]string{
 		"/api/webhooks/ghl":                  {"X-GHL-Signature": h.sign(big)},
 		"/api/webhooks/ghl/sms":              {"X-Relance-Secret": "a-workspace-secret"},
+		"/api/webhooks/email":                {"X-Relance-Secret": "a-workspace-secret"},
+		"/api/webhooks/smartlead?token=abc":  {},
+		"/api/webhooks/instantly":            {"Authorization": "Bearer a-workspace-secret"},
+		calendlyPath:                         {"Calendly-Webhook-Signature": calendlySignature},
 		"/api/admin/workspaces":              admin(),
 		"/v1/" + leadName + ":sendMessage":   admin(),
 		"/v1/workspaces?request_id=whatever": admin(),
@@ -177,7 +147,9 @@ func TestBodyCap(t *testing.T) {
 func TestWebhookHealth(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	for _, path := range []string{"/api/webhooks/ghl", "/api/webhooks/ghl/sms"} {
+	for _, path := range []string{
+		"/api/webhooks/ghl", "/api/webhooks/ghl/sms", "/api/webhooks/email", "/api/webhooks/smartlead", "/api/webhooks/instantly", calendlyPath,
+	} {
 		w := h.do(t, http.MethodGet, path, nil, untouchable{t})
 		requireStatus(t, w, http.StatusOK, "")
 		if answer := object(t, w); answer["status"] != "ok" || answer["endpoints"] == nil {

@@ -111,6 +111,10 @@ type Contact struct {
 	Flags map[sending.Channel]sending.ChannelStatus
 	// Location is the location the contact belongs to.
 	Location string
+	// Tags are the contact's tags.
+	Tags []string
+	// Updated is the provider's time of the newest change; zero when it did not say.
+	Updated time.Time
 }
 
 // Contact reads one contact. Errors: ErrID, ReadError.
@@ -130,6 +134,8 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 			CompanyName string          `json:"companyName"`
 			DND         bool            `json:"dnd"`
 			DNDSettings json.RawMessage `json:"dndSettings"`
+			Tags        []string        `json:"tags"`
+			DateUpdated string          `json:"dateUpdated"`
 		} `json:"contact"`
 	}
 	err := c.get(ctx, call{path: "/contacts/" + id, version: versionContacts, who: who}, &answer)
@@ -137,8 +143,9 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 		return Contact{}, err
 	}
 	a := answer.Contact
+	updated, _ := time.Parse(time.RFC3339Nano, a.DateUpdated)
 	return Contact{
-		Location: a.LocationID,
+		Location: a.LocationID, Tags: a.Tags, Updated: updated,
 		Facts: lead.Facts{
 			ContactID: id, FirstName: a.FirstName, LastName: a.LastName, Email: a.Email, Phone: a.Phone,
 			TimeZone: a.TimeZone, CompanyName: a.CompanyName,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
@@ -109,15 +110,21 @@ func toProto(row db.Outbox) (*followupsv1.LeadEvent, error) {
 	if err := json.Unmarshal(row.Payload, &e); err != nil {
 		return nil, fmt.Errorf("read event %s: %w", row.ID, err)
 	}
-	kinds := map[string]followupsv1.LeadEventType{
-		store.EventCreated:    followupsv1.LeadEventType_LEAD_EVENT_TYPE_CREATED,
-		store.EventReplied:    followupsv1.LeadEventType_LEAD_EVENT_TYPE_REPLIED,
-		store.EventOptedOut:   followupsv1.LeadEventType_LEAD_EVENT_TYPE_OPTED_OUT,
-		store.EventDNDChanged: followupsv1.LeadEventType_LEAD_EVENT_TYPE_DND_CHANGED,
-		store.EventSettled:    followupsv1.LeadEventType_LEAD_EVENT_TYPE_MESSAGE_SETTLED,
-	}
-	return &followupsv1.LeadEvent{
+	out := &followupsv1.LeadEvent{
 		EventId: row.ID.String(), Lead: "workspaces/" + row.WorkspaceID.String() + "/leads/" + row.LeadID.String(),
-		Type: kinds[row.Type], EventTime: timestamppb.New(e.At), Message: e.Message, RequestId: e.RequestID, Outcome: e.Outcome,
-	}, nil
+		// The outbox names types as the API does.
+		Type:      followupsv1.LeadEventType(followupsv1.LeadEventType_value["LEAD_EVENT_TYPE_"+row.Type]),
+		EventTime: timestamppb.New(e.At), Message: e.Message, RequestId: e.RequestID, Outcome: e.Outcome,
+		DndActive: e.Active, BookingId: e.Booking, AddedTags: e.Added, RemovedTags: e.Removed,
+	}
+	switch e.Channel {
+	case sending.SMS:
+		out.Channel = followupsv1.StepChannel_STEP_CHANNEL_SMS
+	case sending.Email:
+		out.Channel = followupsv1.StepChannel_STEP_CHANNEL_EMAIL
+	}
+	if !e.BookingTime.IsZero() {
+		out.BookingTime = timestamppb.New(e.BookingTime)
+	}
+	return out, nil
 }

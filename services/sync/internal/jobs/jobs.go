@@ -58,7 +58,10 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 	registry := river.NewWorkers()
 	for _, err := range []error{
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ProcessWebhook]) error {
-			return d.processWebhook(ctx, job.Args.Inbox, job.Attempt >= job.MaxAttempts)
+			return d.processWebhook(ctx, job)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
+			return d.sweepWebhooks(ctx)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ImportHistory]) error {
 			return d.importHistory(ctx, job.Args)
@@ -85,6 +88,7 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		PeriodicJobs: []*river.PeriodicJob{
 			periodic(func() river.JobArgs { return work.Reconcile{} }),
 			periodic(func() river.JobArgs { return work.DeliverEvents{} }),
+			periodic(func() river.JobArgs { return work.SweepWebhooks{} }),
 		},
 	})
 	if err != nil {

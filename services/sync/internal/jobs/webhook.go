@@ -2,22 +2,22 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/riverqueue/river"
+
+	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/secretbox"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-)
-
-// Sources of webhooks as stored.
-const (
-	SourceMarketplace = "marketplace"
-	SourceWorkflow    = "workflow"
+	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // BodyPlace is where a webhook's raw body is sealed.
@@ -30,26 +30,101 @@ type delivery struct {
 	inbox     db.WebhookInbox
 	workspace uuid.UUID
 	event     webhook.Event
+	// age is how long ago it was first queued.
+	age time.Duration
 	// truth is the contact as read back from the provider, nil when it was not read.
 	truth *ghl.Contact
+	// readAt is when it was read; gone says that the provider does not have it.
+	readAt time.Time
+	gone   bool
 }
 
-// processWebhook applies a stored webhook once. last says that no attempt follows, so that a failure parks it.
-func (d Deps) processWebhook(ctx context.Context, inbox string, last bool) error {
-	id, err := uuid.Parse(inbox)
+const (
+	// patience is how long a webhook waits for a provider that cannot be read before it is parked.
+	patience = 24 * time.Hour
+	// sweepAge is how old a webhook is whose job must have been lost.
+	sweepAge  = 15 * time.Minute
+	sweepPage = 500
+)
+
+// errPanic is what is told of a panic; its value may hold what a person wrote.
+var errPanic = errors.New("processing panicked")
+
+// processWebhook applies a stored webhook once. What fails on every attempt is parked; a provider that is away uses up no
+// attempt.
+func (d Deps) processWebhook(ctx context.Context, job *river.Job[work.ProcessWebhook]) error {
+	id, err := uuid.Parse(job.Args.Inbox)
 	if err != nil {
-		return fmt.Errorf("process webhook: %w", err)
+		return river.JobCancel(fmt.Errorf("process webhook: %w", err))
 	}
 	in, ok, err := d.load(ctx, id)
 	if err != nil || !ok {
 		return err
 	}
-	err = d.apply(ctx, in)
-	if err == nil || !last {
+	in.age = clock.System().Now().Sub(job.CreatedAt)
+	err = d.guarded(ctx, in)
+	if err == nil {
+		return nil
+	}
+	if away(err) && in.age < patience {
+		return river.JobSnooze(min(max(in.age/4, 2*time.Second), 5*time.Minute))
+	}
+	if job.Attempt < job.MaxAttempts && !away(err) {
 		return err
 	}
-	d.Logger.ErrorContext(ctx, "webhook parked", "inbox", inbox, "event_type", in.event.Type, "error", err)
-	return d.park(ctx, in, "PROCESSING_FAILED")
+	d.Logger.ErrorContext(ctx, "webhook parked", "inbox", job.Args.Inbox, "event_type", in.event.Type, "error", err)
+	return d.park(ctx, in, parkReason(err))
+}
+
+// guarded applies a webhook; a panic is an error like any other, so that it ends parked and not in a loop.
+func (d Deps) guarded(ctx context.Context, in delivery) (err error) {
+	defer func() {
+		if recover() != nil {
+			d.Logger.ErrorContext(ctx, "webhook processing panicked", "inbox", in.inbox.ID.String(), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	return d.apply(ctx, in)
+}
+
+// away tells whether the provider could not be read for a reason that passes.
+func away(err error) bool {
+	var failed *ghl.ReadError
+	return errors.As(err, &failed) && (failed.Status == 0 || failed.Status == 429 || failed.Status >= 500)
+}
+
+func parkReason(err error) string {
+	var failed *ghl.ReadError
+	switch {
+	case errors.Is(err, errPanic):
+		return "PROCESSING_PANICKED"
+	case errors.Is(err, errMessageAbsent):
+		return "MESSAGE_NOT_FOUND"
+	case errors.As(err, &failed):
+		return "PROVIDER_READ_FAILED"
+	default:
+		return "PROCESSING_FAILED"
+	}
+}
+
+// sweepWebhooks queues what was stored long ago and never finished.
+func (d Deps) sweepWebhooks(ctx context.Context) error {
+	err := d.Store.System(ctx, func(tx *store.Tx) error {
+		ids, err := tx.SweepInbox(ctx, db.SweepInboxParams{Now: tx.Now, Before: tx.Now.Add(-sweepAge), Page: sweepPage})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := tx.Enqueue(ctx, work.ProcessWebhook{Inbox: id.String()}, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("sweep webhooks: %w", err)
+	}
+	return nil
 }
 
 func (d Deps) load(ctx context.Context, id uuid.UUID) (delivery, bool, error) {
@@ -69,11 +144,9 @@ func (d Deps) load(ctx context.Context, id uuid.UUID) (delivery, bool, error) {
 	if err != nil {
 		return in, false, err
 	}
-	if in.inbox.Source == SourceWorkflow {
-		in.event, err = webhook.ParseWorkflow([]byte(raw), in.workspace.String(), in.inbox.CreateTime)
-	} else {
-		in.event, err = webhook.ParseMarketplace([]byte(raw))
-	}
+	in.event, err = webhook.Parse(webhook.Delivery{
+		Source: webhook.Source(in.inbox.Source), Body: []byte(raw), Workspace: in.workspace.String(), Received: in.inbox.CreateTime,
+	})
 	if err != nil {
 		return in, false, d.park(ctx, in, "BODY_UNREADABLE")
 	}
@@ -81,11 +154,14 @@ func (d Deps) load(ctx context.Context, id uuid.UUID) (delivery, bool, error) {
 }
 
 func (d Deps) apply(ctx context.Context, in delivery) error {
-	proceed, err := d.readBack(ctx, &in)
-	if err != nil || !proceed {
+	if in.event.Kind == webhook.Access {
+		if err := d.lookAtAccess(ctx, in.workspace); err != nil {
+			return err
+		}
+	} else if proceed, err := d.readBack(ctx, &in); err != nil || !proceed {
 		return err
 	}
-	err = d.Store.Workspace(ctx, in.workspace, func(tx *store.Tx) error {
+	err := d.Store.Workspace(ctx, in.workspace, func(tx *store.Tx) error {
 		row, err := tx.LockInbox(ctx, in.inbox.ID)
 		if err != nil || row.State != "PENDING" {
 			return err
@@ -93,7 +169,11 @@ func (d Deps) apply(ctx context.Context, in delivery) error {
 		if err := d.effects(ctx, tx, in); err != nil {
 			return err
 		}
-		_, err = tx.CloseInbox(ctx, db.CloseInboxParams{State: "PROCESSED", Now: &tx.Now, ID: in.inbox.ID})
+		done := "PROCESSED"
+		if in.event.Kind == webhook.Ignored {
+			done = "IGNORED"
+		}
+		_, err = tx.CloseInbox(ctx, db.CloseInboxParams{State: done, Now: &tx.Now, ID: in.inbox.ID})
 		return err
 	})
 	if err != nil {
@@ -111,15 +191,4 @@ func (d Deps) park(ctx context.Context, in delivery, reason string) error {
 		return fmt.Errorf("park webhook: %w", err)
 	}
 	return nil
-}
-
-func happened(in delivery) time.Time {
-	switch {
-	case !in.event.MessageTime.IsZero():
-		return in.event.MessageTime
-	case !in.event.Timestamp.IsZero():
-		return in.event.Timestamp
-	default:
-		return in.inbox.CreateTime
-	}
 }

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,54 +15,128 @@ import (
 	"github.com/relance/relance/services/sync/internal/work"
 )
 
+// person is the lead that an event is about.
 type person struct {
 	workspace, lead uuid.UUID
 	created         bool
 }
 
+func (p person) event(kind string, at time.Time) store.Event {
+	return store.Event{Type: kind, Workspace: p.workspace, Lead: p.lead, At: at}
+}
+
 // effects are everything a webhook changes, in one transaction with its inbox row.
 func (d Deps) effects(ctx context.Context, tx *store.Tx, in delivery) error {
-	facts := in.event.Lead
-	if in.truth != nil {
-		facts = in.truth.Facts
+	if in.event.Kind == webhook.Ignored || in.event.Kind == webhook.Access {
+		return nil
 	}
-	facts = facts.Normal("")
-	row, created, err := d.leadFor(ctx, tx, in, facts)
+	row, created, err := leadFor(ctx, tx, in)
 	if err != nil || row.ID == uuid.Nil {
 		return err
 	}
 	who := person{workspace: in.workspace, lead: row.ID, created: created}
 	if created {
-		err := tx.Publish(ctx, store.Event{Type: store.EventCreated, Workspace: who.workspace, Lead: who.lead, At: happened(in)})
-		if err != nil {
+		if err := tx.Publish(ctx, who.event(store.EventCreated, happened(in))); err != nil {
 			return err
 		}
 	}
-	if err := firstContact(ctx, tx, who); err != nil {
+	if row.GhlContactID != nil {
+		if err := firstContact(ctx, tx, who); err != nil {
+			return err
+		}
+	}
+	if err := takeTruth(ctx, tx, who, in); err != nil {
 		return err
 	}
 	switch in.event.Kind {
 	case webhook.Message:
 		return d.message(ctx, tx, who, in)
-	case webhook.DND:
-		return doNotDisturb(ctx, tx, who, in)
+	case webhook.Booked:
+		return booking(ctx, tx, who, in)
+	case webhook.Unsubscribed:
+		return unsubscribed(ctx, tx, who, in)
+	case webhook.Bounced:
+		return bounced(ctx, tx, who, in)
 	default:
-		return nil
+		return nil // Contact, tags and do-not-disturb are what takeTruth has taken.
 	}
 }
 
 // leadFor finds the lead, and makes one only for somebody who came to us: a new contact, a message from outside, a
-// workflow's call. Other events of unknown contacts have no lead and no effect.
-func (d Deps) leadFor(ctx context.Context, tx *store.Tx, in delivery, facts lead.Facts) (db.Lead, bool, error) {
-	makes := in.inbox.Source == SourceWorkflow || in.event.Type == "ContactCreate" ||
-		(in.event.Kind == webhook.Message && in.event.Inbound)
-	if !makes {
-		rows, err := tx.MatchLeads(ctx, db.MatchLeadsParams{WorkspaceID: in.workspace, GhlContactID: &facts.ContactID})
+// booking, a workflow's call, or who wants no mail any more. Other events of unknown contacts have no lead and no effect.
+func leadFor(ctx context.Context, tx *store.Tx, in delivery) (db.Lead, bool, error) {
+	facts := in.event.Lead
+	if in.truth != nil {
+		facts = in.truth.Facts
+	}
+	facts = facts.Normal("")
+	if in.gone {
+		row, _, err := formerLead(ctx, tx, in.workspace, facts.ContactID)
+		if err != nil || row.ID != uuid.Nil || !comesToUs(in) {
+			return row, false, err
+		}
+		row, created, err := tx.UpsertLead(ctx, in.workspace, facts)
+		if err == nil {
+			_, _, err = formerLead(ctx, tx, in.workspace, facts.ContactID)
+		}
+		return row, created, err
+	}
+	if !comesToUs(in) {
+		rows, err := tx.MatchLeads(ctx, db.MatchLeadsParams{
+			WorkspaceID: in.workspace, GhlContactID: optional(facts.ContactID), Email: emailOnly(facts),
+		})
 		if err != nil || len(rows) == 0 {
 			return db.Lead{}, false, err
 		}
 	}
 	return tx.UpsertLead(ctx, in.workspace, facts)
+}
+
+func comesToUs(in delivery) bool {
+	switch in.event.Kind {
+	case webhook.Booked, webhook.Unsubscribed:
+		return true
+	case webhook.Message:
+		return in.event.Inbound
+	default:
+		return in.inbox.Source == string(webhook.Workflow) || in.event.Type == "ContactCreate"
+	}
+}
+
+// emailOnly identifies by email where a sender knows no contact id.
+func emailOnly(f lead.Facts) *string {
+	if f.ContactID != "" {
+		return nil
+	}
+	return optional(f.Email)
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// formerLead is the lead of a contact that the provider does not have any more. The link ends, so that nothing is sent
+// to the contact; what was written before still belongs to the lead, in whatever order it comes.
+func formerLead(ctx context.Context, tx *store.Tx, workspace uuid.UUID, contact string) (db.Lead, bool, error) {
+	if _, err := tx.RetireContact(ctx, db.RetireContactParams{Now: tx.Now, WorkspaceID: workspace, ContactID: contact}); err != nil {
+		return db.Lead{}, false, err
+	}
+	err := tx.UnlinkContact(ctx, db.UnlinkContactParams{Now: tx.Now, WorkspaceID: workspace, ContactID: contact})
+	if err != nil {
+		return db.Lead{}, false, err
+	}
+	id, err := tx.FormerContact(ctx, db.FormerContactParams{WorkspaceID: workspace, ContactID: contact})
+	if postgres.IsNoRows(err) {
+		return db.Lead{}, false, nil
+	}
+	if err != nil {
+		return db.Lead{}, false, err
+	}
+	row, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: id})
+	return row, false, err
 }
 
 // firstContact starts the history import the first time a lead's webhook comes in.
@@ -79,4 +154,14 @@ func firstContact(ctx context.Context, tx *store.Tx, who person) error {
 	return tx.Enqueue(ctx, work.ImportHistory{
 		Workspace: who.workspace.String(), Lead: who.lead.String(), Channel: string(sending.SMS),
 	}, 0)
+}
+
+// happened is when an event happened, by the provider's clock where it told.
+func happened(in delivery) time.Time {
+	for _, t := range []time.Time{in.event.MessageTime, in.event.Changed, in.event.Timestamp} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return in.inbox.CreateTime
 }

@@ -2,7 +2,10 @@ package jobs
 
 import (
 	"context"
+	"github.com/google/uuid"
+	"github.com/relance/relance/platform/postgres"
 	"strings"
+	"time"
 
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -11,9 +14,10 @@ import (
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
+// message stores a message once, whichever way it comes first, and tells of it once.
 func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery) error {
 	at := happened(in)
-	if !in.event.Inbound {
+	if !in.event.Inbound && fromGHL(in) {
 		// It may be, or may settle, a send of ours; then it is in the timeline already when it is recorded below.
 		_, err := d.Reconciler.Observe(ctx, tx, reconcile.Evidence{
 			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, ProviderID: in.event.MessageID,
@@ -25,39 +29,99 @@ func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery
 	}
 	entry := store.Entry{
 		Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Inbound: in.event.Inbound, Subject: in.event.Subject,
-		Body: in.event.Text, ProviderID: in.event.MessageID, At: at,
+		Body: in.event.Text, ProviderID: in.event.MessageID, At: at, Arrival: store.ByWebhook,
+	}
+	if in.inbox.Source == string(webhook.Poller) {
+		entry.Arrival = store.ByPoll
 	}
 	if entry.ProviderID == "" {
 		entry.WebhookKey = in.inbox.Source + ":" + in.inbox.WebhookID
 	}
-	id, _, err := tx.Record(ctx, entry)
+	id, fresh, err := tx.Record(ctx, entry)
 	if err != nil {
 		return err
 	}
+	if err := countArrival(ctx, tx, in, id, fresh); err != nil {
+		return err
+	}
+	announced, err := tx.Announce(ctx, db.AnnounceParams{Now: &tx.Now, WorkspaceID: who.workspace, ID: id})
+	if err != nil {
+		return err
+	}
+	e := who.event(store.EventReplied, at)
+	e.Message = "workspaces/" + who.workspace.String() + "/messages/" + id.String()
 	if !in.event.Inbound {
-		return tx.TouchOutbound(ctx, db.TouchOutboundParams{At: at, Now: tx.Now, WorkspaceID: who.workspace, ID: who.lead})
+		return outbound(ctx, tx, in, e, fresh)
 	}
 	if err := tx.TouchInbound(ctx, db.TouchInboundParams{At: at, Now: tx.Now, WorkspaceID: who.workspace, ID: who.lead}); err != nil {
 		return err
 	}
-	event := store.Event{
-		Type: store.EventReplied, Workspace: who.workspace, Lead: who.lead, At: at,
-		Message: "workspaces/" + who.workspace.String() + "/messages/" + id.String(),
+	if announced == 0 {
+		return nil // Told before: by the webhook, the poller, or an earlier run of this event.
 	}
+	return inbound(ctx, tx, who, in, e)
+}
+
+// fromGHL tells whether an event is about a message at GoHighLevel, where our own are.
+func fromGHL(in delivery) bool {
+	switch webhook.Source(in.inbox.Source) {
+	case webhook.Marketplace, webhook.Workflow, webhook.Poller:
+		return true
+	default:
+		return false
+	}
+}
+
+// inbound is what a lead's words lead to.
+func inbound(ctx context.Context, tx *store.Tx, who person, in delivery, e store.Event) error {
 	if webhook.IsOptOut(newText(in.event)) {
 		changed, err := tx.SetFlag(ctx, store.Flag{
-			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Status: sending.Opted, Source: "inbound_stop",
+			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Status: sending.Opted, Source: sourceStop,
 		})
 		if err != nil || !changed {
 			return err
 		}
-		event.Type = store.EventOptedOut
-		return tx.Publish(ctx, event)
+		e.Type = store.EventOptedOut
+		return tx.Publish(ctx, e)
 	}
 	if who.created {
 		return nil // The message that brings a lead in answers nothing of ours.
 	}
-	return tx.Publish(ctx, event)
+	return tx.Publish(ctx, e)
+}
+
+// outbound is what follows from a message that somebody else sent: sequences' waits count from a person's.
+func outbound(ctx context.Context, tx *store.Tx, in delivery, e store.Event, fresh bool) error {
+	err := tx.TouchOutbound(ctx, db.TouchOutboundParams{At: e.At, Now: tx.Now, WorkspaceID: e.Workspace, ID: e.Lead})
+	person := in.event.Source == "app" || (in.event.Source == "" && in.event.User != "")
+	if err != nil || !fresh || !person {
+		return err
+	}
+	e.Type = store.EventHuman
+	return tx.Publish(ctx, e)
+}
+
+// countArrival keeps the figures of what webhooks brought and what they did not, by the hour of the message.
+func countArrival(ctx context.Context, tx *store.Tx, in delivery, id uuid.UUID, fresh bool) error {
+	count := db.CountIngestedParams{WorkspaceID: in.workspace, Hour: happened(in).UTC().Truncate(time.Hour)}
+	switch source := webhook.Source(in.inbox.Source); {
+	case fresh && source == webhook.Poller:
+		count.Found = 1
+	case fresh && (source == webhook.Marketplace || source == webhook.Workflow):
+		count.Delivered = 1
+	case source == webhook.Marketplace || source == webhook.Workflow:
+		at, err := tx.ArrivedLate(ctx, db.ArrivedLateParams{WorkspaceID: in.workspace, ID: id})
+		if postgres.IsNoRows(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		count.Late, count.Hour = 1, at.UTC().Truncate(time.Hour)
+	default:
+		return nil
+	}
+	return tx.CountIngested(ctx, count)
 }
 
 // newText is what the lead wrote now: for email the first line, since the quoted mail below speaks of unsubscribing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,17 +16,32 @@ import (
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
+// errMessageAbsent says that a workflow told of a message that the provider does not show.
+var errMessageAbsent = errors.New("the provider does not show the message")
+
+// truthWait is how long a signed message waits for its writer's contact to be read; an opt-out must not wait for an outage.
+const truthWait = 3 * time.Second
+
 // readBack reads the contact where the webhook alone is not enough: a workflow's hint is not signed, a message names its
-// writer by id only, and do-not-disturb may have changed again since. It reports false when the webhook was parked.
+// writer by id only, and what a contact webhook tells may have changed again since. It reports false when the webhook was
+// parked.
 func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 	need, err := d.needsTruth(ctx, *in)
 	if err != nil || !need {
 		return err == nil, err
 	}
+	hint := in.inbox.Source == string(webhook.Workflow)
 	account, usable, err := d.account(ctx, in.workspace)
-	if err != nil || !usable {
-		return err == nil, err
+	if err != nil {
+		return false, err
 	}
+	if !usable {
+		if hint {
+			return false, d.park(ctx, *in, string(sending.ProviderNotConnected))
+		}
+		return true, nil
+	}
+	in.readAt = d.Clock.Now()
 	contact, err := d.Client.Contact(ctx, account, in.event.Lead.ContactID)
 	var failed *ghl.ReadError
 	switch {
@@ -33,22 +49,35 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 		in.truth = &contact
 		return true, nil
 	case err == nil, errors.As(err, &failed) && failed.NotFound():
-		if in.inbox.Source == SourceWorkflow {
+		if hint {
 			return false, d.park(ctx, *in, string(sending.ContactNotFound))
 		}
+		in.gone = true
 		return true, nil
 	case failed != nil && failed.Verdict.Class == classify.Suspended:
-		return true, d.suspend(ctx, in.workspace, failed.Verdict.Refusal.Reason)
+		if err := d.suspend(ctx, in.workspace, failed.Verdict.Refusal.Reason); err != nil || !hint {
+			return err == nil, err
+		}
+		return false, d.park(ctx, *in, string(failed.Verdict.Refusal.Reason))
+	case in.event.Kind == webhook.Message && !hint && in.age > truthWait:
+		return true, nil // The next event of the lead reads the contact again.
 	default:
 		return false, fmt.Errorf("read contact: %w", err)
 	}
 }
 
 func (d Deps) needsTruth(ctx context.Context, in delivery) (bool, error) {
-	if in.inbox.Source == SourceWorkflow || in.event.Kind == webhook.DND {
+	if in.inbox.Source == string(webhook.Workflow) {
 		return true, nil
 	}
-	if in.event.Kind != webhook.Message || !in.event.Inbound {
+	switch in.event.Kind {
+	case webhook.Contact, webhook.Deleted, webhook.DND, webhook.Tags:
+		return true, nil
+	case webhook.Message, webhook.Booked:
+		if in.event.Lead.ContactID == "" || (in.event.Kind == webhook.Message && !in.event.Inbound) {
+			return false, nil
+		}
+	default:
 		return false, nil
 	}
 	known := false
@@ -61,6 +90,30 @@ func (d Deps) needsTruth(ctx context.Context, in delivery) (bool, error) {
 		return false, fmt.Errorf("look for lead: %w", err)
 	}
 	return !known, nil
+}
+
+// lookAtAccess finds out whether the connection works after the app was installed or removed, or the location changed:
+// the event is a hint, since a private integration token outlives the app.
+func (d Deps) lookAtAccess(ctx context.Context, workspace uuid.UUID) error {
+	account, _, err := d.account(ctx, workspace)
+	if err != nil || account.Location == "" {
+		return err
+	}
+	err = d.Client.Probe(ctx, account)
+	var failed *ghl.ReadError
+	switch {
+	case err == nil:
+		err = d.Store.Workspace(ctx, workspace, func(tx *store.Tx) error {
+			_, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(sending.Connected), Now: tx.Now, WorkspaceID: workspace})
+			return err
+		})
+	case errors.As(err, &failed) && failed.Verdict.Class == classify.Suspended:
+		return d.suspend(ctx, workspace, failed.Verdict.Refusal.Reason)
+	}
+	if err != nil {
+		return fmt.Errorf("look at connection: %w", err)
+	}
+	return nil
 }
 
 // suspend records that the connection cannot be used.

@@ -2,9 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"strings"
 
@@ -126,39 +123,4 @@ func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {
 		}
 		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: id})
 	})
-}
-
-const secretBytes = 32
-
-// RotateWebhookSecret makes a new secret for the workflow-dialect webhook.
-func (s *Server) RotateWebhookSecret(ctx context.Context, req *syncv1.RotateWebhookSecretRequest) (*syncv1.RotateWebhookSecretResponse, error) {
-	var c check
-	workspace := c.workspace("parent", req.GetParent())
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	raw := make([]byte, secretBytes)
-	if _, err := rand.Read(raw); err != nil {
-		return nil, err
-	}
-	secret := base64.RawURLEncoding.EncodeToString(raw)
-	digest := sha256.Sum256([]byte(secret))
-	err := s.inWorkspace(ctx, workspace, func(tx *store.Tx) error {
-		if _, err := tx.LockWorkspace(ctx, workspace); err != nil {
-			return found(err, "workspace", workspaceName(workspace))
-		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		err = tx.InsertWebhookSecret(ctx, db.InsertWebhookSecretParams{ID: id, WorkspaceID: workspace, Digest: digest[:], Now: tx.Now})
-		if err != nil {
-			return err
-		}
-		return tx.EndOldWebhookSecrets(ctx, workspace)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &syncv1.RotateWebhookSecretResponse{Secret: secret}, nil
 }

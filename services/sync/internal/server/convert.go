@@ -99,12 +99,9 @@ func (s *Server) messageProto(r db.MessageRow) (*syncv1.Message, error) {
 
 func webhookProto(r db.ListInboxRow) *syncv1.WebhookEvent {
 	out := &syncv1.WebhookEvent{
-		Name: "webhookEvents/" + r.ID.String(), Source: syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE, EventType: r.EventType,
+		Name: eventName(r.ID), Source: sourceProto(r.Source), EventType: r.EventType,
 		State: webhookState(r.State), ErrorReason: r.ErrorReason, WebhookId: r.WebhookID,
-		CreateTime: stamp(r.CreateTime), ProcessTime: optStamp(r.ProcessTime),
-	}
-	if r.Source == "workflow" {
-		out.Source = syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_WORKFLOW
+		CreateTime: stamp(r.CreateTime), ProcessTime: optStamp(r.ProcessTime), RepeatCount: r.Repeats, ReplayCount: r.Replays,
 	}
 	if r.WorkspaceID != nil {
 		out.Workspace = workspaceName(*r.WorkspaceID)

@@ -19,6 +19,8 @@ const (
 	reasonCalendarInactive = "CALENDAR_INACTIVE"
 	reasonLocationMismatch = "WEBHOOK_LOCATION_MISMATCH"
 	reasonSecretUnknown    = "WEBHOOK_SECRET_UNKNOWN"
+	reasonSecretInUse      = "WEBHOOK_SECRET_IN_USE"
+	reasonSignature        = "WEBHOOK_SIGNATURE_INVALID"
 )
 
 // refusal builds the answer to a send that did not leave.

@@ -37,6 +37,8 @@ type Config struct {
 	// Clock is the business clock.
 	Clock  clock.Clock
 	Logger *slog.Logger
+	// WebhookKey makes the keys of webhooks that have no id.
+	WebhookKey []byte
 }
 
 // New makes a server.

@@ -19,22 +19,41 @@ import (
 	"github.com/relance/relance/services/sync/internal/work"
 )
 
-const digestLength = 32
+const (
+	digestLength = 32
+	maxDelivery  = 200
+)
 
-// IdentifyWebhookSender finds the workspace of a workflow-dialect secret by its digest.
+// IdentifyWebhookSender finds the workspace of a secret by its digest, or tells that a workspace's sender has a key.
 func (s *Server) IdentifyWebhookSender(ctx context.Context, req *syncv1.IdentifyWebhookSenderRequest) (*syncv1.IdentifyWebhookSenderResponse, error) {
 	var c check
-	c.when(len(req.GetSecretSha256()) != digestLength, "secret_sha256", "must be 32 bytes")
+	source := webhook.Workflow
+	if req.GetSource() != syncv1.WebhookSource_WEBHOOK_SOURCE_UNSPECIFIED {
+		source = sources()[req.GetSource()]
+	}
+	c.when(source == "" || source == webhook.Marketplace || source == webhook.Poller, "source", "has no secrets of a workspace")
+	signs := source == webhook.Calendly
+	c.when(!signs && len(req.GetSecretSha256()) != digestLength, "secret_sha256", "must be 32 bytes")
+	var workspace uuid.UUID
+	if signs {
+		workspace = c.workspace("workspace", req.GetWorkspace())
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	var workspace uuid.UUID
 	err := s.Store.System(ctx, func(tx *store.Tx) (err error) {
-		workspace, err = tx.WorkspaceBySecret(ctx, req.GetSecretSha256())
+		if signs {
+			keys, err := s.signingKeys(ctx, tx, workspace, source)
+			if err == nil && len(keys) == 0 {
+				err = secretUnknown()
+			}
+			return err
+		}
+		workspace, err = tx.WorkspaceBySecret(ctx, db.WorkspaceBySecretParams{Digest: req.GetSecretSha256(), Source: string(source), Now: tx.Now})
 		return err
 	})
 	if postgres.IsNoRows(err) {
-		return nil, typed(codes.Unauthenticated, reasonSecretUnknown, "no workspace has this webhook secret")
+		return nil, secretUnknown()
 	}
 	if err != nil {
 		return nil, mapped(err)
@@ -42,10 +61,22 @@ func (s *Server) IdentifyWebhookSender(ctx context.Context, req *syncv1.Identify
 	return &syncv1.IdentifyWebhookSenderResponse{Workspace: workspaceName(workspace)}, nil
 }
 
+func secretUnknown() error {
+	return typed(codes.Unauthenticated, reasonSecretUnknown, "no workspace has this webhook secret")
+}
+
 // AcceptWebhook stores an authenticated webhook and its job in one transaction.
 func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookRequest) (*syncv1.AcceptWebhookResponse, error) {
 	who, _ := principal.FromContext(ctx)
-	event, source, err := s.parse(req, who)
+	delivery, err := s.delivery(req, who)
+	if err != nil {
+		return nil, err
+	}
+	// Only then is anything read of a body that is signed with the workspace's own key.
+	if err := s.verify(ctx, delivery, req.GetSignature()); err != nil {
+		return nil, err
+	}
+	event, err := s.parse(delivery)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +86,7 @@ func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookReq
 		if err != nil {
 			return err
 		}
-		return s.storeWebhook(ctx, tx, inbound{event: event, source: source, workspace: workspace, body: req.GetBody()}, out)
+		return storeWebhook(ctx, tx, inbound{event: event, delivery: delivery, workspace: workspace}, out)
 	})
 	if err != nil {
 		return nil, mapped(err)
@@ -63,42 +94,74 @@ func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookReq
 	return out, nil
 }
 
-func (s *Server) parse(req *syncv1.AcceptWebhookRequest, who principal.Principal) (webhook.Event, string, error) {
-	now := s.Clock.Now()
-	var event webhook.Event
-	var source string
-	var err error
-	switch req.GetSource() {
-	case syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE:
-		source = jobs.SourceMarketplace
-		event, err = webhook.ParseMarketplace(req.GetBody())
-	case syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_WORKFLOW:
-		if who.Workspace == "" {
-			return event, "", apierr.New(codes.PermissionDenied, apierr.PlatformDomain, apierr.ReasonWorkspaceForbidden,
-				"a workflow webhook needs a principal bound to its workspace")
-		}
-		source = jobs.SourceWorkflow
-		event, err = webhook.ParseWorkflow(req.GetBody(), who.Workspace, now)
-	default:
-		return event, "", apierr.Invalid(apierr.FieldViolation{Field: "source", Description: "must be a known source"})
+// delivery checks who hands in what: a marketplace webhook finds its workspace by its location, every other comes with the
+// workspace of its secret.
+func (s *Server) delivery(req *syncv1.AcceptWebhookRequest, who principal.Principal) (webhook.Delivery, error) {
+	var c check
+	d := webhook.Delivery{
+		Source: sources()[req.GetSource()], Body: req.GetBody(), ID: req.GetDeliveryId(), Received: s.Clock.Now(), Key: s.WebhookKey,
+		Workspace: who.Workspace,
 	}
-	if errors.Is(err, webhook.ErrBody) {
-		return event, "", apierr.Invalid(apierr.FieldViolation{Field: "body", Description: strings.TrimPrefix(err.Error(), "webhook body: ")})
+	c.when(d.Source == "" || d.Source == webhook.Poller, "source", "must be a known sender")
+	c.when(len(d.ID) > maxDelivery, "delivery_id", "must be at most 200 characters")
+	if err := c.err(); err != nil {
+		return d, err
 	}
-	if err == nil && !event.Fresh(now) {
-		err = apierr.Invalid(apierr.FieldViolation{Field: "body.timestamp", Description: "must be within 2 hours before and 5 minutes after now"})
+	if (d.Source == webhook.Marketplace) != (who.Workspace == "") {
+		return d, apierr.New(codes.PermissionDenied, apierr.PlatformDomain, apierr.ReasonWorkspaceForbidden,
+			"a marketplace webhook comes without a workspace, every other with the workspace of its secret")
 	}
-	return event, source, err
+	return d, nil
 }
 
-// route finds the workspace: by the sender's secret for workflows, whose location must then fit, else by the location.
+// verify checks the signature of senders that sign with a key of the workspace. Smartlead's older hooks carry the secret
+// in the body instead.
+func (s *Server) verify(ctx context.Context, d webhook.Delivery, signature string) error {
+	if d.Source != webhook.Calendly && d.Source != webhook.Smartlead {
+		return nil
+	}
+	workspace, err := uuid.Parse(d.Workspace)
+	if err != nil {
+		return err
+	}
+	var keys []string
+	err = s.Store.System(ctx, func(tx *store.Tx) (err error) {
+		keys, err = s.signingKeys(ctx, tx, workspace, d.Source)
+		return err
+	})
+	switch {
+	case err != nil:
+		return mapped(err)
+	case d.Source == webhook.Calendly:
+		err = webhook.VerifyCalendly(signature, d.Body, keys, d.Received)
+	case len(keys) == 0:
+		return nil // The token in the URL is all this workspace has agreed on.
+	case signature != "":
+		err = webhook.VerifySmartlead(signature, d.Body, keys)
+	case !webhook.BodySecretFits(d.Body, keys):
+		err = webhook.ErrSignature
+	}
+	if err != nil {
+		return typed(codes.Unauthenticated, reasonSignature, "the signature does not fit the body and the time")
+	}
+	return nil
+}
+
+func (s *Server) parse(d webhook.Delivery) (webhook.Event, error) {
+	event, err := webhook.Parse(d)
+	if errors.Is(err, webhook.ErrBody) {
+		return event, apierr.Invalid(apierr.FieldViolation{Field: "body", Description: strings.TrimPrefix(err.Error(), "webhook body: ")})
+	}
+	if err == nil && !event.Fresh(d.Received) {
+		err = apierr.Invalid(apierr.FieldViolation{Field: "body.timestamp", Description: "must be within 2 hours before and 5 minutes after now"})
+	}
+	return event, err
+}
+
+// route finds the workspace: by the sender's secret where there is one, whose location must then fit, else by the location.
 func route(ctx context.Context, tx *store.Tx, event webhook.Event, bound string) (*uuid.UUID, error) {
 	if bound == "" {
-		c, err := tx.ConnectionByLocation(ctx, event.Location)
-		if postgres.IsNoRows(err) {
-			return nil, nil
-		}
-		return &c.WorkspaceID, err
+		return routeByLocation(ctx, tx, event.Location)
 	}
 	id, err := uuid.Parse(bound)
 	if err != nil {
@@ -115,24 +178,31 @@ func route(ctx context.Context, tx *store.Tx, event webhook.Event, bound string)
 	return &id, nil
 }
 
-type inbound struct {
-	event     webhook.Event
-	source    string
-	workspace *uuid.UUID
-	body      []byte
+func routeByLocation(ctx context.Context, tx *store.Tx, location string) (*uuid.UUID, error) {
+	c, err := tx.ConnectionByLocation(ctx, location)
+	if postgres.IsNoRows(err) {
+		return nil, nil
+	}
+	return &c.WorkspaceID, err
 }
 
-func (s *Server) storeWebhook(ctx context.Context, tx *store.Tx, in inbound, out *syncv1.AcceptWebhookResponse) error {
+type inbound struct {
+	event     webhook.Event
+	delivery  webhook.Delivery
+	workspace *uuid.UUID
+}
+
+func storeWebhook(ctx context.Context, tx *store.Tx, in inbound, out *syncv1.AcceptWebhookResponse) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
-	sealed, err := tx.Seal(string(in.body), jobs.BodyPlace(id))
+	sealed, err := tx.Seal(string(in.delivery.Body), jobs.BodyPlace(id))
 	if err != nil {
 		return err
 	}
 	row := db.InsertInboxParams{
-		ID: id, WorkspaceID: in.workspace, Source: in.source, WebhookID: in.event.WebhookID, EventType: in.event.Type,
+		ID: id, WorkspaceID: in.workspace, Source: string(in.delivery.Source), WebhookID: in.event.WebhookID, EventType: in.event.Type,
 		Location: in.event.Location, BodyEnc: sealed, State: "PENDING", Now: tx.Now,
 	}
 	switch {
@@ -146,12 +216,10 @@ func (s *Server) storeWebhook(ctx context.Context, tx *store.Tx, in inbound, out
 		return err
 	}
 	if n == 0 {
-		stored, err := tx.InboxByDelivery(ctx, db.InboxByDeliveryParams{Source: in.source, WebhookID: in.event.WebhookID})
-		out.Event, out.State, out.Duplicate = "webhookEvents/"+stored.ID.String(), webhookState(stored.State), true
-		return err
+		return repeated(ctx, tx, row, out)
 	}
-	out.Event, out.State = "webhookEvents/"+id.String(), webhookState(row.State)
-	if in.workspace != nil {
+	out.Event, out.State = eventName(id), webhookState(row.State)
+	if in.workspace != nil && (in.delivery.Source == webhook.Marketplace || in.delivery.Source == webhook.Workflow) {
 		err := tx.TouchConnectionWebhook(ctx, db.TouchConnectionWebhookParams{Now: &tx.Now, WorkspaceID: *in.workspace})
 		if err != nil {
 			return err
@@ -163,42 +231,14 @@ func (s *Server) storeWebhook(ctx context.Context, tx *store.Tx, in inbound, out
 	return tx.Enqueue(ctx, work.ProcessWebhook{Inbox: id.String()}, 0)
 }
 
-// ListWebhookEvents lists stored webhooks, newest first.
-func (s *Server) ListWebhookEvents(ctx context.Context, req *syncv1.ListWebhookEventsRequest) (*syncv1.ListWebhookEventsResponse, error) {
-	var c check
-	params := db.ListInboxParams{}
-	all := req.GetParent() == "workspaces/-"
-	if !all {
-		id := c.workspace("parent", req.GetParent())
-		params.WorkspaceID = &id
-	}
-	scope := "webhooks:" + req.GetParent()
-	size, last := c.page(scope, req.GetPageSize(), req.GetPageToken())
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	params.Before, params.Page = before(last), size+1
-	var rows []db.ListInboxRow
-	list := func(tx *store.Tx) (err error) {
-		rows, err = tx.ListInbox(ctx, params)
+// repeated counts a delivery that is stored already.
+func repeated(ctx context.Context, tx *store.Tx, row db.InsertInboxParams, out *syncv1.AcceptWebhookResponse) error {
+	stored, err := tx.InboxByDelivery(ctx, db.InboxByDeliveryParams{Source: row.Source, WebhookID: row.WebhookID})
+	if err != nil {
 		return err
 	}
-	var err error
-	if all {
-		err = s.scopeOf(ctx, list)
-	} else {
-		err = s.inWorkspace(ctx, *params.WorkspaceID, list)
-	}
-	if err != nil {
-		return nil, err
-	}
-	out := &syncv1.ListWebhookEventsResponse{}
-	if len(rows) > int(size) {
-		rows = rows[:size]
-		out.NextPageToken = pageToken(scope, rows[size-1].ID)
-	}
-	for _, r := range rows {
-		out.WebhookEvents = append(out.WebhookEvents, webhookProto(r))
-	}
-	return out, nil
+	out.Event, out.State, out.Duplicate = eventName(stored.ID), webhookState(stored.State), true
+	return tx.CountRepeat(ctx, stored.ID)
 }
+
+func eventName(id uuid.UUID) string { return "webhookEvents/" + id.String() }

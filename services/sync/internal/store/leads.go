@@ -82,6 +82,35 @@ func (t *Tx) insertLead(ctx context.Context, workspace uuid.UUID, said lead.Fact
 	return row, true, err == nil, err
 }
 
+// RefreshLead overwrites a lead's details with what its provider says now, and reports whether anything changed. The
+// caller holds the lead's lock.
+func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead.Facts) (bool, error) {
+	row, err := t.Lead(ctx, db.LeadParams{WorkspaceID: workspace, ID: id})
+	if err != nil {
+		return false, fmt.Errorf("refresh lead: %w", err)
+	}
+	rows, err := t.MatchLeads(ctx, db.MatchLeadsParams{WorkspaceID: workspace, Email: opt(said.Email), Phone: opt(said.Phone)})
+	if err != nil {
+		return false, fmt.Errorf("refresh lead: %w", err)
+	}
+	stored := make([]lead.Stored, len(rows))
+	for i, r := range rows {
+		stored[i] = lead.Stored{Key: r.ID.String(), Facts: FactsOf(r)}
+	}
+	facts, changed := lead.Refresh(lead.Stored{Key: id.String(), Facts: FactsOf(row)}, said, stored)
+	if !changed {
+		return false, nil
+	}
+	err = t.FillLead(ctx, db.FillLeadParams{
+		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
+		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: id,
+	})
+	if err != nil {
+		return false, fmt.Errorf("refresh lead: %w", err)
+	}
+	return true, nil
+}
+
 // FactsOf gives what is known of a lead.
 func FactsOf(r db.Lead) lead.Facts {
 	return lead.Facts{
@@ -126,6 +155,20 @@ func (t *Tx) Flag(ctx context.Context, workspace, leadID uuid.UUID, channel send
 	for _, r := range rows {
 		if r.Channel == string(channel) {
 			return sending.ChannelStatus(r.Status), nil
+		}
+	}
+	return "", nil
+}
+
+// FlagSource tells what set a channel's flag, empty for none.
+func (t *Tx) FlagSource(ctx context.Context, workspace, leadID uuid.UUID, channel sending.Channel) (string, error) {
+	rows, err := t.LeadChannels(ctx, db.LeadChannelsParams{WorkspaceID: workspace, LeadIds: []uuid.UUID{leadID}})
+	if err != nil {
+		return "", fmt.Errorf("read channel flag: %w", err)
+	}
+	for _, r := range rows {
+		if r.Channel == string(channel) && r.Status != string(sending.Open) {
+			return r.Source, nil
 		}
 	}
 	return "", nil

@@ -22,7 +22,17 @@ type Entry struct {
 	// ProviderID is the provider's id, WebhookKey the key of a webhook that had none. One of them is set.
 	ProviderID, WebhookKey string
 	At                     time.Time
+	// Arrival is the way it came: webhook, poll, or import when empty.
+	Arrival string
 }
+
+// Ways in which messages come.
+const (
+	ByWebhook = "webhook"
+	ByPoll    = "poll"
+	byImport  = "import"
+	bySend    = "send"
+)
 
 // Record stores a message once, whichever way it comes, and reports whether it was new. The caller holds the lead's lock.
 func (t *Tx) Record(ctx context.Context, e Entry) (uuid.UUID, bool, error) {
@@ -36,6 +46,10 @@ func (t *Tx) Record(ctx context.Context, e Entry) (uuid.UUID, bool, error) {
 	row := db.InsertMessageParams{
 		WorkspaceID: e.Workspace, ID: id, LeadID: e.Lead, Channel: string(e.Channel), Direction: "outbound", Origin: "IMPORTED",
 		BodyHash: sending.TextHash(e.Body), ProviderMessageID: opt(e.ProviderID), WebhookKey: opt(e.WebhookKey), MessageTime: e.At, Now: t.Now,
+		Arrival: byImport,
+	}
+	if e.Arrival != "" {
+		row.Arrival = e.Arrival
 	}
 	if e.Inbound {
 		row.Direction, row.Origin = "inbound", "RECEIVED"
@@ -97,7 +111,7 @@ func (t *Tx) adoptTwin(ctx context.Context, e Entry) (uuid.UUID, bool, error) {
 func (t *Tx) Own(ctx context.Context, e Entry, intent uuid.UUID) error {
 	row := db.InsertMessageParams{
 		WorkspaceID: e.Workspace, ID: intent, LeadID: e.Lead, Channel: string(e.Channel), Direction: "outbound", Origin: "OWN",
-		BodyHash: sending.TextHash(e.Body), MessageTime: t.Now, Now: t.Now,
+		BodyHash: sending.TextHash(e.Body), MessageTime: t.Now, Now: t.Now, Arrival: bySend,
 	}
 	if err := t.sealMessage(&row, e.Subject, e.Body); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/work"
 )
@@ -171,6 +172,15 @@ type Event struct {
 	Message   string    `json:"message,omitempty"`
 	RequestID string    `json:"request_id,omitempty"`
 	Outcome   string    `json:"outcome,omitempty"`
+	// Channel and Active are the channel of DND_CHANGED, and whether do-not-disturb is on now.
+	Channel sending.Channel `json:"channel,omitempty"`
+	Active  bool            `json:"active,omitempty"`
+	// Booking and BookingTime are the appointment of BOOKED and BOOKING_CANCELLED.
+	Booking     string    `json:"booking,omitempty"`
+	BookingTime time.Time `json:"booking_time,omitzero"`
+	// Added and Removed are the tags of TAGS_CHANGED.
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
 }
 
 // Types of events; the API's names without their prefix.
@@ -180,6 +190,11 @@ const (
 	EventOptedOut   = "OPTED_OUT"
 	EventDNDChanged = "DND_CHANGED"
 	EventSettled    = "MESSAGE_SETTLED"
+	EventBooked     = "BOOKED"
+	EventCancelled  = "BOOKING_CANCELLED"
+	EventHuman      = "HUMAN_OUTBOUND"
+	EventTags       = "TAGS_CHANGED"
+	EventUpdated    = "UPDATED"
 )
 
 // Publish writes an event to the outbox, with the job that delivers it. The caller holds the lead's row lock, which

@@ -1,16 +1,37 @@
 package webhook
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/sending"
+)
+
+// Source names a sender's dialect, as stored.
+type Source string
+
+// Sources.
+const (
+	// Marketplace: GoHighLevel app webhooks, signed by HighLevel.
+	Marketplace Source = "marketplace"
+	// Workflow: GoHighLevel's workflow action; a hint, not signed.
+	Workflow Source = "workflow"
+	// EmailBison, Smartlead and Instantly: senders of email campaigns.
+	EmailBison Source = "emailbison"
+	// Smartlead: see EmailBison.
+	Smartlead Source = "smartlead"
+	// Instantly: see EmailBison.
+	Instantly Source = "instantly"
+	// Calendly: bookings, signed with the workspace's key.
+	Calendly Source = "calendly"
+	// Poller: what the poller found at GoHighLevel, in the marketplace's form.
+	Poller Source = "poller"
 )
 
 // Kind is what an event means to us.
@@ -24,22 +45,37 @@ const (
 	Message Kind = "message"
 	// Contact: a contact was made or changed.
 	Contact Kind = "contact"
+	// Deleted: a contact was deleted or merged away.
+	Deleted Kind = "deleted"
 	// DND: do-not-disturb of a contact changed.
 	DND Kind = "dnd"
+	// Tags: the tags of a contact changed.
+	Tags Kind = "tags"
+	// Booked: an appointment was made, moved or cancelled; see Booking.
+	Booked Kind = "booking"
+	// Unsubscribed: the lead asked the sender for no more email, or called it spam.
+	Unsubscribed Kind = "unsubscribed"
+	// Bounced: the lead's email address does not take mail.
+	Bounced Kind = "bounced"
+	// Access: the app was installed or removed, or the location changed; the connection has to be looked at.
+	Access Kind = "access"
 )
 
-// Event is a webhook as parsed, of either dialect.
+// Event is a webhook as parsed, of any dialect.
 type Event struct {
 	// Type is the provider's name of the event.
 	Type string
 	// Kind is what it means.
 	Kind Kind
-	// WebhookID is the provider's id of the delivery, or a key derived from the body.
+	// WebhookID is the provider's id of the delivery, or a key derived from what the delivery says.
 	WebhookID string
-	// Location is the GHL location, possibly empty in the workflow dialect.
+	// Location is the GHL location, empty for other senders and possibly in the workflow dialect.
 	Location string
-	// Timestamp is when the provider sent it; zero when it did not say.
+	// Timestamp is when the provider sent it, where that bounds its freshness; zero elsewhere.
 	Timestamp time.Time
+	// Changed is the provider's time of the state that the event tells; of two events the later one stands. Zero when it
+	// is not told.
+	Changed time.Time
 	// Lead is what it says about the person.
 	Lead lead.Facts
 	// Inbound is true for a message of the lead, false for one to the lead.
@@ -49,238 +85,107 @@ type Event struct {
 	Channel                  sending.Channel
 	Text, Subject, MessageID string
 	MessageTime              time.Time
-	// ConversationID, Source (api, app, workflow ...) and Status (the delivery status) are the provider's, possibly empty.
-	ConversationID, Source, Status string
+	// ConversationID, Source (api, app, workflow ...), Status (the delivery status) and User (who wrote it) are the
+	// provider's, possibly empty.
+	ConversationID, Source, Status, User string
 	// DNDAll is the contact-wide switch; DNDSettings the flags by channel, lower case. They are meant only for kind DND.
 	DNDAll      bool
 	DNDSettings map[sending.Channel]sending.ChannelStatus
+	// Tags are a contact's tags, for kind Tags.
+	Tags []string
+	// Booking is the appointment, for kind Booked.
+	Booking Booking
 }
 
-// marketplace is the flat body of a marketplace webhook.
-type marketplace struct {
-	Type        string          `json:"type"`
-	LocationID  string          `json:"locationId"`
-	WebhookID   string          `json:"webhookId"`
-	Timestamp   json.RawMessage `json:"timestamp"`
-	ID          string          `json:"id"`
-	ContactID   string          `json:"contactId"`
-	MessageID   string          `json:"messageId"`
-	EmailID     string          `json:"emailMessageId"`
-	Direction   string          `json:"direction"`
-	MessageType string          `json:"messageType"`
-	Body        string          `json:"body"`
-	Subject     string          `json:"subject"`
-	DateAdded   string          `json:"dateAdded"`
-	Conv        string          `json:"conversationId"`
-	Source      string          `json:"source"`
-	Status      string          `json:"status"`
-	FirstName   string          `json:"firstName"`
-	LastName    string          `json:"lastName"`
-	Email       string          `json:"email"`
-	Phone       string          `json:"phone"`
-	Company     string          `json:"companyName"`
-	TimeZone    string          `json:"timezone"`
-	DND         bool            `json:"dnd"`
-	DNDSettings json.RawMessage `json:"dndSettings"`
+// BookingStatus is where an appointment stands.
+type BookingStatus string
+
+// Statuses of an appointment.
+const (
+	// BookingHeld: it stands.
+	BookingHeld BookingStatus = "booked"
+	// BookingCancelled: it was called off.
+	BookingCancelled BookingStatus = "cancelled"
+	// BookingMoved: another appointment took its place.
+	BookingMoved BookingStatus = "moved"
+)
+
+// Booking is an appointment as its provider tells it.
+type Booking struct {
+	// Provider is ghl or calendly.
+	Provider string
+	// ID is the provider's id, at most 300 characters.
+	ID string
+	// Calendar is the provider's calendar or event type.
+	Calendar string
+	Status   BookingStatus
+	// Final says that no later event changes the status.
+	Final      bool
+	Start, End time.Time
 }
 
-// ParseMarketplace reads a marketplace webhook. Wrong JSON or types are ErrBody; unknown events are kind Ignored.
-func ParseMarketplace(raw []byte) (Event, error) {
-	if err := Strict(raw); err != nil {
+// Delivery is what arrived.
+type Delivery struct {
+	Source Source
+	// Body is the raw body.
+	Body []byte
+	// Workspace is the workspace whose secret or path it came with; empty for the marketplace.
+	Workspace string
+	// ID is the sender's id of the delivery from a header, or empty.
+	ID string
+	// Received is the business time of arrival.
+	Received time.Time
+	// Key makes the keys of deliveries that have no id, so that a key tells nothing of a body to who reads it.
+	Key []byte
+}
+
+// skew is how far ahead of ours a provider's clock is believed.
+const skew = 5 * time.Minute
+
+// Parse reads a delivery of any source. Wrong JSON, types or missing identities are ErrBody; events that nothing is done
+// about are kind Ignored.
+func Parse(d Delivery) (Event, error) {
+	if err := Strict(d.Body); err != nil {
 		return Event{}, err
 	}
-	var m marketplace
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+	read, ok := map[Source]func(Delivery) (Event, error){
+		Marketplace: marketplaceEvent, Workflow: workflowEvent, EmailBison: emailBisonEvent, Smartlead: smartleadEvent,
+		Instantly: instantlyEvent, Calendly: calendlyEvent, Poller: pollerEvent,
+	}[d.Source]
+	if !ok {
+		return Event{}, fmt.Errorf("%w: of an unknown sender", ErrBody)
 	}
-	if m.Type == "" || len(m.Type) > 100 {
-		return Event{}, fmt.Errorf("%w: type is missing or too long", ErrBody)
-	}
-	stamp, err := moment(m.Timestamp)
+	e, err := read(d)
 	if err != nil {
 		return Event{}, err
 	}
-	e := Event{Type: m.Type, Kind: Ignored, Location: m.LocationID, Timestamp: stamp, WebhookID: m.WebhookID}
-	if e.WebhookID == "" || len(e.WebhookID) > 200 {
-		e.WebhookID = digest("marketplace", string(raw))
+	if len(e.Type) == 0 || len(e.Type) > 100 {
+		return Event{}, fmt.Errorf("%w: type is missing or too long", ErrBody)
 	}
-	e.read(m)
-	return e, nil
-}
-
-func (e *Event) read(m marketplace) {
-	e.Lead = lead.Facts{
-		ContactID: m.ID, FirstName: m.FirstName, LastName: m.LastName, Email: m.Email, Phone: m.Phone,
-		TimeZone: m.TimeZone, CompanyName: m.Company,
-	}
-	switch m.Type {
-	case "InboundMessage", "OutboundMessage":
-		e.Lead = lead.Facts{ContactID: m.ContactID}
-		// The sender's samples disagree between type and direction; an OutboundMessage that says inbound is a call.
-		e.Inbound = m.Type == "InboundMessage" && m.Direction != "outbound"
-		e.Channel, e.Text, e.Subject, e.MessageID = ChannelOf(m.MessageType), m.Body, m.Subject, m.MessageID
-		if e.MessageID == "" {
-			e.MessageID = m.EmailID
+	for _, id := range []string{e.Type, e.WebhookID, e.Location, e.MessageID, e.Booking.ID, e.Booking.Calendar} {
+		if strings.ContainsFunc(id, unicode.IsControl) || len(id) > 500 {
+			return Event{}, fmt.Errorf("%w: an id is too long or has control characters", ErrBody)
 		}
-		e.MessageTime, e.ConversationID, e.Source, e.Status = parseTime(m.DateAdded), m.Conv, m.Source, m.Status
-		if e.Channel != "" {
-			e.Kind = Message
+	}
+	for _, t := range []*time.Time{&e.MessageTime, &e.Changed} {
+		if !d.Received.IsZero() && t.After(d.Received.Add(skew)) {
+			*t = d.Received // A message of tomorrow would hide all of today's behind it.
 		}
-	case "ContactCreate", "ContactUpdate":
-		e.Kind = Contact
-	case "ContactDndUpdate":
-		e.Kind, e.DNDAll, e.DNDSettings = DND, m.DND, Settings(m.DNDSettings)
-	}
-	if e.Kind != Ignored && !lead.ValidID(e.Lead.ContactID) {
-		e.Kind = Ignored
-	}
-}
-
-// workflow is the body of a workflow's webhook action.
-type workflow struct {
-	ContactID string `json:"contact_id"`
-	FirstName string `json:"first_name"`
-	LastName  string `json:"last_name"`
-	Email     string `json:"email"`
-	Phone     string `json:"phone"`
-	TimeZone  string `json:"timezone"`
-	Company   string `json:"company_name"`
-	Location  struct {
-		ID string `json:"id"`
-	} `json:"location"`
-	Workflow struct {
-		ID string `json:"id"`
-	} `json:"workflow"`
-	Message struct {
-		Type json.RawMessage `json:"type"`
-		Body string          `json:"body"`
-	} `json:"message"`
-}
-
-// ParseWorkflow reads a workflow webhook of a workspace, received at the given business time. It carries no id, so its
-// key is made of workspace, contact, workflow, the exact body and the minute.
-func ParseWorkflow(raw []byte, workspace string, received time.Time) (Event, error) {
-	if err := Strict(raw); err != nil {
-		return Event{}, err
-	}
-	var w workflow
-	if err := json.Unmarshal(raw, &w); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
-	}
-	if !lead.ValidID(w.ContactID) {
-		return Event{}, fmt.Errorf("%w: contact_id is missing or not a provider id", ErrBody)
-	}
-	minute := strconv.FormatInt(received.Unix()/60, 10)
-	e := Event{
-		Type: "WorkflowContact", Kind: Contact, Location: w.Location.ID, Inbound: true, MessageTime: received,
-		WebhookID: digest(workspace, w.ContactID, w.Workflow.ID, string(raw), minute),
-		Lead: lead.Facts{
-			ContactID: w.ContactID, FirstName: w.FirstName, LastName: w.LastName, Email: w.Email, Phone: w.Phone,
-			TimeZone: w.TimeZone, CompanyName: w.Company,
-		},
-	}
-	if strings.TrimSpace(w.Message.Body) != "" {
-		e.Type, e.Kind, e.Text = "WorkflowMessage", Message, w.Message.Body
-		e.Channel = workflowChannel(w.Message.Type)
 	}
 	return e, nil
-}
-
-func workflowChannel(raw json.RawMessage) sending.Channel {
-	switch strings.Trim(string(raw), `"`) {
-	case "3", "Email", "TYPE_EMAIL":
-		return sending.Email
-	default:
-		return sending.SMS
-	}
-}
-
-// ChannelOf gives the channel of a provider's message type, empty for one that is not followed.
-func ChannelOf(messageType string) sending.Channel {
-	switch strings.ToUpper(strings.TrimPrefix(strings.ToUpper(messageType), "TYPE_")) {
-	case "SMS":
-		return sending.SMS
-	case "EMAIL":
-		return sending.Email
-	default:
-		return ""
-	}
-}
-
-// Settings reads dndSettings of any version: keys in any case, values that are no flag are skipped.
-func Settings(raw json.RawMessage) map[sending.Channel]sending.ChannelStatus {
-	out := map[sending.Channel]sending.ChannelStatus{}
-	var byChannel map[string]json.RawMessage
-	if json.Unmarshal(raw, &byChannel) != nil {
-		return out
-	}
-	for name, rawFlag := range byChannel {
-		channel := ChannelOf(name)
-		var flag struct {
-			Status string `json:"status"`
-		}
-		if channel == "" || json.Unmarshal(rawFlag, &flag) != nil {
-			continue
-		}
-		switch strings.ToLower(flag.Status) {
-		case "active":
-			out[channel] = sending.DND
-		case "permanent":
-			out[channel] = sending.DNDPermanent
-		case "inactive":
-			out[channel] = sending.Open
-		}
-	}
-	return out
-}
-
-// Flags gives the flag of every followed channel after the contact's switches: the contact-wide switch blocks all, a
-// permanent flag stays permanent, and a channel that nothing is said about is open.
-func Flags(all bool, settings map[sending.Channel]sending.ChannelStatus) map[sending.Channel]sending.ChannelStatus {
-	out := map[sending.Channel]sending.ChannelStatus{sending.SMS: sending.Open, sending.Email: sending.Open}
-	for channel := range out {
-		if status, said := settings[channel]; said {
-			out[channel] = status
-		}
-		if all && out[channel] == sending.Open {
-			out[channel] = sending.DND
-		}
-	}
-	return out
 }
 
 // Fresh reports whether a delivery's time lies within the window around now. A delivery that names no time is fresh: its
-// key is its whole body, so that a repeat has no effect.
+// key is what it says, so that a repeat has no effect.
 func (e Event) Fresh(now time.Time) bool {
-	const past, future = 2 * time.Hour, 5 * time.Minute
-	return e.Timestamp.IsZero() || (!e.Timestamp.Before(now.Add(-past)) && !e.Timestamp.After(now.Add(future)))
+	const past = 2 * time.Hour
+	return e.Timestamp.IsZero() || (!e.Timestamp.Before(now.Add(-past)) && !e.Timestamp.After(now.Add(skew)))
 }
 
-func moment(raw json.RawMessage) (time.Time, error) {
-	text := strings.Trim(string(raw), `"`)
-	if text == "" || text == "null" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		return t, nil
-	}
-	if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms > 0 && ms < 1<<43 {
-		return time.UnixMilli(ms), nil
-	}
-	return time.Time{}, fmt.Errorf("%w: timestamp is not a time", ErrBody)
-}
-
-func parseTime(s string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || t.Year() < 2000 || t.Year() > 2200 {
-		return time.Time{}
-	}
-	return t
-}
-
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
+// key is the key of a delivery by what it says: the same parts give the same key, in this workspace and source only.
+func (d Delivery) key(parts ...string) string {
+	h := hmac.New(sha256.New, d.Key)
+	for _, p := range append([]string{string(d.Source), d.Workspace}, parts...) {
 		_, _ = fmt.Fprintf(h, "%d:%s,", len(p), p)
 	}
 	return hex.EncodeToString(h.Sum(nil))

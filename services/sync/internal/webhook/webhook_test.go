@@ -17,6 +17,10 @@ const sms = `{"type":"InboundMessage","locationId":"l1C08ntBrFjLS0elLIYU","attac
 const dnd = `{"type":"ContactDndUpdate","locationId":"ve9EPM428h8vShlRW1KT","id":"nmFmQEsNgz6AVpgLVUJ0","dnd":false,
 "dndSettings":{"SMS":{"status":"inactive","code":"101"},"Email":{"status":"active"},"whatsApp":{"status":"active"}}}`
 
+func market(raw []byte) (webhook.Event, error) {
+	return webhook.Parse(webhook.Delivery{Source: webhook.Marketplace, Body: raw})
+}
+
 func TestStrictRefusals(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string]string{
@@ -35,15 +39,15 @@ func TestStrictRefusals(t *testing.T) {
 
 func TestMarketplace(t *testing.T) {
 	t.Parallel()
-	e, err := webhook.ParseMarketplace([]byte(sms))
+	e, err := market([]byte(sms))
 	if err != nil || e.Kind != webhook.Message || !e.Inbound || e.Channel != sending.SMS || e.Lead.ContactID != "cI08i1Bls3iTB9bKgFJh" {
 		t.Errorf("event = %+v, %v", e, err)
 	}
-	again, _ := webhook.ParseMarketplace([]byte(sms))
+	again, _ := market([]byte(sms))
 	if e.WebhookID == "" || e.WebhookID != again.WebhookID {
 		t.Errorf("keys %q and %q", e.WebhookID, again.WebhookID)
 	}
-	d, err := webhook.ParseMarketplace([]byte(dnd))
+	d, err := market([]byte(dnd))
 	flags := webhook.Flags(d.DNDAll, d.DNDSettings)
 	if err != nil || d.Kind != webhook.DND || flags[sending.SMS] != sending.Open || flags[sending.Email] != sending.DND {
 		t.Errorf("event = %+v, %v", d, err)
@@ -51,7 +55,7 @@ func TestMarketplace(t *testing.T) {
 	if got := webhook.Flags(true, d.DNDSettings); got[sending.SMS] != sending.DND {
 		t.Errorf("contact-wide switch left SMS %s", got[sending.SMS])
 	}
-	if _, err := webhook.ParseMarketplace([]byte(`{"type":1}`)); !errors.Is(err, webhook.ErrBody) {
+	if _, err := market([]byte(`{"type":1}`)); !errors.Is(err, webhook.ErrBody) {
 		t.Errorf("wrong type: %v", err)
 	}
 }
@@ -87,7 +91,7 @@ func FuzzWebhookMarketplace(f *testing.F) {
 	f.Add([]byte(dnd))
 	f.Add([]byte(`{"type":"ContactCreate","id":"nmFmQEsNgz6AVpgLVUJ0","email":"JohnDeo@example.com","timestamp":"2026-01-01T00:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		e, err := webhook.ParseMarketplace(raw)
+		e, err := market(raw)
 		check(t, e, err)
 	})
 }
@@ -95,7 +99,7 @@ func FuzzWebhookMarketplace(f *testing.F) {
 func FuzzWebhookWorkflow(f *testing.F) {
 	f.Add([]byte(`{"contact_id":"cI08i1Bls3iTB9bKgFJh","location":{"id":"l1C08ntBrFjLS0elLIYU"},"message":{"type":2,"body":"STOP"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		e, err := webhook.ParseWorkflow(raw, "w", time.Unix(1, 0))
+		e, err := webhook.Parse(webhook.Delivery{Source: webhook.Workflow, Body: raw, Workspace: "w", Received: time.Unix(1, 0)})
 		check(t, e, err)
 		if err == nil && e.Lead.ContactID == "" {
 			t.Error("no contact")

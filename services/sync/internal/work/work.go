@@ -21,6 +21,12 @@ type ProcessWebhook struct {
 // Kind names the job.
 func (ProcessWebhook) Kind() string { return "process_webhook" }
 
+// SweepWebhooks queues stored webhooks whose job was lost.
+type SweepWebhooks struct{}
+
+// Kind names the job.
+func (SweepWebhooks) Kind() string { return "sweep_webhooks" }
+
 // ImportHistory reads a lead's messages from the provider.
 type ImportHistory struct {
 	Workspace string `json:"workspace"`

@@ -117,6 +117,11 @@ const (
 	// AlreadyExists. The provider's message belongs to another message here. Metadata: message (resource name). Example:
 	// {"message":"workspaces/1/messages/2"}. Caller: name the right one.
 	ErrorReason_ERROR_REASON_PROVIDER_MESSAGE_CLAIMED ErrorReason = 29
+	// Unauthenticated. The signature does not fit the body, its time is more than 3 minutes off, or the workspace has no key
+	// for this sender. Metadata: none.
+	ErrorReason_ERROR_REASON_WEBHOOK_SIGNATURE_INVALID ErrorReason = 40
+	// AlreadyExists. The secret is used by another sender or workspace. Metadata: none. Caller: choose another.
+	ErrorReason_ERROR_REASON_WEBHOOK_SECRET_IN_USE ErrorReason = 41
 )
 
 // Enum value maps for ErrorReason.
@@ -152,6 +157,8 @@ var (
 		27: "ERROR_REASON_SEND_NEEDS_EYES",
 		28: "ERROR_REASON_MESSAGE_NOT_PARKED",
 		29: "ERROR_REASON_PROVIDER_MESSAGE_CLAIMED",
+		40: "ERROR_REASON_WEBHOOK_SIGNATURE_INVALID",
+		41: "ERROR_REASON_WEBHOOK_SECRET_IN_USE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -184,6 +191,8 @@ var (
 		"ERROR_REASON_SEND_NEEDS_EYES":           27,
 		"ERROR_REASON_MESSAGE_NOT_PARKED":        28,
 		"ERROR_REASON_PROVIDER_MESSAGE_CLAIMED":  29,
+		"ERROR_REASON_WEBHOOK_SIGNATURE_INVALID": 40,
+		"ERROR_REASON_WEBHOOK_SECRET_IN_USE":     41,
 	}
 )
 
@@ -218,7 +227,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xaf\b\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\x83\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -250,7 +259,9 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1bERROR_REASON_SEND_AMBIGUOUS\x10\x1a\x12 \n" +
 	"\x1cERROR_REASON_SEND_NEEDS_EYES\x10\x1b\x12#\n" +
 	"\x1fERROR_REASON_MESSAGE_NOT_PARKED\x10\x1c\x12)\n" +
-	"%ERROR_REASON_PROVIDER_MESSAGE_CLAIMED\x10\x1dB\xbd\x01\n" +
+	"%ERROR_REASON_PROVIDER_MESSAGE_CLAIMED\x10\x1d\x12*\n" +
+	"&ERROR_REASON_WEBHOOK_SIGNATURE_INVALID\x10(\x12&\n" +
+	"\"ERROR_REASON_WEBHOOK_SECRET_IN_USE\x10)B\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (

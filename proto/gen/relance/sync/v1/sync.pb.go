@@ -406,6 +406,16 @@ const (
 	WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE WebhookSource = 1
 	// GoHighLevel workflow "custom webhook" action, authenticated by a workspace secret.
 	WebhookSource_WEBHOOK_SOURCE_GHL_WORKFLOW WebhookSource = 2
+	// EmailBison, which signs nothing: authenticated by a workspace secret in the URL.
+	WebhookSource_WEBHOOK_SOURCE_EMAILBISON WebhookSource = 3
+	// Smartlead, authenticated by a workspace secret in the URL and, once a signing secret is set, by HMAC.
+	WebhookSource_WEBHOOK_SOURCE_SMARTLEAD WebhookSource = 4
+	// Instantly, authenticated by a workspace secret in a header.
+	WebhookSource_WEBHOOK_SOURCE_INSTANTLY WebhookSource = 5
+	// Calendly v2, signed with the workspace's signing key.
+	WebhookSource_WEBHOOK_SOURCE_CALENDLY WebhookSource = 6
+	// Not a sender: what the poller found at GoHighLevel and no webhook had brought.
+	WebhookSource_WEBHOOK_SOURCE_GHL_POLLER WebhookSource = 7
 )
 
 // Enum value maps for WebhookSource.
@@ -414,11 +424,21 @@ var (
 		0: "WEBHOOK_SOURCE_UNSPECIFIED",
 		1: "WEBHOOK_SOURCE_GHL_MARKETPLACE",
 		2: "WEBHOOK_SOURCE_GHL_WORKFLOW",
+		3: "WEBHOOK_SOURCE_EMAILBISON",
+		4: "WEBHOOK_SOURCE_SMARTLEAD",
+		5: "WEBHOOK_SOURCE_INSTANTLY",
+		6: "WEBHOOK_SOURCE_CALENDLY",
+		7: "WEBHOOK_SOURCE_GHL_POLLER",
 	}
 	WebhookSource_value = map[string]int32{
 		"WEBHOOK_SOURCE_UNSPECIFIED":     0,
 		"WEBHOOK_SOURCE_GHL_MARKETPLACE": 1,
 		"WEBHOOK_SOURCE_GHL_WORKFLOW":    2,
+		"WEBHOOK_SOURCE_EMAILBISON":      3,
+		"WEBHOOK_SOURCE_SMARTLEAD":       4,
+		"WEBHOOK_SOURCE_INSTANTLY":       5,
+		"WEBHOOK_SOURCE_CALENDLY":        6,
+		"WEBHOOK_SOURCE_GHL_POLLER":      7,
 	}
 )
 
@@ -447,6 +467,59 @@ func (x WebhookSource) Number() protoreflect.EnumNumber {
 // Deprecated: Use WebhookSource.Descriptor instead.
 func (WebhookSource) EnumDescriptor() ([]byte, []int) {
 	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{6}
+}
+
+// WebhookSecretPurpose says what a webhook secret proves.
+type WebhookSecretPurpose int32
+
+const (
+	// TOKEN for every source but Calendly, SIGNING_KEY for Calendly.
+	WebhookSecretPurpose_WEBHOOK_SECRET_PURPOSE_UNSPECIFIED WebhookSecretPurpose = 0
+	// Names the workspace; presented as it is, kept as a digest. For workflow, EmailBison, Smartlead and Instantly.
+	WebhookSecretPurpose_WEBHOOK_SECRET_PURPOSE_TOKEN WebhookSecretPurpose = 1
+	// Signs bodies with HMAC-SHA256; kept encrypted. For Calendly and Smartlead.
+	WebhookSecretPurpose_WEBHOOK_SECRET_PURPOSE_SIGNING_KEY WebhookSecretPurpose = 2
+)
+
+// Enum value maps for WebhookSecretPurpose.
+var (
+	WebhookSecretPurpose_name = map[int32]string{
+		0: "WEBHOOK_SECRET_PURPOSE_UNSPECIFIED",
+		1: "WEBHOOK_SECRET_PURPOSE_TOKEN",
+		2: "WEBHOOK_SECRET_PURPOSE_SIGNING_KEY",
+	}
+	WebhookSecretPurpose_value = map[string]int32{
+		"WEBHOOK_SECRET_PURPOSE_UNSPECIFIED": 0,
+		"WEBHOOK_SECRET_PURPOSE_TOKEN":       1,
+		"WEBHOOK_SECRET_PURPOSE_SIGNING_KEY": 2,
+	}
+)
+
+func (x WebhookSecretPurpose) Enum() *WebhookSecretPurpose {
+	p := new(WebhookSecretPurpose)
+	*p = x
+	return p
+}
+
+func (x WebhookSecretPurpose) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WebhookSecretPurpose) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_sync_proto_enumTypes[7].Descriptor()
+}
+
+func (WebhookSecretPurpose) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_sync_proto_enumTypes[7]
+}
+
+func (x WebhookSecretPurpose) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WebhookSecretPurpose.Descriptor instead.
+func (WebhookSecretPurpose) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
 }
 
 // WebhookState tells what became of a stored webhook.
@@ -498,11 +571,11 @@ func (x WebhookState) String() string {
 }
 
 func (WebhookState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[7].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[8].Descriptor()
 }
 
 func (WebhookState) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[7]
+	return &file_relance_sync_v1_sync_proto_enumTypes[8]
 }
 
 func (x WebhookState) Number() protoreflect.EnumNumber {
@@ -511,7 +584,7 @@ func (x WebhookState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookState.Descriptor instead.
 func (WebhookState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
 }
 
 // Workspace is one tenant: an agency's sub-account, which is one GHL location.
@@ -730,7 +803,7 @@ type ChannelState struct {
 	Channel Channel `protobuf:"varint,1,opt,name=channel,proto3,enum=relance.sync.v1.Channel" json:"channel,omitempty"`
 	// Whether automation may use it.
 	Status ChannelStatus `protobuf:"varint,2,opt,name=status,proto3,enum=relance.sync.v1.ChannelStatus" json:"status,omitempty"`
-	// What set the flag: provider_refusal, dnd_webhook, inbound_stop, contact_read.
+	// What set the flag: provider_refusal, dnd_webhook, inbound_stop, contact_read, unsubscribe_webhook, bounce_webhook.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// When the flag last changed.
 	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
@@ -1196,7 +1269,12 @@ type WebhookEvent struct {
 	// When it was received.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When its job finished.
-	ProcessTime   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=process_time,json=processTime,proto3" json:"process_time,omitempty"`
+	ProcessTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=process_time,json=processTime,proto3" json:"process_time,omitempty"`
+	// How often the same delivery came again. Of the workflow dialect, which has no ids, each may have been a message of its
+	// own; the poller settles that.
+	RepeatCount int32 `protobuf:"varint,10,opt,name=repeat_count,json=repeatCount,proto3" json:"repeat_count,omitempty"`
+	// How often it was replayed.
+	ReplayCount   int32 `protobuf:"varint,11,opt,name=replay_count,json=replayCount,proto3" json:"replay_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1294,6 +1372,20 @@ func (x *WebhookEvent) GetProcessTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *WebhookEvent) GetRepeatCount() int32 {
+	if x != nil {
+		return x.RepeatCount
+	}
+	return 0
+}
+
+func (x *WebhookEvent) GetReplayCount() int32 {
+	if x != nil {
+		return x.ReplayCount
+	}
+	return 0
+}
+
 var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
@@ -1370,7 +1462,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"resolution\x18\x12 \x01(\x0e2\x1b.relance.sync.v1.ResolutionR\n" +
 	"resolution\x128\n" +
 	"\battempts\x18\x13 \x03(\v2\x1c.relance.sync.v1.SendAttemptR\battempts\x12/\n" +
-	"\x05looks\x18\x14 \x03(\v2\x19.relance.sync.v1.SendLookR\x05looks\"\x8a\x03\n" +
+	"\x05looks\x18\x14 \x03(\v2\x19.relance.sync.v1.SendLookR\x05looks\"\xd0\x03\n" +
 	"\fWebhookEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12\x1d\n" +
@@ -1383,7 +1475,10 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"webhook_id\x18\a \x01(\tR\twebhookId\x12;\n" +
 	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12=\n" +
-	"\fprocess_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vprocessTime*F\n" +
+	"\fprocess_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vprocessTime\x12!\n" +
+	"\frepeat_count\x18\n" +
+	" \x01(\x05R\vrepeatCount\x12!\n" +
+	"\freplay_count\x18\v \x01(\x05R\vreplayCount*F\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCHANNEL_SMS\x10\x01\x12\x11\n" +
@@ -1422,11 +1517,20 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x1cCONNECTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCONNECTION_STATE_CONNECTED\x10\x01\x12!\n" +
 	"\x1dCONNECTION_STATE_AUTH_REVOKED\x10\x02\x12&\n" +
-	"\"CONNECTION_STATE_LOCATION_INACTIVE\x10\x03*t\n" +
+	"\"CONNECTION_STATE_LOCATION_INACTIVE\x10\x03*\x8b\x02\n" +
 	"\rWebhookSource\x12\x1e\n" +
 	"\x1aWEBHOOK_SOURCE_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eWEBHOOK_SOURCE_GHL_MARKETPLACE\x10\x01\x12\x1f\n" +
-	"\x1bWEBHOOK_SOURCE_GHL_WORKFLOW\x10\x02*\xb6\x01\n" +
+	"\x1bWEBHOOK_SOURCE_GHL_WORKFLOW\x10\x02\x12\x1d\n" +
+	"\x19WEBHOOK_SOURCE_EMAILBISON\x10\x03\x12\x1c\n" +
+	"\x18WEBHOOK_SOURCE_SMARTLEAD\x10\x04\x12\x1c\n" +
+	"\x18WEBHOOK_SOURCE_INSTANTLY\x10\x05\x12\x1b\n" +
+	"\x17WEBHOOK_SOURCE_CALENDLY\x10\x06\x12\x1d\n" +
+	"\x19WEBHOOK_SOURCE_GHL_POLLER\x10\a*\x88\x01\n" +
+	"\x14WebhookSecretPurpose\x12&\n" +
+	"\"WEBHOOK_SECRET_PURPOSE_UNSPECIFIED\x10\x00\x12 \n" +
+	"\x1cWEBHOOK_SECRET_PURPOSE_TOKEN\x10\x01\x12&\n" +
+	"\"WEBHOOK_SECRET_PURPOSE_SIGNING_KEY\x10\x02*\xb6\x01\n" +
 	"\fWebhookState\x12\x1d\n" +
 	"\x19WEBHOOK_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15WEBHOOK_STATE_PENDING\x10\x01\x12\x1b\n" +
@@ -1448,7 +1552,7 @@ func file_relance_sync_v1_sync_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
 var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(Channel)(0),                  // 0: relance.sync.v1.Channel
@@ -1458,47 +1562,48 @@ var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(ChannelStatus)(0),            // 4: relance.sync.v1.ChannelStatus
 	(ConnectionState)(0),          // 5: relance.sync.v1.ConnectionState
 	(WebhookSource)(0),            // 6: relance.sync.v1.WebhookSource
-	(WebhookState)(0),             // 7: relance.sync.v1.WebhookState
-	(*Workspace)(nil),             // 8: relance.sync.v1.Workspace
-	(*Connection)(nil),            // 9: relance.sync.v1.Connection
-	(*ChannelState)(nil),          // 10: relance.sync.v1.ChannelState
-	(*Lead)(nil),                  // 11: relance.sync.v1.Lead
-	(*Message)(nil),               // 12: relance.sync.v1.Message
-	(*WebhookEvent)(nil),          // 13: relance.sync.v1.WebhookEvent
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(Resolution)(0),               // 15: relance.sync.v1.Resolution
-	(*SendAttempt)(nil),           // 16: relance.sync.v1.SendAttempt
-	(*SendLook)(nil),              // 17: relance.sync.v1.SendLook
+	(WebhookSecretPurpose)(0),     // 7: relance.sync.v1.WebhookSecretPurpose
+	(WebhookState)(0),             // 8: relance.sync.v1.WebhookState
+	(*Workspace)(nil),             // 9: relance.sync.v1.Workspace
+	(*Connection)(nil),            // 10: relance.sync.v1.Connection
+	(*ChannelState)(nil),          // 11: relance.sync.v1.ChannelState
+	(*Lead)(nil),                  // 12: relance.sync.v1.Lead
+	(*Message)(nil),               // 13: relance.sync.v1.Message
+	(*WebhookEvent)(nil),          // 14: relance.sync.v1.WebhookEvent
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(Resolution)(0),               // 16: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 17: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 18: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
-	14, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
-	14, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
+	15, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
+	15, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: relance.sync.v1.Workspace.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
 	5,  // 3: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
-	14, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
-	14, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
-	14, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	15, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
+	15, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
+	15, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
 	0,  // 7: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
 	4,  // 8: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
-	14, // 9: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	10, // 10: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	14, // 11: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	14, // 12: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	14, // 13: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	14, // 14: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	15, // 9: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
+	11, // 10: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	15, // 11: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	15, // 12: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	15, // 13: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	15, // 14: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
 	0,  // 15: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
 	1,  // 16: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
 	2,  // 17: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	14, // 18: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	14, // 19: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	14, // 20: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	15, // 21: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
-	16, // 22: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
-	17, // 23: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	15, // 18: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	15, // 19: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	15, // 20: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	16, // 21: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	17, // 22: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	18, // 23: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
 	6,  // 24: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	7,  // 25: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	14, // 26: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	14, // 27: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	8,  // 25: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	15, // 26: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	15, // 27: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
 	28, // [28:28] is the sub-list for method output_type
 	28, // [28:28] is the sub-list for method input_type
 	28, // [28:28] is the sub-list for extension type_name
@@ -1517,7 +1622,7 @@ func file_relance_sync_v1_sync_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_proto_rawDesc), len(file_relance_sync_v1_sync_proto_rawDesc)),
-			NumEnums:      8,
+			NumEnums:      9,
 			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,

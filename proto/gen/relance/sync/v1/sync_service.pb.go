@@ -9,6 +9,7 @@ package syncv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
@@ -633,7 +634,15 @@ func (x *GetConnectionHealthResponse) GetConnection() *Connection {
 type RotateWebhookSecretRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "workspaces/{uuid}".
-	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// The sender; GHL_WORKFLOW when unspecified.
+	Source WebhookSource `protobuf:"varint,2,opt,name=source,proto3,enum=relance.sync.v1.WebhookSource" json:"source,omitempty"`
+	// What the secret proves; see the enum for the default.
+	Purpose WebhookSecretPurpose `protobuf:"varint,3,opt,name=purpose,proto3,enum=relance.sync.v1.WebhookSecretPurpose" json:"purpose,omitempty"`
+	// The secret, 16 to 200 printable ASCII characters, where the sender has issued it. Empty makes a new one. Input only.
+	Secret string `protobuf:"bytes,4,opt,name=secret,proto3" json:"secret,omitempty"`
+	// How long the secret before stays valid, at most 30 days; default 24 h. Zero as given ends it now.
+	Overlap       *durationpb.Duration `protobuf:"bytes,5,opt,name=overlap,proto3" json:"overlap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -675,13 +684,43 @@ func (x *RotateWebhookSecretRequest) GetParent() string {
 	return ""
 }
 
+func (x *RotateWebhookSecretRequest) GetSource() WebhookSource {
+	if x != nil {
+		return x.Source
+	}
+	return WebhookSource_WEBHOOK_SOURCE_UNSPECIFIED
+}
+
+func (x *RotateWebhookSecretRequest) GetPurpose() WebhookSecretPurpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return WebhookSecretPurpose_WEBHOOK_SECRET_PURPOSE_UNSPECIFIED
+}
+
+func (x *RotateWebhookSecretRequest) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *RotateWebhookSecretRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
 // RotateWebhookSecretResponse carries the secret, which is shown this once.
 type RotateWebhookSecretResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The secret, to be sent in the X-Relance-Secret header of the workflow webhook action.
-	Secret        string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The secret, when it was made here.
+	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// When the secret before ends, when there is one.
+	PreviousEndTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=previous_end_time,json=previousEndTime,proto3" json:"previous_end_time,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *RotateWebhookSecretResponse) Reset() {
@@ -719,6 +758,13 @@ func (x *RotateWebhookSecretResponse) GetSecret() string {
 		return x.Secret
 	}
 	return ""
+}
+
+func (x *RotateWebhookSecretResponse) GetPreviousEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousEndTime
+	}
+	return nil
 }
 
 // UpsertLeadRequest gives what is known of a lead.
@@ -1784,11 +1830,15 @@ func (x *ListFreeSlotsResponse) GetStartTimes() []*timestamppb.Timestamp {
 	return nil
 }
 
-// IdentifyWebhookSenderRequest carries a secret's digest, never the secret.
+// IdentifyWebhookSenderRequest carries a secret's digest, never the secret, or a workspace whose sender signs.
 type IdentifyWebhookSenderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SHA-256 of the secret, 32 bytes.
-	SecretSha256  []byte `protobuf:"bytes,1,opt,name=secret_sha256,json=secretSha256,proto3" json:"secret_sha256,omitempty"`
+	// SHA-256 of the secret, 32 bytes. Empty for a source that signs.
+	SecretSha256 []byte `protobuf:"bytes,1,opt,name=secret_sha256,json=secretSha256,proto3" json:"secret_sha256,omitempty"`
+	// The sender; GHL_WORKFLOW when unspecified.
+	Source WebhookSource `protobuf:"varint,2,opt,name=source,proto3,enum=relance.sync.v1.WebhookSource" json:"source,omitempty"`
+	// "workspaces/{uuid}", for a source that signs.
+	Workspace     string `protobuf:"bytes,3,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1828,6 +1878,20 @@ func (x *IdentifyWebhookSenderRequest) GetSecretSha256() []byte {
 		return x.SecretSha256
 	}
 	return nil
+}
+
+func (x *IdentifyWebhookSenderRequest) GetSource() WebhookSource {
+	if x != nil {
+		return x.Source
+	}
+	return WebhookSource_WEBHOOK_SOURCE_UNSPECIFIED
+}
+
+func (x *IdentifyWebhookSenderRequest) GetWorkspace() string {
+	if x != nil {
+		return x.Workspace
+	}
+	return ""
 }
 
 // IdentifyWebhookSenderResponse names the workspace.
@@ -1882,7 +1946,11 @@ type AcceptWebhookRequest struct {
 	// The sender's dialect.
 	Source WebhookSource `protobuf:"varint,1,opt,name=source,proto3,enum=relance.sync.v1.WebhookSource" json:"source,omitempty"`
 	// The raw body, at most 256 KiB.
-	Body          []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	Body []byte `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	// The signature header as it came, of senders that sign with the workspace's key.
+	Signature string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The sender's id of the delivery where it comes in a header, at most 200 characters.
+	DeliveryId    string `protobuf:"bytes,4,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1929,6 +1997,20 @@ func (x *AcceptWebhookRequest) GetBody() []byte {
 		return x.Body
 	}
 	return nil
+}
+
+func (x *AcceptWebhookRequest) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+func (x *AcceptWebhookRequest) GetDeliveryId() string {
+	if x != nil {
+		return x.DeliveryId
+	}
+	return ""
 }
 
 // AcceptWebhookResponse tells what was done with it.
@@ -1995,6 +2077,97 @@ func (x *AcceptWebhookResponse) GetDuplicate() bool {
 	return false
 }
 
+// WebhookEventFilter admits stored webhooks that fit every field given.
+type WebhookEventFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The state.
+	State WebhookState `protobuf:"varint,1,opt,name=state,proto3,enum=relance.sync.v1.WebhookState" json:"state,omitempty"`
+	// The sender.
+	Source WebhookSource `protobuf:"varint,2,opt,name=source,proto3,enum=relance.sync.v1.WebhookSource" json:"source,omitempty"`
+	// The error_reason, such as "PROCESSING_FAILED".
+	ErrorReason string `protobuf:"bytes,3,opt,name=error_reason,json=errorReason,proto3" json:"error_reason,omitempty"`
+	// The event type, such as "InboundMessage".
+	EventType string `protobuf:"bytes,4,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// Received at or after.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Received before.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebhookEventFilter) Reset() {
+	*x = WebhookEventFilter{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebhookEventFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebhookEventFilter) ProtoMessage() {}
+
+func (x *WebhookEventFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebhookEventFilter.ProtoReflect.Descriptor instead.
+func (*WebhookEventFilter) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *WebhookEventFilter) GetState() WebhookState {
+	if x != nil {
+		return x.State
+	}
+	return WebhookState_WEBHOOK_STATE_UNSPECIFIED
+}
+
+func (x *WebhookEventFilter) GetSource() WebhookSource {
+	if x != nil {
+		return x.Source
+	}
+	return WebhookSource_WEBHOOK_SOURCE_UNSPECIFIED
+}
+
+func (x *WebhookEventFilter) GetErrorReason() string {
+	if x != nil {
+		return x.ErrorReason
+	}
+	return ""
+}
+
+func (x *WebhookEventFilter) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *WebhookEventFilter) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *WebhookEventFilter) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 // ListWebhookEventsRequest pages through stored webhooks.
 type ListWebhookEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2003,14 +2176,16 @@ type ListWebhookEventsRequest struct {
 	// At most this many, default 50, at most 500.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Token of the page before.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Which ones; all when not given.
+	Filter        *WebhookEventFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListWebhookEventsRequest) Reset() {
 	*x = ListWebhookEventsRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2197,7 @@ func (x *ListWebhookEventsRequest) String() string {
 func (*ListWebhookEventsRequest) ProtoMessage() {}
 
 func (x *ListWebhookEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +2210,7 @@ func (x *ListWebhookEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListWebhookEventsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{36}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListWebhookEventsRequest) GetParent() string {
@@ -2059,6 +2234,13 @@ func (x *ListWebhookEventsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListWebhookEventsRequest) GetFilter() *WebhookEventFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
 // ListWebhookEventsResponse is one page.
 type ListWebhookEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2072,7 +2254,7 @@ type ListWebhookEventsResponse struct {
 
 func (x *ListWebhookEventsResponse) Reset() {
 	*x = ListWebhookEventsResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2266,7 @@ func (x *ListWebhookEventsResponse) String() string {
 func (*ListWebhookEventsResponse) ProtoMessage() {}
 
 func (x *ListWebhookEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2279,7 @@ func (x *ListWebhookEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListWebhookEventsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{37}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListWebhookEventsResponse) GetWebhookEvents() []*WebhookEvent {
@@ -2114,11 +2296,166 @@ func (x *ListWebhookEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// ReplayWebhookEventsRequest names webhooks or describes them.
+type ReplayWebhookEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{uuid}", or "workspaces/-" for all including unrouted ones.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// "webhookEvents/{uuid}", at most 500. Or filter.
+	Names []string `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	// Which ones; its state must be PARKED, UNROUTED or IGNORED, or unspecified for all three.
+	Filter *WebhookEventFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Count only.
+	ValidateOnly bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// At most this many in this call, oldest first; default 1,000, at most 10,000.
+	MaxEvents     int32 `protobuf:"varint,5,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayWebhookEventsRequest) Reset() {
+	*x = ReplayWebhookEventsRequest{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayWebhookEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayWebhookEventsRequest) ProtoMessage() {}
+
+func (x *ReplayWebhookEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayWebhookEventsRequest.ProtoReflect.Descriptor instead.
+func (*ReplayWebhookEventsRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ReplayWebhookEventsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ReplayWebhookEventsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *ReplayWebhookEventsRequest) GetFilter() *WebhookEventFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ReplayWebhookEventsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+func (x *ReplayWebhookEventsRequest) GetMaxEvents() int32 {
+	if x != nil {
+		return x.MaxEvents
+	}
+	return 0
+}
+
+// ReplayWebhookEventsResponse counts: matched_count = replayed_count + skipped_count + remaining_count.
+type ReplayWebhookEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stored webhooks that the names or the filter admit.
+	MatchedCount int32 `protobuf:"varint,1,opt,name=matched_count,json=matchedCount,proto3" json:"matched_count,omitempty"`
+	// Put back in the queue; with validate_only, those that would be.
+	ReplayedCount int32 `protobuf:"varint,2,opt,name=replayed_count,json=replayedCount,proto3" json:"replayed_count,omitempty"`
+	// Not replayable: already processed or being processed, or still without a workspace.
+	SkippedCount int32 `protobuf:"varint,3,opt,name=skipped_count,json=skippedCount,proto3" json:"skipped_count,omitempty"`
+	// Left over by max_events; call again.
+	RemainingCount int32 `protobuf:"varint,4,opt,name=remaining_count,json=remainingCount,proto3" json:"remaining_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReplayWebhookEventsResponse) Reset() {
+	*x = ReplayWebhookEventsResponse{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayWebhookEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayWebhookEventsResponse) ProtoMessage() {}
+
+func (x *ReplayWebhookEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayWebhookEventsResponse.ProtoReflect.Descriptor instead.
+func (*ReplayWebhookEventsResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ReplayWebhookEventsResponse) GetMatchedCount() int32 {
+	if x != nil {
+		return x.MatchedCount
+	}
+	return 0
+}
+
+func (x *ReplayWebhookEventsResponse) GetReplayedCount() int32 {
+	if x != nil {
+		return x.ReplayedCount
+	}
+	return 0
+}
+
+func (x *ReplayWebhookEventsResponse) GetSkippedCount() int32 {
+	if x != nil {
+		return x.SkippedCount
+	}
+	return 0
+}
+
+func (x *ReplayWebhookEventsResponse) GetRemainingCount() int32 {
+	if x != nil {
+		return x.RemainingCount
+	}
+	return 0
+}
+
 var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -2159,11 +2496,16 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x1bGetConnectionHealthResponse\x12;\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x1b.relance.sync.v1.ConnectionR\n" +
-	"connection\"4\n" +
+	"connection\"\xfa\x01\n" +
 	"\x1aRotateWebhookSecretRequest\x12\x16\n" +
-	"\x06parent\x18\x01 \x01(\tR\x06parent\"5\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x126\n" +
+	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12?\n" +
+	"\apurpose\x18\x03 \x01(\x0e2%.relance.sync.v1.WebhookSecretPurposeR\apurpose\x12\x16\n" +
+	"\x06secret\x18\x04 \x01(\tR\x06secret\x123\n" +
+	"\aoverlap\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\"}\n" +
 	"\x1bRotateWebhookSecretResponse\x12\x16\n" +
-	"\x06secret\x18\x01 \x01(\tR\x06secret\"V\n" +
+	"\x06secret\x18\x01 \x01(\tR\x06secret\x12F\n" +
+	"\x11previous_end_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0fpreviousEndTime\"V\n" +
 	"\x11UpsertLeadRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12)\n" +
 	"\x04lead\x18\x02 \x01(\v2\x15.relance.sync.v1.LeadR\x04lead\"Y\n" +
@@ -2235,26 +2577,53 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"T\n" +
 	"\x15ListFreeSlotsResponse\x12;\n" +
 	"\vstart_times\x18\x01 \x03(\v2\x1a.google.protobuf.TimestampR\n" +
-	"startTimes\"C\n" +
+	"startTimes\"\x99\x01\n" +
 	"\x1cIdentifyWebhookSenderRequest\x12#\n" +
-	"\rsecret_sha256\x18\x01 \x01(\fR\fsecretSha256\"=\n" +
+	"\rsecret_sha256\x18\x01 \x01(\fR\fsecretSha256\x126\n" +
+	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12\x1c\n" +
+	"\tworkspace\x18\x03 \x01(\tR\tworkspace\"=\n" +
 	"\x1dIdentifyWebhookSenderResponse\x12\x1c\n" +
-	"\tworkspace\x18\x01 \x01(\tR\tworkspace\"b\n" +
+	"\tworkspace\x18\x01 \x01(\tR\tworkspace\"\xa1\x01\n" +
 	"\x14AcceptWebhookRequest\x126\n" +
 	"\x06source\x18\x01 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"\x80\x01\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\tR\tsignature\x12\x1f\n" +
+	"\vdelivery_id\x18\x04 \x01(\tR\n" +
+	"deliveryId\"\x80\x01\n" +
 	"\x15AcceptWebhookResponse\x12\x14\n" +
 	"\x05event\x18\x01 \x01(\tR\x05event\x123\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.relance.sync.v1.WebhookStateR\x05state\x12\x1c\n" +
-	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"n\n" +
+	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"\xb5\x02\n" +
+	"\x12WebhookEventFilter\x123\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1d.relance.sync.v1.WebhookStateR\x05state\x126\n" +
+	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12!\n" +
+	"\ferror_reason\x18\x03 \x01(\tR\verrorReason\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x04 \x01(\tR\teventType\x129\n" +
+	"\n" +
+	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xab\x01\n" +
 	"\x18ListWebhookEventsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x89\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12;\n" +
+	"\x06filter\x18\x04 \x01(\v2#.relance.sync.v1.WebhookEventFilterR\x06filter\"\x89\x01\n" +
 	"\x19ListWebhookEventsResponse\x12D\n" +
 	"\x0ewebhook_events\x18\x01 \x03(\v2\x1d.relance.sync.v1.WebhookEventR\rwebhookEvents\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xcb\x0e\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcb\x01\n" +
+	"\x1aReplayWebhookEventsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x14\n" +
+	"\x05names\x18\x02 \x03(\tR\x05names\x12;\n" +
+	"\x06filter\x18\x03 \x01(\v2#.relance.sync.v1.WebhookEventFilterR\x06filter\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\x12\x1d\n" +
+	"\n" +
+	"max_events\x18\x05 \x01(\x05R\tmaxEvents\"\xb7\x01\n" +
+	"\x1bReplayWebhookEventsResponse\x12#\n" +
+	"\rmatched_count\x18\x01 \x01(\x05R\fmatchedCount\x12%\n" +
+	"\x0ereplayed_count\x18\x02 \x01(\x05R\rreplayedCount\x12#\n" +
+	"\rskipped_count\x18\x03 \x01(\x05R\fskippedCount\x12'\n" +
+	"\x0fremaining_count\x18\x04 \x01(\x05R\x0eremainingCount2\xbd\x0f\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -2276,7 +2645,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12v\n" +
 	"\x15IdentifyWebhookSender\x12-.relance.sync.v1.IdentifyWebhookSenderRequest\x1a..relance.sync.v1.IdentifyWebhookSenderResponse\x12^\n" +
 	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12j\n" +
-	"\x11ListWebhookEvents\x12).relance.sync.v1.ListWebhookEventsRequest\x1a*.relance.sync.v1.ListWebhookEventsResponseB\xc2\x01\n" +
+	"\x11ListWebhookEvents\x12).relance.sync.v1.ListWebhookEventsRequest\x1a*.relance.sync.v1.ListWebhookEventsResponse\x12p\n" +
+	"\x13ReplayWebhookEvents\x12+.relance.sync.v1.ReplayWebhookEventsRequest\x1a,.relance.sync.v1.ReplayWebhookEventsResponseB\xc2\x01\n" +
 	"\x13com.relance.sync.v1B\x10SyncServiceProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (
@@ -2291,7 +2661,7 @@ func file_relance_sync_v1_sync_service_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_service_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*CreateWorkspaceRequest)(nil),        // 0: relance.sync.v1.CreateWorkspaceRequest
 	(*CreateWorkspaceResponse)(nil),       // 1: relance.sync.v1.CreateWorkspaceResponse
@@ -2329,100 +2699,118 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*IdentifyWebhookSenderResponse)(nil), // 33: relance.sync.v1.IdentifyWebhookSenderResponse
 	(*AcceptWebhookRequest)(nil),          // 34: relance.sync.v1.AcceptWebhookRequest
 	(*AcceptWebhookResponse)(nil),         // 35: relance.sync.v1.AcceptWebhookResponse
-	(*ListWebhookEventsRequest)(nil),      // 36: relance.sync.v1.ListWebhookEventsRequest
-	(*ListWebhookEventsResponse)(nil),     // 37: relance.sync.v1.ListWebhookEventsResponse
-	(*Workspace)(nil),                     // 38: relance.sync.v1.Workspace
-	(*fieldmaskpb.FieldMask)(nil),         // 39: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 40: relance.sync.v1.Connection
-	(*Lead)(nil),                          // 41: relance.sync.v1.Lead
-	(Channel)(0),                          // 42: relance.sync.v1.Channel
-	(*timestamppb.Timestamp)(nil),         // 43: google.protobuf.Timestamp
-	(UnknownPolicy)(0),                    // 44: relance.sync.v1.UnknownPolicy
-	(*Message)(nil),                       // 45: relance.sync.v1.Message
-	(MessageView)(0),                      // 46: relance.sync.v1.MessageView
-	(Resolution)(0),                       // 47: relance.sync.v1.Resolution
-	(MessageState)(0),                     // 48: relance.sync.v1.MessageState
-	(WebhookSource)(0),                    // 49: relance.sync.v1.WebhookSource
-	(WebhookState)(0),                     // 50: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 51: relance.sync.v1.WebhookEvent
+	(*WebhookEventFilter)(nil),            // 36: relance.sync.v1.WebhookEventFilter
+	(*ListWebhookEventsRequest)(nil),      // 37: relance.sync.v1.ListWebhookEventsRequest
+	(*ListWebhookEventsResponse)(nil),     // 38: relance.sync.v1.ListWebhookEventsResponse
+	(*ReplayWebhookEventsRequest)(nil),    // 39: relance.sync.v1.ReplayWebhookEventsRequest
+	(*ReplayWebhookEventsResponse)(nil),   // 40: relance.sync.v1.ReplayWebhookEventsResponse
+	(*Workspace)(nil),                     // 41: relance.sync.v1.Workspace
+	(*fieldmaskpb.FieldMask)(nil),         // 42: google.protobuf.FieldMask
+	(*Connection)(nil),                    // 43: relance.sync.v1.Connection
+	(WebhookSource)(0),                    // 44: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),             // 45: relance.sync.v1.WebhookSecretPurpose
+	(*durationpb.Duration)(nil),           // 46: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 47: google.protobuf.Timestamp
+	(*Lead)(nil),                          // 48: relance.sync.v1.Lead
+	(Channel)(0),                          // 49: relance.sync.v1.Channel
+	(UnknownPolicy)(0),                    // 50: relance.sync.v1.UnknownPolicy
+	(*Message)(nil),                       // 51: relance.sync.v1.Message
+	(MessageView)(0),                      // 52: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 53: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 54: relance.sync.v1.MessageState
+	(WebhookState)(0),                     // 55: relance.sync.v1.WebhookState
+	(*WebhookEvent)(nil),                  // 56: relance.sync.v1.WebhookEvent
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
-	38, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	38, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	38, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	38, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	38, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	39, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	38, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	40, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	40, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	40, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	41, // 10: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	41, // 11: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	41, // 12: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	41, // 13: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	41, // 14: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	42, // 15: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	43, // 16: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	43, // 17: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	44, // 18: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	45, // 19: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	46, // 20: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	45, // 21: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	47, // 22: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	45, // 23: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	45, // 24: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	48, // 25: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	45, // 26: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	43, // 27: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	43, // 28: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	43, // 29: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	49, // 30: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	50, // 31: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	51, // 32: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	0,  // 33: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 34: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 35: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 36: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 37: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 38: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 39: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 40: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 41: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 42: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 43: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 44: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	24, // 45: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 46: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 47: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	30, // 48: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 49: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 50: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	36, // 51: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	1,  // 52: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 53: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 54: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 55: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 56: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 57: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 58: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 59: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 60: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 61: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 62: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 63: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	25, // 64: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 65: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 66: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	31, // 67: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 68: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 69: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	37, // 70: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	52, // [52:71] is the sub-list for method output_type
-	33, // [33:52] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	41, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	41, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	41, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	41, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	41, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	42, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	41, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	43, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	43, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	43, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	44, // 10: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	45, // 11: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	46, // 12: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	47, // 13: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	48, // 14: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	48, // 15: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	48, // 16: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	48, // 17: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	48, // 18: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	49, // 19: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	47, // 20: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	47, // 21: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	50, // 22: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	51, // 23: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	52, // 24: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	51, // 25: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	53, // 26: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	51, // 27: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	51, // 28: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	54, // 29: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	51, // 30: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	47, // 31: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	47, // 32: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	47, // 33: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	44, // 34: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	44, // 35: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	55, // 36: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	55, // 37: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	44, // 38: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	47, // 39: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	47, // 40: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	36, // 41: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	56, // 42: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	36, // 43: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	0,  // 44: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,  // 45: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,  // 46: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,  // 47: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,  // 48: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10, // 49: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12, // 50: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14, // 51: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16, // 52: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18, // 53: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20, // 54: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22, // 55: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	24, // 56: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 57: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 58: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	30, // 59: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 60: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 61: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 62: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 63: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	1,  // 64: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 65: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 66: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 67: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 68: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 69: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 70: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 71: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 72: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 73: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 74: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 75: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	25, // 76: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 77: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 78: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	31, // 79: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 80: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 81: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 82: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 83: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	64, // [64:84] is the sub-list for method output_type
+	44, // [44:64] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }
@@ -2438,7 +2826,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_service_proto_rawDesc), len(file_relance_sync_v1_sync_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,7 @@ const (
 	SyncService_IdentifyWebhookSender_FullMethodName = "/relance.sync.v1.SyncService/IdentifyWebhookSender"
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
 	SyncService_ListWebhookEvents_FullMethodName     = "/relance.sync.v1.SyncService/ListWebhookEvents"
+	SyncService_ReplayWebhookEvents_FullMethodName   = "/relance.sync.v1.SyncService/ReplayWebhookEvents"
 )
 
 // SyncServiceClient is the client API for SyncService service.
@@ -66,8 +67,9 @@ type SyncServiceClient interface {
 	// GetConnectionHealth tells whether the connection works. With probe set it makes one provider read.
 	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED.
 	GetConnectionHealth(ctx context.Context, in *GetConnectionHealthRequest, opts ...grpc.CallOption) (*GetConnectionHealthResponse, error)
-	// RotateWebhookSecret makes a new secret for the workflow-dialect webhook. The one before stays valid, older ones end.
-	// Errors: NotFound.
+	// RotateWebhookSecret makes, or takes, a new secret of one webhook sender. The one before stays valid for the overlap,
+	// older ones end at once.
+	// Errors: NotFound; InvalidArgument for a source or purpose without secrets; AlreadyExists WEBHOOK_SECRET_IN_USE.
 	RotateWebhookSecret(ctx context.Context, in *RotateWebhookSecretRequest, opts ...grpc.CallOption) (*RotateWebhookSecretResponse, error)
 	// UpsertLead matches by GHL contact id, then email, then phone; fills empty fields and never overwrites; creates the
 	// lead when nothing matches. Safe under concurrent calls.
@@ -105,16 +107,22 @@ type SyncServiceClient interface {
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
 	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error)
-	// IdentifyWebhookSender finds the workspace of a workflow-dialect secret before its body is read. Gateway only.
+	// IdentifyWebhookSender finds the workspace of a webhook secret before the body is read, or tells that a workspace has
+	// a signing key. Gateway only.
 	// Errors: Unauthenticated WEBHOOK_SECRET_UNKNOWN.
 	IdentifyWebhookSender(ctx context.Context, in *IdentifyWebhookSenderRequest, opts ...grpc.CallOption) (*IdentifyWebhookSenderResponse, error)
 	// AcceptWebhook stores an authenticated webhook and its job in one transaction. A repeat is an answer, not an error.
 	// Errors: InvalidArgument for bad JSON, wrong types, duplicate keys, invalid UTF-8 or a timestamp outside the window;
-	// PermissionDenied WEBHOOK_LOCATION_MISMATCH.
+	// Unauthenticated WEBHOOK_SIGNATURE_INVALID; PermissionDenied WEBHOOK_LOCATION_MISMATCH.
 	AcceptWebhook(ctx context.Context, in *AcceptWebhookRequest, opts ...grpc.CallOption) (*AcceptWebhookResponse, error)
-	// ListWebhookEvents lists stored webhooks, newest first.
-	// Errors: InvalidArgument for a foreign page token.
+	// ListWebhookEvents lists stored webhooks that a filter admits, newest first.
+	// Errors: InvalidArgument for a foreign page token or an end before its start.
 	ListWebhookEvents(ctx context.Context, in *ListWebhookEventsRequest, opts ...grpc.CallOption) (*ListWebhookEventsResponse, error)
+	// ReplayWebhookEvents processes parked, unrouted or ignored webhooks again: by name, or by filter. With validate_only it
+	// counts and changes nothing. Processing sends nothing, and what was applied once is not applied again.
+	// Errors: InvalidArgument when neither names nor a filter are given, or both, or a state that is not replayed; NotFound
+	// for a name.
+	ReplayWebhookEvents(ctx context.Context, in *ReplayWebhookEventsRequest, opts ...grpc.CallOption) (*ReplayWebhookEventsResponse, error)
 }
 
 type syncServiceClient struct {
@@ -315,6 +323,16 @@ func (c *syncServiceClient) ListWebhookEvents(ctx context.Context, in *ListWebho
 	return out, nil
 }
 
+func (c *syncServiceClient) ReplayWebhookEvents(ctx context.Context, in *ReplayWebhookEventsRequest, opts ...grpc.CallOption) (*ReplayWebhookEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayWebhookEventsResponse)
+	err := c.cc.Invoke(ctx, SyncService_ReplayWebhookEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SyncServiceServer is the server API for SyncService service.
 // All implementations must embed UnimplementedSyncServiceServer
 // for forward compatibility.
@@ -341,8 +359,9 @@ type SyncServiceServer interface {
 	// GetConnectionHealth tells whether the connection works. With probe set it makes one provider read.
 	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED.
 	GetConnectionHealth(context.Context, *GetConnectionHealthRequest) (*GetConnectionHealthResponse, error)
-	// RotateWebhookSecret makes a new secret for the workflow-dialect webhook. The one before stays valid, older ones end.
-	// Errors: NotFound.
+	// RotateWebhookSecret makes, or takes, a new secret of one webhook sender. The one before stays valid for the overlap,
+	// older ones end at once.
+	// Errors: NotFound; InvalidArgument for a source or purpose without secrets; AlreadyExists WEBHOOK_SECRET_IN_USE.
 	RotateWebhookSecret(context.Context, *RotateWebhookSecretRequest) (*RotateWebhookSecretResponse, error)
 	// UpsertLead matches by GHL contact id, then email, then phone; fills empty fields and never overwrites; creates the
 	// lead when nothing matches. Safe under concurrent calls.
@@ -380,16 +399,22 @@ type SyncServiceServer interface {
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
 	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error)
-	// IdentifyWebhookSender finds the workspace of a workflow-dialect secret before its body is read. Gateway only.
+	// IdentifyWebhookSender finds the workspace of a webhook secret before the body is read, or tells that a workspace has
+	// a signing key. Gateway only.
 	// Errors: Unauthenticated WEBHOOK_SECRET_UNKNOWN.
 	IdentifyWebhookSender(context.Context, *IdentifyWebhookSenderRequest) (*IdentifyWebhookSenderResponse, error)
 	// AcceptWebhook stores an authenticated webhook and its job in one transaction. A repeat is an answer, not an error.
 	// Errors: InvalidArgument for bad JSON, wrong types, duplicate keys, invalid UTF-8 or a timestamp outside the window;
-	// PermissionDenied WEBHOOK_LOCATION_MISMATCH.
+	// Unauthenticated WEBHOOK_SIGNATURE_INVALID; PermissionDenied WEBHOOK_LOCATION_MISMATCH.
 	AcceptWebhook(context.Context, *AcceptWebhookRequest) (*AcceptWebhookResponse, error)
-	// ListWebhookEvents lists stored webhooks, newest first.
-	// Errors: InvalidArgument for a foreign page token.
+	// ListWebhookEvents lists stored webhooks that a filter admits, newest first.
+	// Errors: InvalidArgument for a foreign page token or an end before its start.
 	ListWebhookEvents(context.Context, *ListWebhookEventsRequest) (*ListWebhookEventsResponse, error)
+	// ReplayWebhookEvents processes parked, unrouted or ignored webhooks again: by name, or by filter. With validate_only it
+	// counts and changes nothing. Processing sends nothing, and what was applied once is not applied again.
+	// Errors: InvalidArgument when neither names nor a filter are given, or both, or a state that is not replayed; NotFound
+	// for a name.
+	ReplayWebhookEvents(context.Context, *ReplayWebhookEventsRequest) (*ReplayWebhookEventsResponse, error)
 	mustEmbedUnimplementedSyncServiceServer()
 }
 
@@ -456,6 +481,9 @@ func (UnimplementedSyncServiceServer) AcceptWebhook(context.Context, *AcceptWebh
 }
 func (UnimplementedSyncServiceServer) ListWebhookEvents(context.Context, *ListWebhookEventsRequest) (*ListWebhookEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWebhookEvents not implemented")
+}
+func (UnimplementedSyncServiceServer) ReplayWebhookEvents(context.Context, *ReplayWebhookEventsRequest) (*ReplayWebhookEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayWebhookEvents not implemented")
 }
 func (UnimplementedSyncServiceServer) mustEmbedUnimplementedSyncServiceServer() {}
 func (UnimplementedSyncServiceServer) testEmbeddedByValue()                     {}
@@ -820,6 +848,24 @@ func _SyncService_ListWebhookEvents_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_ReplayWebhookEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayWebhookEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ReplayWebhookEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ReplayWebhookEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ReplayWebhookEvents(ctx, req.(*ReplayWebhookEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SyncService_ServiceDesc is the grpc.ServiceDesc for SyncService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -902,6 +948,10 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListWebhookEvents",
 			Handler:    _SyncService_ListWebhookEvents_Handler,
+		},
+		{
+			MethodName: "ReplayWebhookEvents",
+			Handler:    _SyncService_ReplayWebhookEvents_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

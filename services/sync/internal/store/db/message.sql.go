@@ -127,9 +127,9 @@ func (q *Queries) HistoryImport(ctx context.Context, arg HistoryImportParams) (H
 
 const insertMessage = `-- name: InsertMessage :execrows
 INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash,
-    provider_message_id, webhook_key, message_time, create_time)
+    provider_message_id, webhook_key, message_time, create_time, arrival)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, $13)
+    $10, $11, $12, $13, $14)
 ON CONFLICT DO NOTHING
 `
 
@@ -147,6 +147,7 @@ type InsertMessageParams struct {
 	WebhookKey        *string
 	MessageTime       time.Time
 	Now               time.Time
+	Arrival           string
 }
 
 func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) (int64, error) {
@@ -164,6 +165,7 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) (i
 		arg.WebhookKey,
 		arg.MessageTime,
 		arg.Now,
+		arg.Arrival,
 	)
 	if err != nil {
 		return 0, err
@@ -172,7 +174,7 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) (i
 }
 
 const listMessages = `-- name: ListMessages :many
-SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
     coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
@@ -231,6 +233,8 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 			&i.Message.WebhookKey,
 			&i.Message.MessageTime,
 			&i.Message.CreateTime,
+			&i.Message.AnnounceTime,
+			&i.Message.Arrival,
 			&i.State,
 			&i.Reason,
 			&i.RequestID,
@@ -252,7 +256,7 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 }
 
 const message = `-- name: Message :one
-SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
     coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
@@ -295,6 +299,8 @@ func (q *Queries) Message(ctx context.Context, arg MessageParams) (MessageRow, e
 		&i.Message.WebhookKey,
 		&i.Message.MessageTime,
 		&i.Message.CreateTime,
+		&i.Message.AnnounceTime,
+		&i.Message.Arrival,
 		&i.State,
 		&i.Reason,
 		&i.RequestID,

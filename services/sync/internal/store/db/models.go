@@ -10,6 +10,21 @@ import (
 	"github.com/google/uuid"
 )
 
+type Booking struct {
+	WorkspaceID  uuid.UUID
+	Provider     string
+	ProviderID   string
+	LeadID       uuid.UUID
+	Calendar     string
+	Status       string
+	Final        bool
+	StartTime    *time.Time
+	EndTime      *time.Time
+	ProviderTime time.Time
+	CreateTime   time.Time
+	UpdateTime   time.Time
+}
+
 type Connection struct {
 	WorkspaceID     uuid.UUID
 	Location        string
@@ -18,6 +33,13 @@ type Connection struct {
 	StateTime       time.Time
 	LastWebhookTime *time.Time
 	LastSuccessTime *time.Time
+}
+
+type FormerContact struct {
+	WorkspaceID uuid.UUID
+	ContactID   string
+	LeadID      uuid.UUID
+	CreateTime  time.Time
 }
 
 type HistoryImport struct {
@@ -29,6 +51,14 @@ type HistoryImport struct {
 	Imported    int32
 	Repeated    int32
 	DoneTime    *time.Time
+}
+
+type IngestionHour struct {
+	WorkspaceID uuid.UUID
+	Hour        time.Time
+	Delivered   int32
+	Found       int32
+	Late        int32
 }
 
 type Lead struct {
@@ -57,6 +87,14 @@ type LeadChannel struct {
 	UpdateTime  time.Time
 }
 
+type LeadEvidence struct {
+	WorkspaceID  uuid.UUID
+	LeadID       uuid.UUID
+	Kind         string
+	ProviderTime time.Time
+	Tags         []string
+}
+
 type Message struct {
 	WorkspaceID       uuid.UUID
 	ID                uuid.UUID
@@ -71,6 +109,8 @@ type Message struct {
 	WebhookKey        *string
 	MessageTime       time.Time
 	CreateTime        time.Time
+	AnnounceTime      *time.Time
+	Arrival           string
 }
 
 type Outbox struct {
@@ -188,14 +228,20 @@ type WebhookInbox struct {
 	ErrorReason string
 	CreateTime  time.Time
 	ProcessTime *time.Time
+	Repeats     int32
+	Replays     int32
+	SweepTime   *time.Time
 }
 
 type WebhookSecret struct {
 	ID          uuid.UUID
 	WorkspaceID uuid.UUID
 	Digest      []byte
-	Active      bool
 	CreateTime  time.Time
+	Source      string
+	Purpose     string
+	KeyEnc      []byte
+	EndTime     *time.Time
 }
 
 type Workspace struct {

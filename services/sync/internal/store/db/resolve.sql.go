@@ -174,7 +174,7 @@ func (q *Queries) SendLooks(ctx context.Context, arg SendLooksParams) ([]SendLoo
 }
 
 const unsettledMessages = `-- name: UnsettledMessages :many
-SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, i.state, i.reason, i.request_id, i.attempt, i.next_time, i.delivery, i.duplicate_suspected, i.replaces
+SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, i.state, i.reason, i.request_id, i.attempt, i.next_time, i.delivery, i.duplicate_suspected, i.replaces
 FROM send_intent i JOIN message m ON m.workspace_id = i.workspace_id AND m.id = i.id
 WHERE i.workspace_id = $1 AND i.state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
     AND i.state = ANY ($2::text[]) AND ($3::uuid IS NULL OR i.lead_id = $3::uuid)
@@ -232,6 +232,8 @@ func (q *Queries) UnsettledMessages(ctx context.Context, arg UnsettledMessagesPa
 			&i.Message.WebhookKey,
 			&i.Message.MessageTime,
 			&i.Message.CreateTime,
+			&i.Message.AnnounceTime,
+			&i.Message.Arrival,
 			&i.State,
 			&i.Reason,
 			&i.RequestID,

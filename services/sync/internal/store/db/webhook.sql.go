@@ -36,6 +36,51 @@ func (q *Queries) CloseInbox(ctx context.Context, arg CloseInboxParams) (int64, 
 	return result.RowsAffected(), nil
 }
 
+const countInbox = `-- name: CountInbox :one
+SELECT count(*)::integer AS n FROM webhook_inbox
+WHERE ($1::uuid IS NULL OR workspace_id = $1::uuid)
+    AND state = ANY ($2::text[])
+    AND ($3::text IS NULL OR source = $3::text)
+    AND ($4::text IS NULL OR error_reason = $4::text)
+    AND ($5::text IS NULL OR event_type = $5::text)
+    AND ($6::timestamptz IS NULL OR create_time >= $6::timestamptz)
+    AND ($7::timestamptz IS NULL OR create_time < $7::timestamptz)
+`
+
+type CountInboxParams struct {
+	WorkspaceID *uuid.UUID
+	States      []string
+	Source      *string
+	ErrorReason *string
+	EventType   *string
+	StartTime   *time.Time
+	EndTime     *time.Time
+}
+
+func (q *Queries) CountInbox(ctx context.Context, arg CountInboxParams) (int32, error) {
+	row := q.db.QueryRow(ctx, countInbox,
+		arg.WorkspaceID,
+		arg.States,
+		arg.Source,
+		arg.ErrorReason,
+		arg.EventType,
+		arg.StartTime,
+		arg.EndTime,
+	)
+	var n int32
+	err := row.Scan(&n)
+	return n, err
+}
+
+const countRepeat = `-- name: CountRepeat :exec
+UPDATE webhook_inbox SET repeats = repeats + 1 WHERE id = $1
+`
+
+func (q *Queries) CountRepeat(ctx context.Context, id uuid.UUID) error {
+	_, err := q.db.Exec(ctx, countRepeat, id)
+	return err
+}
+
 const deliveredOutbox = `-- name: DeliveredOutbox :exec
 UPDATE outbox SET delivered_time = $1 WHERE seq = ANY ($2::bigint[])
 `
@@ -60,7 +105,7 @@ func (q *Queries) DeliveryUnlock(ctx context.Context) error {
 }
 
 const inbox = `-- name: Inbox :one
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time FROM webhook_inbox WHERE id = $1
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time FROM webhook_inbox WHERE id = $1
 `
 
 func (q *Queries) Inbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error) {
@@ -78,6 +123,9 @@ func (q *Queries) Inbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error)
 		&i.ErrorReason,
 		&i.CreateTime,
 		&i.ProcessTime,
+		&i.Repeats,
+		&i.Replays,
+		&i.SweepTime,
 	)
 	return i, err
 }
@@ -101,6 +149,50 @@ func (q *Queries) InboxByDelivery(ctx context.Context, arg InboxByDeliveryParams
 	var i InboxByDeliveryRow
 	err := row.Scan(&i.ID, &i.State)
 	return i, err
+}
+
+const inboxByIDs = `-- name: InboxByIDs :many
+SELECT id, workspace_id, source, location, state FROM webhook_inbox WHERE id = ANY ($1::uuid[])
+    AND ($2::uuid IS NULL OR workspace_id = $2::uuid) ORDER BY id
+`
+
+type InboxByIDsParams struct {
+	Ids         []uuid.UUID
+	WorkspaceID *uuid.UUID
+}
+
+type InboxByIDsRow struct {
+	ID          uuid.UUID
+	WorkspaceID *uuid.UUID
+	Source      string
+	Location    string
+	State       string
+}
+
+func (q *Queries) InboxByIDs(ctx context.Context, arg InboxByIDsParams) ([]InboxByIDsRow, error) {
+	rows, err := q.db.Query(ctx, inboxByIDs, arg.Ids, arg.WorkspaceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InboxByIDsRow
+	for rows.Next() {
+		var i InboxByIDsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.Source,
+			&i.Location,
+			&i.State,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const insertInbox = `-- name: InsertInbox :execrows
@@ -168,14 +260,26 @@ func (q *Queries) InsertOutbox(ctx context.Context, arg InsertOutboxParams) erro
 }
 
 const listInbox = `-- name: ListInbox :many
-SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time FROM webhook_inbox
+SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time, repeats, replays FROM webhook_inbox
 WHERE ($1::uuid IS NULL OR workspace_id = $1::uuid) AND id < $2
-ORDER BY id DESC LIMIT $3
+    AND ($3::text[] = '{}' OR state = ANY ($3::text[]))
+    AND ($4::text IS NULL OR source = $4::text)
+    AND ($5::text IS NULL OR error_reason = $5::text)
+    AND ($6::text IS NULL OR event_type = $6::text)
+    AND ($7::timestamptz IS NULL OR create_time >= $7::timestamptz)
+    AND ($8::timestamptz IS NULL OR create_time < $8::timestamptz)
+ORDER BY id DESC LIMIT $9
 `
 
 type ListInboxParams struct {
 	WorkspaceID *uuid.UUID
 	Before      uuid.UUID
+	States      []string
+	Source      *string
+	ErrorReason *string
+	EventType   *string
+	StartTime   *time.Time
+	EndTime     *time.Time
 	Page        int32
 }
 
@@ -189,10 +293,22 @@ type ListInboxRow struct {
 	ErrorReason string
 	CreateTime  time.Time
 	ProcessTime *time.Time
+	Repeats     int32
+	Replays     int32
 }
 
 func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInboxRow, error) {
-	rows, err := q.db.Query(ctx, listInbox, arg.WorkspaceID, arg.Before, arg.Page)
+	rows, err := q.db.Query(ctx, listInbox,
+		arg.WorkspaceID,
+		arg.Before,
+		arg.States,
+		arg.Source,
+		arg.ErrorReason,
+		arg.EventType,
+		arg.StartTime,
+		arg.EndTime,
+		arg.Page,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +326,8 @@ func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInb
 			&i.ErrorReason,
 			&i.CreateTime,
 			&i.ProcessTime,
+			&i.Repeats,
+			&i.Replays,
 		); err != nil {
 			return nil, err
 		}
@@ -222,7 +340,7 @@ func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInb
 }
 
 const lockInbox = `-- name: LockInbox :one
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time FROM webhook_inbox WHERE id = $1 FOR UPDATE
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time FROM webhook_inbox WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error) {
@@ -240,6 +358,9 @@ func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, er
 		&i.ErrorReason,
 		&i.CreateTime,
 		&i.ProcessTime,
+		&i.Repeats,
+		&i.Replays,
+		&i.SweepTime,
 	)
 	return i, err
 }
@@ -256,6 +377,129 @@ type ParkOutboxParams struct {
 func (q *Queries) ParkOutbox(ctx context.Context, arg ParkOutboxParams) error {
 	_, err := q.db.Exec(ctx, parkOutbox, arg.Reason, arg.Seq)
 	return err
+}
+
+const reopenInbox = `-- name: ReopenInbox :execrows
+UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = $1, replays = replays + 1
+WHERE id = $2 AND state IN ('PARKED', 'UNROUTED', 'IGNORED')
+`
+
+type ReopenInboxParams struct {
+	WorkspaceID *uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) ReopenInbox(ctx context.Context, arg ReopenInboxParams) (int64, error) {
+	result, err := q.db.Exec(ctx, reopenInbox, arg.WorkspaceID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const replayCandidates = `-- name: ReplayCandidates :many
+SELECT id, workspace_id, source, location, state FROM webhook_inbox
+WHERE ($1::uuid IS NULL OR workspace_id = $1::uuid)
+    AND state = ANY ($2::text[])
+    AND ($3::text IS NULL OR source = $3::text)
+    AND ($4::text IS NULL OR error_reason = $4::text)
+    AND ($5::text IS NULL OR event_type = $5::text)
+    AND ($6::timestamptz IS NULL OR create_time >= $6::timestamptz)
+    AND ($7::timestamptz IS NULL OR create_time < $7::timestamptz)
+    AND id > $8
+ORDER BY id LIMIT $9
+`
+
+type ReplayCandidatesParams struct {
+	WorkspaceID *uuid.UUID
+	States      []string
+	Source      *string
+	ErrorReason *string
+	EventType   *string
+	StartTime   *time.Time
+	EndTime     *time.Time
+	After       uuid.UUID
+	Page        int32
+}
+
+type ReplayCandidatesRow struct {
+	ID          uuid.UUID
+	WorkspaceID *uuid.UUID
+	Source      string
+	Location    string
+	State       string
+}
+
+// Oldest first, so that a replay in parts goes forward.
+func (q *Queries) ReplayCandidates(ctx context.Context, arg ReplayCandidatesParams) ([]ReplayCandidatesRow, error) {
+	rows, err := q.db.Query(ctx, replayCandidates,
+		arg.WorkspaceID,
+		arg.States,
+		arg.Source,
+		arg.ErrorReason,
+		arg.EventType,
+		arg.StartTime,
+		arg.EndTime,
+		arg.After,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReplayCandidatesRow
+	for rows.Next() {
+		var i ReplayCandidatesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.WorkspaceID,
+			&i.Source,
+			&i.Location,
+			&i.State,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sweepInbox = `-- name: SweepInbox :many
+UPDATE webhook_inbox i SET sweep_time = $1::timestamptz WHERE i.id IN (
+    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PENDING' AND p.create_time < $2::timestamptz
+        AND (p.sweep_time IS NULL OR p.sweep_time < $2::timestamptz)
+    ORDER BY p.id LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING i.id
+`
+
+type SweepInboxParams struct {
+	Now    time.Time
+	Before time.Time
+	Page   int32
+}
+
+// Stored long ago and not processed: their job was lost. A job that runs twice has one effect.
+func (q *Queries) SweepInbox(ctx context.Context, arg SweepInboxParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, sweepInbox, arg.Now, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const tryDeliveryLock = `-- name: TryDeliveryLock :one

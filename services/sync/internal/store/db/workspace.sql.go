@@ -50,37 +50,6 @@ func (q *Queries) ConnectionByLocation(ctx context.Context, location string) (Co
 	return i, err
 }
 
-const endOldWebhookSecrets = `-- name: EndOldWebhookSecrets :exec
-UPDATE webhook_secret s SET active = false WHERE s.workspace_id = $1 AND s.active AND s.id NOT IN (
-    SELECT n.id FROM webhook_secret n WHERE n.workspace_id = $1 ORDER BY n.id DESC LIMIT 2)
-`
-
-func (q *Queries) EndOldWebhookSecrets(ctx context.Context, workspaceID uuid.UUID) error {
-	_, err := q.db.Exec(ctx, endOldWebhookSecrets, workspaceID)
-	return err
-}
-
-const insertWebhookSecret = `-- name: InsertWebhookSecret :exec
-INSERT INTO webhook_secret (id, workspace_id, digest, active, create_time) VALUES ($1, $2, $3, true, $4)
-`
-
-type InsertWebhookSecretParams struct {
-	ID          uuid.UUID
-	WorkspaceID uuid.UUID
-	Digest      []byte
-	Now         time.Time
-}
-
-func (q *Queries) InsertWebhookSecret(ctx context.Context, arg InsertWebhookSecretParams) error {
-	_, err := q.db.Exec(ctx, insertWebhookSecret,
-		arg.ID,
-		arg.WorkspaceID,
-		arg.Digest,
-		arg.Now,
-	)
-	return err
-}
-
 const insertWorkspace = `-- name: InsertWorkspace :execrows
 INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -346,15 +315,4 @@ func (q *Queries) WorkspaceByRequest(ctx context.Context, requestID uuid.UUID) (
 		&i.Location,
 	)
 	return i, err
-}
-
-const workspaceBySecret = `-- name: WorkspaceBySecret :one
-SELECT workspace_id FROM webhook_secret WHERE digest = $1 AND active
-`
-
-func (q *Queries) WorkspaceBySecret(ctx context.Context, digest []byte) (uuid.UUID, error) {
-	row := q.db.QueryRow(ctx, workspaceBySecret, digest)
-	var workspace_id uuid.UUID
-	err := row.Scan(&workspace_id)
-	return workspace_id, err
 }

@@ -1,8 +1,8 @@
 -- name: InsertMessage :execrows
 INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash,
-    provider_message_id, webhook_key, message_time, create_time)
+    provider_message_id, webhook_key, message_time, create_time, arrival)
 VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(direction), sqlc.arg(origin), sqlc.arg(subject_enc), sqlc.arg(body_enc), sqlc.arg(body_hash),
-    sqlc.arg(provider_message_id), sqlc.arg(webhook_key), sqlc.arg(message_time), sqlc.arg(now))
+    sqlc.arg(provider_message_id), sqlc.arg(webhook_key), sqlc.arg(message_time), sqlc.arg(now), sqlc.arg(arrival))
 ON CONFLICT DO NOTHING;
 
 -- name: MessageByProvider :one

@@ -15,10 +15,58 @@ SELECT * FROM webhook_inbox WHERE id = sqlc.arg(id) FOR UPDATE;
 -- name: CloseInbox :execrows
 UPDATE webhook_inbox SET state = sqlc.arg(state), error_reason = sqlc.arg(error_reason), process_time = sqlc.arg(now) WHERE id = sqlc.arg(id) AND state = 'PENDING';
 
+-- name: CountRepeat :exec
+UPDATE webhook_inbox SET repeats = repeats + 1 WHERE id = sqlc.arg(id);
+
 -- name: ListInbox :many
-SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time FROM webhook_inbox
+SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time, repeats, replays FROM webhook_inbox
 WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid) AND id < sqlc.arg(before)
+    AND (sqlc.arg(states)::text[] = '{}' OR state = ANY (sqlc.arg(states)::text[]))
+    AND (sqlc.narg(source)::text IS NULL OR source = sqlc.narg(source)::text)
+    AND (sqlc.narg(error_reason)::text IS NULL OR error_reason = sqlc.narg(error_reason)::text)
+    AND (sqlc.narg(event_type)::text IS NULL OR event_type = sqlc.narg(event_type)::text)
+    AND (sqlc.narg(start_time)::timestamptz IS NULL OR create_time >= sqlc.narg(start_time)::timestamptz)
+    AND (sqlc.narg(end_time)::timestamptz IS NULL OR create_time < sqlc.narg(end_time)::timestamptz)
 ORDER BY id DESC LIMIT sqlc.arg(page);
+
+-- name: CountInbox :one
+SELECT count(*)::integer AS n FROM webhook_inbox
+WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid)
+    AND state = ANY (sqlc.arg(states)::text[])
+    AND (sqlc.narg(source)::text IS NULL OR source = sqlc.narg(source)::text)
+    AND (sqlc.narg(error_reason)::text IS NULL OR error_reason = sqlc.narg(error_reason)::text)
+    AND (sqlc.narg(event_type)::text IS NULL OR event_type = sqlc.narg(event_type)::text)
+    AND (sqlc.narg(start_time)::timestamptz IS NULL OR create_time >= sqlc.narg(start_time)::timestamptz)
+    AND (sqlc.narg(end_time)::timestamptz IS NULL OR create_time < sqlc.narg(end_time)::timestamptz);
+
+-- name: ReplayCandidates :many
+-- Oldest first, so that a replay in parts goes forward.
+SELECT id, workspace_id, source, location, state FROM webhook_inbox
+WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid)
+    AND state = ANY (sqlc.arg(states)::text[])
+    AND (sqlc.narg(source)::text IS NULL OR source = sqlc.narg(source)::text)
+    AND (sqlc.narg(error_reason)::text IS NULL OR error_reason = sqlc.narg(error_reason)::text)
+    AND (sqlc.narg(event_type)::text IS NULL OR event_type = sqlc.narg(event_type)::text)
+    AND (sqlc.narg(start_time)::timestamptz IS NULL OR create_time >= sqlc.narg(start_time)::timestamptz)
+    AND (sqlc.narg(end_time)::timestamptz IS NULL OR create_time < sqlc.narg(end_time)::timestamptz)
+    AND id > sqlc.arg(after)
+ORDER BY id LIMIT sqlc.arg(page);
+
+-- name: InboxByIDs :many
+SELECT id, workspace_id, source, location, state FROM webhook_inbox WHERE id = ANY (sqlc.arg(ids)::uuid[])
+    AND (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid) ORDER BY id;
+
+-- name: ReopenInbox :execrows
+UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = sqlc.arg(workspace_id), replays = replays + 1
+WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED');
+
+-- name: SweepInbox :many
+-- Stored long ago and not processed: their job was lost. A job that runs twice has one effect.
+UPDATE webhook_inbox i SET sweep_time = sqlc.arg(now)::timestamptz WHERE i.id IN (
+    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PENDING' AND p.create_time < sqlc.arg(before)::timestamptz
+        AND (p.sweep_time IS NULL OR p.sweep_time < sqlc.arg(before)::timestamptz)
+    ORDER BY p.id LIMIT sqlc.arg(page) FOR UPDATE SKIP LOCKED)
+RETURNING i.id;
 
 -- name: InsertOutbox :exec
 INSERT INTO outbox (id, workspace_id, lead_id, type, payload, create_time)

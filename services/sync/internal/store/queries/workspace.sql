@@ -45,15 +45,5 @@ AND (last_success_time IS NULL OR last_success_time < sqlc.arg(now)::timestamptz
 UPDATE connection SET last_webhook_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id)
 AND (last_webhook_time IS NULL OR last_webhook_time < sqlc.arg(now)::timestamptz - interval '10 seconds');
 
--- name: InsertWebhookSecret :exec
-INSERT INTO webhook_secret (id, workspace_id, digest, active, create_time) VALUES (sqlc.arg(id), sqlc.arg(workspace_id), sqlc.arg(digest), true, sqlc.arg(now));
-
--- name: EndOldWebhookSecrets :exec
-UPDATE webhook_secret s SET active = false WHERE s.workspace_id = sqlc.arg(workspace_id) AND s.active AND s.id NOT IN (
-    SELECT n.id FROM webhook_secret n WHERE n.workspace_id = sqlc.arg(workspace_id) ORDER BY n.id DESC LIMIT 2);
-
--- name: WorkspaceBySecret :one
-SELECT workspace_id FROM webhook_secret WHERE digest = sqlc.arg(digest) AND active;
-
 -- name: LockWorkspace :one
 SELECT id FROM workspace WHERE id = sqlc.arg(id) FOR NO KEY UPDATE;

@@ -1,0 +1,24 @@
+package lead
+
+// Refresh takes what the provider of a lead's contact says now over what is known: it overwrites, but never with nothing,
+// and never with an identity that another candidate holds. It reports whether anything changed.
+func Refresh(known Stored, said Facts, candidates []Stored) (Facts, bool) {
+	said = Unclaimed(said, known.Key, candidates)
+	out := known.Facts
+	for _, field := range []struct {
+		to   *string
+		from string
+	}{
+		{&out.FirstName, said.FirstName},
+		{&out.LastName, said.LastName},
+		{&out.Email, said.Email},
+		{&out.Phone, said.Phone},
+		{&out.TimeZone, said.TimeZone},
+		{&out.CompanyName, said.CompanyName},
+	} {
+		if field.from != "" {
+			*field.to = field.from
+		}
+	}
+	return out, out != known.Facts
+}

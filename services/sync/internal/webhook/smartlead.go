@@ -1,0 +1,135 @@
+package webhook
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/mail"
+	"strings"
+
+	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/sending"
+)
+
+// smartlead is Smartlead's body in the spellings of its three documents.
+type smartlead struct {
+	EventType  string `json:"event_type"`
+	Event      string `json:"event"`
+	EventCamel string `json:"eventType"`
+	Type       string `json:"type"`
+
+	StatsID     loose  `json:"stats_id"`
+	MessageID   loose  `json:"message_id"`
+	Stamp       string `json:"event_timestamp"`
+	Timestamp   string `json:"timestamp"`
+	TimeReplied string `json:"time_replied"`
+	TimeSent    string `json:"time_sent"`
+	LeadEmail   string `json:"sl_lead_email"`
+	ToEmail     string `json:"to_email"`
+	Sender      string `json:"sender_detail"`
+	Subject     string `json:"subject"`
+	SentSubject string `json:"custom_subject"`
+	SentBody    string `json:"custom_email_message"`
+	ReplyBody   string `json:"reply_body"`
+	VisibleText string `json:"visible_text"`
+
+	ReplyMessage smartleadMail `json:"reply_message"`
+	SentMessage  smartleadMail `json:"sent_message"`
+	Lead         struct {
+		Email     string `json:"email"`
+		FirstName string `json:"first_name"`
+		LastName  string `json:"last_name"`
+		Company   string `json:"company_name"`
+	} `json:"lead"`
+	Reply struct {
+		Subject    string `json:"subject"`
+		Body       string `json:"body"`
+		ReceivedAt string `json:"received_at"`
+	} `json:"reply"`
+}
+
+type smartleadMail struct {
+	ID   loose  `json:"message_id"`
+	HTML string `json:"html"`
+	Text string `json:"text"`
+	Time string `json:"time"`
+}
+
+// smartleadEvent reads a Smartlead webhook.
+func smartleadEvent(d Delivery) (Event, error) {
+	var s smartlead
+	if err := json.Unmarshal(d.Body, &s); err != nil {
+		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+	}
+	stamp := first(s.Stamp, s.Timestamp)
+	e := Event{
+		Type: strings.ToUpper(first(s.EventType, s.Event, s.EventCamel, s.Type)), Kind: Ignored, Channel: sending.Email,
+		Changed: parseTime(stamp),
+		Lead: lead.Facts{
+			Email: first(s.LeadEmail, s.Lead.Email, s.ToEmail), FirstName: s.Lead.FirstName, LastName: s.Lead.LastName,
+			CompanyName: s.Lead.Company,
+		},
+	}
+	switch e.Type {
+	case "EMAIL_REPLY", "EMAIL_REPLIED":
+		e.smartleadReply(s)
+	case "UNTRACKED_REPLIES":
+		e.Lead = lead.Facts{}
+		if from, err := mail.ParseAddress(s.Sender); err == nil {
+			e.Lead.Email = from.Address
+		}
+		if !bounceSender(e.Lead.Email) {
+			e.smartleadReply(s)
+		}
+	case "EMAIL_SENT", "FIRST_EMAIL_SENT":
+		e.Kind = Message
+		e.Subject, e.Text = first(s.SentSubject, s.Subject), first(s.SentMessage.Text, s.SentMessage.HTML, s.SentBody)
+		e.MessageID = identity("smartlead:sent:", loose(first(s.SentMessage.ID, s.MessageID, s.StatsID)))
+		e.MessageTime = firstTime(parseTime(s.SentMessage.Time), parseTime(s.TimeSent), e.Changed)
+	case "EMAIL_BOUNCE", "EMAIL_BOUNCED":
+		e.Kind = Bounced
+	case "LEAD_UNSUBSCRIBED", "EMAIL_UNSUBSCRIBED":
+		e.Kind = Unsubscribed
+	}
+	e.WebhookID = d.smartleadKey(e.Type, s)
+	return e, e.identified()
+}
+
+func (e *Event) smartleadReply(s smartlead) {
+	e.Kind, e.Inbound, e.Subject = Message, true, first(s.Reply.Subject, s.Subject)
+	e.Text = first(s.ReplyMessage.Text, s.VisibleText, s.ReplyBody, s.Reply.Body, s.ReplyMessage.HTML)
+	e.MessageTime = firstTime(parseTime(s.ReplyMessage.Time), parseTime(s.TimeReplied), parseTime(s.Reply.ReceivedAt), e.Changed)
+	// stats_id and message_id name the mail that was answered, so that two replies to it need the time too.
+	answered := loose(first(s.StatsID, s.MessageID))
+	if s.ReplyMessage.ID != "" {
+		e.MessageID = identity("smartlead:reply:", s.ReplyMessage.ID)
+	} else if stamp := first(s.TimeReplied, s.Reply.ReceivedAt, s.Stamp, s.Timestamp); stamp != "" {
+		e.MessageID = identity("smartlead:reply:", answered, loose(e.Lead.Email), loose(stamp))
+	}
+}
+
+func (d Delivery) smartleadKey(event string, s smartlead) string {
+	if d.ID != "" {
+		return d.key("id", d.ID)
+	}
+	id, stamp := first(s.ReplyMessage.ID, s.StatsID, s.MessageID), first(s.Stamp, s.Timestamp, s.TimeReplied, s.TimeSent)
+	if id == "" || stamp == "" {
+		return d.key(event, string(d.Body))
+	}
+	return d.key(event, id, stamp)
+}
+
+// BodySecretFits compares the field secret_key of older Smartlead hooks with the secrets, in constant time.
+func BodySecretFits(body []byte, secrets []string) bool {
+	var s struct {
+		Secret string `json:"secret_key"`
+	}
+	if Strict(body) != nil || json.Unmarshal(body, &s) != nil || s.Secret == "" {
+		return false
+	}
+	match := 0
+	for _, secret := range secrets {
+		match |= subtle.ConstantTimeCompare([]byte(s.Secret), []byte(secret))
+	}
+	return match == 1
+}
