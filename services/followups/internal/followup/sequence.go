@@ -151,10 +151,10 @@ func (s Step) checkShape(v *violations) {
 
 func (t Trigger) checkShape(v *violations) {
 	v.check(slices.Contains(TriggerKinds(), t.Kind), "trigger", "is not a trigger")
-	if t.Kind == TriggerNoResponse {
+	if t.Kind.WaitsForSilence() {
 		v.check(t.After >= time.Minute && t.After <= MaxSpan, "trigger_options.no_response_minutes", "must be 1 to 525600")
 	} else {
-		v.check(t.After == 0, "trigger_options.no_response_minutes", "is for the trigger NO_RESPONSE only")
+		v.check(t.After == 0, "trigger_options.no_response_minutes", "is for the triggers NO_RESPONSE and REACTIVATION only")
 	}
 	if t.Kind == TriggerTagAdded {
 		n := utf8.RuneCountInString(strings.TrimSpace(t.Tag))

@@ -35,6 +35,9 @@ func (k TriggerKind) HasChannel() bool {
 	return k == TriggerNoResponse || k == TriggerDNDSet || k == TriggerDNDCleared
 }
 
+// WaitsForSilence reports whether the trigger is pulled by time: nobody wrote for Trigger.After.
+func (k TriggerKind) WaitsForSilence() bool { return k == TriggerNoResponse || k == TriggerReactivation }
+
 // ReEnroll says whether a trigger enrolls a lead whose earlier enrollment has ended.
 type ReEnroll string
 
@@ -49,7 +52,8 @@ const (
 type Trigger struct {
 	// Kind of the trigger; empty means TriggerManual.
 	Kind TriggerKind
-	// After is how long a lead may stay silent, for TriggerNoResponse.
+	// After is the silence that pulls TriggerNoResponse, since a person's message, and TriggerReactivation, since either
+	// side's.
 	After time.Duration
 	// Tag is for TriggerTagAdded.
 	Tag string
@@ -87,7 +91,8 @@ func (t Trigger) Pulls(signal Signal) bool {
 	if t.Kind != signal.Kind || t.Kind == TriggerManual {
 		return false
 	}
-	if t.Channel != "" && t.Kind.HasChannel() && t.Channel != signal.Channel {
+	// A signal without a channel is one of every channel.
+	if t.Channel != "" && t.Kind.HasChannel() && signal.Channel != "" && t.Channel != signal.Channel {
 		return false
 	}
 	return t.Kind != TriggerTagAdded || strings.EqualFold(strings.TrimSpace(t.Tag), strings.TrimSpace(signal.Tag))

@@ -113,6 +113,9 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 		defer cancel()
 	}
 	p := &pass{Runner: r, run: receipt.ID, workspaces: map[uuid.UUID]*workspace{}}
+	if err := r.fireSilences(budget); err != nil {
+		return store.Run{}, err
+	}
 	finished, err := p.batches(ctx, budget)
 	if err != nil {
 		return store.Run{}, err
@@ -124,6 +127,23 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 		r.logRun(ctx, receipt)
 	}
 	return receipt, err
+}
+
+// silencesAtOnce bounds the transaction that enrolls silent leads.
+const silencesAtOnce = 100
+
+// fireSilences enrolls the leads whose silence has lasted, so that what is due of them at once is part of this run.
+func (r *Runner) fireSilences(budget context.Context) error {
+	for budget.Err() == nil {
+		fired, err := r.cfg.Store.FireSilences(budget, r.cfg.Clock.Now(), silencesAtOnce)
+		if err != nil && budget.Err() == nil {
+			return err
+		}
+		if err != nil || fired < silencesAtOnce {
+			return nil //nolint:nilerr // the error is only the end of the budget: the next run goes on
+		}
+	}
+	return nil
 }
 
 // logRun writes one line for a run in which something happened to a lead; ticks without that stay silent.

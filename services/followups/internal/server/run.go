@@ -80,7 +80,7 @@ func (s *Server) HandleLeadEvents(ctx context.Context, req *followupsv1.HandleLe
 	out := &followupsv1.HandleLeadEventsResponse{}
 	try := followup.Try{Now: s.now(), Max: s.cfg.MaxAttempts}
 	for _, event := range events {
-		if event.Type == store.LeadCreated || event.Type == store.MessageSettled { // these schedule a step
+		if event.Type != store.DeliveryChanged && event.Type != store.LeadReplied { // the others can schedule a step
 			zone, known := zones[event.Workspace]
 			if !known {
 				zone = s.zone(ctx, event.Workspace)
@@ -126,7 +126,8 @@ func readEvents(ctx context.Context, in []*followupsv1.LeadEvent) ([]store.Event
 		bad := func(field, text string) {
 			violations = append(violations, apierr.FieldViolation{Field: fmt.Sprintf("events[%d].%s", i, field), Description: text})
 		}
-		event := store.Event{Message: raw.GetMessage(), Outcome: raw.GetOutcome(), Type: types[raw.GetType()], Time: raw.GetEventTime().AsTime()}
+		event := store.Event{Message: raw.GetMessage(), Outcome: raw.GetOutcome(), Type: types[raw.GetType()], Time: raw.GetEventTime().AsTime(),
+			Channel: channels().of(raw.GetChannel()), DNDActive: raw.GetDndActive(), AddedTags: raw.GetAddedTags()}
 		var err error
 		if event.ID, err = uuid.Parse(raw.GetEventId()); err != nil {
 			bad("event_id", "must be a UUID")

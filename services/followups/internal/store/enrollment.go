@@ -22,6 +22,8 @@ type Enrolling struct {
 	Zone *time.Location
 	// RepliedSince is the newest inbound message that is known already; later ones pause.
 	RepliedSince time.Time
+	// Since, if set, replaces the start as the time since which a reply pauses: the lead was silent from then on.
+	Since time.Time
 }
 
 // Enroll starts a lead. A request id that was used answers its enrollment. Errors: ErrNotFound for the sequence,
@@ -77,6 +79,9 @@ func enroll(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequence, n
 	}, first, in.Zone, now)
 	if in.RepliedSince.After(e.RepliedSince) { // the provider's clock may be ahead of ours
 		e.RepliedSince = in.RepliedSince
+	}
+	if !in.Since.IsZero() {
+		e.RepliedSince = in.Since
 	}
 	rows, err := q.InsertEnrollment(ctx, db.InsertEnrollmentParams{
 		WorkspaceID: e.Workspace, ID: e.ID, LeadID: e.Lead, SequenceID: e.Sequence, SequenceVersion: int32(e.Version),

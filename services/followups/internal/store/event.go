@@ -48,6 +48,11 @@ type Event struct {
 	Outcome string
 	// Zone of the workspace, or nil when it could not be learned.
 	Zone *time.Location
+	// Channel and DNDActive are for DNDChanged; an empty channel means every one. Channel is also for HumanOutbound.
+	Channel   followup.Channel
+	DNDActive bool
+	// AddedTags are for TagsChanged.
+	AddedTags []string
 }
 
 // HandleEvent applies an event together with the record that it was handled, and reports whether it was new.
@@ -61,7 +66,10 @@ func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) 
 			if isNew = rows == 1; err != nil || !isNew {
 				return err
 			}
-			return handle(ctx, q, event, try)
+			if err := handle(ctx, q, event, try); err != nil {
+				return err
+			}
+			return pull(ctx, q, event, try.Now)
 		})
 		if !postgres.IsRetryable(err) {
 			break
@@ -75,8 +83,6 @@ func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) 
 
 func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) error {
 	switch event.Type {
-	case LeadCreated:
-		return enrollTriggered(ctx, q, event, try.Now)
 	case LeadReplied:
 		return pauseReplied(ctx, q, event, try.Now)
 	case LeadOptedOut:
@@ -86,22 +92,6 @@ func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) e
 	case MessageSettled:
 		return settle(ctx, q, event, try)
 	case DNDChanged: // recorded; the next send asks sync, which knows the flag
-	}
-	return nil
-}
-
-func enrollTriggered(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
-	sequences, err := q.ListTriggeredSequences(ctx, db.ListTriggeredSequencesParams{
-		WorkspaceID: event.Workspace, Trigger: string(followup.TriggerLeadCreated),
-	})
-	if err != nil {
-		return fmt.Errorf("list triggered sequences: %w", err)
-	}
-	for _, seq := range sequences {
-		in := Enrolling{Workspace: event.Workspace, Lead: event.Lead, Zone: event.Zone, RepliedSince: event.Time}
-		if _, _, err := enroll(ctx, q, in, seq, now); err != nil {
-			return err
-		}
 	}
 	return nil
 }

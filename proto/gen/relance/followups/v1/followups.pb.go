@@ -216,13 +216,13 @@ const (
 	Trigger_TRIGGER_MANUAL Trigger = 1
 	// Every lead that enters the workspace by a webhook.
 	Trigger_TRIGGER_LEAD_CREATED Trigger = 2
-	// The lead did not answer an outbound message for no_response_minutes.
+	// The lead did not answer a person's message for no_response_minutes, and no sequence runs for it.
 	Trigger_TRIGGER_NO_RESPONSE Trigger = 3
 	// A person of the workspace wrote to the lead for the first time.
 	Trigger_TRIGGER_SETTER_REPLY Trigger = 4
 	// The lead booked a meeting.
 	Trigger_TRIGGER_MEETING_SELECTED Trigger = 5
-	// The lead was taken up by a reactivation.
+	// Neither side wrote, by hand or by a sequence, for no_response_minutes.
 	Trigger_TRIGGER_REACTIVATION Trigger = 6
 	// The contact got the tag of the options.
 	Trigger_TRIGGER_TAG_ADDED Trigger = 7
@@ -910,7 +910,7 @@ func (x *Sequence) GetRefusalRules() []*RefusalRule {
 // TriggerOptions are the parameters of a sequence's trigger.
 type TriggerOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// For NO_RESPONSE: minutes after the outbound message, 1 to 525600. Required there.
+	// For NO_RESPONSE and REACTIVATION: minutes of silence, 1 to 525600. Required there.
 	NoResponseMinutes int32 `protobuf:"varint,1,opt,name=no_response_minutes,json=noResponseMinutes,proto3" json:"no_response_minutes,omitempty"`
 	// For TAG_ADDED: the tag, compared without regard to case. Required there.
 	Tag string `protobuf:"bytes,2,opt,name=tag,proto3" json:"tag,omitempty"`

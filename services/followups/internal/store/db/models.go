@@ -164,6 +164,14 @@ type Setting struct {
 	DailyCap     int32
 }
 
+type SilenceWatch struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	SequenceID  uuid.UUID
+	Since       time.Time
+	DueTime     time.Time
+}
+
 type StepPlan struct {
 	WorkspaceID    uuid.UUID
 	RequestID      uuid.UUID

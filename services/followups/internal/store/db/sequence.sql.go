@@ -402,55 +402,6 @@ func (q *Queries) ListSteps(ctx context.Context, arg ListStepsParams) ([]Sequenc
 	return items, nil
 }
 
-const listTriggeredSequences = `-- name: ListTriggeredSequences :many
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence
-WHERE workspace_id = $1 AND active AND delete_time IS NULL AND trigger = $2
-ORDER BY id FOR SHARE
-`
-
-type ListTriggeredSequencesParams struct {
-	WorkspaceID uuid.UUID
-	Trigger     string
-}
-
-func (q *Queries) ListTriggeredSequences(ctx context.Context, arg ListTriggeredSequencesParams) ([]Sequence, error) {
-	rows, err := q.db.Query(ctx, listTriggeredSequences, arg.WorkspaceID, arg.Trigger)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Sequence
-	for rows.Next() {
-		var i Sequence
-		if err := rows.Scan(
-			&i.WorkspaceID,
-			&i.ID,
-			&i.DisplayName,
-			&i.Active,
-			&i.Trigger,
-			&i.Version,
-			&i.RequestID,
-			&i.CreateTime,
-			&i.UpdateTime,
-			&i.DeleteTime,
-			&i.Description,
-			&i.Refusals,
-			&i.TriggerMinutes,
-			&i.TriggerTag,
-			&i.TriggerChannel,
-			&i.ReEnroll,
-			&i.ReEnrollAfterDays,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const lockMigrating = `-- name: LockMigrating :many
 SELECT e.id, e.sequence_version, e.position, e.state, e.reason,
     (e.lease_until IS NOT NULL AND e.lease_until >= clock_timestamp())::boolean AS leased,

@@ -39,11 +39,6 @@ SELECT * FROM sequence
 WHERE workspace_id = @workspace_id AND delete_time IS NULL AND id > @after_id
 ORDER BY id LIMIT @page_size;
 
--- name: ListTriggeredSequences :many
-SELECT * FROM sequence
-WHERE workspace_id = @workspace_id AND active AND delete_time IS NULL AND trigger = @trigger
-ORDER BY id FOR SHARE;
-
 -- name: InsertStep :exec
 INSERT INTO sequence_step (workspace_id, sequence_id, version, position, step_id, channel, delay_days, delay_minutes, anchor,
     condition, expression, requires_approval, send_within_minutes, subject_template, body_template, refusals)
