@@ -36,7 +36,9 @@ func (k TriggerKind) HasChannel() bool {
 }
 
 // WaitsForSilence reports whether the trigger is pulled by time: nobody wrote for Trigger.After.
-func (k TriggerKind) WaitsForSilence() bool { return k == TriggerNoResponse || k == TriggerReactivation }
+func (k TriggerKind) WaitsForSilence() bool {
+	return k == TriggerNoResponse || k == TriggerReactivation
+}
 
 // ReEnroll says whether a trigger enrolls a lead whose earlier enrollment has ended.
 type ReEnroll string
