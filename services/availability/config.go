@@ -2,6 +2,8 @@ package availability
 
 import (
 	"time"
+
+	"github.com/relance/relance/platform/config"
 )
 
 // Config is the configuration of the availability service.
@@ -17,6 +19,12 @@ type Config struct {
 	Schedule      bool          `name:"schedule" env:"RELANCE_AVAILABILITY_SCHEDULE" default:"true" negatable:"" help:"Refresh by itself, without an external cron."`
 	ScheduleEvery time.Duration `name:"schedule-every" env:"RELANCE_AVAILABILITY_SCHEDULE_EVERY" default:"60s" help:"Time between scheduled refreshes, 1s or more."`
 	DrainTimeout  time.Duration `name:"drain-timeout" env:"RELANCE_AVAILABILITY_DRAIN_TIMEOUT" default:"20s" help:"How long calls in flight may finish at shutdown."`
+	KeysetJSON    config.Secret `name:"keyset" env:"RELANCE_AVAILABILITY_KEYSET" help:"Tink AEAD keyset as JSON, or @file, that encrypts the tokens and feed addresses of calendars at rest. Required."`
+	CalendlyAPI   string        `name:"calendly-api-url" env:"RELANCE_AVAILABILITY_CALENDLY_API_URL" default:"https://api.calendly.com" help:"Calendly API host."`
+	CalendlyPages string        `name:"calendly-pages-url" env:"RELANCE_AVAILABILITY_CALENDLY_PAGES_URL" default:"https://calendly.com" help:"Host of Calendly's booking pages, read for links without a token."`
+	HubSpotAPI    string        `name:"hubspot-api-url" env:"RELANCE_AVAILABILITY_HUBSPOT_API_URL" default:"https://api.hubapi.com" help:"HubSpot API host."`
+	HubSpotPages  string        `name:"hubspot-pages-url" env:"RELANCE_AVAILABILITY_HUBSPOT_PAGES_URL" help:"Host of HubSpot's booking pages, read for links without a token. Default: by the link's data centre."`
+	GHLPages      string        `name:"ghl-pages-url" env:"RELANCE_AVAILABILITY_GHL_PAGES_URL" default:"https://backend.leadconnectorhq.com" help:"Host of GoHighLevel's public slots, read for workspaces without a connection."`
 }
 
 // withDefaults fills what a Config made in Go leaves out. The zero Schedule stays off.
@@ -31,6 +39,19 @@ func (c Config) withDefaults() Config {
 		{&c.DrainTimeout, 20 * time.Second},
 	} {
 		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	for _, d := range []struct {
+		field *string
+		value string
+	}{
+		{&c.CalendlyAPI, "https://api.calendly.com"},
+		{&c.CalendlyPages, "https://calendly.com"},
+		{&c.HubSpotAPI, "https://api.hubapi.com"},
+		{&c.GHLPages, "https://backend.leadconnectorhq.com"},
+	} {
+		if *d.field == "" {
 			*d.field = d.value
 		}
 	}
@@ -53,6 +74,7 @@ func (c Config) Problems() []string {
 		}
 	}
 	check(c.DatabaseURL != "", "database URL is required")
+	check(c.KeysetJSON.Set(), "keyset is required; make one with `relance keyset`")
 	check(c.SyncTarget != "", "sync target is required")
 	check(c.MaxConns >= 2, "max conns must be 2 or more")
 	check(c.TTL >= 5*time.Second && c.TTL <= time.Hour, "TTL must be 5s to 1h")

@@ -4,6 +4,7 @@ package availability
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,7 @@ import (
 	"github.com/relance/relance/platform/principal"
 	"github.com/relance/relance/platform/process"
 	"github.com/relance/relance/platform/rpc"
+	"github.com/relance/relance/platform/secretbox"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	"github.com/relance/relance/services/availability/internal/jobs"
 	"github.com/relance/relance/services/availability/internal/provider"
@@ -27,6 +29,7 @@ import (
 	"github.com/relance/relance/services/availability/internal/server"
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store"
+	"github.com/relance/relance/services/availability/internal/webfetch"
 )
 
 // Name is the service's name in certificates, tokens and the database.
@@ -45,6 +48,10 @@ type Deps struct {
 	Clock clock.Clock
 	// Logger is required.
 	Logger *slog.Logger
+	// FeedControl and FeedRoots replace the check of addresses that feeds are read from and the authorities that they are
+	// trusted by. Nil means public addresses and the machine's authorities; anything else is for tests.
+	FeedControl webfetch.Control
+	FeedRoots   *x509.CertPool
 }
 
 // Service is the assembled service.
@@ -94,11 +101,15 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	source, rows := provider.NewSync(s.sync), store.New(s.pool)
+	box, err := secretbox.New([]byte(s.cfg.KeysetJSON.Reveal()))
+	if err != nil {
+		return err
+	}
+	source, rows := provider.NewSync(s.sync), store.New(s.pool, box)
 	timing := slots.DefaultTiming()
 	timing.TTL = s.cfg.TTL
 	s.refresher = refresh.New(refresh.Config{
-		Store: rows, Provider: source, Directory: source, Clock: s.deps.Clock, Logger: s.deps.Logger, Timing: timing,
+		Store: rows, Provider: s.providers(source), Directory: source, Clock: s.deps.Clock, Logger: s.deps.Logger, Timing: timing,
 		CallTimeout: s.cfg.CallTimeout, Concurrency: s.cfg.Concurrency,
 	})
 	if s.deps.Listener == nil {

@@ -13,10 +13,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/relance/relance/platform/config"
 	"github.com/relance/relance/platform/pgtest"
 	"github.com/relance/relance/platform/principal"
+	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/platform/rpc"
 	"github.com/relance/relance/platform/rpctest"
+	"github.com/relance/relance/platform/secretbox"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/availability"
 )
@@ -58,8 +61,13 @@ func TestServiceRunsItsSchedule(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := &watcher{}
+	keys, err := secretbox.GenerateKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
 	service, err := availability.New(t.Context(), availability.Config{
-		DatabaseURL: db.DSN(availability.Name), SyncTarget: syncServer.Target(), Schedule: true,
+		KeysetJSON: config.Secret{Secret: redact.Secret(keys)}, DatabaseURL: db.DSN(availability.Name),
+		SyncTarget: syncServer.Target(), Schedule: true,
 	}, availability.Deps{
 		Listener: listener, Identity: syncServer.Identity(t, availability.Name),
 		Logger: slog.New(slog.NewJSONHandler(lines, nil)),

@@ -46,7 +46,12 @@ func (s *Stack) availability(ctx context.Context) (process.Component, error) {
 	if err != nil {
 		return process.Component{}, err
 	}
+	keyset, err := s.keyset()
+	if err != nil {
+		return process.Component{}, err
+	}
 	service, err := availability.New(ctx, availability.Config{
+		KeysetJSON: keyset,
 		DatabaseURL: postgres.RoleDSN(s.adminDSN, "availability"), SyncTarget: s.Targets["sync"],
 		Schedule: s.opts.SchedulerInterval > 0, ScheduleEvery: s.opts.SchedulerInterval, Reflection: s.opts.Reflection,
 	}, availability.Deps{

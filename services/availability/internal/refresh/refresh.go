@@ -16,42 +16,11 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/services/availability/internal/calendar"
+	"github.com/relance/relance/services/availability/internal/look"
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store"
 )
-
-// Ask is one look at a calendar.
-type Ask struct {
-	// Workspace is whose connection is used.
-	Workspace uuid.UUID
-	// Calendar is the provider's id.
-	Calendar string
-	// From and To bound the starts, [From, To).
-	From, To time.Time
-}
-
-// LookError is a look that failed.
-type LookError struct {
-	// Kind is slots.ReasonUnreachable, or slots.ReasonInactive when the provider says the calendar is off.
-	Kind slots.Reason
-	// Reason is the typed reason at the provider's side, such as PROVIDER_RATE_LIMITED.
-	Reason string
-	// RetryAfter is the provider's own demand; zero for none.
-	RetryAfter time.Duration
-	// Cause is for the log.
-	Cause error
-}
-
-// Error is the reason with its cause.
-func (f *LookError) Error() string { return fmt.Sprintf("%s: %v", f.Reason, f.Cause) }
-
-// Unwrap gives the cause.
-func (f *LookError) Unwrap() error { return f.Cause }
-
-// Provider reads calendars. Errors that are not *LookError count as unreachable.
-type Provider interface {
-	FreeSlots(ctx context.Context, ask Ask) ([]time.Time, error)
-}
 
 // Directory knows all workspaces.
 type Directory interface {
@@ -62,7 +31,7 @@ type Directory interface {
 // Config is what a Refresher is made of. Store, Provider, Directory, Clock and Logger are required.
 type Config struct {
 	Store     *store.Store
-	Provider  Provider
+	Provider  look.Provider
 	Directory Directory
 	Clock     clock.Clock
 	Logger    *slog.Logger
@@ -219,24 +188,17 @@ func (r *Refresher) look(ctx context.Context, row store.Row) (outcome, error) {
 
 // find decides without a call where it can, and calls otherwise. Its error is only that of a cancelled context.
 func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (store.Result, outcome, error) {
-	kind := ""
+	kind := calendar.Kind("")
 	if row.Link != nil {
 		kind = row.Link.Provider
 	}
 	if reason := slots.Check(row.Link != nil, kind, row.Meeting); reason != slots.ReasonNone {
-		verdict := slots.VerdictUnsupported
-		if reason == slots.ReasonNoDefaultCalendar {
-			verdict = slots.VerdictNoDefault
-		}
-		return store.Result{State: slots.Of(reason, 0), Reason: reason, Due: now.Add(r.cfg.Timing.Rest(reason))},
-			outcome{verdict: verdict}, nil
+		return r.refused(reason, now), refusal(reason), nil
 	}
 	until := now.Add(row.LookAhead)
 	call, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
 	defer cancel()
-	starts, err := r.cfg.Provider.FreeSlots(call, Ask{
-		Workspace: row.Workspace, Calendar: row.Link.ExternalID, From: now, To: until,
-	})
+	answer, err := r.cfg.Provider.FreeSlots(call, ask(row, now, until))
 	if err != nil {
 		if ctx.Err() != nil {
 			return store.Result{}, outcome{}, fmt.Errorf("read calendar: %w", ctx.Err())
@@ -244,26 +206,52 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 		result, failed := r.failed(row, err, now)
 		return result, failed, nil
 	}
-	starts = slots.Within(starts, now, until)
+	starts := slots.Within(answer.Starts, now, until)
 	return store.Result{
 		State: slots.Of(slots.ReasonNone, len(starts)), Slots: starts, AsOf: now, Due: now.Add(r.cfg.Timing.TTL),
+		Source: answer.Source, Resolved: answer.Resolved,
 	}, outcome{verdict: slots.VerdictRefreshed}, nil
 }
 
-// failed keeps what was known and backs off. A calendar that is off has no slots to keep.
+func ask(row store.Row, from, to time.Time) look.Ask {
+	return look.Ask{
+		Workspace: row.Workspace, Kind: row.Link.Provider, ID: row.Link.ExternalID, Address: row.Link.SourceURL.Reveal(),
+		Token: row.Link.Token.Reveal(), Hours: row.Link.Hours, Meeting: row.Meeting, From: from, To: to,
+		Resolved: row.Link.Resolved,
+	}
+}
+
+// refused is a configuration that cannot be served: there are no slots, and nothing to ask for until it rests.
+func (r *Refresher) refused(reason slots.Reason, now time.Time) store.Result {
+	return store.Result{State: slots.Of(reason, 0), Reason: reason, Due: now.Add(r.cfg.Timing.Rest(reason))}
+}
+
+func refusal(reason slots.Reason) outcome {
+	if reason == slots.ReasonNoDefaultCalendar {
+		return outcome{verdict: slots.VerdictNoDefault}
+	}
+	return outcome{verdict: slots.VerdictUnsupported}
+}
+
+// failed keeps what was known and backs off. A calendar that is off, or cannot serve what is asked, has no slots to keep.
 func (r *Refresher) failed(row store.Row, err error, now time.Time) (store.Result, outcome) {
-	var failure *LookError
-	if !errors.As(err, &failure) {
-		failure = &LookError{Kind: slots.ReasonUnreachable, Reason: "UNKNOWN", Cause: err}
+	failure, ok := errors.AsType[*look.Error](err)
+	if !ok {
+		failure = look.Unreachable("UNKNOWN", err)
+	}
+	if failure.Kind == slots.ReasonUnsupportedDuration || failure.Kind == slots.ReasonUnsupportedCalendar {
+		result := r.refused(failure.Kind, now)
+		result.LastError = failure.Reason
+		return result, refusal(failure.Kind)
 	}
 	failures := row.Failures + 1
 	result := store.Result{
 		State: slots.Of(failure.Kind, 0), Reason: failure.Kind, LastError: failure.Reason, Failures: failures,
-		Slots: row.Slots, AsOf: row.AsOf,
+		Slots: row.Slots, AsOf: row.AsOf, Source: row.Source,
 		Due: now.Add(r.cfg.Timing.Backoff(failures, r.cfg.Jitter(), failure.RetryAfter)),
 	}
 	if failure.Kind == slots.ReasonInactive {
-		result.Slots, result.AsOf = nil, time.Time{}
+		result.Slots, result.AsOf, result.Source = nil, time.Time{}, ""
 	}
 	reason := string(failure.Kind)
 	if failure.Kind == slots.ReasonUnreachable {

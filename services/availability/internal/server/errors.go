@@ -67,13 +67,13 @@ func noSlots(row store.Row) error {
 	case slots.ReasonUnsupportedDuration:
 		minutes := strconv.Itoa(int(row.Meeting / time.Minute))
 		return help(refused(codes.FailedPrecondition, row.Reason,
-			"the calendar cannot serve meetings of this length; GHL serves 15, 30, 45, 60, 90 and 120 minutes").
+			"the calendar cannot serve meetings of this length; set one that it serves").
 			With("minutes", minutes).
 			WithPrecondition("DURATION", workspace, "meetings of "+minutes+" minutes cannot be served"), "Meeting lengths")
 	case slots.ReasonInactive:
 		return help(refused(codes.FailedPrecondition, row.Reason,
 			"the provider says the calendar is off or gone; turn it on there or choose another link").
-			With("provider", slots.ProviderGHL).
+			With("provider", providerOf(row)).
 			WithPrecondition("CALENDAR", defaultName(row), "the calendar must be active at the provider"), "Inactive calendars")
 	case slots.ReasonUnsupportedCalendar:
 		return errUnsupported("")
@@ -89,13 +89,20 @@ func unreachable(row store.Row, now time.Time) error {
 	}
 	return refused(codes.Unavailable, slots.ReasonUnreachable,
 		"the calendar could not be read and nothing new enough is known; it is tried again by itself").
-		With("as_of", asOf).With("provider", slots.ProviderGHL).
+		With("as_of", asOf).With("provider", providerOf(row)).
 		WithHelp("Unreachable calendars", helpURL+"calendar_unreachable").
 		WithRetryAfter(max(row.Due.Sub(now), time.Second))
 }
 
 func errUnsupported(host string) error {
 	return refused(codes.FailedPrecondition, slots.ReasonUnsupportedCalendar,
-		"this is a calendar of another provider; supported: GoHighLevel").
+		"this is no calendar that can be read; supported: GoHighLevel, Calendly, HubSpot and iCalendar feeds (with working hours)").
 		With("provider_host", host).WithHelp("Supported calendars", helpURL+"unsupported_calendar")
+}
+
+func providerOf(row store.Row) string {
+	if row.Link == nil {
+		return ""
+	}
+	return string(row.Link.Provider)
 }

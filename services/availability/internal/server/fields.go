@@ -17,7 +17,6 @@ import (
 const (
 	defaultPage, maxPage = 50, 500
 	maxName              = 100
-	minGHLID, maxGHLID   = 15, 64
 	maxURL               = 2048
 )
 
@@ -95,18 +94,8 @@ func (p *problems) text(field, value string, limit int) {
 	}
 }
 
-// ghlID checks the id of a GHL calendar, which becomes part of a URL at the provider.
-func (p *problems) ghlID(field, value string) {
-	foreign := strings.ContainsFunc(value, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
-	if foreign || len(value) < minGHLID || len(value) > maxGHLID {
-		p.add(field, "must be %d to %d letters and digits", minGHLID, maxGHLID)
-	}
-}
-
-// publicURL checks a URL that leads will see, and gives its host.
-func (p *problems) publicURL(field, value string) string {
+// publicURL checks a URL that leads will see.
+func (p *problems) publicURL(field, value string) {
 	parsed, err := url.Parse(value)
 	switch {
 	case value == "":
@@ -115,16 +104,7 @@ func (p *problems) publicURL(field, value string) string {
 		p.add(field, "has %d bytes, at most %d are accepted", len(value), maxURL)
 	case err != nil || parsed.Scheme != "https" || parsed.Hostname() == "" || parsed.User != nil:
 		p.add(field, "must be an https URL")
-	default:
-		return strings.ToLower(parsed.Hostname())
 	}
-	return ""
-}
-
-// foreignHost reports whether a host is that of another known provider, whose times the GHL calendar would not be.
-func foreignHost(host string) bool {
-	return slices.ContainsFunc([]string{"calendly.com", "hubspot.com", "cal.com", "savvycal.com", "acuityscheduling.com"},
-		func(other string) bool { return host == other || strings.HasSuffix(host, "."+other) })
 }
 
 // mask checks that a mask names some of the accepted paths and gives them.

@@ -19,8 +19,10 @@ import (
 	"github.com/relance/relance/platform/pgtest"
 	"github.com/relance/relance/platform/principal"
 	"github.com/relance/relance/platform/rpctest"
+	"github.com/relance/relance/platform/secretbox"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/availability/internal/calendar"
 	"github.com/relance/relance/services/availability/internal/provider"
 	"github.com/relance/relance/services/availability/internal/refresh"
 	"github.com/relance/relance/services/availability/internal/server"
@@ -176,7 +178,7 @@ func newWorld(t *testing.T) *world {
 	syncServer := rpctest.New(t, rpctest.Config{Service: "sync", Policy: policy, Register: func(r grpc.ServiceRegistrar) {
 		syncv1.RegisterSyncServiceServer(r, w.sync)
 	}})
-	w.store, w.syncServer = store.New(w.pool), syncServer
+	w.store, w.syncServer = store.New(w.pool, box(t)), syncServer
 	w.refresher = w.newRefresher(t, syncServer)
 	t.Cleanup(w.refresher.Wait)
 	w.server = rpctest.New(t, rpctest.Config{Service: store.Schema, Policy: server.Policy(), Register: func(r grpc.ServiceRegistrar) {
@@ -191,11 +193,24 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+func box(t *testing.T) *secretbox.Box {
+	t.Helper()
+	keys, err := secretbox.GenerateKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := secretbox.New(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func (w *world) newRefresher(t *testing.T, syncServer *rpctest.Server) *refresh.Refresher {
 	t.Helper()
 	source := provider.NewSync(syncServer.Conn(t, store.Schema))
 	return refresh.New(refresh.Config{
-		Store: w.store, Provider: source, Directory: source, Clock: w.clock,
+		Store: w.store, Provider: provider.Router{calendar.GHL: source}, Directory: source, Clock: w.clock,
 		Logger: slog.New(slog.NewJSONHandler(w.logs, nil)), Jitter: func() float64 { return 0 },
 	})
 }

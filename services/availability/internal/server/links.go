@@ -9,7 +9,7 @@ import (
 
 	"github.com/relance/relance/platform/principal"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
-	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/calendar"
 	"github.com/relance/relance/services/availability/internal/store"
 )
 
@@ -19,31 +19,23 @@ func (s *Server) CreateCalendarLink(ctx context.Context, req *availabilityv1.Cre
 	workspace := bad.workspace(req.GetParent())
 	request := bad.requestID(req.GetRequestId())
 	in := req.GetCalendarLink()
-	if in.GetProvider() != availabilityv1.CalendarProvider_CALENDAR_PROVIDER_GHL {
-		bad.add("calendar_link.provider", "must be CALENDAR_PROVIDER_GHL")
-	}
-	bad.text("calendar_link.display_name", in.GetDisplayName(), maxName)
-	bad.ghlID("calendar_link.external_id", in.GetExternalId())
-	host := bad.publicURL("calendar_link.public_url", in.GetPublicUrl())
-	if err := bad.err(); err != nil {
-		return nil, err
-	}
-	if foreignHost(host) {
-		return nil, errUnsupported(host)
-	}
-	if err := s.admit(ctx, workspace); err != nil {
-		return nil, err
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make link id: %w", err)
 	}
-	now := s.clock.Now()
-	link, err := s.store.CreateLink(ctx, store.Link{
-		Workspace: workspace, ID: id, DisplayName: in.GetDisplayName(), Provider: slots.ProviderGHL,
-		ExternalID: in.GetExternalId(), PublicURL: in.GetPublicUrl(), CreateTime: now,
-	}, request)
-	if err != nil {
+	link := store.Link{Workspace: workspace, ID: id, Provider: kinds[in.GetProvider()], CreateTime: s.clock.Now()}
+	form := linkForm{in: in, bad: bad}
+	if in.GetProvider() != availabilityv1.CalendarProvider_CALENDAR_PROVIDER_UNSPECIFIED && link.Provider == "" {
+		form.bad.add("calendar_link.provider", "is not known")
+	}
+	form.fill(&link, all(linkPaths))
+	if err := form.err(); err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, workspace); err != nil {
+		return nil, err
+	}
+	if link, err = s.store.CreateLink(ctx, link, request); err != nil {
 		return nil, toStatus(err)
 	}
 	return &availabilityv1.CreateCalendarLinkResponse{CalendarLink: linkProto(link)}, nil
@@ -81,31 +73,18 @@ func (s *Server) UpdateCalendarLink(ctx context.Context, req *availabilityv1.Upd
 	var bad problems
 	in := req.GetCalendarLink()
 	workspace, id := bad.link("calendar_link.name", in.GetName())
-	paths := bad.mask(req.GetUpdateMask(), "display_name", "external_id", "public_url")
-	change := store.LinkChange{Now: s.clock.Now()}
-	host := ""
-	if paths["display_name"] {
-		bad.text("calendar_link.display_name", in.GetDisplayName(), maxName)
-		change.DisplayName = &in.DisplayName
-	}
-	if paths["external_id"] {
-		bad.ghlID("calendar_link.external_id", in.GetExternalId())
-		change.ExternalID = &in.ExternalId
-	}
-	if paths["public_url"] {
-		host = bad.publicURL("calendar_link.public_url", in.GetPublicUrl())
-		change.PublicURL = &in.PublicUrl
-	}
+	paths := bad.mask(req.GetUpdateMask(), linkPaths...)
 	if err := bad.err(); err != nil {
 		return nil, err
-	}
-	if foreignHost(host) {
-		return nil, errUnsupported(host)
 	}
 	if err := s.admit(ctx, workspace); err != nil {
 		return nil, err
 	}
-	link, err := s.store.UpdateLink(ctx, workspace, id, change)
+	link, err := s.store.UpdateLink(ctx, store.Link{Workspace: workspace, ID: id, UpdateTime: s.clock.Now()}, func(link *store.Link) error {
+		form := linkForm{in: in}
+		form.fill(link, paths)
+		return form.err()
+	})
 	if err != nil {
 		return nil, linkError(err, workspace, id)
 	}
@@ -148,10 +127,23 @@ func (s *Server) one(ctx context.Context, name string) (workspace, id uuid.UUID,
 }
 
 func linkProto(link store.Link) *availabilityv1.CalendarLink {
-	return &availabilityv1.CalendarLink{
-		Name: linkName(link.Workspace, link.ID), DisplayName: link.DisplayName,
-		Provider: availabilityv1.CalendarProvider_CALENDAR_PROVIDER_GHL, ExternalId: link.ExternalID,
-		PublicUrl: link.PublicURL, Default: link.Default, CreateTime: timestamppb.New(link.CreateTime),
-		UpdateTime: timestamppb.New(link.UpdateTime),
+	out := &availabilityv1.CalendarLink{
+		Name: linkName(link.Workspace, link.ID), DisplayName: link.DisplayName, Provider: kindProto(link.Provider),
+		ExternalId: link.ExternalID, PublicUrl: link.PublicURL, Default: link.Default,
+		CreateTime: timestamppb.New(link.CreateTime), UpdateTime: timestamppb.New(link.UpdateTime),
+		HasApiToken: link.Token != "", WorkingHours: hoursProto(link.Hours),
 	}
+	if link.Provider != calendar.ICalendar {
+		out.SourceUrl = link.SourceURL.Reveal()
+	}
+	return out
+}
+
+func kindProto(kind calendar.Kind) availabilityv1.CalendarProvider {
+	for value, known := range kinds {
+		if known == kind {
+			return value
+		}
+	}
+	return availabilityv1.CalendarProvider_CALENDAR_PROVIDER_UNSPECIFIED
 }

@@ -150,7 +150,7 @@ func TestBadLinks(t *testing.T) {
 		Parent: "workspaces/x", RequestId: "y",
 		CalendarLink: &availabilityv1.CalendarLink{PublicUrl: "http://book.example.com", DisplayName: "a\nb"},
 	})
-	if e := rpctest.RequireError(t, err, codes.InvalidArgument, ""); len(e.Violations) != 6 {
+	if e := rpctest.RequireError(t, err, codes.InvalidArgument, ""); len(e.Violations) != 4 {
 		t.Errorf("violations: %+v", e.Violations)
 	}
 	calendly := ghlLink()

@@ -93,7 +93,7 @@ func (p *problems) time(field string, value *timestamppb.Timestamp) time.Time {
 func (q query) answer(row store.Row, starts []time.Time, now time.Time) *availabilityv1.GetSlotsResponse {
 	out := &availabilityv1.GetSlotsResponse{
 		State: stateProto(row.State), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
-		PublicUrl: row.Link.PublicURL, Slots: q.label(starts),
+		PublicUrl: row.Link.PublicURL, Source: row.Source, Slots: q.label(starts),
 	}
 	// A cache whose last free time has passed, or a window without any, is empty to this caller.
 	if row.State == slots.StateOK && len(starts) == 0 {

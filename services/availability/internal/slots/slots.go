@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/relance/relance/services/availability/internal/calendar"
 )
 
 // State is what is known of a workspace's calendar.
@@ -33,28 +35,27 @@ const (
 	ReasonInactive            Reason = "CALENDAR_INACTIVE"
 )
 
-// ProviderGHL is the kind of a GoHighLevel calendar.
-const ProviderGHL = "ghl"
-
 // ghlDurations are the meeting lengths offered with GHL calendars, in minutes. GHL answers start times only, spaced by
 // the calendar's own length, so other lengths would promise times that may not be free to their end.
 var ghlDurations = [...]int{15, 30, 45, 60, 90, 120}
 
-// Supports reports whether a kind of calendar can serve a meeting length.
-func Supports(provider string, duration time.Duration) bool {
-	return provider == ProviderGHL && duration%time.Minute == 0 &&
-		slices.Contains(ghlDurations[:], int(duration/time.Minute))
+// Supports reports whether a kind of calendar can serve a meeting length, as far as that is known before a call.
+func Supports(kind calendar.Kind, duration time.Duration) bool {
+	if duration <= 0 || duration%time.Minute != 0 {
+		return false
+	}
+	return kind != calendar.GHL || slices.Contains(ghlDurations[:], int(duration/time.Minute))
 }
 
 // Check tells why a workspace cannot be read from a provider, before any call: no default link, or a meeting length that
-// its kind cannot serve. ReasonNone means it can.
-func Check(hasDefault bool, provider string, duration time.Duration) Reason {
+// its kind cannot serve. ReasonNone means it can be asked.
+func Check(hasDefault bool, kind calendar.Kind, duration time.Duration) Reason {
 	switch {
 	case !hasDefault:
 		return ReasonNoDefaultCalendar
-	case provider != ProviderGHL:
+	case !slices.Contains(calendar.Kinds(), kind):
 		return ReasonUnsupportedCalendar
-	case !Supports(provider, duration):
+	case !Supports(kind, duration):
 		return ReasonUnsupportedDuration
 	default:
 		return ReasonNone

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/relance/relance/services/availability/internal/calendar"
 )
 
 func at(t *testing.T, text string) time.Time {
@@ -126,7 +128,7 @@ func TestStates(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		has       bool
-		provider  string
+		kind      calendar.Kind
 		duration  time.Duration
 		reason    Reason
 		unreached bool
@@ -134,14 +136,14 @@ func TestStates(t *testing.T) {
 		want      State
 	}{
 		{"no link", false, "", half, ReasonNoDefaultCalendar, false, 0, StateUnconfigured},
-		{"length", true, ProviderGHL, 25 * time.Minute, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
-		{"half a minute", true, ProviderGHL, half + time.Second, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
+		{"length", true, calendar.GHL, 25 * time.Minute, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
+		{"half a minute", true, calendar.GHL, half + time.Second, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
 		{"kind", true, "other", half, ReasonUnsupportedCalendar, false, 0, StateUnconfigured},
-		{"ok", true, ProviderGHL, half, ReasonNone, false, 3, StateOK},
-		{"empty", true, ProviderGHL, 2 * time.Hour, ReasonNone, false, 0, StateEmpty},
-		{"unreachable", true, ProviderGHL, half, ReasonNone, true, 3, StateUnreachable},
+		{"ok", true, calendar.GHL, half, ReasonNone, false, 3, StateOK},
+		{"empty", true, calendar.GHL, 2 * time.Hour, ReasonNone, false, 0, StateEmpty},
+		{"unreachable", true, calendar.GHL, half, ReasonNone, true, 3, StateUnreachable},
 	} {
-		reason := Check(c.has, c.provider, c.duration)
+		reason := Check(c.has, c.kind, c.duration)
 		if reason != c.reason {
 			t.Errorf("%s: reason %q, want %q", c.name, reason, c.reason)
 		}

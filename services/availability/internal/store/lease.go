@@ -37,7 +37,7 @@ func (s *Store) Claim(ctx context.Context, workspace uuid.UUID, lease time.Durat
 		if err != nil {
 			return err
 		}
-		if row, err = complete(ctx, q, locked.Availability); err != nil {
+		if row, err = s.complete(ctx, q, locked.Availability); err != nil {
 			return err
 		}
 		switch {
@@ -75,7 +75,7 @@ func (s *Store) ClaimNextDue(ctx context.Context, now time.Time, lease time.Dura
 			return err
 		}
 		after.due, after.id = record.DueTime, record.WorkspaceID
-		row, err = complete(ctx, q, record)
+		row, err = s.complete(ctx, q, record)
 		return err
 	})
 	if postgres.IsNoRows(err) {
@@ -94,6 +94,10 @@ type Result struct {
 	// Slots and AsOf replace the old ones.
 	Slots []time.Time
 	AsOf  time.Time
+	// Source is the provider's door that they were read through.
+	Source string
+	// Resolved is to be remembered with the link; empty leaves what is.
+	Resolved string
 	// Failures in a row, with this look.
 	Failures int
 	// Due is when to look again.
@@ -106,7 +110,7 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 	reported := string(result.State) + " " + string(result.Reason)
 	params := db.FinishParams{
 		WorkspaceID: row.Workspace, Token: &row.token, ConfigVersion: row.version, State: string(result.State),
-		Reason: string(result.Reason), LastError: result.LastError, Reported: reported, Slots: result.Slots,
+		Reason: string(result.Reason), LastError: result.LastError, Reported: reported, Slots: result.Slots, Source: result.Source,
 		Failures: int32(min(result.Failures, 1<<20)), DueTime: result.Due,
 	}
 	if params.Slots == nil {
@@ -124,7 +128,10 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 		if !stored {
 			return q.Release(ctx, db.ReleaseParams{WorkspaceID: row.Workspace, Token: &row.token})
 		}
-		return nil
+		if result.Resolved == "" || row.Link == nil || result.Resolved == row.Link.Resolved {
+			return nil
+		}
+		return q.Remember(ctx, db.RememberParams{WorkspaceID: row.Workspace, ID: row.Link.ID, Resolved: result.Resolved})
 	})
 	return stored, stored && reported != row.reported, wrap("store availability", err)
 }

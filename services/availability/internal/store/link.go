@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,15 +16,22 @@ import (
 // uuid.Nil) that was used before, the link made then is given.
 func (s *Store) CreateLink(ctx context.Context, link Link, request uuid.UUID) (Link, error) {
 	err := s.configure(ctx, link.Workspace, func(q *db.Queries, _ Row) error {
+		sealed, err := s.seal(link)
+		if err != nil {
+			return err
+		}
 		params := db.InsertLinkParams{
-			WorkspaceID: link.Workspace, ID: link.ID, DisplayName: link.DisplayName, Provider: link.Provider,
-			ExternalID: link.ExternalID, PublicUrl: link.PublicURL, Now: link.CreateTime,
+			WorkspaceID: link.Workspace, ID: link.ID, DisplayName: link.DisplayName, Provider: string(link.Provider),
+			ExternalID: link.ExternalID, PublicUrl: link.PublicURL, SourceEnc: sealed.source, TokenEnc: sealed.token,
+			Hours: sealed.hours, Now: link.CreateTime,
 		}
 		if request != uuid.Nil {
 			params.RequestID = &request
 			old, err := q.LinkByRequest(ctx, db.LinkByRequestParams{WorkspaceID: link.Workspace, RequestID: &request})
+			if err == nil {
+				link, err = s.open(old)
+			}
 			if !postgres.IsNoRows(err) {
-				link = fromLink(old)
 				return err
 			}
 		}
@@ -31,7 +39,7 @@ func (s *Store) CreateLink(ctx context.Context, link Link, request uuid.UUID) (L
 		if err != nil {
 			return err
 		}
-		link = fromLink(record)
+		link.Default, link.UpdateTime = record.IsDefault, record.UpdateTime
 		if !link.Default {
 			return nil
 		}
@@ -45,44 +53,63 @@ func (s *Store) Links(ctx context.Context, workspace, after uuid.UUID, page int)
 	var links []Link
 	err := s.within(ctx, workspace, func(q *db.Queries) error {
 		records, err := q.Links(ctx, db.LinksParams{WorkspaceID: workspace, After: after, Page: int32(page)})
-		for _, record := range records {
-			links = append(links, fromLink(record))
+		if err != nil {
+			return err
 		}
-		return err
+		for _, record := range records {
+			link, err := s.open(record)
+			if err != nil {
+				return err
+			}
+			links = append(links, link)
+		}
+		return nil
 	})
 	return links, wrap("list calendar links", err)
 }
 
-// LinkChange are the changes of UpdateLink; nil leaves a value as it is.
-type LinkChange struct {
-	// DisplayName, ExternalID and PublicURL replace the values of the link.
-	DisplayName, ExternalID, PublicURL *string
-	// Now is stored as the time of the change.
-	Now time.Time
-}
-
-// UpdateLink changes a link; a no-rows error when there is none. Slots of another calendar are forgotten.
-func (s *Store) UpdateLink(ctx context.Context, workspace, id uuid.UUID, change LinkChange) (Link, error) {
-	var link Link
-	err := s.configure(ctx, workspace, func(q *db.Queries, _ Row) error {
-		before, err := q.Link(ctx, db.LinkParams{WorkspaceID: workspace, ID: id})
+// UpdateLink changes a link by a function that sees it as it is; its error is given back as it is. A no-rows error when
+// there is no such link. Slots of another calendar are forgotten.
+func (s *Store) UpdateLink(ctx context.Context, link Link, change func(*Link) error) (Link, error) {
+	now := link.UpdateTime
+	err := s.configure(ctx, link.Workspace, func(q *db.Queries, _ Row) error {
+		record, err := q.Link(ctx, db.LinkParams{WorkspaceID: link.Workspace, ID: link.ID})
 		if err != nil {
 			return err
 		}
-		after, err := q.UpdateLink(ctx, db.UpdateLinkParams{
-			WorkspaceID: workspace, ID: id, DisplayName: change.DisplayName, ExternalID: change.ExternalID,
-			PublicUrl: change.PublicURL, Now: change.Now,
+		before, err := s.open(record)
+		if err != nil {
+			return err
+		}
+		link = before
+		if err := change(&link); err != nil {
+			return err
+		}
+		sealed, err := s.seal(link)
+		if err != nil {
+			return err
+		}
+		moved := !link.sameCalendar(before)
+		if moved {
+			link.Resolved = ""
+		}
+		link.UpdateTime = now
+		_, err = q.UpdateLink(ctx, db.UpdateLinkParams{
+			WorkspaceID: link.Workspace, ID: link.ID, DisplayName: link.DisplayName, ExternalID: link.ExternalID,
+			PublicUrl: link.PublicURL, SourceEnc: sealed.source, TokenEnc: sealed.token, Hours: sealed.hours, Forget: moved, Now: now,
 		})
-		if err != nil {
+		if err != nil || !link.Default || !moved {
 			return err
 		}
-		link = fromLink(after)
-		if !link.Default || before.ExternalID == after.ExternalID {
-			return nil
-		}
-		return q.Reset(ctx, workspace)
+		return q.Reset(ctx, link.Workspace)
 	})
 	return link, wrap("update calendar link", err)
+}
+
+// sameCalendar reports whether both are read in the same way.
+func (l Link) sameCalendar(other Link) bool {
+	return l.ExternalID == other.ExternalID && l.SourceURL == other.SourceURL && l.Token == other.Token &&
+		reflect.DeepEqual(l.Hours, other.Hours)
 }
 
 // DeleteLink removes a link; a no-rows error when there is none.
@@ -113,7 +140,9 @@ func (s *Store) SetDefault(ctx context.Context, workspace, id uuid.UUID, now tim
 		if err != nil {
 			return err
 		}
-		link = fromLink(record)
+		if link, err = s.open(record); err != nil {
+			return err
+		}
 		switch {
 		case !before.IsDefault:
 			return q.Reset(ctx, workspace)
@@ -124,11 +153,4 @@ func (s *Store) SetDefault(ctx context.Context, workspace, id uuid.UUID, now tim
 		}
 	})
 	return link, wrap("set default calendar link", err)
-}
-
-func fromLink(l db.CalendarLink) Link {
-	return Link{
-		Workspace: l.WorkspaceID, ID: l.ID, DisplayName: l.DisplayName, Provider: l.Provider, ExternalID: l.ExternalID,
-		PublicURL: l.PublicUrl, Default: l.IsDefault, CreateTime: l.CreateTime, UpdateTime: l.UpdateTime,
-	}
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/redact"
+	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/availability/internal/calendar"
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store/db"
 )
@@ -35,10 +38,13 @@ func Migrations() postgres.Migrations {
 }
 
 // Store is safe for concurrent use.
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool *pgxpool.Pool
+	box  *secretbox.Box
+}
 
-// New makes a store on a pool of the service's role.
-func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+// New makes a Store on a pool whose search path is Schema. The box seals addresses and tokens.
+func New(pool *pgxpool.Pool, box *secretbox.Box) *Store { return &Store{pool: pool, box: box} }
 
 // Row is what is known of a workspace's availability.
 type Row struct {
@@ -56,6 +62,8 @@ type Row struct {
 	// Slots are the starts last read, sorted, at AsOf; zero when never read in this configuration.
 	Slots []time.Time
 	AsOf  time.Time
+	// Source is the provider's door that they were read through.
+	Source string
 	// Due is when to look again.
 	Due time.Time
 	// Failures counts failed looks in a row.
@@ -72,8 +80,17 @@ type Row struct {
 type Link struct {
 	// Workspace and ID identify it.
 	Workspace, ID uuid.UUID
-	// DisplayName, Provider, ExternalID and PublicURL are as the API describes them; Provider is slots.ProviderGHL.
-	DisplayName, Provider, ExternalID, PublicURL string
+	// DisplayName, ExternalID and PublicURL are as the API describes them.
+	DisplayName, ExternalID, PublicURL string
+	// Provider is the kind of calendar.
+	Provider calendar.Kind
+	// SourceURL is where slots are read; empty where the id says it. Token opens the provider's API; empty for none. Both
+	// are sealed in the database.
+	SourceURL, Token redact.Secret
+	// Hours are the working hours of a feed.
+	Hours slots.Hours
+	// Resolved is what the provider remembers between looks.
+	Resolved string
 	// Default tells whether it is the workspace's default.
 	Default bool
 	// CreateTime and UpdateTime are business time.
@@ -105,7 +122,7 @@ func (s *Store) Read(ctx context.Context, workspace uuid.UUID) (Row, error) {
 		if err != nil {
 			return err
 		}
-		row, err = complete(ctx, q, record)
+		row, err = s.complete(ctx, q, record)
 		return err
 	})
 	return row, wrap("read availability", err)
@@ -177,7 +194,7 @@ func (s *Store) system(ctx context.Context, fn func(*db.Queries) error) error {
 	return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error { return fn(db.New(tx)) })
 }
 
-func complete(ctx context.Context, q *db.Queries, record db.Availability) (Row, error) {
+func (s *Store) complete(ctx context.Context, q *db.Queries, record db.Availability) (Row, error) {
 	row := fromRecord(record)
 	link, err := q.DefaultLink(ctx, record.WorkspaceID)
 	if postgres.IsNoRows(err) {
@@ -186,8 +203,11 @@ func complete(ctx context.Context, q *db.Queries, record db.Availability) (Row, 
 	if err != nil {
 		return Row{}, err
 	}
-	row.Link = new(Link)
-	*row.Link = fromLink(link)
+	known, err := s.open(link)
+	if err != nil {
+		return Row{}, err
+	}
+	row.Link = &known
 	return row, nil
 }
 
@@ -195,7 +215,7 @@ func fromRecord(r db.Availability) Row {
 	row := Row{
 		Workspace: r.WorkspaceID, Meeting: time.Duration(r.MeetingMinutes) * time.Minute,
 		LookAhead: time.Duration(r.LookAheadSeconds) * time.Second, State: slots.State(r.State),
-		Reason: slots.Reason(r.Reason), LastError: r.LastError, Slots: r.Slots, Due: r.DueTime,
+		Reason: slots.Reason(r.Reason), LastError: r.LastError, Slots: r.Slots, Source: r.Source, Due: r.DueTime,
 		Failures: int(r.Failures), reported: r.Reported, version: r.ConfigVersion,
 	}
 	if r.SettingsTime != nil {

@@ -29,8 +29,14 @@ type CalendarProvider int32
 const (
 	// Unknown kind; never stored.
 	CalendarProvider_CALENDAR_PROVIDER_UNSPECIFIED CalendarProvider = 0
-	// A GoHighLevel calendar, read through the workspace's connection.
+	// A GoHighLevel calendar, read through the workspace's connection, or from its public booking page when there is none.
 	CalendarProvider_CALENDAR_PROVIDER_GHL CalendarProvider = 1
+	// A Calendly event type, read by the API with api_token, or from its public booking page.
+	CalendarProvider_CALENDAR_PROVIDER_CALENDLY CalendarProvider = 2
+	// A HubSpot meeting link, read by the API with api_token, or from its public booking page.
+	CalendarProvider_CALENDAR_PROVIDER_HUBSPOT CalendarProvider = 3
+	// Any iCalendar feed; free times are those in working_hours in which the feed is not busy.
+	CalendarProvider_CALENDAR_PROVIDER_ICALENDAR CalendarProvider = 4
 )
 
 // Enum value maps for CalendarProvider.
@@ -38,10 +44,16 @@ var (
 	CalendarProvider_name = map[int32]string{
 		0: "CALENDAR_PROVIDER_UNSPECIFIED",
 		1: "CALENDAR_PROVIDER_GHL",
+		2: "CALENDAR_PROVIDER_CALENDLY",
+		3: "CALENDAR_PROVIDER_HUBSPOT",
+		4: "CALENDAR_PROVIDER_ICALENDAR",
 	}
 	CalendarProvider_value = map[string]int32{
 		"CALENDAR_PROVIDER_UNSPECIFIED": 0,
 		"CALENDAR_PROVIDER_GHL":         1,
+		"CALENDAR_PROVIDER_CALENDLY":    2,
+		"CALENDAR_PROVIDER_HUBSPOT":     3,
+		"CALENDAR_PROVIDER_ICALENDAR":   4,
 	}
 )
 
@@ -140,18 +152,28 @@ type CalendarLink struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Name shown to people, 1 to 100 characters.
 	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// Kind of calendar. Required.
+	// Kind of calendar. When unspecified it is told by the host of source_url.
 	Provider CalendarProvider `protobuf:"varint,3,opt,name=provider,proto3,enum=relance.availability.v1.CalendarProvider" json:"provider,omitempty"`
-	// The provider's calendar id. Required.
+	// What identifies the calendar at its provider: the id of a GHL calendar, the UUID or "profile/event" of a Calendly
+	// event type, the slug of a HubSpot link ("eu1:slug" in the EU). Told by source_url when empty; never set for iCalendar.
 	ExternalId string `protobuf:"bytes,4,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
-	// URL shown to leads as {calendarLink}; https. Required.
+	// URL shown to leads as {calendarLink}; https. Required. It may be any page; slots are not read from it.
 	PublicUrl string `protobuf:"bytes,5,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
 	// True for the one default link of the workspace. Output only; see SetDefaultCalendarLink.
 	Default bool `protobuf:"varint,6,opt,name=default,proto3" json:"default,omitempty"`
 	// When it was created. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When it was last changed. Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Where slots are read: the provider's booking page, or the feed. Default public_url, where that is one. The address of
+	// a feed is a secret and is never answered.
+	SourceUrl string `protobuf:"bytes,9,opt,name=source_url,json=sourceUrl,proto3" json:"source_url,omitempty"`
+	// Token of the provider's API, for Calendly and HubSpot. Input only; stored encrypted.
+	ApiToken string `protobuf:"bytes,10,opt,name=api_token,json=apiToken,proto3" json:"api_token,omitempty"`
+	// Whether a token is stored. Output only.
+	HasApiToken bool `protobuf:"varint,11,opt,name=has_api_token,json=hasApiToken,proto3" json:"has_api_token,omitempty"`
+	// Working hours, required for iCalendar and not accepted for others.
+	WorkingHours  *WorkingHours `protobuf:"bytes,12,opt,name=working_hours,json=workingHours,proto3" json:"working_hours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,6 +264,116 @@ func (x *CalendarLink) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *CalendarLink) GetSourceUrl() string {
+	if x != nil {
+		return x.SourceUrl
+	}
+	return ""
+}
+
+func (x *CalendarLink) GetApiToken() string {
+	if x != nil {
+		return x.ApiToken
+	}
+	return ""
+}
+
+func (x *CalendarLink) GetHasApiToken() bool {
+	if x != nil {
+		return x.HasApiToken
+	}
+	return false
+}
+
+func (x *CalendarLink) GetWorkingHours() *WorkingHours {
+	if x != nil {
+		return x.WorkingHours
+	}
+	return nil
+}
+
+// WorkingHours are the hours in which meetings can be booked, for calendars that tell only when somebody is busy.
+type WorkingHours struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// IANA zone of the hours. Required.
+	TimeZone string `protobuf:"bytes,1,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// Days with hours, 1 (Monday) to 7 (Sunday). Default Monday to Friday.
+	Days []int32 `protobuf:"varint,2,rep,packed,name=days,proto3" json:"days,omitempty"`
+	// First start, "HH:MM". Default "09:00".
+	Start string `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
+	// Last end, "HH:MM", after start; "24:00" is the end of the day. Default "17:00".
+	End string `protobuf:"bytes,4,opt,name=end,proto3" json:"end,omitempty"`
+	// Distance between starts, 5 minutes to 8 hours. Default the length of a meeting.
+	Step          *durationpb.Duration `protobuf:"bytes,5,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkingHours) Reset() {
+	*x = WorkingHours{}
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkingHours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkingHours) ProtoMessage() {}
+
+func (x *WorkingHours) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkingHours.ProtoReflect.Descriptor instead.
+func (*WorkingHours) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WorkingHours) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *WorkingHours) GetDays() []int32 {
+	if x != nil {
+		return x.Days
+	}
+	return nil
+}
+
+func (x *WorkingHours) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *WorkingHours) GetEnd() string {
+	if x != nil {
+		return x.End
+	}
+	return ""
+}
+
+func (x *WorkingHours) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
 // Slot is a bookable time.
 type Slot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -255,7 +387,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[1]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +399,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[1]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +412,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{1}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Slot) GetStartTime() *timestamppb.Timestamp {
@@ -314,7 +446,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[2]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +458,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[2]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +471,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Settings) GetName() string {
@@ -394,7 +526,7 @@ type RefreshReceipt struct {
 
 func (x *RefreshReceipt) Reset() {
 	*x = RefreshReceipt{}
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[3]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +538,7 @@ func (x *RefreshReceipt) String() string {
 func (*RefreshReceipt) ProtoMessage() {}
 
 func (x *RefreshReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[3]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +551,7 @@ func (x *RefreshReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshReceipt.ProtoReflect.Descriptor instead.
 func (*RefreshReceipt) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{3}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RefreshReceipt) GetChecked() int32 {
@@ -484,7 +616,7 @@ type RefreshError struct {
 
 func (x *RefreshError) Reset() {
 	*x = RefreshError{}
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[4]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -496,7 +628,7 @@ func (x *RefreshError) String() string {
 func (*RefreshError) ProtoMessage() {}
 
 func (x *RefreshError) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[4]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -509,7 +641,7 @@ func (x *RefreshError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshError.ProtoReflect.Descriptor instead.
 func (*RefreshError) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{4}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RefreshError) GetWorkspace() string {
@@ -530,7 +662,7 @@ var File_relance_availability_v1_availability_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\n" +
-	"*relance/availability/v1/availability.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x02\n" +
+	"*relance/availability/v1/availability.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x04\n" +
 	"\fCalendarLink\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12E\n" +
@@ -543,7 +675,19 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"W\n" +
+	"updateTime\x12\x1d\n" +
+	"\n" +
+	"source_url\x18\t \x01(\tR\tsourceUrl\x12\x1b\n" +
+	"\tapi_token\x18\n" +
+	" \x01(\tR\bapiToken\x12\"\n" +
+	"\rhas_api_token\x18\v \x01(\bR\vhasApiToken\x12J\n" +
+	"\rworking_hours\x18\f \x01(\v2%.relance.availability.v1.WorkingHoursR\fworkingHours\"\x96\x01\n" +
+	"\fWorkingHours\x12\x1b\n" +
+	"\ttime_zone\x18\x01 \x01(\tR\btimeZone\x12\x12\n" +
+	"\x04days\x18\x02 \x03(\x05R\x04days\x12\x14\n" +
+	"\x05start\x18\x03 \x01(\tR\x05start\x12\x10\n" +
+	"\x03end\x18\x04 \x01(\tR\x03end\x12-\n" +
+	"\x04step\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04step\"W\n" +
 	"\x04Slot\x129\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x14\n" +
@@ -565,10 +709,13 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\rerror_details\x18\a \x03(\v2%.relance.availability.v1.RefreshErrorR\ferrorDetails\"D\n" +
 	"\fRefreshError\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason*P\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason*\xb0\x01\n" +
 	"\x10CalendarProvider\x12!\n" +
 	"\x1dCALENDAR_PROVIDER_UNSPECIFIED\x10\x00\x12\x19\n" +
-	"\x15CALENDAR_PROVIDER_GHL\x10\x01*\xb9\x01\n" +
+	"\x15CALENDAR_PROVIDER_GHL\x10\x01\x12\x1e\n" +
+	"\x1aCALENDAR_PROVIDER_CALENDLY\x10\x02\x12\x1d\n" +
+	"\x19CALENDAR_PROVIDER_HUBSPOT\x10\x03\x12\x1f\n" +
+	"\x1bCALENDAR_PROVIDER_ICALENDAR\x10\x04*\xb9\x01\n" +
 	"\x11AvailabilityState\x12\"\n" +
 	"\x1eAVAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15AVAILABILITY_STATE_OK\x10\x01\x12\x1c\n" +
@@ -590,32 +737,35 @@ func file_relance_availability_v1_availability_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_relance_availability_v1_availability_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_relance_availability_v1_availability_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_relance_availability_v1_availability_proto_goTypes = []any{
 	(CalendarProvider)(0),         // 0: relance.availability.v1.CalendarProvider
 	(AvailabilityState)(0),        // 1: relance.availability.v1.AvailabilityState
 	(*CalendarLink)(nil),          // 2: relance.availability.v1.CalendarLink
-	(*Slot)(nil),                  // 3: relance.availability.v1.Slot
-	(*Settings)(nil),              // 4: relance.availability.v1.Settings
-	(*RefreshReceipt)(nil),        // 5: relance.availability.v1.RefreshReceipt
-	(*RefreshError)(nil),          // 6: relance.availability.v1.RefreshError
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
+	(*WorkingHours)(nil),          // 3: relance.availability.v1.WorkingHours
+	(*Slot)(nil),                  // 4: relance.availability.v1.Slot
+	(*Settings)(nil),              // 5: relance.availability.v1.Settings
+	(*RefreshReceipt)(nil),        // 6: relance.availability.v1.RefreshReceipt
+	(*RefreshError)(nil),          // 7: relance.availability.v1.RefreshError
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
 }
 var file_relance_availability_v1_availability_proto_depIdxs = []int32{
-	0, // 0: relance.availability.v1.CalendarLink.provider:type_name -> relance.availability.v1.CalendarProvider
-	7, // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
-	7, // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
-	7, // 3: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
-	8, // 4: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
-	8, // 5: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
-	7, // 6: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	6, // 7: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	0,  // 0: relance.availability.v1.CalendarLink.provider:type_name -> relance.availability.v1.CalendarProvider
+	8,  // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
+	3,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
+	9,  // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
+	8,  // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
+	9,  // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
+	9,  // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
+	8,  // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	7,  // 9: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_availability_proto_init() }
@@ -629,7 +779,7 @@ func file_relance_availability_v1_availability_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_availability_proto_rawDesc), len(file_relance_availability_v1_availability_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

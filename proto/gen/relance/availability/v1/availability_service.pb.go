@@ -258,7 +258,7 @@ type UpdateCalendarLinkRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The link with its name and the new values.
 	CalendarLink *CalendarLink `protobuf:"bytes,1,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
-	// Fields to change: display_name, external_id, public_url. Required.
+	// Fields to change: display_name, external_id, public_url, source_url, api_token, working_hours. Required.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -625,7 +625,9 @@ type GetSlotsResponse struct {
 	// The default link the slots are of.
 	CalendarLink string `protobuf:"bytes,5,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
 	// URL to show to leads.
-	PublicUrl     string `protobuf:"bytes,6,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
+	PublicUrl string `protobuf:"bytes,6,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
+	// Which door of the provider the slots were read through: "api", "page" or "feed".
+	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -698,6 +700,13 @@ func (x *GetSlotsResponse) GetCalendarLink() string {
 func (x *GetSlotsResponse) GetPublicUrl() string {
 	if x != nil {
 		return x.PublicUrl
+	}
+	return ""
+}
+
+func (x *GetSlotsResponse) GetSource() string {
+	if x != nil {
+		return x.Source
 	}
 	return ""
 }
@@ -1044,7 +1053,7 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\x129\n" +
 	"\n" +
 	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xc8\x02\n" +
+	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xe0\x02\n" +
 	"\x10GetSlotsResponse\x12@\n" +
 	"\x05state\x18\x01 \x01(\x0e2*.relance.availability.v1.AvailabilityStateR\x05state\x123\n" +
 	"\x05slots\x18\x02 \x03(\v2\x1d.relance.availability.v1.SlotR\x05slots\x12?\n" +
@@ -1053,7 +1062,8 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"as_of_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\x12#\n" +
 	"\rcalendar_link\x18\x05 \x01(\tR\fcalendarLink\x12\x1d\n" +
 	"\n" +
-	"public_url\x18\x06 \x01(\tR\tpublicUrl\"[\n" +
+	"public_url\x18\x06 \x01(\tR\tpublicUrl\x12\x16\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"[\n" +
 	"\x1dRefreshDueAvailabilityRequest\x12:\n" +
 	"\vtime_budget\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"timeBudget\"\x99\x01\n" +

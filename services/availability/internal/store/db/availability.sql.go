@@ -23,7 +23,7 @@ func (q *Queries) AddWorkspaces(ctx context.Context, workspaceIds []uuid.UUID) e
 }
 
 const availability = `-- name: Availability :one
-SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until FROM availability WHERE workspace_id = $1
+SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source FROM availability WHERE workspace_id = $1
 `
 
 func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Availability, error) {
@@ -45,6 +45,7 @@ func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Avai
 		&i.ConfigVersion,
 		&i.LeaseToken,
 		&i.LeaseUntil,
+		&i.Source,
 	)
 	return i, err
 }
@@ -62,8 +63,8 @@ func (q *Queries) BackingOff(ctx context.Context, now time.Time) (int64, error) 
 
 const finish = `-- name: Finish :execrows
 UPDATE availability SET state = $1, reason = $2, last_error = $3, reported = $4, slots = $5,
-    as_of = $6, failures = $7, due_time = $8, lease_token = NULL, lease_until = NULL
-WHERE workspace_id = $9 AND lease_token = $10 AND config_version = $11
+    source = $6, as_of = $7, failures = $8, due_time = $9, lease_token = NULL, lease_until = NULL
+WHERE workspace_id = $10 AND lease_token = $11 AND config_version = $12
 `
 
 type FinishParams struct {
@@ -72,6 +73,7 @@ type FinishParams struct {
 	LastError     string
 	Reported      string
 	Slots         []time.Time
+	Source        string
 	AsOf          *time.Time
 	Failures      int32
 	DueTime       time.Time
@@ -87,6 +89,7 @@ func (q *Queries) Finish(ctx context.Context, arg FinishParams) (int64, error) {
 		arg.LastError,
 		arg.Reported,
 		arg.Slots,
+		arg.Source,
 		arg.AsOf,
 		arg.Failures,
 		arg.DueTime,
@@ -144,7 +147,7 @@ WHERE workspace_id = (
     WHERE d.due_time <= $3 AND (d.due_time, d.workspace_id) > ($4::timestamptz, $5::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source
 `
 
 type LeaseNextDueParams struct {
@@ -181,12 +184,13 @@ func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Ava
 		&i.ConfigVersion,
 		&i.LeaseToken,
 		&i.LeaseUntil,
+		&i.Source,
 	)
 	return i, err
 }
 
 const lockAvailability = `-- name: LockAvailability :one
-SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
+SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
 FROM availability WHERE workspace_id = $1 FOR UPDATE
 `
 
@@ -214,6 +218,7 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 		&i.Availability.ConfigVersion,
 		&i.Availability.LeaseToken,
 		&i.Availability.LeaseUntil,
+		&i.Availability.Source,
 		&i.Leased,
 	)
 	return i, err
@@ -236,7 +241,7 @@ func (q *Queries) Release(ctx context.Context, arg ReleaseParams) error {
 
 const reset = `-- name: Reset :exec
 UPDATE availability SET config_version = config_version + 1, state = 'new', reason = '', last_error = '', slots = '{}',
-    as_of = NULL, failures = 0, due_time = 'epoch'
+    source = '', as_of = NULL, failures = 0, due_time = 'epoch'
 WHERE workspace_id = $1
 `
 
@@ -250,7 +255,7 @@ const updateSettings = `-- name: UpdateSettings :one
 UPDATE availability SET meeting_minutes = coalesce($1, meeting_minutes),
     look_ahead_seconds = coalesce($2, look_ahead_seconds), settings_time = $3
 WHERE workspace_id = $4
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source
 `
 
 type UpdateSettingsParams struct {
@@ -284,6 +289,7 @@ func (q *Queries) UpdateSettings(ctx context.Context, arg UpdateSettingsParams) 
 		&i.ConfigVersion,
 		&i.LeaseToken,
 		&i.LeaseUntil,
+		&i.Source,
 	)
 	return i, err
 }

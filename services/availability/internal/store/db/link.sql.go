@@ -29,7 +29,7 @@ func (q *Queries) ClearDefault(ctx context.Context, arg ClearDefaultParams) erro
 }
 
 const defaultLink = `-- name: DefaultLink :one
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time FROM calendar_link WHERE workspace_id = $1 AND is_default
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND is_default
 `
 
 func (q *Queries) DefaultLink(ctx context.Context, workspaceID uuid.UUID) (CalendarLink, error) {
@@ -46,12 +46,16 @@ func (q *Queries) DefaultLink(ctx context.Context, workspaceID uuid.UUID) (Calen
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }
 
 const deleteLink = `-- name: DeleteLink :one
-DELETE FROM calendar_link WHERE workspace_id = $1 AND id = $2 RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time
+DELETE FROM calendar_link WHERE workspace_id = $1 AND id = $2 RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
 `
 
 type DeleteLinkParams struct {
@@ -73,16 +77,20 @@ func (q *Queries) DeleteLink(ctx context.Context, arg DeleteLinkParams) (Calenda
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }
 
 const insertLink = `-- name: InsertLink :one
-INSERT INTO calendar_link (workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default,
-    create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7,
-    NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = $1), $8, $8)
-RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time
+INSERT INTO calendar_link (workspace_id, id, request_id, display_name, provider, external_id, public_url, source_enc,
+    token_enc, hours, is_default, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+    $9, $10, NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = $1), $11, $11)
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
 `
 
 type InsertLinkParams struct {
@@ -93,6 +101,9 @@ type InsertLinkParams struct {
 	Provider    string
 	ExternalID  string
 	PublicUrl   string
+	SourceEnc   []byte
+	TokenEnc    []byte
+	Hours       []byte
 	Now         time.Time
 }
 
@@ -106,6 +117,9 @@ func (q *Queries) InsertLink(ctx context.Context, arg InsertLinkParams) (Calenda
 		arg.Provider,
 		arg.ExternalID,
 		arg.PublicUrl,
+		arg.SourceEnc,
+		arg.TokenEnc,
+		arg.Hours,
 		arg.Now,
 	)
 	var i CalendarLink
@@ -120,12 +134,16 @@ func (q *Queries) InsertLink(ctx context.Context, arg InsertLinkParams) (Calenda
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }
 
 const link = `-- name: Link :one
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time FROM calendar_link WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND id = $2
 `
 
 type LinkParams struct {
@@ -147,12 +165,16 @@ func (q *Queries) Link(ctx context.Context, arg LinkParams) (CalendarLink, error
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }
 
 const linkByRequest = `-- name: LinkByRequest :one
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time FROM calendar_link WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND request_id = $2
 `
 
 type LinkByRequestParams struct {
@@ -174,12 +196,16 @@ func (q *Queries) LinkByRequest(ctx context.Context, arg LinkByRequestParams) (C
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }
 
 const links = `-- name: Links :many
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time FROM calendar_link WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
 `
 
 type LinksParams struct {
@@ -208,6 +234,10 @@ func (q *Queries) Links(ctx context.Context, arg LinksParams) ([]CalendarLink, e
 			&i.IsDefault,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.SourceEnc,
+			&i.TokenEnc,
+			&i.Hours,
+			&i.Resolved,
 		); err != nil {
 			return nil, err
 		}
@@ -222,7 +252,7 @@ func (q *Queries) Links(ctx context.Context, arg LinksParams) ([]CalendarLink, e
 const makeDefault = `-- name: MakeDefault :one
 UPDATE calendar_link SET is_default = true, update_time = CASE WHEN is_default THEN update_time ELSE $1 END
 WHERE workspace_id = $2 AND id = $3
-RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
 `
 
 type MakeDefaultParams struct {
@@ -245,32 +275,60 @@ func (q *Queries) MakeDefault(ctx context.Context, arg MakeDefaultParams) (Calen
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }
 
+const remember = `-- name: Remember :exec
+UPDATE calendar_link SET resolved = $1 WHERE workspace_id = $2 AND id = $3 AND resolved <> $1
+`
+
+type RememberParams struct {
+	Resolved    string
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) Remember(ctx context.Context, arg RememberParams) error {
+	_, err := q.db.Exec(ctx, remember, arg.Resolved, arg.WorkspaceID, arg.ID)
+	return err
+}
+
 const updateLink = `-- name: UpdateLink :one
-UPDATE calendar_link SET display_name = coalesce($1, display_name),
-    external_id = coalesce($2, external_id),
-    public_url = coalesce($3, public_url), update_time = $4
-WHERE workspace_id = $5 AND id = $6
-RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time
+UPDATE calendar_link SET display_name = $1, external_id = $2, public_url = $3,
+    source_enc = $4, token_enc = $5, hours = $6,
+    resolved = CASE WHEN $7::boolean THEN '' ELSE resolved END, update_time = $8
+WHERE workspace_id = $9 AND id = $10
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
 `
 
 type UpdateLinkParams struct {
-	DisplayName *string
-	ExternalID  *string
-	PublicUrl   *string
+	DisplayName string
+	ExternalID  string
+	PublicUrl   string
+	SourceEnc   []byte
+	TokenEnc    []byte
+	Hours       []byte
+	Forget      bool
 	Now         time.Time
 	WorkspaceID uuid.UUID
 	ID          uuid.UUID
 }
 
+// What was remembered of the old calendar says nothing of a new one.
 func (q *Queries) UpdateLink(ctx context.Context, arg UpdateLinkParams) (CalendarLink, error) {
 	row := q.db.QueryRow(ctx, updateLink,
 		arg.DisplayName,
 		arg.ExternalID,
 		arg.PublicUrl,
+		arg.SourceEnc,
+		arg.TokenEnc,
+		arg.Hours,
+		arg.Forget,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.ID,
@@ -287,6 +345,10 @@ func (q *Queries) UpdateLink(ctx context.Context, arg UpdateLinkParams) (Calenda
 		&i.IsDefault,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
 	)
 	return i, err
 }

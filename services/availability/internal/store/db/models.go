@@ -26,6 +26,7 @@ type Availability struct {
 	ConfigVersion    int64
 	LeaseToken       *uuid.UUID
 	LeaseUntil       *time.Time
+	Source           string
 }
 
 type CalendarLink struct {
@@ -39,4 +40,8 @@ type CalendarLink struct {
 	IsDefault   bool
 	CreateTime  time.Time
 	UpdateTime  time.Time
+	SourceEnc   []byte
+	TokenEnc    []byte
+	Hours       []byte
+	Resolved    string
 }

@@ -32,13 +32,13 @@ WHERE workspace_id = @workspace_id AND lease_token = @token;
 
 -- name: Finish :execrows
 UPDATE availability SET state = @state, reason = @reason, last_error = @last_error, reported = @reported, slots = @slots,
-    as_of = sqlc.narg('as_of'), failures = @failures, due_time = @due_time, lease_token = NULL, lease_until = NULL
+    source = @source, as_of = sqlc.narg('as_of'), failures = @failures, due_time = @due_time, lease_token = NULL, lease_until = NULL
 WHERE workspace_id = @workspace_id AND lease_token = @token AND config_version = @config_version;
 
 -- name: Reset :exec
 -- The configuration changed: what was read says nothing any more, and it is read again at once.
 UPDATE availability SET config_version = config_version + 1, state = 'new', reason = '', last_error = '', slots = '{}',
-    as_of = NULL, failures = 0, due_time = 'epoch'
+    source = '', as_of = NULL, failures = 0, due_time = 'epoch'
 WHERE workspace_id = @workspace_id;
 
 -- name: UpdateSettings :one

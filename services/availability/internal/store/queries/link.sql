@@ -1,9 +1,9 @@
 -- name: InsertLink :one
 -- The first link of a workspace becomes its default; concurrent firsts are told apart by the index.
-INSERT INTO calendar_link (workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default,
-    create_time, update_time)
-VALUES (@workspace_id, @id, sqlc.narg('request_id'), @display_name, @provider, @external_id, @public_url,
-    NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = @workspace_id), @now, @now)
+INSERT INTO calendar_link (workspace_id, id, request_id, display_name, provider, external_id, public_url, source_enc,
+    token_enc, hours, is_default, create_time, update_time)
+VALUES (@workspace_id, @id, sqlc.narg('request_id'), @display_name, @provider, @external_id, @public_url, @source_enc,
+    @token_enc, sqlc.narg('hours'), NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = @workspace_id), @now, @now)
 RETURNING *;
 
 -- name: LinkByRequest :one
@@ -19,11 +19,15 @@ SELECT * FROM calendar_link WHERE workspace_id = @workspace_id AND is_default;
 SELECT * FROM calendar_link WHERE workspace_id = @workspace_id AND id > @after ORDER BY id LIMIT @page;
 
 -- name: UpdateLink :one
-UPDATE calendar_link SET display_name = coalesce(sqlc.narg('display_name'), display_name),
-    external_id = coalesce(sqlc.narg('external_id'), external_id),
-    public_url = coalesce(sqlc.narg('public_url'), public_url), update_time = @now
+-- What was remembered of the old calendar says nothing of a new one.
+UPDATE calendar_link SET display_name = @display_name, external_id = @external_id, public_url = @public_url,
+    source_enc = @source_enc, token_enc = @token_enc, hours = sqlc.narg('hours'),
+    resolved = CASE WHEN @forget::boolean THEN '' ELSE resolved END, update_time = @now
 WHERE workspace_id = @workspace_id AND id = @id
 RETURNING *;
+
+-- name: Remember :exec
+UPDATE calendar_link SET resolved = @resolved WHERE workspace_id = @workspace_id AND id = @id AND resolved <> @resolved;
 
 -- name: DeleteLink :one
 DELETE FROM calendar_link WHERE workspace_id = @workspace_id AND id = @id RETURNING *;

@@ -1,4 +1,5 @@
-// Package provider reads workspaces and free slots through the sync service, which owns the providers' tokens.
+// Package provider joins the providers of calendars, and reads workspaces and GoHighLevel calendars through the sync service,
+// which owns the connections.
 package provider
 
 import (
@@ -14,7 +15,7 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
-	"github.com/relance/relance/services/availability/internal/refresh"
+	"github.com/relance/relance/services/availability/internal/look"
 	"github.com/relance/relance/services/availability/internal/slots"
 )
 
@@ -33,27 +34,27 @@ func NewSync(conn grpc.ClientConnInterface) *Sync {
 	return &Sync{client: syncv1.NewSyncServiceClient(conn)}
 }
 
-// FreeSlots reads a calendar once. Errors are *refresh.LookError.
-func (s *Sync) FreeSlots(ctx context.Context, ask refresh.Ask) ([]time.Time, error) {
+// FreeSlots reads a GoHighLevel calendar once, with the workspace's connection. Errors are *look.Error.
+func (s *Sync) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, error) {
 	answer, err := s.client.ListFreeSlots(ctx, &syncv1.ListFreeSlotsRequest{
-		Parent: "workspaces/" + ask.Workspace.String(), Calendar: ask.Calendar,
+		Parent: "workspaces/" + ask.Workspace.String(), Calendar: ask.ID,
 		StartTime: timestamppb.New(ask.From), EndTime: timestamppb.New(ask.To),
 	})
 	if err != nil {
-		return nil, failure(err)
+		return look.Answer{}, failure(err)
 	}
 	starts := make([]time.Time, 0, len(answer.GetStartTimes()))
 	for _, start := range answer.GetStartTimes() {
 		if err := start.CheckValid(); err != nil {
-			return nil, &refresh.LookError{Kind: slots.ReasonUnreachable, Reason: "BAD_ANSWER", Cause: err}
+			return look.Answer{}, look.BadAnswer(err)
 		}
 		starts = append(starts, start.AsTime())
 	}
-	return starts, nil
+	return look.Answer{Starts: starts, Source: "api"}, nil
 }
 
-func failure(err error) *refresh.LookError {
-	f := &refresh.LookError{Kind: slots.ReasonUnreachable, Reason: "SYNC_FAILED", Cause: err}
+func failure(err error) *look.Error {
+	f := look.Unreachable("SYNC_FAILED", err)
 	e, ok := apierr.From(err)
 	if !ok {
 		return f
