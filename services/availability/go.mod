@@ -9,6 +9,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/relance/relance/platform v0.0.0
 	github.com/relance/relance/proto v0.0.0
+	github.com/relance/relance/simulator v0.0.0
 	github.com/riverqueue/river v0.51.1
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
 	github.com/riverqueue/river/rivertype v0.51.1
@@ -17,6 +18,7 @@ require (
 	golang.org/x/sync v0.24.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
+	pgregory.net/rapid v1.3.0
 )
 
 require (
@@ -56,3 +58,5 @@ require (
 replace github.com/relance/relance/platform => ../../platform
 
 replace github.com/relance/relance/proto => ../../proto
+
+replace github.com/relance/relance/simulator => ../../simulator

@@ -160,6 +160,9 @@ func (p *Provider) available(ctx context.Context, ask look.Ask, event resolved) 
 		if err != nil {
 			return nil, err
 		}
+		if list.Collection == nil {
+			return nil, look.BadAnswer(errors.New("the answer has no collection"))
+		}
 		for _, free := range list.Collection {
 			if free.StartTime == nil {
 				return nil, look.BadAnswer(errors.New("a free time has no start"))

@@ -4,6 +4,7 @@ package hubspot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -47,9 +48,10 @@ func New(cfg Config) *Provider {
 	return &Provider{cfg: cfg}
 }
 
-// page is one calendar month (ExternalLinkAvailabilityAndBusyTimes of the vendor's specification). linkAvailability may
-// be absent.
+// page is one calendar month (ExternalLinkAvailabilityAndBusyTimes of the vendor's specification): only the busy times are
+// always there.
 type page struct {
+	BusyTimes        json.RawMessage `json:"allUsersBusyTimes"`
 	LinkAvailability *struct {
 		HasMore    bool                `json:"hasMore"`
 		ByDuration map[string]duration `json:"linkAvailabilityByDuration"`
@@ -72,10 +74,13 @@ func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, er
 	for month := 0; month <= months && month < maxMonths; month++ {
 		var read page
 		err := web.JSON(ctx, p.cfg.Fetch, web.Request{
-			Address: door.address(month), Header: door.header, ResetHeader: "",
+			Address: door.address(month), Header: door.header,
 		}, &read)
 		if err != nil {
 			return look.Answer{}, err
+		}
+		if read.BusyTimes == nil {
+			return look.Answer{}, look.BadAnswer(errors.New("the page has no busy times"))
 		}
 		if read.LinkAvailability == nil {
 			break

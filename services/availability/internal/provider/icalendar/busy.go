@@ -35,7 +35,8 @@ type Window struct {
 // read whole, since a meeting that is overlooked is a time offered wrongly.
 func Busy(feed []byte, w Window) ([]slots.Span, error) {
 	calendar, err := ics.ParseCalendar(bytes.NewReader(feed))
-	if err != nil {
+	// A feed cut short parses too; what is missing of it would be offered.
+	if err != nil || !bytes.HasSuffix(bytes.ToUpper(bytes.TrimSpace(feed)), []byte("END:VCALENDAR")) {
 		return nil, errors.New("the feed is not iCalendar")
 	}
 	r := &reader{window: w, zones: map[string]*time.Location{}, moved: map[string]bool{}}
@@ -155,8 +156,14 @@ func (r *reader) add(start time.Time, l length) {
 }
 
 func (r *reader) repeat(event *ics.VEvent, start time.Time, l length) error {
+	// The library ends a rule 292 years after its start, the longest time.Duration.
+	if start.Year() < 1900 {
+		return errors.New("a repetition began before 1900")
+	}
 	set := &rrule.Set{}
 	set.DTStart(start)
+	// Without a rule, the start is one of the dates.
+	set.RDate(start)
 	for _, p := range event.GetProperties(ics.ComponentPropertyRrule) {
 		option, err := rrule.StrToROptionInLocation(p.Value, start.Location())
 		if err != nil || option.Freq > rrule.DAILY {

@@ -2,6 +2,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,7 +37,7 @@ func JSON(ctx context.Context, f Fetcher, req Request, out any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(answer.Body, out); err != nil {
+	if err := json.Unmarshal(answer.Body, out); err != nil || string(bytes.TrimSpace(answer.Body)) == "null" {
 		return look.BadAnswer(errors.New("the body is not the JSON of the contract"))
 	}
 	return nil

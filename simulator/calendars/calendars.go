@@ -1,0 +1,158 @@
+// Package calendars simulates, on loopback, the calendars of the outside world that are read without GoHighLevel's API:
+// Calendly (official API and booking pages), HubSpot (official API and booking pages), GHL booking pages, and iCalendar
+// feeds. Shapes, limits and refusals are those of the providers' documents. It plays faults and counts every call.
+package calendars
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"time"
+)
+
+// Token is what the official APIs take.
+const Token = "calendar-token-of-the-simulator"
+
+// Fault replaces the answers to calls, until it is cleared or Times are used up.
+type Fault struct {
+	// Status, when not 0, is answered with Body.
+	Status int
+	Body   string
+	// Header goes with it.
+	Header map[string]string
+	// Stall answers nothing until the caller gives up. Cut ends the connection in the middle of a body.
+	Stall, Cut bool
+	// Times is how many calls meet the fault; 0 means all.
+	Times int
+}
+
+// World is what the calendars hold. It is safe for concurrent use.
+type World struct {
+	mu     sync.Mutex
+	now    func() time.Time
+	free   []time.Time
+	length time.Duration
+	window time.Duration
+	feed   string
+	fault  *Fault
+	calls  []string
+	gone   bool
+	server *httptest.Server
+}
+
+// New serves a world over https on loopback until Close. now is the providers' clock.
+func New(now func() time.Time) *World {
+	w := &World{now: now, length: 30 * time.Minute, window: 31 * 24 * time.Hour}
+	mux := http.NewServeMux()
+	w.routeCalendly(mux)
+	w.routeHubSpot(mux)
+	w.routePages(mux)
+	w.server = httptest.NewTLSServer(w.faulty(mux))
+	return w
+}
+
+// Close stops serving.
+func (w *World) Close() { w.server.Close() }
+
+// Server is the listening server, for its address and certificate.
+func (w *World) Server() *httptest.Server { return w.server }
+
+// Set changes the world.
+func (w *World) Set(change func(*Plan)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Fault: w.fault, Gone: w.gone}
+	change(&p)
+	w.free, w.length, w.window, w.feed, w.fault, w.gone = p.Free, p.Length, p.Window, p.Feed, p.Fault, p.Gone
+}
+
+// Plan is what can be changed of a World.
+type Plan struct {
+	// Free are the free starts of every calendar; Length is how long its meetings are.
+	Free   []time.Time
+	Length time.Duration
+	// Window is the longest range that Calendly's official availability takes.
+	Window time.Duration
+	// Feed is the iCalendar feed.
+	Feed string
+	// Fault meets the next calls; nil for none.
+	Fault *Fault
+	// Gone makes every calendar unknown at its provider.
+	Gone bool
+}
+
+// Calls are the paths asked for, in order.
+func (w *World) Calls() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.calls...)
+}
+
+func (w *World) plan() Plan {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Gone: w.gone}
+}
+
+// between gives the free starts in [from, to) that are not in the past.
+func (w *World) between(from, to time.Time) []time.Time {
+	var out []time.Time
+	now := w.now()
+	for _, start := range w.plan().Free {
+		if !start.Before(from) && start.Before(to) && start.After(now) {
+			out = append(out, start)
+		}
+	}
+	return out
+}
+
+func (w *World) meet(path string) *Fault {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, path)
+	fault := w.fault
+	if fault == nil {
+		return nil
+	}
+	if fault.Times > 0 {
+		left := *fault
+		if left.Times--; left.Times == 0 {
+			w.fault = nil
+		} else {
+			w.fault = &left
+		}
+	}
+	return fault
+}
+
+func (w *World) faulty(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		fault := w.meet(r.URL.Path)
+		switch {
+		case fault == nil:
+			next.ServeHTTP(rw, r)
+		case fault.Stall:
+			<-r.Context().Done()
+		case fault.Cut:
+			rw.Header().Set("Content-Length", "1000")
+			_, _ = rw.Write([]byte("{"))
+			_ = http.NewResponseController(rw).Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			for name, value := range fault.Header {
+				rw.Header().Set(name, value)
+			}
+			rw.WriteHeader(fault.Status)
+			_, _ = rw.Write([]byte(fault.Body))
+		}
+	})
+}
+
+type object = map[string]any
+
+func answer(rw http.ResponseWriter, status int, body any) {
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(status)
+	_ = json.NewEncoder(rw).Encode(body)
+}
