@@ -4,7 +4,6 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 )
 
 // MaxAnswer is how much of an answer is read; a longer one is cut and will not parse.
@@ -41,7 +41,7 @@ func New(timeout time.Duration) *Client {
 				DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 				TLSHandshakeTimeout:    5 * time.Second,
-				MaxIdleConnsPerHost:    16,
+				MaxIdleConnsPerHost:    128,
 				IdleConnTimeout:        20 * time.Second,
 				MaxResponseHeaderBytes: 64 << 10,
 				DisableCompression:     true,
@@ -108,6 +108,11 @@ func (c *Client) do(ctx context.Context, r Request) Answer {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaderField: func(string, []string) { wrote.Store(true) },
 		WroteHeaders:     func() { wrote.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			if r.Method == http.MethodPost {
+				crashpoint.At(crashpoint.C7)
+			}
+		},
 	})
 	req, err := r.build(ctx)
 	if err != nil {
@@ -127,12 +132,13 @@ func (c *Client) do(ctx context.Context, r Request) Answer {
 func (r Request) build(ctx context.Context) (*http.Request, error) {
 	var body io.Reader
 	if r.Body != nil {
-		body = bytes.NewReader(r.Body)
+		body = crashpoint.Reader(r.Body)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
 	if err != nil {
 		return nil, fmt.Errorf("build request: bad method or URL") // the cause would quote the URL
 	}
+	req.ContentLength = int64(len(r.Body))
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "relance")
 	if r.Body != nil {

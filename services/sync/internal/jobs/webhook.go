@@ -13,6 +13,7 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/secretbox"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -174,6 +175,7 @@ func (d Deps) apply(ctx context.Context, in delivery) error {
 			done = "IGNORED"
 		}
 		_, err = tx.CloseInbox(ctx, db.CloseInboxParams{State: done, Now: &tx.Now, ID: in.inbox.ID})
+		crashpoint.At(crashpoint.H4)
 		return err
 	})
 	if err != nil {

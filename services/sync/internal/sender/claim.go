@@ -11,6 +11,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/services/sync/internal/budget"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -53,6 +54,7 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 		}
 		return out, err
 	}
+	crashpoint.At(crashpoint.C4)
 	if c.row.Ambiguous > 0 {
 		// It may have left once before: the lists are read again under the claim, when no other send of ours is on its way.
 		if done, out, err := s.lastLook(ctx, *c, began); done || err != nil {
@@ -74,8 +76,12 @@ func (s *Sender) write(ctx context.Context, c *claim, permit *budget.Permit, beg
 		s.Logger.WarnContext(ctx, "send stopped before its call", "intent", c.row.ID.String(), "error", err)
 		return s.reread(ctx, c.row)
 	}
+	crashpoint.At(crashpoint.C5)
 	result := s.Client.Send(ctx, c.account, c.message)
-	return s.settle(context.WithoutCancel(ctx), *c, result)
+	crashpoint.At(crashpoint.C8)
+	out, err := s.settle(context.WithoutCancel(ctx), *c, result)
+	crashpoint.At(crashpoint.C10)
+	return out, err
 }
 
 // mayWrite is the check in memory between the claim and the call: by the wall clock and by the monotonic clock less than
@@ -93,6 +99,7 @@ func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*cla
 	err := s.Store.Once(ctx, row.WorkspaceID, func(tx *store.Tx) error {
 		var err error
 		c, out, err = s.tryClaim(ctx, tx, row)
+		crashpoint.At(crashpoint.C2)
 		return err
 	})
 	switch {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -111,6 +112,7 @@ func (s *Sender) Send(ctx context.Context, r Request) (Outcome, error) {
 	if err != nil || out != nil {
 		return deref(out), err
 	}
+	crashpoint.At(crashpoint.C1)
 	return s.advance(ctx, planned, false)
 }
 

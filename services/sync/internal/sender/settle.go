@@ -9,6 +9,7 @@ import (
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/classify"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -100,7 +101,11 @@ func (s *Sender) judge(c claim, result ghl.Result) move {
 // commit stores the outcome, trying again while the database is away.
 func (s *Sender) commit(ctx context.Context, c claim, m move, out *Outcome) error {
 	for {
-		err := s.Store.Workspace(ctx, c.row.WorkspaceID, func(tx *store.Tx) error { return s.apply(ctx, tx, c, m, out) })
+		err := s.Store.Workspace(ctx, c.row.WorkspaceID, func(tx *store.Tx) error {
+			err := s.apply(ctx, tx, c, m, out)
+			crashpoint.At(crashpoint.C9)
+			return err
+		})
 		if err == nil || !postgres.IsUnavailable(err) {
 			return err
 		}

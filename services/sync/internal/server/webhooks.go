@@ -12,6 +12,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -68,6 +69,7 @@ func secretUnknown() error {
 // AcceptWebhook stores an authenticated webhook and its job in one transaction.
 func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookRequest) (*syncv1.AcceptWebhookResponse, error) {
 	who, _ := principal.FromContext(ctx)
+	crashpoint.At(crashpoint.H1)
 	delivery, err := s.delivery(req, who)
 	if err != nil {
 		return nil, err
@@ -86,11 +88,14 @@ func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookReq
 		if err != nil {
 			return err
 		}
-		return storeWebhook(ctx, tx, inbound{event: event, delivery: delivery, workspace: workspace}, out)
+		err = storeWebhook(ctx, tx, inbound{event: event, delivery: delivery, workspace: workspace}, out)
+		crashpoint.At(crashpoint.H2)
+		return err
 	})
 	if err != nil {
 		return nil, mapped(err)
 	}
+	crashpoint.At(crashpoint.H3)
 	return out, nil
 }
 
