@@ -74,6 +74,20 @@ func TestRowsOfAnotherWorkspaceAreInvisible(t *testing.T) {
 	}
 }
 
+func TestScopeCannotCarrySQL(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, migrations()).Pool(t, "sample")
+	for _, workspace := range []string{"', true); select set_config('relance.scope', 'system", "a b", "x'", `x\`, "x\x00"} {
+		err := postgres.InWorkspace(t.Context(), pool, workspace, func(pgx.Tx) error {
+			t.Errorf("a transaction began in workspace %q", workspace)
+			return nil
+		})
+		if err == nil {
+			t.Errorf("workspace %q was taken", workspace)
+		}
+	}
+}
+
 func TestSuperuserIsRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations())

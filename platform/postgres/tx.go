@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,14 +21,18 @@ func InWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn f
 }
 
 func scoped(ctx context.Context, pool *pgxpool.Pool, scope [2]string, fn func(pgx.Tx) error) error {
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT set_config($1, $2, true)`, scope[0], scope[1]); err != nil {
-			return fmt.Errorf("set scope: %w", err)
-		}
-		return fn(tx)
-	})
-	if err != nil {
+	if strings.ContainsFunc(scope[1], notWord) {
+		return fmt.Errorf("transaction: scope %s is not an id", scope[0])
+	}
+	// Begin and scope in one round trip: every transaction pays for it.
+	begin := "begin; select set_config('" + scope[0] + "', '" + scope[1] + "', true)"
+	if err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, fn); err != nil {
 		return fmt.Errorf("transaction: %w", err)
 	}
 	return nil
+}
+
+// notWord finds what an id or the word "system" does not have; only such text is put between quotes.
+func notWord(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
 }

@@ -20,6 +20,7 @@ type proof struct {
 func proofs() []proof {
 	return []proof{
 		{"storm", "kill storm (R1)", runStorm},
+		{"bench", "speed of sync against bare loops", runBench},
 	}
 }
 

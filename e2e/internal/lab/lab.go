@@ -191,3 +191,11 @@ func Root(ctx context.Context) (string, error) {
 	}
 	return filepath.Dir(work), nil
 }
+
+// Production is the timing of the defaults.
+func Production() Timing {
+	return Timing{
+		Write: 5 * time.Second, Pause: time.Minute, Call: 15 * time.Second, Delay: 2 * time.Minute, Visible: 10 * time.Minute,
+		Settle: 15 * time.Minute,
+	}
+}

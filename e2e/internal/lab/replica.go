@@ -17,13 +17,14 @@ type Replica struct {
 	// Target is its gRPC address, the same in every life.
 	Target string
 
-	lab   *Lab
-	env   []string
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	done  chan struct{}
-	log   tailBuffer
-	lives int
+	lab     *Lab
+	env     []string
+	command func(extra []string) *exec.Cmd
+	mu      sync.Mutex
+	cmd     *exec.Cmd
+	done    chan struct{}
+	log     tailBuffer
+	lives   int
 }
 
 // Replica makes a replica and starts it. Extra environment goes to this replica alone and wins over the lab's.
@@ -37,26 +38,61 @@ func (l *Lab) Replica(ctx context.Context, env ...string) (*Replica, error) {
 		return nil, fmt.Errorf("reserve address: %w", err)
 	}
 	l.replicas = append(l.replicas, r)
+	r.command = func(extra []string) *exec.Cmd { return l.syncCommand(r, extra) }
 	return r, r.Start()
 }
 
-// Start starts a dead replica.
-func (r *Replica) Start(env ...string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t := r.lab.opts.Timing
-	cmd := exec.Command(r.lab.opts.Binary, "serve", "sync", "--log-level=warn")
-	cert := func(name string) string { return filepath.Join(r.lab.dir, name) }
+// GatewayProcess starts `relance serve gateway` in front of a replica of sync and gives its base URL. Other services are
+// not there.
+func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, error) {
+	if err := l.CA.WriteFiles(l.dir, "gateway"); err != nil {
+		return "", fmt.Errorf("start gateway: %w", err)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("reserve address: %w", err)
+	}
+	r := &Replica{Target: listener.Addr().String(), lab: l}
+	if err := listener.Close(); err != nil {
+		return "", fmt.Errorf("reserve address: %w", err)
+	}
+	r.command = func([]string) *exec.Cmd {
+		cmd := exec.Command(l.opts.Binary, "serve", "gateway", "--log-level=error")
+		cmd.Env = append(CleanEnv(), "RELANCE_TLS_CERT="+filepath.Join(l.dir, "gateway.pem"),
+			"RELANCE_TLS_KEY="+filepath.Join(l.dir, "gateway.key"), "RELANCE_TLS_CA="+filepath.Join(l.dir, "ca.pem"),
+			"RELANCE_GATEWAY_LISTEN="+r.Target, "RELANCE_GATEWAY_SYNC_TARGET="+syncTarget, "RELANCE_TRACE_RATIO=0",
+			"RELANCE_GHL_PUBLIC_KEYS="+l.PublicKeyPEM())
+		return cmd
+	}
+	l.replicas = append(l.replicas, r)
+	if err := r.Start(); err != nil {
+		return "", err
+	}
+	return "http://" + r.Target, r.Up(ctx)
+}
+
+func (l *Lab) syncCommand(r *Replica, extra []string) *exec.Cmd {
+	t := l.opts.Timing
+	cmd := exec.Command(l.opts.Binary, "serve", "sync", "--log-level=warn")
+	cert := func(name string) string { return filepath.Join(l.dir, name) }
 	cmd.Env = append(CleanEnv(),
 		"RELANCE_TLS_CERT="+cert("sync.pem"), "RELANCE_TLS_KEY="+cert("sync.key"), "RELANCE_TLS_CA="+cert("ca.pem"),
-		"RELANCE_SYNC_LISTEN="+r.Target, "RELANCE_SYNC_DATABASE_URL="+r.lab.DSN("sync"),
-		"RELANCE_SYNC_KEYSET="+r.lab.keyset, "RELANCE_SYNC_GHL_BASE_URL="+r.lab.URL, "RELANCE_SYNC_FOLLOWUPS_TARGET=",
-		"RELANCE_TRACE_RATIO=0", "RELANCE_SYNC_DRAIN_TIMEOUT=5s",
+		"RELANCE_SYNC_LISTEN="+r.Target, "RELANCE_SYNC_DATABASE_URL="+l.DSN("sync"),
+		"RELANCE_SYNC_KEYSET="+l.keyset, "RELANCE_SYNC_GHL_BASE_URL="+l.URL, "RELANCE_SYNC_FOLLOWUPS_TARGET=",
+		"RELANCE_TRACE_RATIO=0", "RELANCE_SYNC_DRAIN_TIMEOUT="+max(t.Call, 5*time.Second).String(),
 		"RELANCE_SYNC_SEND_WRITE="+t.Write.String(), "RELANCE_SYNC_SEND_PAUSE="+t.Pause.String(),
 		"RELANCE_SYNC_SEND_CALL="+t.Call.String(), "RELANCE_SYNC_SEND_DELAY="+t.Delay.String(),
 		"RELANCE_SYNC_SEND_VISIBLE="+t.Visible.String(), "RELANCE_SYNC_SEND_SETTLE="+t.Settle.String(),
 	)
-	cmd.Env = append(append(cmd.Env, r.env...), env...)
+	cmd.Env = append(append(cmd.Env, r.env...), extra...)
+	return cmd
+}
+
+// Start starts a dead replica, with more environment for this life alone.
+func (r *Replica) Start(env ...string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	cmd := r.command(env)
 	cmd.Stdout, cmd.Stderr = &r.log, &r.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+
+	"github.com/relance/relance/e2e/internal/bench"
+	"github.com/relance/relance/e2e/internal/figure"
+)
+
+func runBench(ctx context.Context, out io.Writer, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := flags.String("only", "", "one of sends, webhooks, import, size; empty for all")
+	sends := flags.Int("sends", 2000, "messages in each of three rounds")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	binary, clean, err := build(ctx)
+	if err != nil {
+		return err
+	}
+	defer clean()
+	sheet := figure.NewSheet(out)
+	for _, b := range []struct {
+		name string
+		run  func(context.Context, *figure.Sheet) error
+	}{
+		{"sends", (&bench.Sends{Binary: binary, PerRound: *sends}).Run},
+		{"webhooks", (&bench.Webhooks{Binary: binary, PerRound: *sends}).Run},
+	} {
+		if *only != "" && *only != b.name {
+			continue
+		}
+		if err := b.run(ctx, sheet); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/relance/relance/e2e/internal/figure"
+	"github.com/relance/relance/e2e/internal/lab"
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/simulator"
+)
+
+const (
+	inFlight = 64
+	rounds   = 3
+	place    = "locationBench0000001"
+)
+
+// Sends compares SendMessage with a bare loop: for each message one durable insert, one POST, one durable update.
+type Sends struct {
+	Binary string
+	// PerRound messages are sent in each of three rounds by each side.
+	PerRound int
+
+	lab     *lab.Lab
+	tenant  *lab.Tenant
+	clients *lab.Clients
+	naive   *pgxpool.Pool
+	http    *http.Client
+}
+
+// Run measures and prints.
+func (b *Sends) Run(ctx context.Context, sheet *figure.Sheet) error {
+	var err error
+	if b.lab, err = lab.New(ctx, lab.Options{Binary: b.Binary, Timing: lab.Production()}); err != nil {
+		return err
+	}
+	defer func() { _ = b.lab.Close() }()
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	defer b.clients.Close()
+	defer b.naive.Close()
+	var ours, bare []float64
+	var p50, p99 []float64
+	before, err := b.commits(ctx)
+	if err != nil {
+		return err
+	}
+	sent := 0
+	var outside int64
+	for round := range rounds + 1 {
+		began, err := b.commits(ctx)
+		if err != nil {
+			return err
+		}
+		rate, _, err := load(ctx, inFlight, b.PerRound, b.bare)
+		if err != nil {
+			return err
+		}
+		ended, err := b.commits(ctx)
+		if err != nil {
+			return err
+		}
+		outside += ended - began
+		own, latency, err := load(ctx, inFlight, b.PerRound, func(ctx context.Context, n int) error { return b.send(ctx, round*b.PerRound+n) })
+		if err != nil {
+			return err
+		}
+		sent += b.PerRound
+		if round == 0 {
+			continue // connections and caches are made
+		}
+		bare, ours = append(bare, rate), append(ours, own)
+		p50, p99 = append(p50, quantile(latency, 0.5)), append(p99, quantile(latency, 0.99))
+	}
+	after, err := b.commits(ctx)
+	if err != nil {
+		return err
+	}
+	if took := len(b.lab.Accepted(simulator.Filter{Location: place})); took != 2*sent {
+		return fmt.Errorf("the provider took %d messages, want %d", took, 2*sent)
+	}
+	sheet.Value("sends_bare", median(bare), "per_second", b.PerRound*rounds)
+	sheet.Value("sends", median(ours), "per_second", b.PerRound*rounds)
+	sheet.Value("sends_p50", median(p50), "ms", b.PerRound*rounds)
+	sheet.Value("sends_p99", median(p99), "ms", b.PerRound*rounds)
+	sheet.Value("commits_per_send", float64(after-before-outside)/float64(sent), "commits", sent)
+	sheet.Value("sends_ratio", median(ours)/median(bare), "of_bare", b.PerRound*rounds)
+	return nil
+}
+
+func (b *Sends) prepare(ctx context.Context) error {
+	replica, err := b.lab.Replica(ctx)
+	if err != nil {
+		return err
+	}
+	if err := replica.Up(ctx); err != nil {
+		return err
+	}
+	admin, err := b.lab.Gateway(principal.Principal{Kind: principal.KindAdmin}, replica.Target)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	contacts := make([]simulator.Contact, b.PerRound)
+	for i := range contacts {
+		contacts[i] = simulator.Contact{ID: fmt.Sprintf("BenchContact%08d", i), Phone: fmt.Sprintf("+1555%07d", i)}
+	}
+	if b.tenant, err = b.lab.Tenant(ctx, admin, place, contacts); err != nil {
+		return err
+	}
+	if b.clients, err = b.lab.FollowUps(replica.Target); err != nil {
+		return err
+	}
+	cfg, err := pgxpool.ParseConfig(b.lab.PG.DSN("relance"))
+	if err != nil {
+		return fmt.Errorf("bare loop: %w", err)
+	}
+	cfg.MaxConns = inFlight / 2
+	if b.naive, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return fmt.Errorf("bare loop: %w", err)
+	}
+	b.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight, MaxConnsPerHost: inFlight}}
+	_, err = b.naive.Exec(ctx, `CREATE TABLE public.bare (id uuid PRIMARY KEY, body text NOT NULL, state text NOT NULL, provider_id text)`)
+	return err
+}
+
+// commits is how many transactions the database has committed that wrote something.
+func (b *Sends) commits(ctx context.Context) (n int64, err error) {
+	// The counters reach the shared statistics when a session is idle for a second.
+	time.Sleep(1200 * time.Millisecond)
+	err = b.lab.Admin.QueryRow(ctx, `SELECT xact_commit FROM pg_stat_database WHERE datname = 'relance'`).Scan(&n)
+	return n, err
+}
+
+func (b *Sends) send(ctx context.Context, n int) error {
+	out, err := b.clients.At(0).SendMessage(ctx, &syncv1.SendMessageRequest{
+		Lead: b.tenant.People[n%b.PerRound].Lead, Channel: syncv1.Channel_CHANNEL_SMS, Body: text, RequestId: uuid.NewString(),
+	})
+	if err != nil {
+		return err
+	}
+	if state := out.GetMessage().GetState(); state != syncv1.MessageState_MESSAGE_STATE_ACCEPTED {
+		return fmt.Errorf("message is %s", state)
+	}
+	return nil
+}
+
+const text = "Hi Sam, are you still looking for a table on Thursday? We have two left, at seven and at nine."
+
+func (b *Sends) bare(ctx context.Context, n int) error {
+	id := uuid.New()
+	if _, err := b.naive.Exec(ctx, `INSERT INTO public.bare (id, body, state) VALUES ($1, $2, 'SENDING')`, id, text); err != nil {
+		return err
+	}
+	body := fmt.Sprintf(`{"type":"SMS","contactId":%q,"locationId":%q,"message":%q}`, b.tenant.People[n%b.PerRound].Contact, place, text)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.lab.URL+"/conversations/messages", bytes.NewReader([]byte(body)))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer pit-"+place)
+	req.Header.Set("Version", "2021-04-15")
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := b.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusCreated {
+		return fmt.Errorf("bare POST: status %d: %w", resp.StatusCode, err)
+	}
+	_, err = b.naive.Exec(ctx, `UPDATE public.bare SET state = 'ACCEPTED', provider_id = $2 WHERE id = $1`, id, string(answer[:min(40, len(answer))]))
+	return err
+}
