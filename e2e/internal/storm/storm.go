@@ -47,7 +47,8 @@ type Config struct {
 const (
 	workers     = 48
 	sampleEvery = 300 * time.Millisecond
-	stormPlace  = "locationStorm0000001"
+	// places are locations: each has its own quota at the provider, which sync keeps to.
+	places = 25
 	// dndShare of the contacts do not want to be disturbed.
 	dndShare = 20
 )
@@ -167,11 +168,19 @@ func (s *Storm) prepare(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
-	tenant, err := s.lab.Tenant(ctx, admin, stormPlace, s.contacts())
-	if err != nil {
-		return err
+	contacts := s.contacts()
+	for p := range places {
+		var own []simulator.Contact
+		for i := p; i < len(contacts); i += places {
+			own = append(own, contacts[i])
+		}
+		tenant, err := s.lab.Tenant(ctx, admin, fmt.Sprintf("locationStorm%07d", p), own)
+		if err != nil {
+			return err
+		}
+		s.people = append(s.people, tenant.People...)
 	}
-	s.people = tenant.People
+	s.rng.Shuffle(len(s.people), func(i, j int) { s.people[i], s.people[j] = s.people[j], s.people[i] })
 	if s.cfg.Prepare != nil {
 		if err := s.cfg.Prepare(ctx, s.lab); err != nil {
 			return err

@@ -21,11 +21,9 @@ const (
 	NoOneLive Bug = "no_one_live"
 	// RetryRefused takes a permanent refusal, such as do-not-disturb, for a failure and sends again.
 	RetryRefused Bug = "retry_refused"
-	// ResendTwice forgets that an unknown outcome was already sent again once.
-	ResendTwice Bug = "resend_twice"
 )
 
 // Bugs lists them.
 func Bugs() []Bug {
-	return []Bug{NoIntent, RetryUnknown, NoSettle, FailedReadAbsent, NoCheck, NoOneLive, RetryRefused, ResendTwice}
+	return []Bug{NoIntent, RetryUnknown, NoSettle, FailedReadAbsent, NoCheck, NoOneLive, RetryRefused}
 }

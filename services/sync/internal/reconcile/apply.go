@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -32,6 +33,11 @@ func (r *Reconciler) apply(ctx context.Context, o outcome) error {
 			return err
 		}
 		moved, err = r.applyIn(ctx, tx, o)
+		if o.settlement.To == sending.Accepted {
+			crashpoint.At(crashpoint.C12)
+		} else if moved {
+			crashpoint.At(crashpoint.C13)
+		}
 		return err
 	})
 	if err != nil {

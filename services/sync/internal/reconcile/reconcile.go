@@ -14,7 +14,9 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -129,7 +131,7 @@ func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Durat
 	case limited && len(seen.Matches) == 0:
 		return r.postpone(ctx, row, wait)
 	case errors.As(err, &read), limited, errors.Is(err, ErrPartial), errors.Is(err, ghl.ErrID), errors.Is(err, errNoConnection):
-		seen.Complete = false
+		seen.Complete = planted.On(planted.FailedReadAbsent)
 	case err != nil:
 		return err
 	}
@@ -156,6 +158,7 @@ func (r *Reconciler) see(ctx context.Context, row db.SendIntent) (sending.Sighti
 	if !usable {
 		return sending.Sighting{}, errNoConnection
 	}
+	crashpoint.At(crashpoint.C11)
 	return r.Look(ctx, row, account)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -26,7 +27,7 @@ func (s *Sender) lastLook(ctx context.Context, c claim, began time.Time) (bool, 
 		m.verdict.MessageID, m.verdict.ConversationID = seen.Matches[0].ID, seen.Matches[0].ConversationID
 	case isLimited(err):
 		m = unwritten(*limitedRead(err))
-	case err != nil || !seen.Complete:
+	case (err != nil || !seen.Complete) && !planted.On(planted.FailedReadAbsent):
 		// A read that failed is not absence: nothing leaves, and the send comes again like one that was not sent.
 		m = s.judge(c, ghl.Result{Evidence: classify.Evidence{NotSent: true, Channel: c.message.Channel}})
 		m.verdict.Code = "look_failed"

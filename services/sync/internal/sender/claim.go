@@ -13,6 +13,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -26,6 +27,7 @@ type claim struct {
 	account ghl.Account
 	message ghl.Message
 	byJob   bool
+	early   *ghl.Result // of a planted bug only
 }
 
 func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Outcome, error) {
@@ -77,9 +79,13 @@ func (s *Sender) write(ctx context.Context, c *claim, permit *budget.Permit, beg
 		return s.reread(ctx, c.row)
 	}
 	crashpoint.At(crashpoint.C5)
-	result := s.Client.Send(ctx, c.account, c.message)
+	result := c.early
+	if result == nil {
+		sent := s.Client.Send(ctx, c.account, c.message)
+		result = &sent
+	}
 	crashpoint.At(crashpoint.C8)
-	out, err := s.settle(context.WithoutCancel(ctx), *c, result)
+	out, err := s.settle(context.WithoutCancel(ctx), *c, *result)
 	crashpoint.At(crashpoint.C10)
 	return out, err
 }
@@ -89,6 +95,9 @@ func (s *Sender) write(ctx context.Context, c *claim, permit *budget.Permit, beg
 func (s *Sender) mayWrite(began time.Time) bool {
 	now := s.machine.Now()
 	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
+	if planted.On(planted.NoCheck) {
+		return true
+	}
 	return monotonic < s.Timing.Write && wall < s.Timing.Write && wall > -s.Timing.Write && !s.Stopped()
 }
 
@@ -99,6 +108,10 @@ func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*cla
 	err := s.Store.Once(ctx, row.WorkspaceID, func(tx *store.Tx) error {
 		var err error
 		c, out, err = s.tryClaim(ctx, tx, row)
+		if c != nil && planted.On(planted.NoIntent) {
+			early := s.Client.Send(ctx, c.account, c.message)
+			c.early = &early
+		}
 		crashpoint.At(crashpoint.C2)
 		return err
 	})
@@ -200,7 +213,7 @@ func (s *Sender) liveGate(ctx context.Context, tx *store.Tx, row db.SendIntent) 
 	live, err := tx.LiveIntent(ctx, db.LiveIntentParams{
 		WorkspaceID: row.WorkspaceID, LeadID: row.LeadID, Channel: row.Channel, RequestID: row.RequestID,
 	})
-	if postgres.IsNoRows(err) {
+	if postgres.IsNoRows(err) || planted.On(planted.NoOneLive) {
 		return sending.Decision{}, nil
 	}
 	if err != nil {

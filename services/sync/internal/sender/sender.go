@@ -17,6 +17,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -182,7 +183,7 @@ func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outc
 	live, err := tx.LiveIntent(ctx, db.LiveIntentParams{
 		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID,
 	})
-	if postgres.IsNoRows(err) {
+	if postgres.IsNoRows(err) || planted.On(planted.NoOneLive) {
 		return nil, nil
 	}
 	if err != nil {

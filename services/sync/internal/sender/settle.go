@@ -11,6 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -82,6 +83,9 @@ func (s *Sender) judge(c claim, result ghl.Result) move {
 		m.state = sending.Accepted
 	case classify.Refused:
 		m.state = sending.Refused
+		if planted.On(planted.RetryRefused) {
+			m.state, m.refusal = sending.Retryable, nil
+		}
 	case classify.Suspended:
 		m.state, m.wait = sending.Retryable, slowWait
 	case classify.Retryable:
@@ -94,6 +98,9 @@ func (s *Sender) judge(c claim, result ghl.Result) move {
 		m.wait = max(v.Wait, time.Duration(rand.Int64N(int64(limit)))+time.Second)
 	default:
 		m.state = sending.Unknown
+		if planted.On(planted.RetryUnknown) {
+			m.state = sending.Retryable
+		}
 	}
 	return m
 }

@@ -1,6 +1,10 @@
 package sending
 
-import "time"
+import (
+	"time"
+
+	"github.com/relance/relance/services/sync/internal/planted"
+)
 
 // MinLooks (K) is how many complete looks must find nothing before absence counts.
 const MinLooks = 3
@@ -67,7 +71,7 @@ func Settle(t Timing, u Unresolved, s Sighting) Settlement {
 		return Settlement{Rule: T14, To: Parked, Reason: SendAmbiguous}
 	case !s.Complete:
 		return Settlement{Next: u.Age + t.Looks()[0]}
-	case u.Age < t.Settle || u.Looks+1 < MinLooks:
+	case (u.Age < t.Settle || u.Looks+1 < MinLooks) && !planted.On(planted.NoSettle):
 		return Settlement{Next: t.nextLook(u)}
 	case len(s.Others) > 0:
 		return Settlement{Rule: T14, To: Parked, Reason: SendNeedsEyes}
