@@ -3,19 +3,16 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/work"
 )
 
-// settledFor keeps the backstop away from sends that their caller or job is working on.
-const settledFor = 15 * time.Second
-
 func (d Deps) wakeDue(ctx context.Context) error {
 	err := d.Store.System(ctx, func(tx *store.Tx) error {
-		due, err := tx.DueIntents(ctx, db.DueIntentsParams{Now: tx.Now, Settled: tx.Now.Add(-settledFor)})
+		// Not what its caller or job is working on.
+		due, err := tx.DueIntents(ctx, db.DueIntentsParams{Now: tx.Now, Settled: tx.Now.Add(-d.Timing.Sweep() * 3 / 2)})
 		if err != nil {
 			return err
 		}

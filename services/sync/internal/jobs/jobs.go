@@ -23,6 +23,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
+	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/token"
 	"github.com/relance/relance/services/sync/internal/work"
@@ -32,7 +33,8 @@ const (
 	jobTimeout  = 45 * time.Second
 	maxAttempts = 8
 	workers     = 8
-	period      = 10 * time.Second
+	// rescueAfter is when a job whose process died is begun again by another.
+	rescueAfter = 2 * jobTimeout
 )
 
 // Deps are what jobs work with.
@@ -49,6 +51,8 @@ type Deps struct {
 	// Clock is the business clock.
 	Clock  clock.Clock
 	Logger *slog.Logger
+	// Timing gives the rhythm of the periodic jobs.
+	Timing sending.Timing
 	// SoftStop is how long running jobs may take at shutdown.
 	SoftStop time.Duration
 }
@@ -85,10 +89,11 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		Logger:     loglevel.AtLeast(d.Logger, slog.LevelWarn),
 		JobTimeout: jobTimeout, MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, FetchOnlyKnownKinds: true,
 		SoftStopTimeout: d.SoftStop, FetchPollInterval: 500 * time.Millisecond,
+		RescueStuckJobsAfter: rescueAfter,
 		PeriodicJobs: []*river.PeriodicJob{
-			periodic(func() river.JobArgs { return work.Reconcile{} }),
-			periodic(func() river.JobArgs { return work.DeliverEvents{} }),
-			periodic(func() river.JobArgs { return work.SweepWebhooks{} }),
+			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
+			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
+			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
 		},
 	})
 	if err != nil {
@@ -104,8 +109,8 @@ func worker[T river.JobArgs](fn func(context.Context, *river.Job[T]) error) rive
 	})
 }
 
-func periodic(args func() river.JobArgs) *river.PeriodicJob {
-	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
+func periodic(every time.Duration, args func() river.JobArgs) *river.PeriodicJob {
+	return river.NewPeriodicJob(river.PeriodicInterval(every), func() (river.JobArgs, *river.InsertOpts) {
 		return args(), &river.InsertOpts{MaxAttempts: 1}
 	}, &river.PeriodicJobOpts{RunOnStart: true})
 }

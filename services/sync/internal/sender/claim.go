@@ -117,7 +117,7 @@ func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*cla
 	})
 	switch {
 	case postgres.IsUnique(err, "one_live"):
-		return nil, Outcome{Message: row.ID, State: sending.State(row.State), Refusal: previous(row.WorkspaceID, uuid.Nil), RetryAfter: previousWait}, nil
+		return nil, Outcome{Message: row.ID, State: sending.State(row.State), Refusal: previous(row.WorkspaceID, uuid.Nil), RetryAfter: s.Timing.Turn()}, nil
 	case err != nil:
 		return nil, Outcome{}, fmt.Errorf("%w: %w", ErrClaimUnknown, err)
 	case c != nil:
@@ -219,7 +219,7 @@ func (s *Sender) liveGate(ctx context.Context, tx *store.Tx, row db.SendIntent) 
 	if err != nil {
 		return sending.Decision{}, err
 	}
-	return sending.Decision{Refusal: previous(row.WorkspaceID, live), Retry: previousWait}, nil
+	return sending.Decision{Refusal: previous(row.WorkspaceID, live), Retry: s.Timing.Turn()}, nil
 }
 
 func closeUnsent(ctx context.Context, tx *store.Tx, row db.SendIntent, d sending.Decision) (Outcome, error) {

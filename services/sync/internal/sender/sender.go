@@ -21,7 +21,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // Errors of Send.
@@ -102,9 +101,6 @@ type Outcome struct {
 	// RetryAfter is when asking again makes sense, for a Refusal that is not final.
 	RetryAfter time.Duration
 }
-
-// previousWait is how long a send waits for another to the same lead to be settled.
-const previousWait = 30 * time.Second
 
 // Send plans the message if it is new, and carries it as far as it goes now. The same request id answers the same
 // message or refusal. Errors: ErrNoLead, ErrClaimUnknown, ReusedError, database errors.
@@ -189,7 +185,7 @@ func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outc
 	if err != nil {
 		return nil, err
 	}
-	return &Outcome{Refusal: previous(r.Workspace, live), RetryAfter: previousWait}, nil
+	return &Outcome{Refusal: previous(r.Workspace, live), RetryAfter: s.Timing.Turn()}, nil
 }
 
 func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) (uuid.UUID, error) {
@@ -224,14 +220,10 @@ func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) (uuid.UUID
 	err = tx.Own(ctx, store.Entry{
 		Workspace: r.Workspace, Lead: r.Lead, Channel: r.Channel, Subject: r.Content.Subject, Body: r.Content.Body,
 	}, id)
-	if err != nil {
-		return id, err
-	}
-	// The caller goes on at once; the job is for the case that it cannot.
-	return id, tx.Enqueue(ctx, work.ResumeSend{Workspace: r.Workspace.String(), Intent: id.String()}, s.Timing.Lease()+resumeDelay)
+	// The caller goes on at once. When it cannot, the sweep of due sends does: a job for each send would cost as much as the
+	// send itself, and would come later than the sweep.
+	return id, err
 }
-
-const resumeDelay = 5 * time.Second
 
 func compare(row db.SendIntent, r Request) error {
 	var fields []string

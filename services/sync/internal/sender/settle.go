@@ -94,7 +94,7 @@ func (s *Sender) judge(c claim, result ghl.Result) move {
 			m.state, m.refusal = sending.Parked, sending.Exhausted(int(c.attempt))
 			break
 		}
-		limit := sending.Backoff(int(c.row.Failures) + 1)
+		limit := s.Timing.Backoff(int(c.row.Failures) + 1)
 		m.wait = max(v.Wait, time.Duration(rand.Int64N(int64(limit)))+time.Second)
 	default:
 		m.state = sending.Unknown

@@ -61,14 +61,18 @@ func (t Timing) Looks() []time.Duration {
 // Grace is how long after S an outcome may stay unknown because the provider cannot be read: 10 min for the default S.
 func (t Timing) Grace() time.Duration { return t.Settle * 2 / 3 }
 
-// Backoff is the longest wait before retry n (1-based); the caller takes a random part of it.
-func Backoff(n int) time.Duration {
-	const first, limit = 30 * time.Second, 30 * time.Minute
-	if n < 1 {
-		n = 1
-	}
+// Backoff is the longest wait before retry n (1-based); the caller takes a random part of it. It doubles from 30 s to
+// 30 min for the default S, and in the same proportion for any other.
+func (t Timing) Backoff(n int) time.Duration {
+	first, limit := t.Turn(), 2*t.Settle
 	if n > 7 {
 		return limit
 	}
-	return min(first<<(n-1), limit)
+	return min(first<<(max(n, 1)-1), limit)
 }
+
+// Turn is how long a send waits for another one to the same lead to be settled: 30 s for the default S.
+func (t Timing) Turn() time.Duration { return t.Settle / 30 }
+
+// Sweep is how often what is due is looked for without a job of its own: 10 s for the default S, at least 1 s.
+func (t Timing) Sweep() time.Duration { return max(t.Settle/90, time.Second) }
