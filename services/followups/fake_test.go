@@ -41,6 +41,8 @@ type fakeSync struct {
 	// calls are all SendMessage requests; sent are the distinct ones accepted.
 	calls []*syncv1.SendMessageRequest
 	sent  map[string]*syncv1.SendMessageRequest
+	// texts are those of replies, by message.
+	texts map[string]string
 	// answer, if set, replaces the acceptance.
 	answer func(*syncv1.SendMessageRequest) (*syncv1.Message, error)
 	down   atomic.Bool
@@ -94,6 +96,17 @@ func (f *fakeSync) SendMessage(_ context.Context, req *syncv1.SendMessageRequest
 	return &syncv1.SendMessageResponse{Message: &syncv1.Message{
 		Name: "workspaces/" + req.GetLead()[11:47] + "/messages/" + req.GetRequestId(), State: syncv1.MessageState_MESSAGE_STATE_ACCEPTED,
 	}}, nil
+}
+
+// GetMessage gives the text of a reply.
+func (f *fakeSync) GetMessage(_ context.Context, req *syncv1.GetMessageRequest) (*syncv1.GetMessageResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text, ok := f.texts[req.GetName()]
+	if !ok {
+		return nil, apierr.NotFound("message", req.GetName())
+	}
+	return &syncv1.GetMessageResponse{Message: &syncv1.Message{Name: req.GetName(), Body: text}}, nil
 }
 
 func (f *fakeSync) callCount() int {
@@ -154,7 +167,7 @@ func setup(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, clock: clock.NewMovable(start()), workspace: "workspaces/" + uuid.NewString(),
-		sync:         &fakeSync{zone: "America/New_York", leads: map[string]*syncv1.Lead{}, sent: map[string]*syncv1.SendMessageRequest{}},
+		sync:         &fakeSync{zone: "America/New_York", leads: map[string]*syncv1.Lead{}, sent: map[string]*syncv1.SendMessageRequest{}, texts: map[string]string{}},
 		availability: &fakeAvailability{},
 	}
 	w.pool = pgtest.New(t, followups.Migrations()).Pool(t, followups.Name)

@@ -111,7 +111,16 @@ type Decision struct {
 // Decide is the one place where it is settled what a due step does now. It asks nobody, and it tells every rule that it
 // went by. Runs, explanations and simulations all decide by it.
 func Decide(in Input) Decision {
+	decision := decide(in)
+	decision.Effect = decision.Effect.Since(in.Enrollment)
+	return decision
+}
+
+func decide(in Input) Decision {
 	var trace []Check
+	if in.Enrollment.State == Awaiting {
+		return askOutcome(in)
+	}
 	for _, rule := range rules() {
 		if rule.applies != nil && !rule.applies(in) {
 			continue

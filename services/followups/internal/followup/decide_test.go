@@ -221,11 +221,11 @@ func TestTransitions(t *testing.T) {
 	if !e.Next.Equal(now.Add(5 * time.Minute)) {
 		t.Fatalf("first step at %v", e.Next)
 	}
-	paused, err := e.Pause("x")
+	paused, err := e.Pause("x", now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := paused.Pause("y"); err == nil {
+	if _, err := paused.Pause("y", now); err == nil {
 		t.Fatal("paused twice")
 	}
 	if _, err := e.Resume(now); err == nil {

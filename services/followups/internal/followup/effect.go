@@ -12,6 +12,9 @@ const (
 	Skipped   Result = "skipped"
 	Deferred  Result = "deferred"
 	Unknown   Result = "unknown"
+	// Resumed and Waiting are of pauses that were looked at: over, or not yet. They are counted apart.
+	Resumed Result = "resumed"
+	Waiting Result = "waiting"
 )
 
 // Move is what becomes of the enrollment.
@@ -33,6 +36,8 @@ const (
 	EndLead Move = "end_lead"
 	// Finish completes: no step is left.
 	Finish Move = "finish"
+	// Resume ends a pause; its step is then taken up anew.
+	Resume Move = "resume"
 )
 
 // TaskState is the state of a step's task.
@@ -135,6 +140,15 @@ func stay(reason string, now, until time.Time) Effect {
 }
 
 func hold(reason string) Effect { return Effect{Result: Skipped, Reason: reason, Move: Hold} }
+
+// Since tells a pause or a wait that merely lasts, which is no news, from one that begins.
+func (f Effect) Since(e Enrollment) Effect {
+	lasts := (e.State == Paused && f.Move == Hold && f.Reason == e.Reason) || (e.State == Awaiting && f.Move == Await)
+	if lasts {
+		f.Result, f.NewPart = Waiting, false
+	}
+	return f
+}
 
 // Keep fills the counter of failed tries into effects that do not touch it.
 func (f Effect) Keep(attempts int) Effect {

@@ -101,13 +101,26 @@ func (e Enrollment) Wake(event string, now time.Time) (Enrollment, bool) {
 	return e, true
 }
 
-// Pause holds an active enrollment. Error: ErrTransition.
-func (e Enrollment) Pause(reason string) (Enrollment, error) {
+// Pause holds an active enrollment, until it is looked at again if the reason's Meaning says when. Error: ErrTransition.
+func (e Enrollment) Pause(reason string, now time.Time) (Enrollment, error) {
 	if e.State != Active {
 		return e, ErrTransition
 	}
-	e.State, e.Reason = Paused, reason
-	return e, nil
+	return e.pause(reason, now), nil
+}
+
+func (e Enrollment) pause(reason string, now time.Time) Enrollment {
+	e.State, e.Reason, e.Next = Paused, reason, recheck(reason, now)
+	return e
+}
+
+// recheck is when something that waits for the reason is looked at again; zero for never by the clock.
+func recheck(reason string, now time.Time) time.Time {
+	meaning, _ := MeaningOf(reason)
+	if meaning.Recheck == 0 {
+		return time.Time{}
+	}
+	return now.Add(meaning.Recheck)
 }
 
 // Resume makes a paused enrollment active; an overdue step is due at once. Error: ErrTransition.
@@ -115,11 +128,21 @@ func (e Enrollment) Resume(now time.Time) (Enrollment, error) {
 	if e.State != Paused {
 		return e, ErrTransition
 	}
-	e.State, e.Reason, e.Attempts, e.RepliedSince = Active, "", 0, now
+	e.Attempts, e.RepliedSince = 0, now
+	return e.GoOn(now), nil
+}
+
+// GoOn makes a paused enrollment active without forgetting what the lead wrote meanwhile: the pause is over because its
+// time or what it waited for has come. Others stay as they are.
+func (e Enrollment) GoOn(now time.Time) Enrollment {
+	if e.State != Paused {
+		return e
+	}
+	e.State, e.Reason, e.Next = Active, "", e.Due
 	if e.Next.IsZero() {
 		e.Next = now
 	}
-	return e, nil
+	return e
 }
 
 // Cancel ends an enrollment that has not ended. Error: ErrTransition.
@@ -138,6 +161,14 @@ func (e Enrollment) Apply(effect Effect, next *Step, zone *time.Location, now ti
 	if e.State.Ended() {
 		return e
 	}
+	moved := e.move(effect, next, zone, now)
+	if e.State == Paused && moved.State == Paused {
+		moved.Next = e.Next // the pause keeps its own time
+	}
+	return moved
+}
+
+func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now time.Time) Enrollment {
 	running := e.State == Active || e.State == Awaiting
 	switch effect.Move {
 	case Advance:
@@ -162,11 +193,16 @@ func (e Enrollment) Apply(effect Effect, next *Step, zone *time.Location, now ti
 			e.Part++
 		}
 		if running {
-			e.State, e.Reason = Paused, effect.Reason
+			e = e.pause(effect.Reason, now)
+		}
+	case Resume:
+		e.State, e.Reason, e.Attempts, e.RepliedSince, e.Next = Active, "", 0, now, e.Due
+		if e.Next.IsZero() {
+			e.Next = now
 		}
 	case Await:
 		if running {
-			e.State, e.Reason = Awaiting, effect.Reason
+			e.State, e.Reason, e.Next = Awaiting, effect.Reason, recheck(effect.Reason, now)
 		}
 	case End, EndLead:
 		e.State, e.Reason, e.End, e.Next = Cancelled, effect.Reason, now, time.Time{}

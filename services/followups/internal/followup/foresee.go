@@ -90,7 +90,7 @@ func (w *walk) look() bool {
 }
 
 func (w *walk) move(effect Effect) {
-	w.e = w.e.Apply(effect, w.step(w.e.Position+1), w.in.Zone, w.in.Now)
+	w.e = w.e.GoOn(w.in.Now).Apply(effect, w.step(w.e.Position+1), w.in.leadZone(), w.in.Now)
 }
 
 // decide asks the rules, and foretells sync's answer from what sync says of the lead.
@@ -145,6 +145,9 @@ func (w *walk) repeats(seen Foreseen) bool {
 func (w *walk) running() bool {
 	switch w.e.State {
 	case Paused:
+		if !w.e.Next.IsZero() {
+			return true // the rules tell whether it is over then
+		}
 		if !w.o.Past {
 			return false
 		}

@@ -62,6 +62,12 @@ func pauseMeanings() map[string]Meaning {
 		ReasonAwaitingApproval: {
 			Says: "paused until a person has approved or done its task", WayOut: "complete or skip the task", Person: true,
 		},
+		ReasonSnoozed: {
+			Says: "paused until a date that the lead or a person named", Recheck: GhostAfter,
+			WayOut: "it goes on by itself then, or when a person resumes it",
+		},
+		ReasonConditionError:    {Says: "paused because its condition cannot be evaluated", WayOut: "mend the step's expression" + resume, Person: true},
+		"spintax_error":         {Says: "paused because its text has a broken [[a|b]]", WayOut: "mend the step" + resume, Person: true},
 		ReasonManual:            {Says: "paused by a person", WayOut: "resume it", Person: true},
 		ReasonSequenceInactive:  {Says: "paused because its sequence is inactive", WayOut: "activate the sequence; it then goes on by itself", Person: true},
 		ReasonNoBusinessHours:   {Says: "paused because no business hours are set", WayOut: "set working days; it then goes on by itself", Recheck: recheckSetup},
@@ -109,7 +115,6 @@ func waitMeanings() map[string]Meaning {
 func refusalMeanings() map[string]Meaning {
 	return map[string]Meaning{
 		ReasonConditionUnmet:    {Says: "not sent: its condition does not hold"},
-		ReasonConditionError:    {Says: "not sent: its condition cannot be evaluated", WayOut: "mend the step's expression"},
 		ReasonTooLate:           {Says: "not sent: it was too late for it"},
 		"DND_ACTIVE":            {Says: "not sent: do-not-disturb is on for the channel", WayOut: "the lead or a person clears it at the provider; later steps of the channel are then sent"},
 		"NO_PHONE":              {Says: "not sent: the lead has no phone number", WayOut: "add one for the later steps"},
@@ -130,6 +135,7 @@ func refusalMeanings() map[string]Meaning {
 
 func endMeanings() map[string]Meaning {
 	return map[string]Meaning{
+		ReasonBooked:     {Says: "completed because a meeting is booked"},
 		ReasonMigrated:   {Says: "completed: its steps are not in the new version"},
 		ReasonCancelled:  {Says: "cancelled by a person"},
 		ReasonNoStepLeft: {Says: "completed: no step is left"},

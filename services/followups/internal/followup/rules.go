@@ -14,7 +14,7 @@ func rules() []rule {
 
 // RuleNames lists every rule that a check can name, in order.
 func RuleNames() []string {
-	var names []string
+	names := []string{outcomeRule().name}
 	for _, rule := range append(rules(), contentRule(), personRule()) {
 		names = append(names, rule.name)
 	}
@@ -44,6 +44,7 @@ func leadRules() []rule {
 				return Effect{Result: Skipped, Reason: "LEAD_BLOCKED", Move: End}, in.Lead.Blocked
 			},
 		},
+		pauseRule(),
 		{
 			name: "no_reply_since", version: 1,
 			facts: func(in Input) []Fact {

@@ -148,14 +148,15 @@ func (r *Runner) fireSilences(budget context.Context) error {
 
 // logRun writes one line for a run in which something happened to a lead; ticks without that stay silent.
 func (r *Runner) logRun(ctx context.Context, receipt store.Run) {
-	if receipt.Counts.Processed() == receipt.Counts[followup.Deferred] {
+	if receipt.Counts.Processed() == receipt.Counts[followup.Deferred] && receipt.Counts[followup.Resumed] == 0 {
 		return
 	}
 	r.cfg.Logger.InfoContext(ctx, "follow-up run",
 		slog.String("run", receipt.ID.String()), slog.Int("processed", receipt.Counts.Processed()),
 		slog.Int("succeeded", receipt.Counts[followup.Succeeded]), slog.Int("failed", receipt.Counts[followup.Failed]),
 		slog.Int("skipped", receipt.Counts[followup.Skipped]), slog.Int("deferred", receipt.Counts[followup.Deferred]),
-		slog.Int("unknown", receipt.Counts[followup.Unknown]), slog.Bool("finished", receipt.Finished))
+		slog.Int("unknown", receipt.Counts[followup.Unknown]),
+		slog.Int("resumed", receipt.Counts[followup.Resumed]), slog.Bool("finished", receipt.Finished))
 }
 
 // pass is one run; what it learned of workspaces is kept for its length.
@@ -163,11 +164,15 @@ type pass struct {
 	*Runner
 	run        uuid.UUID
 	workspaces map[uuid.UUID]*workspace
+	// turn is the workspace that was served last.
+	turn uuid.UUID
 }
 
 func (p *pass) batches(ctx, budget context.Context) (finished bool, err error) {
 	for budget.Err() == nil {
-		batch, err := p.cfg.Store.Claim(budget, store.Claim{Now: p.cfg.Clock.Now(), Size: p.cfg.BatchSize, Lease: p.cfg.Lease})
+		batch, err := p.cfg.Store.Claim(budget, store.Claim{
+			Now: p.cfg.Clock.Now(), Size: p.cfg.BatchSize, Lease: p.cfg.Lease, After: p.turn,
+		})
 		if err != nil && budget.Err() != nil {
 			return false, nil //nolint:nilerr // the error is only the end of the budget: the run is over, not failed
 		}
@@ -177,6 +182,7 @@ func (p *pass) batches(ctx, budget context.Context) (finished bool, err error) {
 		if len(batch.Items) == 0 {
 			return true, nil
 		}
+		p.turn = batch.Last
 		if err := p.batch(ctx, budget, batch); err != nil {
 			return false, err
 		}
@@ -265,6 +271,9 @@ func (p *pass) zoneOf(w *work) *time.Location {
 
 // logChange writes a line when an enrollment stopped; going on and waiting are in the receipt.
 func (p *pass) logChange(ctx context.Context, done store.Done) {
+	if done.Effect.Result == followup.Waiting {
+		return // it stands as it stood
+	}
 	switch done.Effect.Move {
 	case followup.Hold, followup.End, followup.EndLead, followup.Await:
 		p.cfg.Logger.InfoContext(ctx, "enrollment stopped",
@@ -285,7 +294,10 @@ type work struct {
 	trace []followup.Check
 }
 
-func (w *work) settle(effect followup.Effect) { w.effect = &effect }
+func (w *work) settle(effect followup.Effect) {
+	effect = effect.Since(w.item.Enrollment)
+	w.effect = &effect
+}
 
 // note settles by what another service answered, and adds that to the trace.
 func (w *work) note(effect followup.Effect, rule string, inputs ...followup.Fact) {

@@ -65,6 +65,9 @@ func runPB(run store.Run) *followupsv1.Run {
 	out := &followupsv1.Run{
 		Name: name.Run(run.ID), Results: countsPB(run.Counts), Errors: run.Failures, Finished: run.Finished,
 		StartTime: stamp(run.Start), EndTime: stamp(run.End),
+		Pauses: &followupsv1.PauseCounts{
+			Checked: int32(run.Counts.Checked()), Resumed: int32(run.Counts[followup.Resumed]), Waiting: int32(run.Counts[followup.Waiting]),
+		},
 	}
 	for _, r := range run.Reasons {
 		out.Reasons = append(out.Reasons, &followupsv1.ReasonCount{Outcome: string(r.Result), Reason: r.Reason, Count: int32(r.Count)})

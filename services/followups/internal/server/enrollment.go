@@ -161,8 +161,9 @@ func (s *Server) changed(ctx context.Context, text string, fn change) (*followup
 
 // PauseEnrollment pauses by hand.
 func (s *Server) PauseEnrollment(ctx context.Context, req *followupsv1.PauseEnrollmentRequest) (*followupsv1.PauseEnrollmentResponse, error) {
+	now := s.now()
 	e, err := s.changed(ctx, req.GetName(), func(e followup.Enrollment) (followup.Enrollment, error) {
-		return e.Pause(followup.ReasonManual)
+		return e.Pause(followup.ReasonManual, now)
 	})
 	if err != nil {
 		return nil, err

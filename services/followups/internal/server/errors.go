@@ -36,6 +36,8 @@ func mapped(err error, kind, subject string) error {
 		return invalid("sequence.display_name", "another sequence of the workspace has this name")
 	case errors.As(err, &moves):
 		return apierr.Invalid(fields(moves.Violations)...)
+	case errors.Is(err, store.ErrBooked):
+		return notEligible("booked", subject)
 	case errors.Is(err, store.ErrInactive):
 		return typed(codes.FailedPrecondition, followupsv1.ErrorReason_ERROR_REASON_SEQUENCE_INACTIVE,
 			"the sequence is not active; activate it first").With("sequence", subject).

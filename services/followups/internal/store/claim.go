@@ -52,6 +52,8 @@ func (i Item) Key() followup.StepKey {
 type Batch struct {
 	// Token fences the lease: results are taken only while it is the row's token.
 	Token uuid.UUID
+	// Last is the workspace whose turn was last, for the next claim's After.
+	Last uuid.UUID
 	// Items in order of workspace and time.
 	Items []Item
 }
@@ -64,36 +66,38 @@ type Claim struct {
 	Size int
 	// Lease is how long they stay claimed, by the database's clock.
 	Lease time.Duration
+	// After is the workspace that was served last: its turn comes after all others'. uuid.Nil begins anywhere.
+	After uuid.UUID
 }
 
-// dueWorkspaces walks the index from workspace to workspace, so that one with a million due rows costs as much as one
-// with three.
+// dueWorkspaces walks the index from workspace to workspace, beginning after the one that was served last, and stops
+// when it has found enough that have something due. So one with a million due rows costs as much as one with three, and
+// each gets its turn before any gets a second one.
 const dueWorkspaces = `
 WITH RECURSIVE walk AS (
-    (SELECT workspace_id FROM enrollment WHERE state = 'active' ORDER BY workspace_id LIMIT 1)
+    (SELECT workspace_id FROM enrollment WHERE next_time IS NOT NULL AND workspace_id > $3 ORDER BY workspace_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT e.workspace_id FROM enrollment AS e WHERE e.state = 'active' AND e.workspace_id > walk.workspace_id
+    SELECT (SELECT e.workspace_id FROM enrollment AS e WHERE e.next_time IS NOT NULL AND e.workspace_id > walk.workspace_id
             ORDER BY e.workspace_id LIMIT 1)
     FROM walk WHERE walk.workspace_id IS NOT NULL
 )
 SELECT walk.workspace_id
 FROM walk
 CROSS JOIN LATERAL (
-    SELECT e.next_time FROM enrollment AS e
-    WHERE e.workspace_id = walk.workspace_id AND e.state = 'active' AND e.next_time <= $1
+    SELECT 1 FROM enrollment AS e
+    WHERE e.workspace_id = walk.workspace_id AND e.next_time <= $1
       AND (e.lease_until IS NULL OR e.lease_until < clock_timestamp())
     ORDER BY e.next_time LIMIT 1
 ) AS first
-ORDER BY first.next_time
 LIMIT $2`
 
 // lockDue takes each workspace's fair share, oldest first; rows that another run has locked are passed over.
 const lockDue = `
-SELECT due.id
+SELECT due.workspace_id, due.id
 FROM unnest($1::uuid[]) AS w(workspace_id)
 CROSS JOIN LATERAL (
-    SELECT e.id FROM enrollment AS e
-    WHERE e.workspace_id = w.workspace_id AND e.state = 'active' AND e.next_time <= $2
+    SELECT e.workspace_id, e.id FROM enrollment AS e
+    WHERE e.workspace_id = w.workspace_id AND e.next_time <= $2
       AND (e.lease_until IS NULL OR e.lease_until < clock_timestamp())
     ORDER BY e.next_time, e.id
     LIMIT $3
@@ -109,6 +113,7 @@ func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
 		if err != nil || len(ids) == 0 {
 			return err
 		}
+		batch.Last = workspaces[len(workspaces)-1]
 		rows, err := q.LeaseDue(ctx, db.LeaseDueParams{
 			LeaseToken: batch.Token, LeaseSeconds: claim.Lease.Seconds(), WorkspaceIds: workspaces, Ids: ids,
 		})
@@ -127,19 +132,42 @@ func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
 }
 
 func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, ids []uuid.UUID, err error) {
-	rows, err := tx.Query(ctx, dueWorkspaces, claim.Now, claim.Size)
-	if err == nil {
-		workspaces, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	for _, after := range []uuid.UUID{claim.After, uuid.Nil} { // to the end, and round from the beginning
+		turn, err := queryIDs(ctx, tx, dueWorkspaces, claim.Now, claim.Size-len(workspaces), after)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, id := range turn {
+			if !slices.Contains(workspaces, id) {
+				workspaces = append(workspaces, id)
+			}
+		}
+		if len(workspaces) >= claim.Size || claim.After == uuid.Nil {
+			break
+		}
 	}
-	if err != nil || len(workspaces) == 0 {
-		return nil, nil, err
+	if len(workspaces) == 0 {
+		return nil, nil, nil
 	}
 	share := (claim.Size + len(workspaces) - 1) / len(workspaces)
-	rows, err = tx.Query(ctx, lockDue, workspaces, claim.Now, share)
-	if err == nil {
-		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	rows, err := tx.Query(ctx, lockDue, workspaces, claim.Now, share)
+	if err != nil {
+		return nil, nil, err
 	}
+	var workspace, id uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&workspace, &id}, func() error {
+		ids = append(ids, id)
+		return nil
+	})
 	return workspaces, ids, err
+}
+
+func queryIDs(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]uuid.UUID, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 }
 
 // fill adds steps, sequences, plans and settings to the items, with one query each.

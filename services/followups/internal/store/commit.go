@@ -74,6 +74,9 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		if !ok {
 			continue
 		}
+		if was := done.Item.Enrollment; e.State == followup.Paused && was.State == followup.Paused && e.Reason == was.Reason {
+			e = e.GoOn(c.Try.Now) // it was claimed to see whether the pause is over: the effect tells
+		}
 		effect, err := apply(ctx, q, e, done, c.Try)
 		if err != nil {
 			return err

@@ -47,6 +47,9 @@ func (s *Store) Enroll(ctx context.Context, in Enrolling, now time.Time) (out fo
 		if !seq.Active {
 			return ErrInactive
 		}
+		if err := notBooked(ctx, q, in, seq, now); err != nil {
+			return err
+		}
 		var inserted bool
 		out, inserted, err = enroll(ctx, q, in, seq, now)
 		if err != nil || inserted {
@@ -92,6 +95,21 @@ func enroll(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequence, n
 		return followup.Enrollment{}, false, fmt.Errorf("insert enrollment: %w", err)
 	}
 	return e, rows == 1, nil
+}
+
+// notBooked refuses a lead with an appointment ahead, except for sequences that begin with one.
+func notBooked(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequence, now time.Time) error {
+	if followup.TriggerKind(seq.Trigger) == followup.TriggerMeetingSelected {
+		return nil
+	}
+	booked, err := q.HasBookingAhead(ctx, db.HasBookingAheadParams{WorkspaceID: in.Workspace, LeadID: in.Lead, Now: now})
+	if err != nil {
+		return fmt.Errorf("look for a booking: %w", err)
+	}
+	if booked {
+		return ErrBooked
+	}
+	return nil
 }
 
 // stepAt reads the step at the enrollment's position, or nil when none is left.

@@ -53,6 +53,11 @@ type Event struct {
 	DNDActive bool
 	// AddedTags are for TagsChanged.
 	AddedTags []string
+	// Snooze is the date that a reply named for writing again; zero for none.
+	Snooze time.Time
+	// Booking and BookingTime are for LeadBooked and BookingCancelled.
+	Booking     string
+	BookingTime time.Time
 }
 
 // HandleEvent applies an event together with the record that it was handled, and reports whether it was new.
@@ -83,36 +88,18 @@ func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) 
 
 func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) error {
 	switch event.Type {
-	case LeadReplied:
-		return pauseReplied(ctx, q, event, try.Now)
+	case LeadReplied, HumanOutbound, LeadUpdated, DNDChanged:
+		return live(ctx, q, event, try.Now)
+	case LeadBooked:
+		return booked(ctx, q, event, try.Now)
+	case BookingCancelled:
+		return unbooked(ctx, q, event, try.Now)
 	case LeadOptedOut:
 		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "OPTED_OUT", try.Now)
 	case LeadBlocked:
 		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "LEAD_BLOCKED", try.Now)
 	case MessageSettled:
 		return settle(ctx, q, event, try)
-	case DNDChanged: // recorded; the next send asks sync, which knows the flag
-	}
-	return nil
-}
-
-func pauseReplied(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
-	rows, err := q.LockLeadEnrollments(ctx, db.LockLeadEnrollmentsParams{WorkspaceID: event.Workspace, LeadID: event.Lead})
-	if err != nil {
-		return fmt.Errorf("lock enrollments of lead: %w", err)
-	}
-	for _, row := range rows {
-		e := toEnrollment(row)
-		if !e.RepliedSince.Before(event.Time) {
-			continue
-		}
-		paused, err := e.Pause(followup.ReasonLeadReplied)
-		if err != nil {
-			continue // paused already, or waiting for an outcome: the next decision sees the reply
-		}
-		if err := save(ctx, q, paused, now); err != nil {
-			return err
-		}
 	}
 	return nil
 }

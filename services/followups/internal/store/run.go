@@ -16,14 +16,17 @@ import (
 // Counts are the totals of a run or of one workspace in it.
 type Counts map[followup.Result]int
 
-// Processed is the sum: every item has exactly one result.
+// Processed is the number of steps: every one has exactly one result.
 func (c Counts) Processed() int {
 	sum := 0
 	for _, n := range c {
 		sum += n
 	}
-	return sum
+	return sum - c.Checked()
 }
+
+// Checked is the number of pauses that were looked at, over or not.
+func (c Counts) Checked() int { return c[followup.Resumed] + c[followup.Waiting] }
 
 // ReasonCount counts one reason of one result.
 type ReasonCount struct {
@@ -126,6 +129,7 @@ func toRun(row db.Run) Run {
 		Counts: Counts{
 			followup.Succeeded: int(row.Succeeded), followup.Failed: int(row.Failed), followup.Skipped: int(row.Skipped),
 			followup.Deferred: int(row.Deferred), followup.Unknown: int(row.Unknown),
+			followup.Resumed: int(row.Resumed), followup.Waiting: int(row.Waiting),
 		},
 	}
 }

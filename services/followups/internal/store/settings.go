@@ -71,6 +71,10 @@ func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, now tim
 			return fmt.Errorf("save settings: %w", err)
 		}
 		out = toSettings(row)
+		err = q.RecheckPaused(ctx, db.RecheckPausedParams{WorkspaceID: workspace, Now: now, Reasons: followup.MendedBySettings()})
+		if err != nil {
+			return fmt.Errorf("recheck paused: %w", err)
+		}
 		return q.WakeDeferred(ctx, db.WakeDeferredParams{
 			WorkspaceID: workspace, Now: now, Reasons: []string{followup.ReasonWorkspacePaused, followup.ReasonBusinessHours},
 		})

@@ -41,6 +41,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNameTaken: another sequence of the workspace has the display name.
 	ErrNameTaken = errors.New("display name is taken")
+	// ErrBooked: the lead has an appointment ahead.
+	ErrBooked = errors.New("lead has an appointment ahead")
 	// ErrInactive: the sequence does not take enrollments.
 	ErrInactive = errors.New("sequence is inactive")
 	// ErrStillRunning: the sequence has enrollments that have not ended.

@@ -1764,10 +1764,74 @@ func (x *RunCounts) GetUnknown() int32 {
 	return 0
 }
 
+// PauseCounts counts pauses that a run looked at; checked = resumed + waiting, by a database constraint.
+type PauseCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pauses whose time to be looked at had come.
+	Checked int32 `protobuf:"varint,1,opt,name=checked,proto3" json:"checked,omitempty"`
+	// Over: the enrollment goes on.
+	Resumed int32 `protobuf:"varint,2,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// Not over yet.
+	Waiting       int32 `protobuf:"varint,3,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseCounts) Reset() {
+	*x = PauseCounts{}
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseCounts) ProtoMessage() {}
+
+func (x *PauseCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseCounts.ProtoReflect.Descriptor instead.
+func (*PauseCounts) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PauseCounts) GetChecked() int32 {
+	if x != nil {
+		return x.Checked
+	}
+	return 0
+}
+
+func (x *PauseCounts) GetResumed() int32 {
+	if x != nil {
+		return x.Resumed
+	}
+	return 0
+}
+
+func (x *PauseCounts) GetWaiting() int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
 // ReasonCount counts one reason of one outcome.
 type ReasonCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// succeeded, failed, skipped, deferred or unknown.
+	// succeeded, failed, skipped, deferred or unknown; resumed or waiting for pauses.
 	Outcome string `protobuf:"bytes,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// Reason, such as DND_ACTIVE.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -1779,7 +1843,7 @@ type ReasonCount struct {
 
 func (x *ReasonCount) Reset() {
 	*x = ReasonCount{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1855,7 @@ func (x *ReasonCount) String() string {
 func (*ReasonCount) ProtoMessage() {}
 
 func (x *ReasonCount) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[9]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1868,7 @@ func (x *ReasonCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReasonCount.ProtoReflect.Descriptor instead.
 func (*ReasonCount) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{9}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReasonCount) GetOutcome() string {
@@ -1841,7 +1905,7 @@ type WorkspaceCounts struct {
 
 func (x *WorkspaceCounts) Reset() {
 	*x = WorkspaceCounts{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +1917,7 @@ func (x *WorkspaceCounts) String() string {
 func (*WorkspaceCounts) ProtoMessage() {}
 
 func (x *WorkspaceCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +1930,7 @@ func (x *WorkspaceCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceCounts.ProtoReflect.Descriptor instead.
 func (*WorkspaceCounts) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WorkspaceCounts) GetWorkspace() string {
@@ -1901,14 +1965,16 @@ type Run struct {
 	// When it started, by the business clock.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// When it ended, by the business clock.
-	EndTime       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Pauses looked at, beside the steps of results.
+	Pauses        *PauseCounts `protobuf:"bytes,9,opt,name=pauses,proto3" json:"pauses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1920,7 +1986,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1933,7 +1999,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{11}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Run) GetName() string {
@@ -1992,6 +2058,13 @@ func (x *Run) GetEndTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Run) GetPauses() *PauseCounts {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
 // LeadEvent is something sync learned about a lead.
 type LeadEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2029,7 +2102,7 @@ type LeadEvent struct {
 
 func (x *LeadEvent) Reset() {
 	*x = LeadEvent{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2114,7 @@ func (x *LeadEvent) String() string {
 func (*LeadEvent) ProtoMessage() {}
 
 func (x *LeadEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2127,7 @@ func (x *LeadEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadEvent.ProtoReflect.Descriptor instead.
 func (*LeadEvent) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{12}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LeadEvent) GetEventId() string {
@@ -2181,7 +2254,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2266,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2279,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{13}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Settings) GetName() string {
@@ -2396,14 +2469,18 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\x06failed\x18\x03 \x01(\x05R\x06failed\x12\x18\n" +
 	"\askipped\x18\x04 \x01(\x05R\askipped\x12\x1a\n" +
 	"\bdeferred\x18\x05 \x01(\x05R\bdeferred\x12\x18\n" +
-	"\aunknown\x18\x06 \x01(\x05R\aunknown\"U\n" +
+	"\aunknown\x18\x06 \x01(\x05R\aunknown\"[\n" +
+	"\vPauseCounts\x12\x18\n" +
+	"\achecked\x18\x01 \x01(\x05R\achecked\x12\x18\n" +
+	"\aresumed\x18\x02 \x01(\x05R\aresumed\x12\x18\n" +
+	"\awaiting\x18\x03 \x01(\x05R\awaiting\"U\n" +
 	"\vReasonCount\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x05R\x05count\"h\n" +
 	"\x0fWorkspaceCounts\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x127\n" +
-	"\x06counts\x18\x02 \x01(\v2\x1f.relance.followups.v1.RunCountsR\x06counts\"\xfe\x02\n" +
+	"\x06counts\x18\x02 \x01(\v2\x1f.relance.followups.v1.RunCountsR\x06counts\"\xb9\x03\n" +
 	"\x03Run\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x129\n" +
 	"\aresults\x18\x02 \x01(\v2\x1f.relance.followups.v1.RunCountsR\aresults\x12;\n" +
@@ -2415,7 +2492,8 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\bfinished\x18\x06 \x01(\bR\bfinished\x129\n" +
 	"\n" +
 	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xfd\x03\n" +
+	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x129\n" +
+	"\x06pauses\x18\t \x01(\v2!.relance.followups.v1.PauseCountsR\x06pauses\"\xfd\x03\n" +
 	"\tLeadEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x127\n" +
@@ -2555,7 +2633,7 @@ func file_relance_followups_v1_followups_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_followups_v1_followups_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(StepChannel)(0),              // 0: relance.followups.v1.StepChannel
 	(StepAnchor)(0),               // 1: relance.followups.v1.StepAnchor
@@ -2577,57 +2655,59 @@ var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(*Enrollment)(nil),            // 17: relance.followups.v1.Enrollment
 	(*Task)(nil),                  // 18: relance.followups.v1.Task
 	(*RunCounts)(nil),             // 19: relance.followups.v1.RunCounts
-	(*ReasonCount)(nil),           // 20: relance.followups.v1.ReasonCount
-	(*WorkspaceCounts)(nil),       // 21: relance.followups.v1.WorkspaceCounts
-	(*Run)(nil),                   // 22: relance.followups.v1.Run
-	(*LeadEvent)(nil),             // 23: relance.followups.v1.LeadEvent
-	(*Settings)(nil),              // 24: relance.followups.v1.Settings
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(*PauseCounts)(nil),           // 20: relance.followups.v1.PauseCounts
+	(*ReasonCount)(nil),           // 21: relance.followups.v1.ReasonCount
+	(*WorkspaceCounts)(nil),       // 22: relance.followups.v1.WorkspaceCounts
+	(*Run)(nil),                   // 23: relance.followups.v1.Run
+	(*LeadEvent)(nil),             // 24: relance.followups.v1.LeadEvent
+	(*Settings)(nil),              // 25: relance.followups.v1.Settings
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
 }
 var file_relance_followups_v1_followups_proto_depIdxs = []int32{
 	3,  // 0: relance.followups.v1.Sequence.trigger:type_name -> relance.followups.v1.Trigger
 	16, // 1: relance.followups.v1.Sequence.steps:type_name -> relance.followups.v1.SequenceStep
-	25, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
-	25, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
+	26, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
+	26, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
 	12, // 4: relance.followups.v1.Sequence.trigger_options:type_name -> relance.followups.v1.TriggerOptions
 	13, // 5: relance.followups.v1.Sequence.refusal_rules:type_name -> relance.followups.v1.RefusalRule
 	0,  // 6: relance.followups.v1.TriggerOptions.channel:type_name -> relance.followups.v1.StepChannel
 	4,  // 7: relance.followups.v1.TriggerOptions.re_enroll:type_name -> relance.followups.v1.ReEnroll
 	5,  // 8: relance.followups.v1.RefusalRule.action:type_name -> relance.followups.v1.RefusalAction
-	26, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
-	26, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
+	27, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
+	27, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
 	6,  // 11: relance.followups.v1.RefusalRule.origin:type_name -> relance.followups.v1.PolicyOrigin
 	0,  // 12: relance.followups.v1.SequenceStep.channel:type_name -> relance.followups.v1.StepChannel
 	1,  // 13: relance.followups.v1.SequenceStep.anchor:type_name -> relance.followups.v1.StepAnchor
 	2,  // 14: relance.followups.v1.SequenceStep.condition:type_name -> relance.followups.v1.StepCondition
 	13, // 15: relance.followups.v1.SequenceStep.refusal_rules:type_name -> relance.followups.v1.RefusalRule
 	7,  // 16: relance.followups.v1.Enrollment.state:type_name -> relance.followups.v1.EnrollmentState
-	25, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
-	25, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
-	25, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
+	26, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
+	26, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
+	26, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 20: relance.followups.v1.Task.channel:type_name -> relance.followups.v1.StepChannel
 	8,  // 21: relance.followups.v1.Task.state:type_name -> relance.followups.v1.TaskState
-	25, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
+	26, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
 	19, // 23: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
 	19, // 24: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
-	20, // 25: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
-	21, // 26: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
-	25, // 27: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	25, // 28: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	9,  // 29: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
-	25, // 30: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
-	0,  // 31: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
-	25, // 32: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
-	10, // 33: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
-	25, // 34: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
-	25, // 35: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	13, // 36: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	21, // 25: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
+	22, // 26: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
+	26, // 27: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	26, // 28: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	20, // 29: relance.followups.v1.Run.pauses:type_name -> relance.followups.v1.PauseCounts
+	9,  // 30: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
+	26, // 31: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 32: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
+	26, // 33: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
+	10, // 34: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
+	26, // 35: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
+	26, // 36: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	13, // 37: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_proto_init() }
@@ -2641,7 +2721,7 @@ func file_relance_followups_v1_followups_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_followups_v1_followups_proto_rawDesc), len(file_relance_followups_v1_followups_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

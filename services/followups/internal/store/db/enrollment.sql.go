@@ -469,6 +469,22 @@ func (q *Queries) LockLeased(ctx context.Context, arg LockLeasedParams) ([]Enrol
 	return items, nil
 }
 
+const recheckPaused = `-- name: RecheckPaused :exec
+UPDATE enrollment SET next_time = $1::timestamptz
+WHERE workspace_id = $2 AND state = 'paused' AND split_part(reason, ': ', 1) = ANY($3::text[])
+`
+
+type RecheckPausedParams struct {
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	Reasons     []string
+}
+
+func (q *Queries) RecheckPaused(ctx context.Context, arg RecheckPausedParams) error {
+	_, err := q.db.Exec(ctx, recheckPaused, arg.Now, arg.WorkspaceID, arg.Reasons)
+	return err
+}
+
 const releaseLease = `-- name: ReleaseLease :exec
 UPDATE enrollment SET lease_token = NULL, lease_until = NULL
 WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND lease_token = $3::uuid
@@ -486,7 +502,7 @@ func (q *Queries) ReleaseLease(ctx context.Context, arg ReleaseLeaseParams) erro
 }
 
 const resumePausedSequence = `-- name: ResumePausedSequence :exec
-UPDATE enrollment SET state = 'active', reason = '', next_time = coalesce(next_time, $1::timestamptz), update_time = $1::timestamptz
+UPDATE enrollment SET state = 'active', reason = '', next_time = coalesce(due_time, $1::timestamptz), update_time = $1::timestamptz
 WHERE workspace_id = $2 AND sequence_id = $3 AND state = 'paused' AND reason = $4
 `
 

@@ -11,6 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
+type Booking struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	BookingID   string
+	State       string
+	BookingTime *time.Time
+	EventTime   time.Time
+}
+
 type DailyTouch struct {
 	WorkspaceID uuid.UUID
 	LeadID      uuid.UUID
@@ -87,6 +96,9 @@ type Run struct {
 	Finished  bool
 	StartTime time.Time
 	EndTime   *time.Time
+	Checked   int32
+	Resumed   int32
+	Waiting   int32
 }
 
 type RunItem struct {

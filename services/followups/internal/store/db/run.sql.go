@@ -19,7 +19,10 @@ WITH added AS (
         unnest($6::integer[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]), $10::timestamptz
     RETURNING outcome
 ), counted AS (
-    SELECT count(*) AS processed,
+    SELECT count(*) FILTER (WHERE outcome NOT IN ('resumed', 'waiting')) AS processed,
+        count(*) FILTER (WHERE outcome IN ('resumed', 'waiting')) AS checked,
+        count(*) FILTER (WHERE outcome = 'resumed') AS resumed,
+        count(*) FILTER (WHERE outcome = 'waiting') AS waiting,
         count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded,
         count(*) FILTER (WHERE outcome = 'failed') AS failed,
         count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
@@ -29,7 +32,8 @@ WITH added AS (
 )
 UPDATE run SET processed = run.processed + counted.processed, succeeded = run.succeeded + counted.succeeded,
     failed = run.failed + counted.failed, skipped = run.skipped + counted.skipped,
-    deferred = run.deferred + counted.deferred, unknown = run.unknown + counted.unknown
+    deferred = run.deferred + counted.deferred, unknown = run.unknown + counted.unknown,
+    checked = run.checked + counted.checked, resumed = run.resumed + counted.resumed, waiting = run.waiting + counted.waiting
 FROM counted WHERE run.id = $1
 `
 
@@ -139,7 +143,7 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) error {
 }
 
 const getRun = `-- name: GetRun :one
-SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time FROM run WHERE id = $1
+SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting FROM run WHERE id = $1
 `
 
 func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (Run, error) {
@@ -157,12 +161,15 @@ func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (Run, error) {
 		&i.Finished,
 		&i.StartTime,
 		&i.EndTime,
+		&i.Checked,
+		&i.Resumed,
+		&i.Waiting,
 	)
 	return i, err
 }
 
 const getRunByRequest = `-- name: GetRunByRequest :one
-SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time FROM run WHERE request_id = $1
+SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting FROM run WHERE request_id = $1
 `
 
 func (q *Queries) GetRunByRequest(ctx context.Context, requestID *uuid.UUID) (Run, error) {
@@ -180,6 +187,9 @@ func (q *Queries) GetRunByRequest(ctx context.Context, requestID *uuid.UUID) (Ru
 		&i.Finished,
 		&i.StartTime,
 		&i.EndTime,
+		&i.Checked,
+		&i.Resumed,
+		&i.Waiting,
 	)
 	return i, err
 }
@@ -232,7 +242,7 @@ func (q *Queries) ListRunFailures(ctx context.Context, runID uuid.UUID) ([]ListR
 }
 
 const listRuns = `-- name: ListRuns :many
-SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time FROM run WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting FROM run WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type ListRunsParams struct {
@@ -261,6 +271,9 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]Run, erro
 			&i.Finished,
 			&i.StartTime,
 			&i.EndTime,
+			&i.Checked,
+			&i.Resumed,
+			&i.Waiting,
 		); err != nil {
 			return nil, err
 		}

@@ -51,8 +51,12 @@ ORDER BY id LIMIT @page_size;
 UPDATE enrollment SET next_time = coalesce(due_time, @now::timestamptz), reason = ''
 WHERE workspace_id = @workspace_id AND state = 'active' AND reason = ANY(@reasons::text[]);
 
+-- name: RecheckPaused :exec
+UPDATE enrollment SET next_time = @now::timestamptz
+WHERE workspace_id = @workspace_id AND state = 'paused' AND split_part(reason, ': ', 1) = ANY(@reasons::text[]);
+
 -- name: ResumePausedSequence :exec
-UPDATE enrollment SET state = 'active', reason = '', next_time = coalesce(next_time, @now::timestamptz), update_time = @now::timestamptz
+UPDATE enrollment SET state = 'active', reason = '', next_time = coalesce(due_time, @now::timestamptz), update_time = @now::timestamptz
 WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND state = 'paused' AND reason = @reason;
 
 -- name: LeaseDue :many

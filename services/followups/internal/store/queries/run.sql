@@ -17,7 +17,10 @@ WITH added AS (
         unnest(@positions::integer[]), unnest(@outcomes::text[]), unnest(@reasons::text[]), unnest(@messages::text[]), @now::timestamptz
     RETURNING outcome
 ), counted AS (
-    SELECT count(*) AS processed,
+    SELECT count(*) FILTER (WHERE outcome NOT IN ('resumed', 'waiting')) AS processed,
+        count(*) FILTER (WHERE outcome IN ('resumed', 'waiting')) AS checked,
+        count(*) FILTER (WHERE outcome = 'resumed') AS resumed,
+        count(*) FILTER (WHERE outcome = 'waiting') AS waiting,
         count(*) FILTER (WHERE outcome = 'succeeded') AS succeeded,
         count(*) FILTER (WHERE outcome = 'failed') AS failed,
         count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
@@ -27,7 +30,8 @@ WITH added AS (
 )
 UPDATE run SET processed = run.processed + counted.processed, succeeded = run.succeeded + counted.succeeded,
     failed = run.failed + counted.failed, skipped = run.skipped + counted.skipped,
-    deferred = run.deferred + counted.deferred, unknown = run.unknown + counted.unknown
+    deferred = run.deferred + counted.deferred, unknown = run.unknown + counted.unknown,
+    checked = run.checked + counted.checked, resumed = run.resumed + counted.resumed, waiting = run.waiting + counted.waiting
 FROM counted WHERE run.id = @run_id;
 
 -- name: FinishRun :exec

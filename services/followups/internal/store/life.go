@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/store/db"
+)
+
+// live applies to all running enrollments of a lead what happened to it.
+func live(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
+	rows, err := q.LockLeadEnrollments(ctx, db.LockLeadEnrollmentsParams{WorkspaceID: event.Workspace, LeadID: event.Lead})
+	if err != nil {
+		return fmt.Errorf("lock enrollments of lead: %w", err)
+	}
+	for _, row := range rows {
+		moved, changed, err := change(ctx, q, toEnrollment(row), event, now)
+		if err != nil {
+			return err
+		}
+		if !changed {
+			continue
+		}
+		if err := save(ctx, q, moved, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// booked completes what a booking completes: all but the sequences that begin with one.
+func booked(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
+	latest, err := saveBooking(ctx, q, event, bookingBooked)
+	if err != nil || !latest {
+		return err
+	}
+	rows, err := q.LockLeadEnrollments(ctx, db.LockLeadEnrollmentsParams{WorkspaceID: event.Workspace, LeadID: event.Lead})
+	if err != nil {
+		return fmt.Errorf("lock enrollments of lead: %w", err)
+	}
+	sequences := make([]uuid.UUID, len(rows))
+	for i, row := range rows {
+		sequences[i] = row.SequenceID
+	}
+	triggers, err := q.ListSequenceTriggers(ctx, db.ListSequenceTriggersParams{WorkspaceID: event.Workspace, Ids: sequences})
+	if err != nil {
+		return fmt.Errorf("list triggers: %w", err)
+	}
+	after := map[uuid.UUID]bool{}
+	for _, row := range triggers {
+		after[row.ID] = followup.TriggerKind(row.Trigger) == followup.TriggerMeetingSelected
+	}
+	for _, row := range rows {
+		done, err := toEnrollment(row).Complete(followup.ReasonBooked, now)
+		if err != nil || after[row.SequenceID] {
+			continue
+		}
+		if err := save(ctx, q, done, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	bookingBooked    = "booked"
+	bookingCancelled = "cancelled"
+)
+
+// saveBooking keeps the newest state of an appointment and reports whether the event is it.
+func saveBooking(ctx context.Context, q *db.Queries, event Event, state string) (latest bool, err error) {
+	err = q.SaveBooking(ctx, db.SaveBookingParams{
+		WorkspaceID: event.Workspace, LeadID: event.Lead, BookingID: event.Booking, State: state,
+		BookingTime: optional(event.BookingTime), EventTime: event.Time,
+	})
+	if err != nil {
+		return false, fmt.Errorf("save booking: %w", err)
+	}
+	row, err := q.GetBooking(ctx, db.GetBookingParams{WorkspaceID: event.Workspace, LeadID: event.Lead, BookingID: event.Booking})
+	if err != nil {
+		return false, fmt.Errorf("read booking: %w", err)
+	}
+	return row.State == state, nil
+}
+
+// change is what the event makes of one enrollment; the rules are the domain's.
+func change(ctx context.Context, q *db.Queries, e followup.Enrollment, event Event, now time.Time) (followup.Enrollment, bool, error) {
+	switch event.Type {
+	case LeadReplied:
+		moved, changed := e.Replied(event.Time)
+		if !event.Snooze.IsZero() {
+			var snoozed bool
+			if moved, snoozed = moved.Snooze(event.Snooze, event.Time); snoozed {
+				changed = true
+			}
+		}
+		return moved, changed, nil
+	case HumanOutbound:
+		step, err := stepAt(ctx, q, e)
+		if err != nil {
+			return e, false, err
+		}
+		moved, changed := e.Outbound(step, event.Zone, event.Time)
+		return moved, changed, nil
+	case LeadUpdated:
+		if woken, ok := e.Wake(followup.WakeLeadChanged.On(""), now); ok {
+			return woken, true, nil
+		}
+		moved, changed := e.Recheck(now)
+		return moved, changed, nil
+	case DNDChanged:
+		if event.DNDActive {
+			return e, false, nil // the next send asks sync, which knows the flag
+		}
+		moved, changed := e.DNDCleared(event.Channel, now)
+		return moved, changed, nil
+	}
+	return e, false, nil
+}
+
+// unbooked keeps that an appointment was cancelled. What the booking completed stays so.
+func unbooked(ctx context.Context, q *db.Queries, event Event, _ time.Time) error {
+	_, err := saveBooking(ctx, q, event, bookingCancelled)
+	return err
+}

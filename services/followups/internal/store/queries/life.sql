@@ -1,0 +1,16 @@
+-- name: SaveBooking :exec
+INSERT INTO booking (workspace_id, lead_id, booking_id, state, booking_time, event_time)
+VALUES (@workspace_id, @lead_id, @booking_id, @state, @booking_time, @event_time)
+ON CONFLICT (workspace_id, lead_id, booking_id) DO UPDATE
+SET state = excluded.state, booking_time = coalesce(excluded.booking_time, booking.booking_time), event_time = excluded.event_time
+WHERE booking.event_time <= excluded.event_time;
+
+-- name: GetBooking :one
+SELECT * FROM booking WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND booking_id = @booking_id;
+
+-- name: HasBookingAhead :one
+SELECT EXISTS (SELECT FROM booking WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND state = 'booked'
+    AND (booking_time IS NULL OR booking_time > @now::timestamptz));
+
+-- name: ListSequenceTriggers :many
+SELECT id, trigger FROM sequence WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]);
