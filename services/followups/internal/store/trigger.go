@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,6 +85,12 @@ func enrollAgain(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequen
 	past := followup.Past{Running: row.Running, Count: int(row.Enrollments), LastEnd: row.LastEnd}
 	if !toTrigger(seq).Allows(past, now) {
 		return nil
+	}
+	if err := notBooked(ctx, q, in, seq, now); err != nil {
+		if errors.Is(err, ErrBooked) {
+			return nil
+		}
+		return err
 	}
 	in.Sequence = seq.ID
 	_, _, err = enroll(ctx, q, in, seq, now)
