@@ -63,6 +63,11 @@ SEED ?= 1
 storm: ## Kill storm: SENDS=10000 KILLS=500 SEED=1, figures on stdout
 	cd e2e && go run ./cmd/prove storm -sends $(SENDS) -kills $(KILLS) -seed $(SEED)
 
+.PHONY: model
+model: ## Check the model of the send protocol with spin (DEEP=1 for a larger run)
+	@command -v spin >/dev/null || { echo "model: installing spin"; $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -qq -y spin >/dev/null; }
+	@docs/models/check.sh
+
 .PHONY: lint
 lint: .bin/golangci-lint .bin/buf ## golangci-lint, buf lint, buf format
 	golangci-lint config verify
