@@ -128,7 +128,7 @@ func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Durat
 	wait, limited := usedUp(err)
 	var read *ghl.ReadError
 	switch {
-	case limited && len(seen.Matches) == 0:
+	case limited && len(seen.Matches) == 0 && age < r.Timing.Settle+r.Timing.Grace():
 		return r.postpone(ctx, row, wait)
 	case errors.As(err, &read), limited, errors.Is(err, ErrPartial), errors.Is(err, ghl.ErrID), errors.Is(err, errNoConnection):
 		seen.Complete = planted.On(planted.FailedReadAbsent)
