@@ -29,6 +29,8 @@ type Config struct {
 	// LedgerFile, when set, gets every ledger record as a JSON line, fsynced before the
 	// answer leaves. The file is appended to, never truncated.
 	LedgerFile string
+	// AccessLife is how long an OAuth access token lives. Default a day less a second.
+	AccessLife time.Duration
 	// Seed drives the probability of faults, so that a run can be repeated. Default 1.
 	Seed uint64
 	// Delivery bounds the retries of webhooks out.
@@ -72,6 +74,7 @@ type Simulator struct {
 	admin   http.Handler
 	client  *http.Client
 	limits  DeliveryLimits
+	life    time.Duration
 	observe func(Entry)
 
 	stopping chan struct{} // closed by Close
@@ -99,6 +102,9 @@ func New(cfg Config) *Simulator {
 	if len(cfg.SigningKey) != ed25519.PrivateKeySize {
 		panic(fmt.Sprintf("simulator: signing key has %d bytes", len(cfg.SigningKey)))
 	}
+	if cfg.AccessLife <= 0 {
+		cfg.AccessLife = accessLife
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -112,6 +118,7 @@ func New(cfg Config) *Simulator {
 		desk:     newWebhookDesk(max(cfg.Seed, 1)),
 		client:   deliveryClient(),
 		limits:   cfg.Delivery.withDefaults(),
+		life:     cfg.AccessLife,
 		observe:  cfg.OnReceive,
 		stopping: make(chan struct{}),
 		world:    newWorld(),

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// accessLife is how long an access token lives; expires_in says so in seconds.
+// accessLife is how long an access token lives unless Config.AccessLife says otherwise; expires_in says so in seconds.
 const accessLife = 86_399 * time.Second
 
 // refreshGrace is how long a spent refresh token still answers with the same new one.
@@ -32,6 +32,34 @@ type rotation struct {
 	end             time.Time
 	spentAt         time.Time
 	access, refresh string
+}
+
+// ExpireTokens ends the access tokens of a location, as time does; its refresh tokens stay.
+func (s *Simulator) ExpireTokens(location string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for token, g := range s.world.tokens {
+		if g.location == location && !g.end.IsZero() {
+			g.end = s.now()
+			s.world.tokens[token] = g
+		}
+	}
+}
+
+// Uninstall does what removing the app does: its tokens end, a private token stays.
+func (s *Simulator) Uninstall(location string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for token, g := range s.world.tokens {
+		if g.location == location && !g.end.IsZero() {
+			delete(s.world.tokens, token)
+		}
+	}
+	for token, r := range s.world.refresh {
+		if r.location == location {
+			delete(s.world.refresh, token)
+		}
+	}
 }
 
 // IssueCode returns an authorization code that POST /oauth/token exchanges once.
@@ -121,12 +149,12 @@ func (s *Simulator) rotate(c *call, token string) answer {
 func (s *Simulator) issueTokens(c *call, r *rotation) answer {
 	if r.spentAt.IsZero() {
 		r.spentAt, r.access, r.refresh = c.at, "access-"+newID()+newID(), "refresh-"+newID()+newID()
-		s.world.tokens[r.access] = grant{location: r.location, end: c.at.Add(accessLife)}
+		s.world.tokens[r.access] = grant{location: r.location, end: c.at.Add(s.life)}
 		s.world.refresh[r.refresh] = &rotation{location: r.location, end: c.at.Add(refreshLife)}
 	}
 	l := s.world.locations[r.location]
 	body := object{
-		"access_token": r.access, "token_type": "Bearer", "expires_in": int(accessLife / time.Second), "refresh_token": r.refresh,
+		"access_token": r.access, "token_type": "Bearer", "expires_in": int(s.life / time.Second), "refresh_token": r.refresh,
 		"scope":    "conversations.readonly conversations.write conversations/message.readonly conversations/message.write contacts.readonly contacts.write calendars.readonly locations.readonly",
 		"userType": "Location", "locationId": l.ID, "companyId": l.CompanyID, "userId": "user" + l.ID,
 	}

@@ -16,6 +16,8 @@ type Config struct {
 	DatabaseURL           string        `name:"database-url" env:"RELANCE_SYNC_DATABASE_URL" help:"PostgreSQL URL of the role relance_sync. Default: derived from RELANCE_DATABASE_URL."`
 	MaxConns              int32         `name:"max-conns" env:"RELANCE_SYNC_MAX_CONNS" default:"16" help:"Largest number of database connections of calls, and again of jobs; 4 or more."`
 	GHLBaseURL            string        `name:"ghl-base-url" env:"RELANCE_SYNC_GHL_BASE_URL" default:"https://services.leadconnectorhq.com" help:"GoHighLevel API host."`
+	GHLClientID           string        `name:"ghl-client-id" env:"RELANCE_SYNC_GHL_CLIENT_ID" help:"Client id of the marketplace app, for workspaces that connect by OAuth."`
+	GHLClientSecret       config.Secret `name:"ghl-client-secret" env:"RELANCE_SYNC_GHL_CLIENT_SECRET" help:"Client secret of the marketplace app, or @file."`
 	KeysetJSON            config.Secret `name:"keyset" env:"RELANCE_SYNC_KEYSET" help:"Tink AEAD keyset as JSON, or @file, that encrypts tokens, messages and webhooks at rest. Required."`
 	FollowUpsTarget       string        `name:"followups-target" env:"RELANCE_SYNC_FOLLOWUPS_TARGET" default:"127.0.0.1:7002" help:"gRPC target of the followups service, which gets lead events. Empty keeps them waiting."`
 	Reflection            bool          `name:"reflection" env:"RELANCE_SYNC_REFLECTION" help:"Let grpcurl list the service's methods."`
@@ -71,6 +73,7 @@ func (c Config) Problems() []string {
 	}
 	check(c.DatabaseURL != "", "database URL is required")
 	check(c.KeysetJSON.Set(), "keyset is required; make one with `relance keyset new`")
+	check((c.GHLClientID == "") == !c.GHLClientSecret.Set(), "GHL client id and client secret are set together or not at all")
 	check(c.MaxConns >= 4, "max conns must be 4 or more")
 	check(c.MaxFailures >= 1 && c.MaxFailures <= 20, "max failures must be 1 to 20")
 	check(c.SendCall <= 30*time.Second, "send call timeout must be at most 30s")

@@ -63,6 +63,7 @@ type Service struct {
 	store    *store.Store
 	sender   *sender.Sender
 	client   *ghl.Client
+	oauth    *ghl.OAuth
 	budget   *budget.Limiter
 	server   *rpc.Server
 	jobs     *river.Client[pgx.Tx]
@@ -113,6 +114,12 @@ func (s *Service) wire(ctx context.Context) error {
 	s.budget = budget.New(budget.Config{
 		Rows: serving.Budgets(), Clock: clock.System(), Initial: func(budget.Key) budget.Limit { return ghl.DefaultLimit() },
 	})
+	s.oauth, err = ghl.NewOAuth(ghl.OAuthConfig{
+		BaseURL: s.cfg.GHLBaseURL, ClientID: s.cfg.GHLClientID, ClientSecret: s.cfg.GHLClientSecret.Secret,
+	})
+	if err != nil {
+		return err
+	}
 	s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget})
 	if err != nil {
 		return err
@@ -135,21 +142,25 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 func (s *Service) reconcilerOn(on *store.Store) *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
 		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), Logger: s.deps.Logger,
-		Account: token.NewKeeper(on).Usable,
+		Account: s.keeperOn(on).Usable,
 	})
+}
+
+func (s *Service) keeperOn(on *store.Store) *token.Keeper {
+	return token.NewKeeper(token.Config{Store: on, OAuth: s.oauth, Logger: s.deps.Logger})
 }
 
 func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Looker: s.reconcilerOn(on),
 		Store:  on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
-		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: token.NewKeeper(on), Budget: s.budget,
+		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: s.keeperOn(on), Budget: s.budget,
 	})
 }
 
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
-		Store: on, Client: s.client, Accounts: token.NewKeeper(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: on, Client: s.client, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing:   s.cfg.timing(),
 		SoftStop: s.cfg.SendCall + 5*time.Second,
 	}
@@ -185,7 +196,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 		return err
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: s.store, Sender: s.sender, Client: s.client, Accounts: token.NewKeeper(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: s.store, Sender: s.sender, Client: s.client, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		WebhookKey: webhookKey,
 	}))
 	return nil
@@ -259,6 +270,9 @@ func (s *Service) close() {
 	}
 	if s.client != nil {
 		s.client.Close()
+	}
+	if s.oauth != nil {
+		s.oauth.Close()
 	}
 	for _, pool := range s.pools {
 		pool.Close()

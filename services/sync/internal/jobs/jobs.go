@@ -79,6 +79,9 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.Reconcile]) error {
 			return d.reconcile(ctx, job.Args.Intent)
 		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.RecheckConnections]) error {
+			return d.recheckConnections(ctx)
+		})),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("register worker: %w", err)
@@ -94,6 +97,7 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
+			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
 		},
 	})
 	if err != nil {

@@ -24,6 +24,11 @@ const (
 	Instantly  Kind = "instantly"
 )
 
+// Known reports whether it is one of them.
+func (k Kind) Known() bool {
+	return k == GHL || k == EmailBison || k == Smartlead || k == Instantly
+}
+
 // Account is whose credentials a call uses.
 type Account struct {
 	// Kind is the provider; empty means GHL.

@@ -113,14 +113,14 @@ func (r *rig) logger() *slog.Logger {
 func (r *rig) newReconciler() *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
 		Store: r.store, Client: r.client, Budget: r.budget, Clock: r.clock, Timing: r.timing, Logger: r.logger(),
-		Account: credentials.NewKeeper(r.store).Usable,
+		Account: credentials.NewKeeper(credentials.Config{Store: r.store, Logger: r.logger()}).Usable,
 	})
 }
 
 func (r *rig) newSender(looker sender.Looker) *sender.Sender {
 	return sender.New(sender.Config{
 		Store: r.store, Client: r.client, Looker: looker, Clock: r.clock, Timing: r.timing, MaxFailures: 5, Stopped: r.stopped.Load,
-		Logger: r.logger(), Accounts: credentials.NewKeeper(r.store), Budget: budget.New(budget.Config{
+		Logger: r.logger(), Accounts: credentials.NewKeeper(credentials.Config{Store: r.store, Logger: r.logger()}), Budget: budget.New(budget.Config{
 			Rows: r.store.Budgets(), Clock: clock.System(), Initial: func(budget.Key) budget.Limit { return ghl.DefaultLimit() },
 		}),
 	})

@@ -26,7 +26,10 @@ type Budget interface {
 
 // Accounts opens the credentials of a workspace.
 type Accounts interface {
+	// Account gives a token that can be used now, refreshing it where that is needed.
 	Account(ctx context.Context, workspace uuid.UUID) (provider.Account, sending.ConnectionState, error)
+	// Open decrypts the credentials of a row.
+	Open(row db.Connection) (provider.Account, error)
 }
 
 // admit takes a permit before the claim, so that no lease is spent on waiting for one. A workspace that cannot send gets
@@ -35,6 +38,9 @@ func (s *Sender) admit(ctx context.Context, row db.SendIntent, byJob bool) (*bud
 	account, state, err := s.Accounts.Account(ctx, row.WorkspaceID)
 	if errors.Is(err, token.ErrNone) || (err == nil && state != sending.Connected) {
 		return nil, nil, nil
+	}
+	if errors.Is(err, token.ErrNotReady) {
+		return nil, notReady(), nil
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("open account: %w", err)
@@ -48,6 +54,14 @@ func (s *Sender) admit(ctx context.Context, row db.SendIntent, byJob bool) (*bud
 		return nil, nil, fmt.Errorf("take permit: %w", err)
 	}
 	return permit, nil, nil
+}
+
+// tokenWait is how long a send waits for an access token that is being refreshed.
+const tokenWait = 5 * time.Second
+
+func notReady() *sending.Decision {
+	meta := map[string]string{"provider": "ghl", "cause": "token_refresh"}
+	return &sending.Decision{Refusal: &sending.Refusal{Reason: sending.ProviderUnavailable, Meta: meta}, Retry: tokenWait}
 }
 
 // classOf tells whether a person waits for the send.

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/postgres"
-	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
@@ -22,12 +21,13 @@ import (
 
 // claim is a send that this process may write once.
 type claim struct {
-	row     db.SendIntent
-	attempt int32
-	account ghl.Account
-	message ghl.Message
-	byJob   bool
-	early   *ghl.Result // of a planted bug only
+	row        db.SendIntent
+	attempt    int32
+	connection db.Connection
+	account    ghl.Account
+	message    ghl.Message
+	byJob      bool
+	early      *ghl.Result // of a planted bug only
 }
 
 func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Outcome, error) {
@@ -173,7 +173,7 @@ type takeInput struct {
 }
 
 func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in takeInput) (*claim, Outcome, error) {
-	token, err := s.Store.Open(in.setup.tokenEnc, store.TokenPlace(row.WorkspaceID))
+	account, err := s.Accounts.Open(in.setup.connection)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
@@ -189,7 +189,7 @@ func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in t
 		return nil, Outcome{}, err
 	}
 	return &claim{
-		row: row, attempt: attempt, account: ghl.Account{Location: in.setup.location, Token: redact.Secret(token)},
+		row: row, attempt: attempt, account: account, connection: in.setup.connection,
 		message: ghl.Message{Channel: sending.Channel(row.Channel), ContactID: in.contact, Content: in.content},
 	}, Outcome{Message: row.ID, State: sending.Sending}, nil
 }
@@ -249,10 +249,9 @@ func closeUnsent(ctx context.Context, tx *store.Tx, row db.SendIntent, d sending
 
 // setup is the workspace's side of the gate.
 type setup struct {
-	state    sending.ConnectionState
-	location string
-	tokenEnc []byte
-	disabled bool
+	state      sending.ConnectionState
+	connection db.Connection
+	disabled   bool
 }
 
 func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, error) {
@@ -267,7 +266,5 @@ func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, e
 	if err != nil {
 		return setup{}, fmt.Errorf("read connection: %w", err)
 	}
-	return setup{
-		state: sending.ConnectionState(c.State), location: c.Location, tokenEnc: c.TokenEnc, disabled: w.SendingDisabled,
-	}, nil
+	return setup{state: sending.ConnectionState(c.State), connection: c, disabled: w.SendingDisabled}, nil
 }

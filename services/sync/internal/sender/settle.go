@@ -32,6 +32,8 @@ type move struct {
 	wait    time.Duration
 	verdict classify.Verdict
 	result  ghl.Result
+	// renew asks for a new access token before the next try.
+	renew bool
 	// duplicate is true when the provider shows more than one message of this send.
 	duplicate bool
 }
@@ -88,6 +90,9 @@ func (s *Sender) judge(c claim, result ghl.Result) move {
 		}
 	case classify.Suspended:
 		m.state, m.wait = sending.Retryable, slowWait
+		if s.renewable(c, v) {
+			m.renew, m.wait, m.refusal = true, time.Second, notReady().Refusal
+		}
 	case classify.Retryable:
 		m.state, m.failed = sending.Retryable, 1
 		if int(c.row.Failures)+1 >= s.MaxFailures {
@@ -259,8 +264,23 @@ func refused(ctx context.Context, tx *store.Tx, c claim, m move) error {
 	return tx.Publish(ctx, store.Event{Type: store.EventOptedOut, Workspace: c.row.WorkspaceID, Lead: c.row.LeadID, At: tx.Now})
 }
 
+// renewable reports whether a refresh may heal the refusal: an OAuth token that the provider calls expired, and that was not
+// refreshed just now.
+func (s *Sender) renewable(c claim, v classify.Verdict) bool {
+	const fresh = time.Minute
+	return v.TokenExpired && c.connection.Auth == "OAUTH" &&
+		s.machine.Now().Sub(store.Deref(c.connection.RefreshTime)) > fresh
+}
+
 func (s *Sender) retry(ctx context.Context, tx *store.Tx, c claim, m move) error {
-	if m.verdict.Class == classify.Suspended {
+	if m.renew {
+		_, err := tx.ExpireAccess(ctx, db.ExpireAccessParams{
+			WorkspaceID: c.row.WorkspaceID, Provider: c.connection.Provider, TokenVersion: c.connection.TokenVersion,
+		})
+		if err != nil {
+			return err
+		}
+	} else if m.verdict.Class == classify.Suspended {
 		state := sending.AuthRevoked
 		if m.refusal.Reason == sending.LocationInactive {
 			state = sending.Inactive

@@ -65,6 +65,8 @@ const (
 	Connected    ConnectionState = "CONNECTED"
 	AuthRevoked  ConnectionState = "AUTH_REVOKED"
 	Inactive     ConnectionState = "LOCATION_INACTIVE"
+	// ReconnectNeeded: the OAuth grant is dead; a person has to install the app again.
+	ReconnectNeeded ConnectionState = "RECONNECT_NEEDED"
 )
 
 // Facts are what the gate decides on, all read in the transaction that claims.
@@ -125,6 +127,8 @@ func SetupRefusal(connection ConnectionState, disabled bool) *Refusal {
 		return &Refusal{ProviderNotConnected, ghl}
 	case connection == AuthRevoked:
 		return &Refusal{ProviderAuthRevoked, ghl}
+	case connection == ReconnectNeeded:
+		return &Refusal{ProviderAuthRevoked, map[string]string{"provider": "ghl", "cause": "reconnect_needed"}}
 	case connection == Inactive:
 		return &Refusal{LocationInactive, ghl}
 	default:

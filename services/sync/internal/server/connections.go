@@ -3,124 +3,177 @@ package server
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/redact"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
-	"github.com/relance/relance/services/sync/internal/classify"
-	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/exchange"
 	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/token"
 )
 
-// SetConnection connects a workspace to a GHL location.
+const maxAccountName = 100
+
+// SetConnection connects a workspace to a provider.
 func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionRequest) (*syncv1.SetConnectionResponse, error) {
 	var c check
 	id := c.workspace("parent", req.GetParent())
-	location, secret := req.GetConnection().GetLocation(), req.GetConnection().GetToken()
-	c.when(!lead.ValidID(location), "connection.location", "must be 15 to 64 letters and digits")
-	c.when(len(secret) < 8 || len(secret) > 4096 || strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }),
-		"connection.token", "must be a private integration token: 8 to 4096 visible ASCII characters")
+	in := req.GetConnection()
+	kind := c.provider("connection.provider", in.GetProvider())
+	if kind == provider.GHL {
+		c.ghlConnection(in, s.Accounts.OAuthApp())
+	} else {
+		c.emailConnection(in, kind)
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	var row db.Connection
+	// The workspace is looked at before the grant is spent; the exchange is outside any transaction.
 	err := s.inWorkspace(ctx, id, func(tx *store.Tx) error {
-		if _, err := tx.LockWorkspace(ctx, id); err != nil {
-			return found(err, "workspace", workspaceName(id))
-		}
-		sealed, err := tx.Seal(secret, store.TokenPlace(id))
-		if err != nil {
-			return err
-		}
-		err = tx.UpsertConnection(ctx, db.UpsertConnectionParams{WorkspaceID: id, Location: location, TokenEnc: sealed, Now: tx.Now})
-		if postgres.IsUnique(err, "connection_location_key") {
-			return typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", location)
-		}
-		if err != nil {
-			return err
-		}
-		row, err = tx.Connection(ctx, id)
-		return err
+		_, err := tx.OneWorkspace(ctx, id)
+		return found(err, "workspace", workspaceName(id))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &syncv1.SetConnectionResponse{Connection: connectionProto(row)}, nil
-}
-
-// GetConnectionHealth tells whether the connection works.
-func (s *Server) GetConnectionHealth(ctx context.Context, req *syncv1.GetConnectionHealthRequest) (*syncv1.GetConnectionHealthResponse, error) {
-	var c check
-	id := c.workspace("parent", req.GetParent())
-	if err := c.err(); err != nil {
-		return nil, err
+	p := connectionParams{workspace: id, kind: kind, location: in.GetLocation(), baseURL: strings.TrimSuffix(in.GetBaseUrl(), "/")}
+	p.tokens.Access = redact.Secret(in.GetToken())
+	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" {
+		if err := s.authorize(ctx, in, &p); err != nil {
+			return nil, err
+		}
 	}
-	row, err := s.connection(ctx, id)
+	row, err := s.storeConnection(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if req.GetProbe() {
-		account, err := s.account(row)
-		if err != nil {
-			return nil, err
-		}
-		err = s.Client.Probe(ctx, account)
-		if v, limited := ghl.RateLimited(err); limited {
-			return nil, refusal(v.Refusal, workspaceName(id), v.Wait).WithCause(err)
-		}
-		if err := s.learn(ctx, id, err); err != nil {
-			return nil, err
-		}
-		if row, err = s.connection(ctx, id); err != nil {
-			return nil, err
-		}
-	}
-	return &syncv1.GetConnectionHealthResponse{Connection: connectionProto(row)}, nil
+	return &syncv1.SetConnectionResponse{Connection: connectionProto(row, s.Clock.Now())}, nil
 }
 
-// connection reads a workspace's connection. Errors: NotFound, PROVIDER_NOT_CONNECTED.
-func (s *Server) connection(ctx context.Context, id uuid.UUID) (row db.Connection, err error) {
-	err = s.inWorkspace(ctx, id, func(tx *store.Tx) (err error) {
-		if _, err := tx.OneWorkspace(ctx, id); err != nil {
-			return found(err, "workspace", workspaceName(id))
+// connectionParams is a connection about to be stored.
+type connectionParams struct {
+	workspace         uuid.UUID
+	kind              provider.Kind
+	location, baseURL string
+	app               string
+	tokens            token.Tokens
+}
+
+// authorize spends the grant and checks what it opens.
+func (s *Server) authorize(ctx context.Context, in *syncv1.Connection, p *connectionParams) error {
+	tokens, err := s.Accounts.Authorize(ctx, token.Grant{
+		Code: in.GetOauthCode(), RedirectURI: in.GetOauthRedirectUri(), Refresh: redact.Secret(in.GetRefreshToken()),
+	})
+	subject := workspaceName(p.workspace)
+	var answer *token.AnswerError
+	switch {
+	case errors.As(err, &answer) && answer.Kind == token.Inactive:
+		return refusal(*sending.SetupRefusal(sending.Inactive, false), subject, 0).WithCause(err)
+	case errors.As(err, &answer) && answer.Kind == token.NoAnswer:
+		return refusal(sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl"}}, subject, 0).WithCause(err)
+	case errors.As(err, &answer):
+		return badGrant(subject, string(answer.Kind)).WithCause(err)
+	case err != nil:
+		return err
+	case tokens.Company || tokens.Location == "":
+		return badGrant(subject, "agency_token")
+	case p.location != "" && p.location != tokens.Location:
+		return badGrant(subject, "other_location")
+	}
+	p.tokens, p.location, p.app = tokens, tokens.Location, s.Accounts.OAuthApp()
+	return nil
+}
+
+func (s *Server) storeConnection(ctx context.Context, p connectionParams) (row db.Connection, err error) {
+	err = s.inWorkspace(ctx, p.workspace, func(tx *store.Tx) error {
+		if _, err := tx.LockWorkspace(ctx, p.workspace); err != nil {
+			return found(err, "workspace", workspaceName(p.workspace))
 		}
-		row, err = tx.Connection(ctx, id)
-		if postgres.IsNoRows(err) {
-			return refusal(*sending.SetupRefusal(sending.NotConnected, false), workspaceName(id), 0)
+		params, err := token.Sealed(tx, p.workspace, p.kind, p.tokens)
+		if err != nil {
+			return err
 		}
+		params.Location, params.BaseUrl, params.App, params.Now = p.location, p.baseURL, p.app, tx.Now
+		err = tx.UpsertConnection(ctx, params)
+		if postgres.IsUnique(err, "connection_location_key") {
+			return typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", p.location)
+		}
+		if err != nil {
+			return err
+		}
+		row, err = tx.ConnectionOf(ctx, db.ConnectionOfParams{WorkspaceID: p.workspace, Provider: string(p.kind)})
 		return err
 	})
 	return row, err
 }
 
-func (s *Server) account(row db.Connection) (ghl.Account, error) { return s.Accounts.Open(row) }
-
-// learn keeps what a provider read says about the connection.
-func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {
-	state := sending.Connected
-	var failed *ghl.ReadError
-	if outcome != nil {
-		if !errors.As(outcome, &failed) || failed.Verdict.Class != classify.Suspended {
-			return nil // Says nothing about the connection.
-		}
-		state = sending.AuthRevoked
-		if failed.Verdict.Refusal.Reason == sending.LocationInactive {
-			state = sending.Inactive
-		}
+func (c *check) provider(field, name string) provider.Kind {
+	kind := provider.Kind(name)
+	if name == "" {
+		kind = provider.GHL
 	}
-	return s.inWorkspace(ctx, id, func(tx *store.Tx) error {
-		if _, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: id}); err != nil {
-			return err
+	c.when(!kind.Known(), field, "must be ghl, emailbison, smartlead or instantly")
+	return kind
+}
+
+func (c *check) ghlConnection(in *syncv1.Connection, app string) {
+	c.when(in.GetBaseUrl() != "", "connection.base_url", "is for emailbison only")
+	c.when(!lead.ValidID(in.GetLocation()) && (in.GetLocation() != "" || in.GetOauthCode() == ""),
+		"connection.location", "must be 15 to 64 letters and digits")
+	given := 0
+	for _, secret := range []struct{ field, value string }{
+		{"connection.token", in.GetToken()},
+		{"connection.oauth_code", in.GetOauthCode()},
+		{"connection.refresh_token", in.GetRefreshToken()},
+	} {
+		if secret.value == "" {
+			continue
 		}
-		if state != sending.Connected {
-			return nil
-		}
-		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: id})
-	})
+		given++
+		c.secret(secret.field, secret.value)
+		c.when(secret.field != "connection.token" && app == "", secret.field,
+			"needs an OAuth app: set RELANCE_SYNC_GHL_CLIENT_ID and RELANCE_SYNC_GHL_CLIENT_SECRET")
+	}
+	c.when(given != 1, "connection.token", "give exactly one of token, oauth_code and refresh_token")
+}
+
+func (c *check) emailConnection(in *syncv1.Connection, kind provider.Kind) {
+	name := in.GetLocation()
+	c.when(name == "" || len(name) > maxAccountName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }),
+		"connection.location", "must be a name of the account: 1 to 100 visible ASCII characters")
+	c.secret("connection.token", in.GetToken())
+	c.when(in.GetOauthCode() != "" || in.GetRefreshToken() != "", "connection.oauth_code", "OAuth is for ghl only")
+	if kind == provider.EmailBison {
+		c.when(!safeBase(in.GetBaseUrl()), "connection.base_url", "must be https://host of the instance")
+	} else {
+		c.when(in.GetBaseUrl() != "", "connection.base_url", "is for emailbison only")
+	}
+}
+
+func (c *check) secret(field, value string) {
+	c.when(len(value) < 8 || len(value) > 4096 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }),
+		field, "must be 8 to 4096 visible ASCII characters")
+}
+
+// safeBase takes https hosts, and plain http on loopback, where simulators are.
+func safeBase(base string) bool {
+	if _, err := exchange.CheckBase(base); err != nil {
+		return false
+	}
+	u, err := url.Parse(base)
+	if err != nil || (u.Path != "" && u.Path != "/") {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || (err == nil && ip.IsLoopback())
 }

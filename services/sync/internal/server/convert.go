@@ -30,9 +30,10 @@ func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 	}
 }
 
-func connectionProto(c db.Connection) *syncv1.Connection {
+func connectionProto(c db.Connection, _ time.Time) *syncv1.Connection {
 	return &syncv1.Connection{
-		Name: workspaceName(c.WorkspaceID) + "/connections/ghl", Location: c.Location,
+		Name: workspaceName(c.WorkspaceID) + "/connections/" + c.Provider, Location: c.Location, Provider: c.Provider, BaseUrl: c.BaseUrl,
+		Auth:      syncv1.ConnectionAuth(syncv1.ConnectionAuth_value["CONNECTION_AUTH_"+c.Auth]),
 		State:     syncv1.ConnectionState(syncv1.ConnectionState_value["CONNECTION_STATE_"+c.State]),
 		StateTime: stamp(c.StateTime), LastWebhookTime: optStamp(c.LastWebhookTime), LastSuccessTime: optStamp(c.LastSuccessTime),
 	}

@@ -50,6 +50,14 @@ func refusal(r sending.Refusal, subject string, retry time.Duration) *apierr.Err
 	return e
 }
 
+// badGrant refuses an OAuth grant that gives no usable token.
+func badGrant(subject, cause string) *apierr.Error {
+	r := sending.Refusal{Reason: sending.ProviderAuthRevoked, Meta: map[string]string{"provider": "ghl", "cause": cause}}
+	e := refusal(r, subject, 0)
+	e.Message = "the provider gave no usable token for this grant; install the app on the sub-account again and use the new code at once"
+	return e
+}
+
 func typed(code codes.Code, reason, text string) *apierr.Error {
 	return apierr.New(code, domain, reason, text).
 		WithHelp("what this means and what to do", "https://relance.dev/docs/errors#"+strings.ToLower(reason))

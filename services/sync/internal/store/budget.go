@@ -46,6 +46,22 @@ func (b *BudgetRows) Update(ctx context.Context, key budget.Key, initial budget.
 	return nil
 }
 
+// Read gives a budget as it stands, and false when no call was made yet.
+func (b *BudgetRows) Read(ctx context.Context, key budget.Key) (s budget.State, known bool, err error) {
+	err = postgres.InTx(ctx, b.store.pool, func(tx pgx.Tx) error {
+		row, err := db.New(tx).Budget(ctx, db.BudgetParams{Provider: key.Provider, App: key.App, Account: key.Account})
+		s = budgetState(db.LockBudgetRow(row))
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return s, false, nil
+	}
+	if err != nil {
+		return s, false, fmt.Errorf("provider budget: %w", err)
+	}
+	return s, true, nil
+}
+
 func budgetState(r db.LockBudgetRow) budget.State {
 	return budget.State{
 		Limit: budget.Limit{Calls: int(r.LimitCalls), Interval: time.Duration(r.LimitIntervalMs) * time.Millisecond},

@@ -69,7 +69,14 @@ func (s *Store) Content(row db.SendIntent) (sending.Content, error) {
 	return content.Marked(sending.Channel(row.Channel), row.ID.String()), err
 }
 
-// TokenPlace is where a workspace's provider token is sealed.
-func TokenPlace(workspace uuid.UUID) secretbox.AD {
-	return secretbox.AD{Table: "connection", Column: "token", ID: workspace.String()}
+// TokenPlace is where a workspace's GHL token is sealed.
+func TokenPlace(workspace uuid.UUID) secretbox.AD { return SecretPlace(workspace, "ghl", "token") }
+
+// SecretPlace is where a secret of a workspace's connection is sealed: the column token or refresh.
+func SecretPlace(workspace uuid.UUID, provider, column string) secretbox.AD {
+	id := workspace.String()
+	if provider != "ghl" {
+		id += "/" + provider
+	}
+	return secretbox.AD{Table: "connection", Column: column, ID: id}
 }

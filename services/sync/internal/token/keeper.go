@@ -1,12 +1,13 @@
-// Package token keeps the providers' credentials: it opens them for a call.
 package token
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
@@ -16,40 +17,58 @@ import (
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
 
-// ErrNone says that the workspace has no connection.
-var ErrNone = errors.New("no provider connection")
-
-// Keeper opens credentials. It is safe for concurrent use.
-type Keeper struct{ store *store.Store }
-
-// NewKeeper makes a keeper on a store.
-func NewKeeper(s *store.Store) *Keeper { return &Keeper{store: s} }
-
-// Account gives the workspace's account with a token to call with, and the state of the connection. Errors: ErrNone, the
-// database's.
-func (k *Keeper) Account(ctx context.Context, workspace uuid.UUID) (provider.Account, sending.ConnectionState, error) {
-	var row db.Connection
-	err := k.store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
-		row, err = tx.Connection(ctx, workspace)
-		return err
-	})
-	if postgres.IsNoRows(err) {
-		return provider.Account{}, sending.NotConnected, ErrNone
-	}
-	if err != nil {
-		return provider.Account{}, "", fmt.Errorf("read connection: %w", err)
-	}
-	account, err := k.Open(row)
-	return account, sending.ConnectionState(row.State), err
+// Config is what a keeper is made of.
+type Config struct {
+	Store *store.Store
+	// OAuth refreshes GHL's tokens; nil when no app is configured.
+	OAuth  OAuth
+	Logger *slog.Logger
 }
 
-// Open decrypts a row that was read.
-func (k *Keeper) Open(row db.Connection) (provider.Account, error) {
-	secret, err := k.store.Open(row.TokenEnc, store.TokenPlace(row.WorkspaceID))
+// Keeper opens credentials. It is safe for concurrent use, also by several replicas.
+type Keeper struct {
+	Config
+	flights *singleflight.Group
+}
+
+// NewKeeper makes a keeper.
+func NewKeeper(cfg Config) *Keeper { return &Keeper{Config: cfg, flights: &singleflight.Group{}} }
+
+// Account gives the workspace's GHL account with a token that can be used now, and the state of the connection. Errors:
+// ErrNone, ErrNotReady, the database's.
+func (k *Keeper) Account(ctx context.Context, workspace uuid.UUID) (provider.Account, sending.ConnectionState, error) {
+	return k.AccountOf(ctx, workspace, provider.GHL)
+}
+
+// AccountOf is Account of any provider.
+func (k *Keeper) AccountOf(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error) {
+	row, err := k.read(ctx, workspace, kind)
 	if err != nil {
-		return provider.Account{}, err
+		return provider.Account{}, "", err
 	}
-	return provider.Account{Kind: provider.GHL, Location: row.Location, Token: redact.Secret(secret)}, nil
+	state := sending.ConnectionState(row.Connection.State)
+	if row.Stale && state == sending.Connected {
+		return k.opened(k.fresh(ctx, row))
+	}
+	return k.opened(row, nil)
+}
+
+// Recheck is AccountOf for a connection that may have come back by itself: a paused location is asked for a token too.
+func (k *Keeper) Recheck(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error) {
+	row, err := k.read(ctx, workspace, kind)
+	if err == nil && row.Stale {
+		row, err = k.fresh(ctx, row)
+	}
+	return k.opened(row, err)
+}
+
+func (k *Keeper) opened(row db.ConnectionForUseRow, err error) (provider.Account, sending.ConnectionState, error) {
+	state := sending.ConnectionState(row.Connection.State)
+	if err != nil {
+		return provider.Account{}, state, err
+	}
+	account, err := k.Open(row.Connection)
+	return account, state, err
 }
 
 // Usable is Account for callers that need a connection that works: it reports false when there is none.
@@ -59,4 +78,34 @@ func (k *Keeper) Usable(ctx context.Context, workspace uuid.UUID) (provider.Acco
 		return provider.Account{}, false, nil
 	}
 	return account, err == nil && state == sending.Connected, err
+}
+
+// Open decrypts the credentials of a row that was read.
+func (k *Keeper) Open(row db.Connection) (provider.Account, error) {
+	kind := provider.Kind(row.Provider)
+	secret, err := k.Store.Open(row.TokenEnc, store.SecretPlace(row.WorkspaceID, row.Provider, "token"))
+	if err != nil {
+		return provider.Account{}, err
+	}
+	account := provider.Account{Kind: kind, Location: row.Location, BaseURL: row.BaseUrl, App: row.App, Token: redact.Secret(secret)}
+	if row.Auth == authOAuth {
+		account.Renew = func(ctx context.Context) (provider.Account, error) { return k.renew(ctx, row) }
+	}
+	return account, nil
+}
+
+const authOAuth = "OAUTH"
+
+func (k *Keeper) read(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (row db.ConnectionForUseRow, err error) {
+	err = k.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
+		row, err = tx.ConnectionForUse(ctx, db.ConnectionForUseParams{WorkspaceID: workspace, Provider: string(kind)})
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return row, ErrNone
+	}
+	if err != nil {
+		return row, fmt.Errorf("read connection: %w", err)
+	}
+	return row, nil
 }

@@ -61,6 +61,12 @@ type Reconcile struct {
 // Kind names the job.
 func (Reconcile) Kind() string { return "reconcile" }
 
+// RecheckConnections tries connections that may have come back by themselves.
+type RecheckConnections struct{}
+
+// Kind names the job.
+func (RecheckConnections) Kind() string { return "recheck_connections" }
+
 // Queue inserts jobs in the transaction that makes them necessary.
 type Queue struct {
 	client *river.Client[pgx.Tx]

@@ -9,6 +9,7 @@ package syncv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -349,8 +350,10 @@ const (
 	ConnectionState_CONNECTION_STATE_CONNECTED ConnectionState = 1
 	// The token is dead; set a new one.
 	ConnectionState_CONNECTION_STATE_AUTH_REVOKED ConnectionState = 2
-	// The location is paused at the provider; the token stays good.
+	// The location is paused at the provider; the token stays good. It is looked at again each quarter of an hour.
 	ConnectionState_CONNECTION_STATE_LOCATION_INACTIVE ConnectionState = 3
+	// The OAuth grant is dead (revoked, expired, app uninstalled): install the app again, or set another token.
+	ConnectionState_CONNECTION_STATE_RECONNECT_NEEDED ConnectionState = 4
 )
 
 // Enum value maps for ConnectionState.
@@ -360,12 +363,14 @@ var (
 		1: "CONNECTION_STATE_CONNECTED",
 		2: "CONNECTION_STATE_AUTH_REVOKED",
 		3: "CONNECTION_STATE_LOCATION_INACTIVE",
+		4: "CONNECTION_STATE_RECONNECT_NEEDED",
 	}
 	ConnectionState_value = map[string]int32{
 		"CONNECTION_STATE_UNSPECIFIED":       0,
 		"CONNECTION_STATE_CONNECTED":         1,
 		"CONNECTION_STATE_AUTH_REVOKED":      2,
 		"CONNECTION_STATE_LOCATION_INACTIVE": 3,
+		"CONNECTION_STATE_RECONNECT_NEEDED":  4,
 	}
 )
 
@@ -394,6 +399,116 @@ func (x ConnectionState) Number() protoreflect.EnumNumber {
 // Deprecated: Use ConnectionState.Descriptor instead.
 func (ConnectionState) EnumDescriptor() ([]byte, []int) {
 	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{5}
+}
+
+// ConnectionAuth tells how a connection is authorized.
+type ConnectionAuth int32
+
+const (
+	// Unknown; never stored.
+	ConnectionAuth_CONNECTION_AUTH_UNSPECIFIED ConnectionAuth = 0
+	// A token made by hand: a GHL private integration token, or an API key.
+	ConnectionAuth_CONNECTION_AUTH_TOKEN ConnectionAuth = 1
+	// OAuth, as an installation of the marketplace app; refreshed by itself.
+	ConnectionAuth_CONNECTION_AUTH_OAUTH ConnectionAuth = 2
+)
+
+// Enum value maps for ConnectionAuth.
+var (
+	ConnectionAuth_name = map[int32]string{
+		0: "CONNECTION_AUTH_UNSPECIFIED",
+		1: "CONNECTION_AUTH_TOKEN",
+		2: "CONNECTION_AUTH_OAUTH",
+	}
+	ConnectionAuth_value = map[string]int32{
+		"CONNECTION_AUTH_UNSPECIFIED": 0,
+		"CONNECTION_AUTH_TOKEN":       1,
+		"CONNECTION_AUTH_OAUTH":       2,
+	}
+)
+
+func (x ConnectionAuth) Enum() *ConnectionAuth {
+	p := new(ConnectionAuth)
+	*p = x
+	return p
+}
+
+func (x ConnectionAuth) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ConnectionAuth) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_sync_proto_enumTypes[6].Descriptor()
+}
+
+func (ConnectionAuth) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_sync_proto_enumTypes[6]
+}
+
+func (x ConnectionAuth) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ConnectionAuth.Descriptor instead.
+func (ConnectionAuth) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{6}
+}
+
+// BreakerState tells whether calls to a provider that keeps failing are held back.
+type BreakerState int32
+
+const (
+	// Unknown; never stored.
+	BreakerState_BREAKER_STATE_UNSPECIFIED BreakerState = 0
+	// Calls pass.
+	BreakerState_BREAKER_STATE_CLOSED BreakerState = 1
+	// No send leaves until breaker_time; sends wait without using attempts.
+	BreakerState_BREAKER_STATE_OPEN BreakerState = 2
+	// One send at a time finds out whether the provider works again.
+	BreakerState_BREAKER_STATE_HALF_OPEN BreakerState = 3
+)
+
+// Enum value maps for BreakerState.
+var (
+	BreakerState_name = map[int32]string{
+		0: "BREAKER_STATE_UNSPECIFIED",
+		1: "BREAKER_STATE_CLOSED",
+		2: "BREAKER_STATE_OPEN",
+		3: "BREAKER_STATE_HALF_OPEN",
+	}
+	BreakerState_value = map[string]int32{
+		"BREAKER_STATE_UNSPECIFIED": 0,
+		"BREAKER_STATE_CLOSED":      1,
+		"BREAKER_STATE_OPEN":        2,
+		"BREAKER_STATE_HALF_OPEN":   3,
+	}
+)
+
+func (x BreakerState) Enum() *BreakerState {
+	p := new(BreakerState)
+	*p = x
+	return p
+}
+
+func (x BreakerState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BreakerState) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_sync_proto_enumTypes[7].Descriptor()
+}
+
+func (BreakerState) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_sync_proto_enumTypes[7]
+}
+
+func (x BreakerState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BreakerState.Descriptor instead.
+func (BreakerState) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
 }
 
 // WebhookSource names a sender's dialect.
@@ -453,11 +568,11 @@ func (x WebhookSource) String() string {
 }
 
 func (WebhookSource) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[6].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[8].Descriptor()
 }
 
 func (WebhookSource) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[6]
+	return &file_relance_sync_v1_sync_proto_enumTypes[8]
 }
 
 func (x WebhookSource) Number() protoreflect.EnumNumber {
@@ -466,7 +581,7 @@ func (x WebhookSource) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookSource.Descriptor instead.
 func (WebhookSource) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{6}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
 }
 
 // WebhookSecretPurpose says what a webhook secret proves.
@@ -506,11 +621,11 @@ func (x WebhookSecretPurpose) String() string {
 }
 
 func (WebhookSecretPurpose) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[7].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[9].Descriptor()
 }
 
 func (WebhookSecretPurpose) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[7]
+	return &file_relance_sync_v1_sync_proto_enumTypes[9]
 }
 
 func (x WebhookSecretPurpose) Number() protoreflect.EnumNumber {
@@ -519,7 +634,7 @@ func (x WebhookSecretPurpose) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookSecretPurpose.Descriptor instead.
 func (WebhookSecretPurpose) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{9}
 }
 
 // WebhookState tells what became of a stored webhook.
@@ -571,11 +686,11 @@ func (x WebhookState) String() string {
 }
 
 func (WebhookState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[8].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[10].Descriptor()
 }
 
 func (WebhookState) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[8]
+	return &file_relance_sync_v1_sync_proto_enumTypes[10]
 }
 
 func (x WebhookState) Number() protoreflect.EnumNumber {
@@ -584,7 +699,7 @@ func (x WebhookState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookState.Descriptor instead.
 func (WebhookState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{10}
 }
 
 // Workspace is one tenant: an agency's sub-account, which is one GHL location.
@@ -696,14 +811,16 @@ func (x *Workspace) GetUnknownPolicy() UnknownPolicy {
 	return UnknownPolicy_UNKNOWN_POLICY_UNSPECIFIED
 }
 
-// Connection is a workspace's link to a provider. The token is write-only and encrypted at rest.
+// Connection is a workspace's link to a provider. Its secrets are write-only and encrypted at rest. Exactly one of token
+// (alone), oauth_code and refresh_token says how it is authorized.
 type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Resource name, "workspaces/{w}/connections/ghl". Output only.
+	// Resource name, "workspaces/{w}/connections/{provider}". Output only.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// GHL location id, 15 to 64 letters and digits. Required.
+	// The account at the provider. GHL: the location id, 15 to 64 letters and digits, required unless oauth_code tells it.
+	// Others: a name of the account, 1 to 100 characters; workspaces of one account give the same, as they share its limit.
 	Location string `protobuf:"bytes,2,opt,name=location,proto3" json:"location,omitempty"`
-	// Private integration token. Input only: never returned.
+	// GHL private integration token, or API key of an email provider. Input only: never returned.
 	Token string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
 	// Whether the connection can be used. Output only.
 	State ConnectionState `protobuf:"varint,4,opt,name=state,proto3,enum=relance.sync.v1.ConnectionState" json:"state,omitempty"`
@@ -713,8 +830,24 @@ type Connection struct {
 	LastWebhookTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_webhook_time,json=lastWebhookTime,proto3" json:"last_webhook_time,omitempty"`
 	// When the provider last answered a call with success, if ever. Output only.
 	LastSuccessTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_success_time,json=lastSuccessTime,proto3" json:"last_success_time,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Provider: "ghl" (the default), "emailbison", "smartlead" or "instantly".
+	Provider string `protobuf:"bytes,8,opt,name=provider,proto3" json:"provider,omitempty"`
+	// Host of the instance, "https://host"; EmailBison only, required there.
+	BaseUrl string `protobuf:"bytes,9,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	// OAuth authorization code of an install of the marketplace app; it is exchanged at once. GHL only. Input only.
+	OauthCode string `protobuf:"bytes,10,opt,name=oauth_code,json=oauthCode,proto3" json:"oauth_code,omitempty"`
+	// Redirect URI that the code was issued for, when the app has more than one. Input only.
+	OauthRedirectUri string `protobuf:"bytes,11,opt,name=oauth_redirect_uri,json=oauthRedirectUri,proto3" json:"oauth_redirect_uri,omitempty"`
+	// OAuth refresh token of an existing install of the same app; it is spent at once. GHL only. Input only.
+	RefreshToken string `protobuf:"bytes,12,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	// How it is authorized. Output only.
+	Auth ConnectionAuth `protobuf:"varint,13,opt,name=auth,proto3,enum=relance.sync.v1.ConnectionAuth" json:"auth,omitempty"`
+	// Whether sends are held back because the provider keeps failing. Output only.
+	BreakerState BreakerState `protobuf:"varint,14,opt,name=breaker_state,json=breakerState,proto3,enum=relance.sync.v1.BreakerState" json:"breaker_state,omitempty"`
+	// When an open breaker lets one send try again. Output only.
+	BreakerTime   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=breaker_time,json=breakerTime,proto3" json:"breaker_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Connection) Reset() {
@@ -796,6 +929,162 @@ func (x *Connection) GetLastSuccessTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Connection) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Connection) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *Connection) GetOauthCode() string {
+	if x != nil {
+		return x.OauthCode
+	}
+	return ""
+}
+
+func (x *Connection) GetOauthRedirectUri() string {
+	if x != nil {
+		return x.OauthRedirectUri
+	}
+	return ""
+}
+
+func (x *Connection) GetRefreshToken() string {
+	if x != nil {
+		return x.RefreshToken
+	}
+	return ""
+}
+
+func (x *Connection) GetAuth() ConnectionAuth {
+	if x != nil {
+		return x.Auth
+	}
+	return ConnectionAuth_CONNECTION_AUTH_UNSPECIFIED
+}
+
+func (x *Connection) GetBreakerState() BreakerState {
+	if x != nil {
+		return x.BreakerState
+	}
+	return BreakerState_BREAKER_STATE_UNSPECIFIED
+}
+
+func (x *Connection) GetBreakerTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BreakerTime
+	}
+	return nil
+}
+
+// ProviderBudget is what may be asked of a provider's account, shared by all replicas.
+type ProviderBudget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls allowed in any interval, as the provider last said.
+	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// The interval.
+	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// No call is made before this time, when set.
+	HoldUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=hold_until,json=holdUntil,proto3" json:"hold_until,omitempty"`
+	// What is used up while held: burst or daily.
+	HoldWindow string `protobuf:"bytes,4,opt,name=hold_window,json=holdWindow,proto3" json:"hold_window,omitempty"`
+	// Calls allowed in a day and left of it, when the provider has said so.
+	DailyLimit int32 `protobuf:"varint,5,opt,name=daily_limit,json=dailyLimit,proto3" json:"daily_limit,omitempty"`
+	// Calls left of the day, as of daily_time.
+	DailyRemaining int32 `protobuf:"varint,6,opt,name=daily_remaining,json=dailyRemaining,proto3" json:"daily_remaining,omitempty"`
+	// When the provider last told.
+	DailyTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=daily_time,json=dailyTime,proto3" json:"daily_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProviderBudget) Reset() {
+	*x = ProviderBudget{}
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProviderBudget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProviderBudget) ProtoMessage() {}
+
+func (x *ProviderBudget) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProviderBudget.ProtoReflect.Descriptor instead.
+func (*ProviderBudget) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ProviderBudget) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ProviderBudget) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *ProviderBudget) GetHoldUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HoldUntil
+	}
+	return nil
+}
+
+func (x *ProviderBudget) GetHoldWindow() string {
+	if x != nil {
+		return x.HoldWindow
+	}
+	return ""
+}
+
+func (x *ProviderBudget) GetDailyLimit() int32 {
+	if x != nil {
+		return x.DailyLimit
+	}
+	return 0
+}
+
+func (x *ProviderBudget) GetDailyRemaining() int32 {
+	if x != nil {
+		return x.DailyRemaining
+	}
+	return 0
+}
+
+func (x *ProviderBudget) GetDailyTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DailyTime
+	}
+	return nil
+}
+
 // ChannelState is one channel's flag of a lead.
 type ChannelState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -813,7 +1102,7 @@ type ChannelState struct {
 
 func (x *ChannelState) Reset() {
 	*x = ChannelState{}
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[2]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1114,7 @@ func (x *ChannelState) String() string {
 func (*ChannelState) ProtoMessage() {}
 
 func (x *ChannelState) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[2]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1127,7 @@ func (x *ChannelState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelState.ProtoReflect.Descriptor instead.
 func (*ChannelState) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{2}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ChannelState) GetChannel() Channel {
@@ -906,7 +1195,7 @@ type Lead struct {
 
 func (x *Lead) Reset() {
 	*x = Lead{}
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[3]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +1207,7 @@ func (x *Lead) String() string {
 func (*Lead) ProtoMessage() {}
 
 func (x *Lead) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[3]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1220,7 @@ func (x *Lead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lead.ProtoReflect.Descriptor instead.
 func (*Lead) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{3}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Lead) GetName() string {
@@ -1081,7 +1370,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[4]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1382,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[4]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1395,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{4}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Message) GetName() string {
@@ -1281,7 +1570,7 @@ type WebhookEvent struct {
 
 func (x *WebhookEvent) Reset() {
 	*x = WebhookEvent{}
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[5]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1582,7 @@ func (x *WebhookEvent) String() string {
 func (*WebhookEvent) ProtoMessage() {}
 
 func (x *WebhookEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[5]
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1595,7 @@ func (x *WebhookEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookEvent.ProtoReflect.Descriptor instead.
 func (*WebhookEvent) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{5}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WebhookEvent) GetName() string {
@@ -1390,7 +1679,7 @@ var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1401,7 +1690,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
-	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xd5\x02\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xb6\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1411,7 +1700,29 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"state_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstateTime\x12F\n" +
 	"\x11last_webhook_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastWebhookTime\x12F\n" +
-	"\x11last_success_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\"\xcf\x01\n" +
+	"\x11last_success_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\x12\x1a\n" +
+	"\bprovider\x18\b \x01(\tR\bprovider\x12\x19\n" +
+	"\bbase_url\x18\t \x01(\tR\abaseUrl\x12\x1d\n" +
+	"\n" +
+	"oauth_code\x18\n" +
+	" \x01(\tR\toauthCode\x12,\n" +
+	"\x12oauth_redirect_uri\x18\v \x01(\tR\x10oauthRedirectUri\x12#\n" +
+	"\rrefresh_token\x18\f \x01(\tR\frefreshToken\x123\n" +
+	"\x04auth\x18\r \x01(\x0e2\x1f.relance.sync.v1.ConnectionAuthR\x04auth\x12B\n" +
+	"\rbreaker_state\x18\x0e \x01(\x0e2\x1d.relance.sync.v1.BreakerStateR\fbreakerState\x12=\n" +
+	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTime\"\xbe\x02\n" +
+	"\x0eProviderBudget\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\x05R\x05limit\x125\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x129\n" +
+	"\n" +
+	"hold_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tholdUntil\x12\x1f\n" +
+	"\vhold_window\x18\x04 \x01(\tR\n" +
+	"holdWindow\x12\x1f\n" +
+	"\vdaily_limit\x18\x05 \x01(\x05R\n" +
+	"dailyLimit\x12'\n" +
+	"\x0fdaily_remaining\x18\x06 \x01(\x05R\x0edailyRemaining\x129\n" +
+	"\n" +
+	"daily_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tdailyTime\"\xcf\x01\n" +
 	"\fChannelState\x122\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x126\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.ChannelStatusR\x06status\x12\x16\n" +
@@ -1512,12 +1823,22 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x13CHANNEL_STATUS_OPEN\x10\x01\x12\x16\n" +
 	"\x12CHANNEL_STATUS_DND\x10\x02\x12 \n" +
 	"\x1cCHANNEL_STATUS_DND_PERMANENT\x10\x03\x12\x1c\n" +
-	"\x18CHANNEL_STATUS_OPTED_OUT\x10\x04*\x9e\x01\n" +
+	"\x18CHANNEL_STATUS_OPTED_OUT\x10\x04*\xc5\x01\n" +
 	"\x0fConnectionState\x12 \n" +
 	"\x1cCONNECTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCONNECTION_STATE_CONNECTED\x10\x01\x12!\n" +
 	"\x1dCONNECTION_STATE_AUTH_REVOKED\x10\x02\x12&\n" +
-	"\"CONNECTION_STATE_LOCATION_INACTIVE\x10\x03*\x8b\x02\n" +
+	"\"CONNECTION_STATE_LOCATION_INACTIVE\x10\x03\x12%\n" +
+	"!CONNECTION_STATE_RECONNECT_NEEDED\x10\x04*g\n" +
+	"\x0eConnectionAuth\x12\x1f\n" +
+	"\x1bCONNECTION_AUTH_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15CONNECTION_AUTH_TOKEN\x10\x01\x12\x19\n" +
+	"\x15CONNECTION_AUTH_OAUTH\x10\x02*|\n" +
+	"\fBreakerState\x12\x1d\n" +
+	"\x19BREAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14BREAKER_STATE_CLOSED\x10\x01\x12\x16\n" +
+	"\x12BREAKER_STATE_OPEN\x10\x02\x12\x1b\n" +
+	"\x17BREAKER_STATE_HALF_OPEN\x10\x03*\x8b\x02\n" +
 	"\rWebhookSource\x12\x1e\n" +
 	"\x1aWEBHOOK_SOURCE_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eWEBHOOK_SOURCE_GHL_MARKETPLACE\x10\x01\x12\x1f\n" +
@@ -1552,8 +1873,8 @@ func file_relance_sync_v1_sync_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(Channel)(0),                  // 0: relance.sync.v1.Channel
 	(Direction)(0),                // 1: relance.sync.v1.Direction
@@ -1561,54 +1882,64 @@ var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(UnknownPolicy)(0),            // 3: relance.sync.v1.UnknownPolicy
 	(ChannelStatus)(0),            // 4: relance.sync.v1.ChannelStatus
 	(ConnectionState)(0),          // 5: relance.sync.v1.ConnectionState
-	(WebhookSource)(0),            // 6: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),     // 7: relance.sync.v1.WebhookSecretPurpose
-	(WebhookState)(0),             // 8: relance.sync.v1.WebhookState
-	(*Workspace)(nil),             // 9: relance.sync.v1.Workspace
-	(*Connection)(nil),            // 10: relance.sync.v1.Connection
-	(*ChannelState)(nil),          // 11: relance.sync.v1.ChannelState
-	(*Lead)(nil),                  // 12: relance.sync.v1.Lead
-	(*Message)(nil),               // 13: relance.sync.v1.Message
-	(*WebhookEvent)(nil),          // 14: relance.sync.v1.WebhookEvent
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(Resolution)(0),               // 16: relance.sync.v1.Resolution
-	(*SendAttempt)(nil),           // 17: relance.sync.v1.SendAttempt
-	(*SendLook)(nil),              // 18: relance.sync.v1.SendLook
+	(ConnectionAuth)(0),           // 6: relance.sync.v1.ConnectionAuth
+	(BreakerState)(0),             // 7: relance.sync.v1.BreakerState
+	(WebhookSource)(0),            // 8: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),     // 9: relance.sync.v1.WebhookSecretPurpose
+	(WebhookState)(0),             // 10: relance.sync.v1.WebhookState
+	(*Workspace)(nil),             // 11: relance.sync.v1.Workspace
+	(*Connection)(nil),            // 12: relance.sync.v1.Connection
+	(*ProviderBudget)(nil),        // 13: relance.sync.v1.ProviderBudget
+	(*ChannelState)(nil),          // 14: relance.sync.v1.ChannelState
+	(*Lead)(nil),                  // 15: relance.sync.v1.Lead
+	(*Message)(nil),               // 16: relance.sync.v1.Message
+	(*WebhookEvent)(nil),          // 17: relance.sync.v1.WebhookEvent
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(Resolution)(0),               // 20: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 21: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 22: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
-	15, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
-	15, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
+	18, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
+	18, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: relance.sync.v1.Workspace.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
 	5,  // 3: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
-	15, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
-	15, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
-	15, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
-	0,  // 7: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
-	4,  // 8: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
-	15, // 9: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	11, // 10: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	15, // 11: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	15, // 12: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	15, // 13: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	15, // 14: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 15: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
-	1,  // 16: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
-	2,  // 17: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	15, // 18: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	15, // 19: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	15, // 20: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	16, // 21: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
-	17, // 22: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
-	18, // 23: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
-	6,  // 24: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	8,  // 25: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	15, // 26: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	15, // 27: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	18, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
+	18, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
+	18, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	6,  // 7: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
+	7,  // 8: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
+	18, // 9: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
+	19, // 10: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
+	18, // 11: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
+	18, // 12: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
+	0,  // 13: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
+	4,  // 14: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
+	18, // 15: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
+	14, // 16: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	18, // 17: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	18, // 18: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	18, // 19: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	18, // 20: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 21: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
+	1,  // 22: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
+	2,  // 23: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
+	18, // 24: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	18, // 25: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	18, // 26: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	20, // 27: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	21, // 28: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	22, // 29: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	8,  // 30: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
+	10, // 31: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	18, // 32: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	18, // 33: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_proto_init() }
@@ -1622,8 +1953,8 @@ func file_relance_sync_v1_sync_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_proto_rawDesc), len(file_relance_sync_v1_sync_proto_rawDesc)),
-			NumEnums:      9,
-			NumMessages:   6,
+			NumEnums:      11,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

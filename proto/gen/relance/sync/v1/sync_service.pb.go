@@ -535,7 +535,9 @@ type GetConnectionHealthRequest struct {
 	// "workspaces/{uuid}".
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Make one provider read to find out.
-	Probe         bool `protobuf:"varint,2,opt,name=probe,proto3" json:"probe,omitempty"`
+	Probe bool `protobuf:"varint,2,opt,name=probe,proto3" json:"probe,omitempty"`
+	// Provider: "ghl" (the default), "emailbison", "smartlead" or "instantly".
+	Provider      string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -584,11 +586,20 @@ func (x *GetConnectionHealthRequest) GetProbe() bool {
 	return false
 }
 
+func (x *GetConnectionHealthRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
 // GetConnectionHealthResponse carries what is known.
 type GetConnectionHealthResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connection without its token.
-	Connection    *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	Connection *Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The budget of its account; unset before the first call.
+	Budget        *ProviderBudget `protobuf:"bytes,2,opt,name=budget,proto3" json:"budget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,6 +637,13 @@ func (*GetConnectionHealthResponse) Descriptor() ([]byte, []int) {
 func (x *GetConnectionHealthResponse) GetConnection() *Connection {
 	if x != nil {
 		return x.Connection
+	}
+	return nil
+}
+
+func (x *GetConnectionHealthResponse) GetBudget() *ProviderBudget {
+	if x != nil {
+		return x.Budget
 	}
 	return nil
 }
@@ -2489,14 +2507,16 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x15SetConnectionResponse\x12;\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x1b.relance.sync.v1.ConnectionR\n" +
-	"connection\"J\n" +
+	"connection\"f\n" +
 	"\x1aGetConnectionHealthRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x14\n" +
-	"\x05probe\x18\x02 \x01(\bR\x05probe\"Z\n" +
+	"\x05probe\x18\x02 \x01(\bR\x05probe\x12\x1a\n" +
+	"\bprovider\x18\x03 \x01(\tR\bprovider\"\x93\x01\n" +
 	"\x1bGetConnectionHealthResponse\x12;\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\x1b.relance.sync.v1.ConnectionR\n" +
-	"connection\"\xfa\x01\n" +
+	"connection\x127\n" +
+	"\x06budget\x18\x02 \x01(\v2\x1f.relance.sync.v1.ProviderBudgetR\x06budget\"\xfa\x01\n" +
 	"\x1aRotateWebhookSecretRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x126\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12?\n" +
@@ -2707,19 +2727,20 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*Workspace)(nil),                     // 41: relance.sync.v1.Workspace
 	(*fieldmaskpb.FieldMask)(nil),         // 42: google.protobuf.FieldMask
 	(*Connection)(nil),                    // 43: relance.sync.v1.Connection
-	(WebhookSource)(0),                    // 44: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),             // 45: relance.sync.v1.WebhookSecretPurpose
-	(*durationpb.Duration)(nil),           // 46: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),         // 47: google.protobuf.Timestamp
-	(*Lead)(nil),                          // 48: relance.sync.v1.Lead
-	(Channel)(0),                          // 49: relance.sync.v1.Channel
-	(UnknownPolicy)(0),                    // 50: relance.sync.v1.UnknownPolicy
-	(*Message)(nil),                       // 51: relance.sync.v1.Message
-	(MessageView)(0),                      // 52: relance.sync.v1.MessageView
-	(Resolution)(0),                       // 53: relance.sync.v1.Resolution
-	(MessageState)(0),                     // 54: relance.sync.v1.MessageState
-	(WebhookState)(0),                     // 55: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 56: relance.sync.v1.WebhookEvent
+	(*ProviderBudget)(nil),                // 44: relance.sync.v1.ProviderBudget
+	(WebhookSource)(0),                    // 45: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),             // 46: relance.sync.v1.WebhookSecretPurpose
+	(*durationpb.Duration)(nil),           // 47: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 48: google.protobuf.Timestamp
+	(*Lead)(nil),                          // 49: relance.sync.v1.Lead
+	(Channel)(0),                          // 50: relance.sync.v1.Channel
+	(UnknownPolicy)(0),                    // 51: relance.sync.v1.UnknownPolicy
+	(*Message)(nil),                       // 52: relance.sync.v1.Message
+	(MessageView)(0),                      // 53: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 54: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 55: relance.sync.v1.MessageState
+	(WebhookState)(0),                     // 56: relance.sync.v1.WebhookState
+	(*WebhookEvent)(nil),                  // 57: relance.sync.v1.WebhookEvent
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	41, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -2732,85 +2753,86 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	43, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
 	43, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
 	43, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	44, // 10: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	45, // 11: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	46, // 12: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	47, // 13: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	48, // 14: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	48, // 15: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	48, // 16: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	48, // 17: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	48, // 18: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	49, // 19: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	47, // 20: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	47, // 21: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	50, // 22: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	51, // 23: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	52, // 24: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	51, // 25: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	53, // 26: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	51, // 27: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	51, // 28: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	54, // 29: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	51, // 30: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	47, // 31: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	47, // 32: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	47, // 33: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	44, // 34: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	44, // 35: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	55, // 36: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	55, // 37: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	44, // 38: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	47, // 39: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	47, // 40: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
-	36, // 41: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	56, // 42: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	36, // 43: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	0,  // 44: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 45: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 46: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 47: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 48: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 49: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 50: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 51: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 52: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 53: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 54: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 55: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	24, // 56: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 57: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 58: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	30, // 59: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 60: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 61: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 62: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 63: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	1,  // 64: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 65: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 66: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 67: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 68: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 69: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 70: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 71: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 72: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 73: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 74: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 75: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	25, // 76: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 77: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 78: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	31, // 79: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 80: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 81: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 82: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 83: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	64, // [64:84] is the sub-list for method output_type
-	44, // [44:64] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	44, // 10: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	45, // 11: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	46, // 12: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	47, // 13: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	48, // 14: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	49, // 15: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	49, // 16: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	49, // 17: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	49, // 18: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	49, // 19: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	50, // 20: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	48, // 21: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	48, // 22: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	51, // 23: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	52, // 24: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	53, // 25: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	52, // 26: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	54, // 27: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	52, // 28: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	52, // 29: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	55, // 30: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	52, // 31: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	48, // 32: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	48, // 33: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	48, // 34: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	45, // 35: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	45, // 36: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	56, // 37: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	56, // 38: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	45, // 39: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	48, // 40: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	48, // 41: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	36, // 42: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	57, // 43: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	36, // 44: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	0,  // 45: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,  // 46: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,  // 47: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,  // 48: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,  // 49: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10, // 50: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12, // 51: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14, // 52: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16, // 53: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18, // 54: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20, // 55: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22, // 56: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	24, // 57: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 58: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 59: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	30, // 60: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 61: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 62: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 63: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 64: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	1,  // 65: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 66: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 67: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 68: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 69: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 70: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 71: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 72: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 73: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 74: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 75: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 76: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	25, // 77: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 78: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 79: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	31, // 80: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 81: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 82: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 83: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 84: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	65, // [65:85] is the sub-list for method output_type
+	45, // [45:65] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }

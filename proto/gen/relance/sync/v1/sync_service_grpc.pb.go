@@ -61,11 +61,14 @@ type SyncServiceClient interface {
 	// UpdateWorkspace changes the fields of the mask.
 	// Errors: NotFound; InvalidArgument for unknown mask paths.
 	UpdateWorkspace(ctx context.Context, in *UpdateWorkspaceRequest, opts ...grpc.CallOption) (*UpdateWorkspaceResponse, error)
-	// SetConnection connects a workspace to a GHL location with a private integration token, replacing an older one.
-	// Errors: NotFound; AlreadyExists LOCATION_IN_USE.
+	// SetConnection connects a workspace to a provider, replacing an older connection to the same one. OAuth codes and refresh
+	// tokens are exchanged at once; with any other credentials nothing is asked of the provider (see GetConnectionHealth).
+	// Errors: NotFound; AlreadyExists LOCATION_IN_USE; with OAuth FailedPrecondition PROVIDER_AUTH_REVOKED (the code or token is
+	// dead, of an agency, or of another location), LOCATION_INACTIVE; Unavailable PROVIDER_UNAVAILABLE.
 	SetConnection(ctx context.Context, in *SetConnectionRequest, opts ...grpc.CallOption) (*SetConnectionResponse, error)
-	// GetConnectionHealth tells whether the connection works. With probe set it makes one provider read.
-	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED.
+	// GetConnectionHealth tells whether the connection works, and how its budget stands. With probe set it makes one provider
+	// read.
+	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED; with probe ResourceExhausted PROVIDER_RATE_LIMITED.
 	GetConnectionHealth(ctx context.Context, in *GetConnectionHealthRequest, opts ...grpc.CallOption) (*GetConnectionHealthResponse, error)
 	// RotateWebhookSecret makes, or takes, a new secret of one webhook sender. The one before stays valid for the overlap,
 	// older ones end at once.
@@ -353,11 +356,14 @@ type SyncServiceServer interface {
 	// UpdateWorkspace changes the fields of the mask.
 	// Errors: NotFound; InvalidArgument for unknown mask paths.
 	UpdateWorkspace(context.Context, *UpdateWorkspaceRequest) (*UpdateWorkspaceResponse, error)
-	// SetConnection connects a workspace to a GHL location with a private integration token, replacing an older one.
-	// Errors: NotFound; AlreadyExists LOCATION_IN_USE.
+	// SetConnection connects a workspace to a provider, replacing an older connection to the same one. OAuth codes and refresh
+	// tokens are exchanged at once; with any other credentials nothing is asked of the provider (see GetConnectionHealth).
+	// Errors: NotFound; AlreadyExists LOCATION_IN_USE; with OAuth FailedPrecondition PROVIDER_AUTH_REVOKED (the code or token is
+	// dead, of an agency, or of another location), LOCATION_INACTIVE; Unavailable PROVIDER_UNAVAILABLE.
 	SetConnection(context.Context, *SetConnectionRequest) (*SetConnectionResponse, error)
-	// GetConnectionHealth tells whether the connection works. With probe set it makes one provider read.
-	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED.
+	// GetConnectionHealth tells whether the connection works, and how its budget stands. With probe set it makes one provider
+	// read.
+	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED; with probe ResourceExhausted PROVIDER_RATE_LIMITED.
 	GetConnectionHealth(context.Context, *GetConnectionHealthRequest) (*GetConnectionHealthResponse, error)
 	// RotateWebhookSecret makes, or takes, a new secret of one webhook sender. The one before stays valid for the overlap,
 	// older ones end at once.

@@ -11,7 +11,7 @@ import (
 )
 
 const budget = `-- name: Budget :one
-SELECT b.limit_calls, b.limit_interval_ms, b.hold_until, b.hold_window, b.daily_limit, b.daily_left, b.daily_time,
+SELECT b.limit_calls, b.limit_interval_ms, b.tat, b.read_tat, b.hold_until, b.hold_window, b.daily_limit, b.daily_left, b.daily_time,
     clock_timestamp()::timestamptz AS now
 FROM provider_budget b
 WHERE b.provider = $1 AND b.app = $2 AND b.account = $3
@@ -26,6 +26,8 @@ type BudgetParams struct {
 type BudgetRow struct {
 	LimitCalls      int32
 	LimitIntervalMs int64
+	Tat             time.Time
+	ReadTat         time.Time
 	HoldUntil       *time.Time
 	HoldWindow      string
 	DailyLimit      int32
@@ -40,6 +42,8 @@ func (q *Queries) Budget(ctx context.Context, arg BudgetParams) (BudgetRow, erro
 	err := row.Scan(
 		&i.LimitCalls,
 		&i.LimitIntervalMs,
+		&i.Tat,
+		&i.ReadTat,
 		&i.HoldUntil,
 		&i.HoldWindow,
 		&i.DailyLimit,

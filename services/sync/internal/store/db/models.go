@@ -26,13 +26,28 @@ type Booking struct {
 }
 
 type Connection struct {
-	WorkspaceID     uuid.UUID
-	Location        string
-	TokenEnc        []byte
-	State           string
-	StateTime       time.Time
-	LastWebhookTime *time.Time
-	LastSuccessTime *time.Time
+	WorkspaceID           uuid.UUID
+	Location              string
+	TokenEnc              []byte
+	State                 string
+	StateTime             time.Time
+	LastWebhookTime       *time.Time
+	LastSuccessTime       *time.Time
+	Provider              string
+	BaseUrl               string
+	Auth                  string
+	App                   string
+	RefreshEnc            []byte
+	AccessExpireTime      *time.Time
+	TokenVersion          int64
+	RefreshLeaseUntil     *time.Time
+	RefreshStartedVersion int64
+	RefreshTime           *time.Time
+	CheckTime             *time.Time
+	BreakerScore          int32
+	BreakerOpens          int32
+	BreakerUntil          *time.Time
+	BreakerProbeUntil     *time.Time
 }
 
 type FormerContact struct {

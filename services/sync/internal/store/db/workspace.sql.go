@@ -12,44 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const connection = `-- name: Connection :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time FROM connection WHERE workspace_id = $1
-`
-
-func (q *Queries) Connection(ctx context.Context, workspaceID uuid.UUID) (Connection, error) {
-	row := q.db.QueryRow(ctx, connection, workspaceID)
-	var i Connection
-	err := row.Scan(
-		&i.WorkspaceID,
-		&i.Location,
-		&i.TokenEnc,
-		&i.State,
-		&i.StateTime,
-		&i.LastWebhookTime,
-		&i.LastSuccessTime,
-	)
-	return i, err
-}
-
-const connectionByLocation = `-- name: ConnectionByLocation :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time FROM connection WHERE location = $1
-`
-
-func (q *Queries) ConnectionByLocation(ctx context.Context, location string) (Connection, error) {
-	row := q.db.QueryRow(ctx, connectionByLocation, location)
-	var i Connection
-	err := row.Scan(
-		&i.WorkspaceID,
-		&i.Location,
-		&i.TokenEnc,
-		&i.State,
-		&i.StateTime,
-		&i.LastWebhookTime,
-		&i.LastSuccessTime,
-	)
-	return i, err
-}
-
 const insertWorkspace = `-- name: InsertWorkspace :execrows
 INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -84,7 +46,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 
 const listWorkspaces = `-- name: ListWorkspaces :many
 SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
-LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id > $1 ORDER BY w.id LIMIT $2
+LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id > $1 ORDER BY w.id LIMIT $2
 `
 
 type ListWorkspacesParams struct {
@@ -147,7 +109,7 @@ func (q *Queries) LockWorkspace(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 
 const oneWorkspace = `-- name: OneWorkspace :one
 SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
-LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.id = $1
+LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id = $1
 `
 
 type OneWorkspaceRow struct {
@@ -177,54 +139,6 @@ func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceR
 		&i.Location,
 	)
 	return i, err
-}
-
-const setConnectionState = `-- name: SetConnectionState :execrows
-UPDATE connection SET state = $1, state_time = $2 WHERE workspace_id = $3 AND state <> $1
-`
-
-type SetConnectionStateParams struct {
-	State       string
-	Now         time.Time
-	WorkspaceID uuid.UUID
-}
-
-func (q *Queries) SetConnectionState(ctx context.Context, arg SetConnectionStateParams) (int64, error) {
-	result, err := q.db.Exec(ctx, setConnectionState, arg.State, arg.Now, arg.WorkspaceID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const touchConnectionSuccess = `-- name: TouchConnectionSuccess :exec
-UPDATE connection SET last_success_time = $1 WHERE workspace_id = $2
-AND (last_success_time IS NULL OR last_success_time < $1::timestamptz - interval '10 seconds')
-`
-
-type TouchConnectionSuccessParams struct {
-	Now         *time.Time
-	WorkspaceID uuid.UUID
-}
-
-func (q *Queries) TouchConnectionSuccess(ctx context.Context, arg TouchConnectionSuccessParams) error {
-	_, err := q.db.Exec(ctx, touchConnectionSuccess, arg.Now, arg.WorkspaceID)
-	return err
-}
-
-const touchConnectionWebhook = `-- name: TouchConnectionWebhook :exec
-UPDATE connection SET last_webhook_time = $1 WHERE workspace_id = $2
-AND (last_webhook_time IS NULL OR last_webhook_time < $1::timestamptz - interval '10 seconds')
-`
-
-type TouchConnectionWebhookParams struct {
-	Now         *time.Time
-	WorkspaceID uuid.UUID
-}
-
-func (q *Queries) TouchConnectionWebhook(ctx context.Context, arg TouchConnectionWebhookParams) error {
-	_, err := q.db.Exec(ctx, touchConnectionWebhook, arg.Now, arg.WorkspaceID)
-	return err
 }
 
 const updateWorkspace = `-- name: UpdateWorkspace :execrows
@@ -259,33 +173,9 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 	return result.RowsAffected(), nil
 }
 
-const upsertConnection = `-- name: UpsertConnection :exec
-INSERT INTO connection (workspace_id, location, token_enc, state, state_time)
-VALUES ($1, $2, $3, 'CONNECTED', $4)
-ON CONFLICT (workspace_id) DO UPDATE SET location = excluded.location, token_enc = excluded.token_enc,
-    state = 'CONNECTED', state_time = excluded.state_time
-`
-
-type UpsertConnectionParams struct {
-	WorkspaceID uuid.UUID
-	Location    string
-	TokenEnc    []byte
-	Now         time.Time
-}
-
-func (q *Queries) UpsertConnection(ctx context.Context, arg UpsertConnectionParams) error {
-	_, err := q.db.Exec(ctx, upsertConnection,
-		arg.WorkspaceID,
-		arg.Location,
-		arg.TokenEnc,
-		arg.Now,
-	)
-	return err
-}
-
 const workspaceByRequest = `-- name: WorkspaceByRequest :one
 SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
-LEFT JOIN connection c ON c.workspace_id = w.id WHERE w.request_id = $1::uuid
+LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.request_id = $1::uuid
 `
 
 type WorkspaceByRequestRow struct {

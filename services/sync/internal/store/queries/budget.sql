@@ -18,7 +18,7 @@ UPDATE provider_budget SET limit_calls = sqlc.arg(limit_calls), limit_interval_m
 WHERE provider = sqlc.arg(provider) AND app = sqlc.arg(app) AND account = sqlc.arg(account);
 
 -- name: Budget :one
-SELECT b.limit_calls, b.limit_interval_ms, b.hold_until, b.hold_window, b.daily_limit, b.daily_left, b.daily_time,
+SELECT b.limit_calls, b.limit_interval_ms, b.tat, b.read_tat, b.hold_until, b.hold_window, b.daily_limit, b.daily_left, b.daily_time,
     clock_timestamp()::timestamptz AS now
 FROM provider_budget b
 WHERE b.provider = sqlc.arg(provider) AND b.app = sqlc.arg(app) AND b.account = sqlc.arg(account);
