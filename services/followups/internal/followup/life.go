@@ -27,6 +27,8 @@ func (s State) CanBecome(to State) bool { return s == to || slices.Contains(Tran
 const (
 	ReasonSnoozed = "lead_snoozed"
 	ReasonBooked  = "meeting_booked"
+	// ReasonSkippedByHand is of a task that a person skipped.
+	ReasonSkippedByHand = "skipped_by_hand"
 )
 
 // Complete ends an enrollment that has not ended, as done. Error: ErrTransition.
@@ -117,6 +119,28 @@ func (e Enrollment) DNDCleared(channel Channel, now time.Time) (Enrollment, bool
 		}
 	}
 	return e, false
+}
+
+// Ahead is what follows the present step.
+type Ahead struct {
+	// Next is the step after it, or nil.
+	Next *Step
+	// Zone that waits are counted in.
+	Zone *time.Location
+}
+
+// TaskFinished goes on after a person has done or skipped the task that the sequence waited for: an approved message is
+// to be sent, everything else is over. It reports whether anything changed.
+func (e Enrollment) TaskFinished(done bool, step Step, ahead Ahead, now time.Time) (Enrollment, bool) {
+	if e.State != Paused || e.Reason != ReasonAwaitingApproval {
+		return e, false
+	}
+	e = e.GoOn(now)
+	if done && step.Channel.Automatic() {
+		e.Approved = true
+		return e, true
+	}
+	return e.Apply(Effect{Result: Succeeded, Move: Advance}, ahead.Next, ahead.Zone, now), true
 }
 
 // MendedBySettings lists the reasons of pauses that a change of the settings can end; what follows a colon is left out.

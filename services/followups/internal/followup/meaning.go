@@ -135,13 +135,14 @@ func refusalMeanings() map[string]Meaning {
 
 func endMeanings() map[string]Meaning {
 	return map[string]Meaning{
-		ReasonBooked:     {Says: "completed because a meeting is booked"},
-		ReasonMigrated:   {Says: "completed: its steps are not in the new version"},
-		ReasonCancelled:  {Says: "cancelled by a person"},
-		ReasonNoStepLeft: {Says: "completed: no step is left"},
-		ReasonLeadGone:   {Says: "cancelled because the lead is gone"},
-		"OPTED_OUT":      {Says: "cancelled because the lead opted out"},
-		"LEAD_BLOCKED":   {Says: "cancelled because the lead must not be contacted"},
-		"LEAD_REPLIED":   {Says: "not sent because the lead replied"},
+		ReasonSkippedByHand: {Says: "was skipped by a person"},
+		ReasonBooked:        {Says: "completed because a meeting is booked"},
+		ReasonMigrated:      {Says: "completed: its steps are not in the new version"},
+		ReasonCancelled:     {Says: "cancelled by a person"},
+		ReasonNoStepLeft:    {Says: "completed: no step is left"},
+		ReasonLeadGone:      {Says: "cancelled because the lead is gone"},
+		"OPTED_OUT":         {Says: "cancelled because the lead opted out"},
+		"LEAD_BLOCKED":      {Says: "cancelled because the lead must not be contacted"},
+		"LEAD_REPLIED":      {Says: "not sent because the lead replied"},
 	}
 }

@@ -44,16 +44,6 @@ func taskStates() map[followup.TaskState]followupsv1.TaskState {
 	}
 }
 
-func taskPB(workspace uuid.UUID, task store.Task) *followupsv1.Task {
-	return &followupsv1.Task{
-		Name: name.Child(workspace, "tasks", task.ID), Lead: name.Lead(workspace, task.Lead),
-		Enrollment: name.Child(workspace, "enrollments", task.Enrollment), StepPosition: int32(task.Position),
-		Channel: channelPB(task.Channel), State: taskStates()[task.State], Reason: task.Reason, Message: task.Message,
-		SuggestedSubject: task.Subject, SuggestedBody: task.Body,
-		CreateTime: stamp(task.Created),
-	}
-}
-
 func countsPB(c store.Counts) *followupsv1.RunCounts {
 	return &followupsv1.RunCounts{
 		Processed: int32(c.Processed()), Succeeded: int32(c[followup.Succeeded]), Failed: int32(c[followup.Failed]),

@@ -62,6 +62,12 @@ func notActive(state followup.State, subject string) error {
 		WithPrecondition("ENROLLMENT_STATE", subject, "the state is "+string(state))
 }
 
+func notPending(state followup.TaskState, subject string) error {
+	return typed(codes.FailedPrecondition, followupsv1.ErrorReason_ERROR_REASON_TASK_NOT_PENDING,
+		"the task is over; read it again").With("state", string(state)).
+		WithPrecondition("TASK_STATE", subject, "the task is "+string(state))
+}
+
 func notEligible(cause, subject string) error {
 	return typed(codes.FailedPrecondition, followupsv1.ErrorReason_ERROR_REASON_LEAD_NOT_ELIGIBLE,
 		"the lead must not be followed up").With("cause", cause).

@@ -13,6 +13,14 @@ import (
 
 // live applies to all running enrollments of a lead what happened to it.
 func live(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
+	if event.Type == LeadReplied { // the second question about a date is answered by any reply
+		err := q.CancelTasks(ctx, db.CancelTasksParams{
+			WorkspaceID: event.Workspace, LeadID: event.Lead, Kind: string(TaskClarification), LeastPart: 2, Now: now,
+		})
+		if err != nil {
+			return fmt.Errorf("cancel clarification: %w", err)
+		}
+	}
 	rows, err := q.LockLeadEnrollments(ctx, db.LockLeadEnrollmentsParams{WorkspaceID: event.Workspace, LeadID: event.Lead})
 	if err != nil {
 		return fmt.Errorf("lock enrollments of lead: %w", err)
@@ -122,8 +130,22 @@ func change(ctx context.Context, q *db.Queries, e followup.Enrollment, event Eve
 	return e, false, nil
 }
 
-// unbooked keeps that an appointment was cancelled. What the booking completed stays so.
-func unbooked(ctx context.Context, q *db.Queries, event Event, _ time.Time) error {
-	_, err := saveBooking(ctx, q, event, bookingCancelled)
-	return err
+// unbooked keeps that an appointment was cancelled, and asks a person to make it anew. What the booking completed stays so.
+func unbooked(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
+	latest, err := saveBooking(ctx, q, event, bookingCancelled)
+	if err != nil || !latest {
+		return err
+	}
+	title := "The meeting was cancelled: follow up to find a new time"
+	if !event.BookingTime.IsZero() {
+		title = "The meeting of " + event.BookingTime.UTC().Format(time.RFC3339) + " was cancelled: follow up to find a new time"
+	}
+	err = q.PutLeadTask(ctx, db.PutLeadTaskParams{
+		WorkspaceID: event.Workspace, ID: newID(), LeadID: event.Lead, Reason: "meeting_cancelled", Kind: string(TaskReschedule),
+		About: event.Booking, Title: title, DueTime: &now, Now: now,
+	})
+	if err != nil {
+		return fmt.Errorf("put task: %w", err)
+	}
+	return nil
 }

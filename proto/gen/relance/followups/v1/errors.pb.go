@@ -39,12 +39,15 @@ const (
 	// AlreadyExists. An active or paused enrollment of this lead in this sequence exists. Metadata: enrollment. Example:
 	// {"enrollment":"workspaces/1/enrollments/2"}. Caller: use that one.
 	ErrorReason_ERROR_REASON_ALREADY_ENROLLED ErrorReason = 3
-	// FailedPrecondition. The lead is blocked, opted out or gone. Metadata: cause. Example: {"cause":"blocked"}. Caller:
+	// FailedPrecondition. The lead is blocked, opted out, booked or gone. Metadata: cause. Example: {"cause":"blocked"}. Caller:
 	// do not enroll.
 	ErrorReason_ERROR_REASON_LEAD_NOT_ELIGIBLE ErrorReason = 4
 	// FailedPrecondition. The transition is not allowed from the current state. Metadata: state. Example:
 	// {"state":"completed"}. Caller: read the enrollment again.
 	ErrorReason_ERROR_REASON_ENROLLMENT_NOT_ACTIVE ErrorReason = 5
+	// FailedPrecondition. The task is completed, skipped or cancelled already. Metadata: state. Example:
+	// {"state":"completed"}. Caller: read the task again.
+	ErrorReason_ERROR_REASON_TASK_NOT_PENDING ErrorReason = 6
 )
 
 // Enum value maps for ErrorReason.
@@ -56,6 +59,7 @@ var (
 		3: "ERROR_REASON_ALREADY_ENROLLED",
 		4: "ERROR_REASON_LEAD_NOT_ELIGIBLE",
 		5: "ERROR_REASON_ENROLLMENT_NOT_ACTIVE",
+		6: "ERROR_REASON_TASK_NOT_PENDING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -64,6 +68,7 @@ var (
 		"ERROR_REASON_ALREADY_ENROLLED":      3,
 		"ERROR_REASON_LEAD_NOT_ELIGIBLE":     4,
 		"ERROR_REASON_ENROLLMENT_NOT_ACTIVE": 5,
+		"ERROR_REASON_TASK_NOT_PENDING":      6,
 	}
 )
 
@@ -98,14 +103,15 @@ var File_relance_followups_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_followups_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"!relance/followups/v1/errors.proto\x12\x14relance.followups.v1*\xe1\x01\n" +
+	"!relance/followups/v1/errors.proto\x12\x14relance.followups.v1*\x84\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_SEQUENCE_INACTIVE\x10\x01\x12!\n" +
 	"\x1dERROR_REASON_SEQUENCE_INVALID\x10\x02\x12!\n" +
 	"\x1dERROR_REASON_ALREADY_ENROLLED\x10\x03\x12\"\n" +
 	"\x1eERROR_REASON_LEAD_NOT_ELIGIBLE\x10\x04\x12&\n" +
-	"\"ERROR_REASON_ENROLLMENT_NOT_ACTIVE\x10\x05B\xe0\x01\n" +
+	"\"ERROR_REASON_ENROLLMENT_NOT_ACTIVE\x10\x05\x12!\n" +
+	"\x1dERROR_REASON_TASK_NOT_PENDING\x10\x06B\xe0\x01\n" +
 	"\x18com.relance.followups.v1B\vErrorsProtoP\x01ZEgithub.com/relance/relance/proto/gen/relance/followups/v1;followupsv1\xa2\x02\x03RFX\xaa\x02\x14Relance.Followups.V1\xca\x02\x14Relance\\Followups\\V1\xe2\x02 Relance\\Followups\\V1\\GPBMetadata\xea\x02\x16Relance::Followups::V1b\x06proto3"
 
 var (

@@ -698,6 +698,75 @@ func (LeadEventType) EnumDescriptor() ([]byte, []int) {
 	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{9}
 }
 
+// TaskKind says what a task is for.
+type TaskKind int32
+
+const (
+	// Unknown; never returned.
+	TaskKind_TASK_KIND_UNSPECIFIED TaskKind = 0
+	// A step: what was sent or not, or what a person does or approves.
+	TaskKind_TASK_KIND_STEP TaskKind = 1
+	// An appointment was cancelled; find a new time.
+	TaskKind_TASK_KIND_RESCHEDULE TaskKind = 2
+	// A follow-up at the date that a person set.
+	TaskKind_TASK_KIND_SCHEDULED TaskKind = 3
+	// Tell the lead that it is written to nearer the time that it named.
+	TaskKind_TASK_KIND_WINDOW_NOTICE TaskKind = 4
+	// Write again: that time is near.
+	TaskKind_TASK_KIND_RECONTACT TaskKind = 5
+	// Ask the lead when to write again.
+	TaskKind_TASK_KIND_CLARIFICATION TaskKind = 6
+)
+
+// Enum value maps for TaskKind.
+var (
+	TaskKind_name = map[int32]string{
+		0: "TASK_KIND_UNSPECIFIED",
+		1: "TASK_KIND_STEP",
+		2: "TASK_KIND_RESCHEDULE",
+		3: "TASK_KIND_SCHEDULED",
+		4: "TASK_KIND_WINDOW_NOTICE",
+		5: "TASK_KIND_RECONTACT",
+		6: "TASK_KIND_CLARIFICATION",
+	}
+	TaskKind_value = map[string]int32{
+		"TASK_KIND_UNSPECIFIED":   0,
+		"TASK_KIND_STEP":          1,
+		"TASK_KIND_RESCHEDULE":    2,
+		"TASK_KIND_SCHEDULED":     3,
+		"TASK_KIND_WINDOW_NOTICE": 4,
+		"TASK_KIND_RECONTACT":     5,
+		"TASK_KIND_CLARIFICATION": 6,
+	}
+)
+
+func (x TaskKind) Enum() *TaskKind {
+	p := new(TaskKind)
+	*p = x
+	return p
+}
+
+func (x TaskKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TaskKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_followups_v1_followups_proto_enumTypes[10].Descriptor()
+}
+
+func (TaskKind) Type() protoreflect.EnumType {
+	return &file_relance_followups_v1_followups_proto_enumTypes[10]
+}
+
+func (x TaskKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TaskKind.Descriptor instead.
+func (TaskKind) EnumDescriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
+}
+
 // Weekday of business hours.
 type Weekday int32
 
@@ -755,11 +824,11 @@ func (x Weekday) String() string {
 }
 
 func (Weekday) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_followups_v1_followups_proto_enumTypes[10].Descriptor()
+	return file_relance_followups_v1_followups_proto_enumTypes[11].Descriptor()
 }
 
 func (Weekday) Type() protoreflect.EnumType {
-	return &file_relance_followups_v1_followups_proto_enumTypes[10]
+	return &file_relance_followups_v1_followups_proto_enumTypes[11]
 }
 
 func (x Weekday) Number() protoreflect.EnumNumber {
@@ -768,7 +837,7 @@ func (x Weekday) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekday.Descriptor instead.
 func (Weekday) EnumDescriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{11}
 }
 
 // Sequence is an ordered list of steps.
@@ -1561,6 +1630,20 @@ type Task struct {
 	SuggestedSubject string `protobuf:"bytes,10,opt,name=suggested_subject,json=suggestedSubject,proto3" json:"suggested_subject,omitempty"`
 	// The text to it.
 	SuggestedBody string `protobuf:"bytes,11,opt,name=suggested_body,json=suggestedBody,proto3" json:"suggested_body,omitempty"`
+	// What it is for.
+	Kind TaskKind `protobuf:"varint,12,opt,name=kind,proto3,enum=relance.followups.v1.TaskKind" json:"kind,omitempty"`
+	// What is to be done, in words, for kinds other than STEP.
+	Title string `protobuf:"bytes,13,opt,name=title,proto3" json:"title,omitempty"`
+	// When it is to be done; unset for at once.
+	DueTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=due_time,json=dueTime,proto3" json:"due_time,omitempty"`
+	// Who does it, as the caller names people; empty for nobody yet.
+	Assignee string `protobuf:"bytes,15,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	// What people wrote to it.
+	Note string `protobuf:"bytes,16,opt,name=note,proto3" json:"note,omitempty"`
+	// When it was completed, skipped or cancelled by a person or an event.
+	FinishTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=finish_time,json=finishTime,proto3" json:"finish_time,omitempty"`
+	// Why it exists, in words.
+	Why           string `protobuf:"bytes,18,opt,name=why,proto3" json:"why,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1668,6 +1751,55 @@ func (x *Task) GetSuggestedSubject() string {
 func (x *Task) GetSuggestedBody() string {
 	if x != nil {
 		return x.SuggestedBody
+	}
+	return ""
+}
+
+func (x *Task) GetKind() TaskKind {
+	if x != nil {
+		return x.Kind
+	}
+	return TaskKind_TASK_KIND_UNSPECIFIED
+}
+
+func (x *Task) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Task) GetDueTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DueTime
+	}
+	return nil
+}
+
+func (x *Task) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *Task) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *Task) GetFinishTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishTime
+	}
+	return nil
+}
+
+func (x *Task) GetWhy() string {
+	if x != nil {
+		return x.Why
 	}
 	return ""
 }
@@ -2446,7 +2578,7 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\n" +
 	"start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xaa\x03\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xaa\x05\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x12\x1e\n" +
@@ -2462,7 +2594,15 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"createTime\x12+\n" +
 	"\x11suggested_subject\x18\n" +
 	" \x01(\tR\x10suggestedSubject\x12%\n" +
-	"\x0esuggested_body\x18\v \x01(\tR\rsuggestedBody\"\xaf\x01\n" +
+	"\x0esuggested_body\x18\v \x01(\tR\rsuggestedBody\x122\n" +
+	"\x04kind\x18\f \x01(\x0e2\x1e.relance.followups.v1.TaskKindR\x04kind\x12\x14\n" +
+	"\x05title\x18\r \x01(\tR\x05title\x125\n" +
+	"\bdue_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\adueTime\x12\x1a\n" +
+	"\bassignee\x18\x0f \x01(\tR\bassignee\x12\x12\n" +
+	"\x04note\x18\x10 \x01(\tR\x04note\x12;\n" +
+	"\vfinish_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishTime\x12\x10\n" +
+	"\x03why\x18\x12 \x01(\tR\x03why\"\xaf\x01\n" +
 	"\tRunCounts\x12\x1c\n" +
 	"\tprocessed\x18\x01 \x01(\x05R\tprocessed\x12\x1c\n" +
 	"\tsucceeded\x18\x02 \x01(\x05R\tsucceeded\x12\x16\n" +
@@ -2608,7 +2748,15 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	" LEAD_EVENT_TYPE_DELIVERY_CHANGED\x10\n" +
 	"\x12 \n" +
 	"\x1cLEAD_EVENT_TYPE_TAGS_CHANGED\x10\v\x12\x1b\n" +
-	"\x17LEAD_EVENT_TYPE_UPDATED\x10\f*\xb6\x01\n" +
+	"\x17LEAD_EVENT_TYPE_UPDATED\x10\f*\xbf\x01\n" +
+	"\bTaskKind\x12\x19\n" +
+	"\x15TASK_KIND_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eTASK_KIND_STEP\x10\x01\x12\x18\n" +
+	"\x14TASK_KIND_RESCHEDULE\x10\x02\x12\x17\n" +
+	"\x13TASK_KIND_SCHEDULED\x10\x03\x12\x1b\n" +
+	"\x17TASK_KIND_WINDOW_NOTICE\x10\x04\x12\x17\n" +
+	"\x13TASK_KIND_RECONTACT\x10\x05\x12\x1b\n" +
+	"\x17TASK_KIND_CLARIFICATION\x10\x06*\xb6\x01\n" +
 	"\aWeekday\x12\x17\n" +
 	"\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n" +
@@ -2632,7 +2780,7 @@ func file_relance_followups_v1_followups_proto_rawDescGZIP() []byte {
 	return file_relance_followups_v1_followups_proto_rawDescData
 }
 
-var file_relance_followups_v1_followups_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_relance_followups_v1_followups_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
 var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(StepChannel)(0),              // 0: relance.followups.v1.StepChannel
@@ -2645,69 +2793,73 @@ var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(EnrollmentState)(0),          // 7: relance.followups.v1.EnrollmentState
 	(TaskState)(0),                // 8: relance.followups.v1.TaskState
 	(LeadEventType)(0),            // 9: relance.followups.v1.LeadEventType
-	(Weekday)(0),                  // 10: relance.followups.v1.Weekday
-	(*Sequence)(nil),              // 11: relance.followups.v1.Sequence
-	(*TriggerOptions)(nil),        // 12: relance.followups.v1.TriggerOptions
-	(*RefusalRule)(nil),           // 13: relance.followups.v1.RefusalRule
-	(*SequenceViolation)(nil),     // 14: relance.followups.v1.SequenceViolation
-	(*EnrollmentMove)(nil),        // 15: relance.followups.v1.EnrollmentMove
-	(*SequenceStep)(nil),          // 16: relance.followups.v1.SequenceStep
-	(*Enrollment)(nil),            // 17: relance.followups.v1.Enrollment
-	(*Task)(nil),                  // 18: relance.followups.v1.Task
-	(*RunCounts)(nil),             // 19: relance.followups.v1.RunCounts
-	(*PauseCounts)(nil),           // 20: relance.followups.v1.PauseCounts
-	(*ReasonCount)(nil),           // 21: relance.followups.v1.ReasonCount
-	(*WorkspaceCounts)(nil),       // 22: relance.followups.v1.WorkspaceCounts
-	(*Run)(nil),                   // 23: relance.followups.v1.Run
-	(*LeadEvent)(nil),             // 24: relance.followups.v1.LeadEvent
-	(*Settings)(nil),              // 25: relance.followups.v1.Settings
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(TaskKind)(0),                 // 10: relance.followups.v1.TaskKind
+	(Weekday)(0),                  // 11: relance.followups.v1.Weekday
+	(*Sequence)(nil),              // 12: relance.followups.v1.Sequence
+	(*TriggerOptions)(nil),        // 13: relance.followups.v1.TriggerOptions
+	(*RefusalRule)(nil),           // 14: relance.followups.v1.RefusalRule
+	(*SequenceViolation)(nil),     // 15: relance.followups.v1.SequenceViolation
+	(*EnrollmentMove)(nil),        // 16: relance.followups.v1.EnrollmentMove
+	(*SequenceStep)(nil),          // 17: relance.followups.v1.SequenceStep
+	(*Enrollment)(nil),            // 18: relance.followups.v1.Enrollment
+	(*Task)(nil),                  // 19: relance.followups.v1.Task
+	(*RunCounts)(nil),             // 20: relance.followups.v1.RunCounts
+	(*PauseCounts)(nil),           // 21: relance.followups.v1.PauseCounts
+	(*ReasonCount)(nil),           // 22: relance.followups.v1.ReasonCount
+	(*WorkspaceCounts)(nil),       // 23: relance.followups.v1.WorkspaceCounts
+	(*Run)(nil),                   // 24: relance.followups.v1.Run
+	(*LeadEvent)(nil),             // 25: relance.followups.v1.LeadEvent
+	(*Settings)(nil),              // 26: relance.followups.v1.Settings
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
 }
 var file_relance_followups_v1_followups_proto_depIdxs = []int32{
 	3,  // 0: relance.followups.v1.Sequence.trigger:type_name -> relance.followups.v1.Trigger
-	16, // 1: relance.followups.v1.Sequence.steps:type_name -> relance.followups.v1.SequenceStep
-	26, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
-	26, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
-	12, // 4: relance.followups.v1.Sequence.trigger_options:type_name -> relance.followups.v1.TriggerOptions
-	13, // 5: relance.followups.v1.Sequence.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	17, // 1: relance.followups.v1.Sequence.steps:type_name -> relance.followups.v1.SequenceStep
+	27, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
+	27, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
+	13, // 4: relance.followups.v1.Sequence.trigger_options:type_name -> relance.followups.v1.TriggerOptions
+	14, // 5: relance.followups.v1.Sequence.refusal_rules:type_name -> relance.followups.v1.RefusalRule
 	0,  // 6: relance.followups.v1.TriggerOptions.channel:type_name -> relance.followups.v1.StepChannel
 	4,  // 7: relance.followups.v1.TriggerOptions.re_enroll:type_name -> relance.followups.v1.ReEnroll
 	5,  // 8: relance.followups.v1.RefusalRule.action:type_name -> relance.followups.v1.RefusalAction
-	27, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
-	27, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
+	28, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
+	28, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
 	6,  // 11: relance.followups.v1.RefusalRule.origin:type_name -> relance.followups.v1.PolicyOrigin
 	0,  // 12: relance.followups.v1.SequenceStep.channel:type_name -> relance.followups.v1.StepChannel
 	1,  // 13: relance.followups.v1.SequenceStep.anchor:type_name -> relance.followups.v1.StepAnchor
 	2,  // 14: relance.followups.v1.SequenceStep.condition:type_name -> relance.followups.v1.StepCondition
-	13, // 15: relance.followups.v1.SequenceStep.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	14, // 15: relance.followups.v1.SequenceStep.refusal_rules:type_name -> relance.followups.v1.RefusalRule
 	7,  // 16: relance.followups.v1.Enrollment.state:type_name -> relance.followups.v1.EnrollmentState
-	26, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
-	26, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
-	26, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
+	27, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
+	27, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
+	27, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 20: relance.followups.v1.Task.channel:type_name -> relance.followups.v1.StepChannel
 	8,  // 21: relance.followups.v1.Task.state:type_name -> relance.followups.v1.TaskState
-	26, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
-	19, // 23: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
-	19, // 24: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
-	21, // 25: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
-	22, // 26: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
-	26, // 27: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	26, // 28: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	20, // 29: relance.followups.v1.Run.pauses:type_name -> relance.followups.v1.PauseCounts
-	9,  // 30: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
-	26, // 31: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
-	0,  // 32: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
-	26, // 33: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
-	10, // 34: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
-	26, // 35: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
-	26, // 36: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	13, // 37: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	27, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
+	10, // 23: relance.followups.v1.Task.kind:type_name -> relance.followups.v1.TaskKind
+	27, // 24: relance.followups.v1.Task.due_time:type_name -> google.protobuf.Timestamp
+	27, // 25: relance.followups.v1.Task.finish_time:type_name -> google.protobuf.Timestamp
+	20, // 26: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
+	20, // 27: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
+	22, // 28: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
+	23, // 29: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
+	27, // 30: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	27, // 31: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	21, // 32: relance.followups.v1.Run.pauses:type_name -> relance.followups.v1.PauseCounts
+	9,  // 33: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
+	27, // 34: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 35: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
+	27, // 36: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
+	11, // 37: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
+	27, // 38: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
+	27, // 39: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	14, // 40: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_proto_init() }
@@ -2720,7 +2872,7 @@ func file_relance_followups_v1_followups_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_followups_v1_followups_proto_rawDesc), len(file_relance_followups_v1_followups_proto_rawDesc)),
-			NumEnums:      11,
+			NumEnums:      12,
 			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -2176,7 +2176,7 @@ var File_relance_followups_v1_followups_service_proto protoreflect.FileDescripto
 
 const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\n" +
-	",relance/followups/v1/followups_service.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\"relance/followups/v1/explain.proto\x1a$relance/followups/v1/followups.proto\"\x8a\x01\n" +
+	",relance/followups/v1/followups_service.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\"relance/followups/v1/explain.proto\x1a$relance/followups/v1/followups.proto\x1a relance/followups/v1/tasks.proto\"\x8a\x01\n" +
 	"\x15CreateSequenceRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12:\n" +
 	"\bsequence\x18\x02 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\x12\x1d\n" +
@@ -2316,7 +2316,7 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"T\n" +
 	"\x16UpdateSettingsResponse\x12:\n" +
-	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xe3\x10\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xf9\x13\n" +
 	"\x10FollowUpsService\x12k\n" +
 	"\x0eCreateSequence\x12+.relance.followups.v1.CreateSequenceRequest\x1a,.relance.followups.v1.CreateSequenceResponse\x12b\n" +
 	"\vGetSequence\x12(.relance.followups.v1.GetSequenceRequest\x1a).relance.followups.v1.GetSequenceResponse\x12h\n" +
@@ -2332,7 +2332,12 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\x10ResumeEnrollment\x12-.relance.followups.v1.ResumeEnrollmentRequest\x1a..relance.followups.v1.ResumeEnrollmentResponse\x12q\n" +
 	"\x10CancelEnrollment\x12-.relance.followups.v1.CancelEnrollmentRequest\x1a..relance.followups.v1.CancelEnrollmentResponse\x12t\n" +
 	"\x11ExplainEnrollment\x12..relance.followups.v1.ExplainEnrollmentRequest\x1a/.relance.followups.v1.ExplainEnrollmentResponse\x12\\\n" +
-	"\tListTasks\x12&.relance.followups.v1.ListTasksRequest\x1a'.relance.followups.v1.ListTasksResponse\x12n\n" +
+	"\tListTasks\x12&.relance.followups.v1.ListTasksRequest\x1a'.relance.followups.v1.ListTasksResponse\x12e\n" +
+	"\fCompleteTask\x12).relance.followups.v1.CompleteTaskRequest\x1a*.relance.followups.v1.CompleteTaskResponse\x12Y\n" +
+	"\bSkipTask\x12%.relance.followups.v1.SkipTaskRequest\x1a&.relance.followups.v1.SkipTaskResponse\x12_\n" +
+	"\n" +
+	"AssignTask\x12'.relance.followups.v1.AssignTaskRequest\x1a(.relance.followups.v1.AssignTaskResponse\x12q\n" +
+	"\x10ScheduleFollowUp\x12-.relance.followups.v1.ScheduleFollowUpRequest\x1a..relance.followups.v1.ScheduleFollowUpResponse\x12n\n" +
 	"\x0fRunDueFollowUps\x12,.relance.followups.v1.RunDueFollowUpsRequest\x1a-.relance.followups.v1.RunDueFollowUpsResponse\x12S\n" +
 	"\x06GetRun\x12#.relance.followups.v1.GetRunRequest\x1a$.relance.followups.v1.GetRunResponse\x12Y\n" +
 	"\bListRuns\x12%.relance.followups.v1.ListRunsRequest\x1a&.relance.followups.v1.ListRunsResponse\x12q\n" +
@@ -2410,6 +2415,14 @@ var file_relance_followups_v1_followups_service_proto_goTypes = []any{
 	(*Run)(nil),                       // 52: relance.followups.v1.Run
 	(*LeadEvent)(nil),                 // 53: relance.followups.v1.LeadEvent
 	(*Settings)(nil),                  // 54: relance.followups.v1.Settings
+	(*CompleteTaskRequest)(nil),       // 55: relance.followups.v1.CompleteTaskRequest
+	(*SkipTaskRequest)(nil),           // 56: relance.followups.v1.SkipTaskRequest
+	(*AssignTaskRequest)(nil),         // 57: relance.followups.v1.AssignTaskRequest
+	(*ScheduleFollowUpRequest)(nil),   // 58: relance.followups.v1.ScheduleFollowUpRequest
+	(*CompleteTaskResponse)(nil),      // 59: relance.followups.v1.CompleteTaskResponse
+	(*SkipTaskResponse)(nil),          // 60: relance.followups.v1.SkipTaskResponse
+	(*AssignTaskResponse)(nil),        // 61: relance.followups.v1.AssignTaskResponse
+	(*ScheduleFollowUpResponse)(nil),  // 62: relance.followups.v1.ScheduleFollowUpResponse
 }
 var file_relance_followups_v1_followups_service_proto_depIdxs = []int32{
 	42, // 0: relance.followups.v1.CreateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
@@ -2458,34 +2471,42 @@ var file_relance_followups_v1_followups_service_proto_depIdxs = []int32{
 	23, // 43: relance.followups.v1.FollowUpsService.CancelEnrollment:input_type -> relance.followups.v1.CancelEnrollmentRequest
 	25, // 44: relance.followups.v1.FollowUpsService.ExplainEnrollment:input_type -> relance.followups.v1.ExplainEnrollmentRequest
 	27, // 45: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
-	29, // 46: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
-	31, // 47: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
-	33, // 48: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
-	35, // 49: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
-	37, // 50: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
-	39, // 51: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
-	1,  // 52: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
-	3,  // 53: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
-	5,  // 54: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
-	9,  // 55: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
-	7,  // 56: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
-	12, // 57: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
-	14, // 58: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
-	16, // 59: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
-	18, // 60: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
-	20, // 61: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
-	22, // 62: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
-	24, // 63: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
-	26, // 64: relance.followups.v1.FollowUpsService.ExplainEnrollment:output_type -> relance.followups.v1.ExplainEnrollmentResponse
-	28, // 65: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
-	30, // 66: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
-	32, // 67: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
-	34, // 68: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
-	36, // 69: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
-	38, // 70: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
-	40, // 71: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
-	52, // [52:72] is the sub-list for method output_type
-	32, // [32:52] is the sub-list for method input_type
+	55, // 46: relance.followups.v1.FollowUpsService.CompleteTask:input_type -> relance.followups.v1.CompleteTaskRequest
+	56, // 47: relance.followups.v1.FollowUpsService.SkipTask:input_type -> relance.followups.v1.SkipTaskRequest
+	57, // 48: relance.followups.v1.FollowUpsService.AssignTask:input_type -> relance.followups.v1.AssignTaskRequest
+	58, // 49: relance.followups.v1.FollowUpsService.ScheduleFollowUp:input_type -> relance.followups.v1.ScheduleFollowUpRequest
+	29, // 50: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
+	31, // 51: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
+	33, // 52: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
+	35, // 53: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
+	37, // 54: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
+	39, // 55: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
+	1,  // 56: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
+	3,  // 57: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
+	5,  // 58: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
+	9,  // 59: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
+	7,  // 60: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
+	12, // 61: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
+	14, // 62: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
+	16, // 63: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
+	18, // 64: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
+	20, // 65: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
+	22, // 66: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
+	24, // 67: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
+	26, // 68: relance.followups.v1.FollowUpsService.ExplainEnrollment:output_type -> relance.followups.v1.ExplainEnrollmentResponse
+	28, // 69: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
+	59, // 70: relance.followups.v1.FollowUpsService.CompleteTask:output_type -> relance.followups.v1.CompleteTaskResponse
+	60, // 71: relance.followups.v1.FollowUpsService.SkipTask:output_type -> relance.followups.v1.SkipTaskResponse
+	61, // 72: relance.followups.v1.FollowUpsService.AssignTask:output_type -> relance.followups.v1.AssignTaskResponse
+	62, // 73: relance.followups.v1.FollowUpsService.ScheduleFollowUp:output_type -> relance.followups.v1.ScheduleFollowUpResponse
+	30, // 74: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
+	32, // 75: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
+	34, // 76: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
+	36, // 77: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
+	38, // 78: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
+	40, // 79: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
+	56, // [56:80] is the sub-list for method output_type
+	32, // [32:56] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -2498,6 +2519,7 @@ func file_relance_followups_v1_followups_service_proto_init() {
 	}
 	file_relance_followups_v1_explain_proto_init()
 	file_relance_followups_v1_followups_proto_init()
+	file_relance_followups_v1_tasks_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -33,6 +33,10 @@ const (
 	FollowUpsService_CancelEnrollment_FullMethodName  = "/relance.followups.v1.FollowUpsService/CancelEnrollment"
 	FollowUpsService_ExplainEnrollment_FullMethodName = "/relance.followups.v1.FollowUpsService/ExplainEnrollment"
 	FollowUpsService_ListTasks_FullMethodName         = "/relance.followups.v1.FollowUpsService/ListTasks"
+	FollowUpsService_CompleteTask_FullMethodName      = "/relance.followups.v1.FollowUpsService/CompleteTask"
+	FollowUpsService_SkipTask_FullMethodName          = "/relance.followups.v1.FollowUpsService/SkipTask"
+	FollowUpsService_AssignTask_FullMethodName        = "/relance.followups.v1.FollowUpsService/AssignTask"
+	FollowUpsService_ScheduleFollowUp_FullMethodName  = "/relance.followups.v1.FollowUpsService/ScheduleFollowUp"
 	FollowUpsService_RunDueFollowUps_FullMethodName   = "/relance.followups.v1.FollowUpsService/RunDueFollowUps"
 	FollowUpsService_GetRun_FullMethodName            = "/relance.followups.v1.FollowUpsService/GetRun"
 	FollowUpsService_ListRuns_FullMethodName          = "/relance.followups.v1.FollowUpsService/ListRuns"
@@ -94,6 +98,20 @@ type FollowUpsServiceClient interface {
 	// ListTasks lists a workspace's tasks, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
+	// CompleteTask records that a person did a task. A sequence that waited for it goes on in the same transaction: an
+	// approved message is sent by the next run. Completing it again changes nothing.
+	// Errors: NotFound; FailedPrecondition TASK_NOT_PENDING.
+	CompleteTask(ctx context.Context, in *CompleteTaskRequest, opts ...grpc.CallOption) (*CompleteTaskResponse, error)
+	// SkipTask records that a task is not done. A sequence that waited for it goes on with the next step.
+	// Errors: NotFound; FailedPrecondition TASK_NOT_PENDING.
+	SkipTask(ctx context.Context, in *SkipTaskRequest, opts ...grpc.CallOption) (*SkipTaskResponse, error)
+	// AssignTask says who does a pending task.
+	// Errors: NotFound; FailedPrecondition TASK_NOT_PENDING.
+	AssignTask(ctx context.Context, in *AssignTaskRequest, opts ...grpc.CallOption) (*AssignTaskResponse, error)
+	// ScheduleFollowUp sets a one-off follow-up at a date or for a window, or asks for one, and holds the lead's sequences
+	// until then.
+	// Errors: InvalidArgument; FailedPrecondition LEAD_NOT_ELIGIBLE.
+	ScheduleFollowUp(ctx context.Context, in *ScheduleFollowUpRequest, opts ...grpc.CallOption) (*ScheduleFollowUpResponse, error)
 	// RunDueFollowUps takes up what is due and answers with the receipt. Overlapping calls share the work and never repeat
 	// it; a killed run is continued by the next.
 	// Errors: none of its own; outcomes of single steps are counted.
@@ -263,6 +281,46 @@ func (c *followUpsServiceClient) ListTasks(ctx context.Context, in *ListTasksReq
 	return out, nil
 }
 
+func (c *followUpsServiceClient) CompleteTask(ctx context.Context, in *CompleteTaskRequest, opts ...grpc.CallOption) (*CompleteTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompleteTaskResponse)
+	err := c.cc.Invoke(ctx, FollowUpsService_CompleteTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *followUpsServiceClient) SkipTask(ctx context.Context, in *SkipTaskRequest, opts ...grpc.CallOption) (*SkipTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SkipTaskResponse)
+	err := c.cc.Invoke(ctx, FollowUpsService_SkipTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *followUpsServiceClient) AssignTask(ctx context.Context, in *AssignTaskRequest, opts ...grpc.CallOption) (*AssignTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssignTaskResponse)
+	err := c.cc.Invoke(ctx, FollowUpsService_AssignTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *followUpsServiceClient) ScheduleFollowUp(ctx context.Context, in *ScheduleFollowUpRequest, opts ...grpc.CallOption) (*ScheduleFollowUpResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScheduleFollowUpResponse)
+	err := c.cc.Invoke(ctx, FollowUpsService_ScheduleFollowUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *followUpsServiceClient) RunDueFollowUps(ctx context.Context, in *RunDueFollowUpsRequest, opts ...grpc.CallOption) (*RunDueFollowUpsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RunDueFollowUpsResponse)
@@ -376,6 +434,20 @@ type FollowUpsServiceServer interface {
 	// ListTasks lists a workspace's tasks, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
+	// CompleteTask records that a person did a task. A sequence that waited for it goes on in the same transaction: an
+	// approved message is sent by the next run. Completing it again changes nothing.
+	// Errors: NotFound; FailedPrecondition TASK_NOT_PENDING.
+	CompleteTask(context.Context, *CompleteTaskRequest) (*CompleteTaskResponse, error)
+	// SkipTask records that a task is not done. A sequence that waited for it goes on with the next step.
+	// Errors: NotFound; FailedPrecondition TASK_NOT_PENDING.
+	SkipTask(context.Context, *SkipTaskRequest) (*SkipTaskResponse, error)
+	// AssignTask says who does a pending task.
+	// Errors: NotFound; FailedPrecondition TASK_NOT_PENDING.
+	AssignTask(context.Context, *AssignTaskRequest) (*AssignTaskResponse, error)
+	// ScheduleFollowUp sets a one-off follow-up at a date or for a window, or asks for one, and holds the lead's sequences
+	// until then.
+	// Errors: InvalidArgument; FailedPrecondition LEAD_NOT_ELIGIBLE.
+	ScheduleFollowUp(context.Context, *ScheduleFollowUpRequest) (*ScheduleFollowUpResponse, error)
 	// RunDueFollowUps takes up what is due and answers with the receipt. Overlapping calls share the work and never repeat
 	// it; a killed run is continued by the next.
 	// Errors: none of its own; outcomes of single steps are counted.
@@ -446,6 +518,18 @@ func (UnimplementedFollowUpsServiceServer) ExplainEnrollment(context.Context, *E
 }
 func (UnimplementedFollowUpsServiceServer) ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTasks not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) CompleteTask(context.Context, *CompleteTaskRequest) (*CompleteTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompleteTask not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) SkipTask(context.Context, *SkipTaskRequest) (*SkipTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SkipTask not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) AssignTask(context.Context, *AssignTaskRequest) (*AssignTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssignTask not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) ScheduleFollowUp(context.Context, *ScheduleFollowUpRequest) (*ScheduleFollowUpResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ScheduleFollowUp not implemented")
 }
 func (UnimplementedFollowUpsServiceServer) RunDueFollowUps(context.Context, *RunDueFollowUpsRequest) (*RunDueFollowUpsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RunDueFollowUps not implemented")
@@ -738,6 +822,78 @@ func _FollowUpsService_ListTasks_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _FollowUpsService_CompleteTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompleteTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FollowUpsServiceServer).CompleteTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FollowUpsService_CompleteTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FollowUpsServiceServer).CompleteTask(ctx, req.(*CompleteTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FollowUpsService_SkipTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SkipTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FollowUpsServiceServer).SkipTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FollowUpsService_SkipTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FollowUpsServiceServer).SkipTask(ctx, req.(*SkipTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FollowUpsService_AssignTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssignTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FollowUpsServiceServer).AssignTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FollowUpsService_AssignTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FollowUpsServiceServer).AssignTask(ctx, req.(*AssignTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _FollowUpsService_ScheduleFollowUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScheduleFollowUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FollowUpsServiceServer).ScheduleFollowUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: FollowUpsService_ScheduleFollowUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FollowUpsServiceServer).ScheduleFollowUp(ctx, req.(*ScheduleFollowUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _FollowUpsService_RunDueFollowUps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RunDueFollowUpsRequest)
 	if err := dec(in); err != nil {
@@ -908,6 +1064,22 @@ var FollowUpsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListTasks",
 			Handler:    _FollowUpsService_ListTasks_Handler,
+		},
+		{
+			MethodName: "CompleteTask",
+			Handler:    _FollowUpsService_CompleteTask_Handler,
+		},
+		{
+			MethodName: "SkipTask",
+			Handler:    _FollowUpsService_SkipTask_Handler,
+		},
+		{
+			MethodName: "AssignTask",
+			Handler:    _FollowUpsService_AssignTask_Handler,
+		},
+		{
+			MethodName: "ScheduleFollowUp",
+			Handler:    _FollowUpsService_ScheduleFollowUp_Handler,
 		},
 		{
 			MethodName: "RunDueFollowUps",

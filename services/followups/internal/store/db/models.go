@@ -203,15 +203,22 @@ type Task struct {
 	WorkspaceID  uuid.UUID
 	ID           uuid.UUID
 	LeadID       uuid.UUID
-	EnrollmentID uuid.UUID
-	Position     int32
+	EnrollmentID *uuid.UUID
+	Position     *int32
 	Part         int32
-	Channel      string
+	Channel      *string
 	State        string
 	Reason       string
 	Message      string
 	CreateTime   time.Time
-	Version      int32
+	Version      *int32
 	Subject      string
 	Body         string
+	Kind         string
+	About        string
+	Title        string
+	DueTime      *time.Time
+	Assignee     string
+	Note         string
+	FinishTime   *time.Time
 }

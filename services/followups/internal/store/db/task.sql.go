@@ -12,6 +12,45 @@ import (
 	"github.com/google/uuid"
 )
 
+const assignTask = `-- name: AssignTask :one
+UPDATE task SET assignee = $1 WHERE workspace_id = $2 AND id = $3 AND state = 'pending' RETURNING workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version, subject, body, kind, about, title, due_time, assignee, note, finish_time
+`
+
+type AssignTaskParams struct {
+	Assignee    string
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) AssignTask(ctx context.Context, arg AssignTaskParams) (Task, error) {
+	row := q.db.QueryRow(ctx, assignTask, arg.Assignee, arg.WorkspaceID, arg.ID)
+	var i Task
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.ID,
+		&i.LeadID,
+		&i.EnrollmentID,
+		&i.Position,
+		&i.Part,
+		&i.Channel,
+		&i.State,
+		&i.Reason,
+		&i.Message,
+		&i.CreateTime,
+		&i.Version,
+		&i.Subject,
+		&i.Body,
+		&i.Kind,
+		&i.About,
+		&i.Title,
+		&i.DueTime,
+		&i.Assignee,
+		&i.Note,
+		&i.FinishTime,
+	)
+	return i, err
+}
+
 const cancelPendingTasks = `-- name: CancelPendingTasks :exec
 UPDATE task SET state = 'cancelled' WHERE workspace_id = $1 AND lead_id = $2 AND state = 'pending'
 `
@@ -24,6 +63,98 @@ type CancelPendingTasksParams struct {
 func (q *Queries) CancelPendingTasks(ctx context.Context, arg CancelPendingTasksParams) error {
 	_, err := q.db.Exec(ctx, cancelPendingTasks, arg.WorkspaceID, arg.LeadID)
 	return err
+}
+
+const cancelTasks = `-- name: CancelTasks :exec
+UPDATE task SET state = 'cancelled', finish_time = $1::timestamptz
+WHERE workspace_id = $2 AND lead_id = $3 AND state = 'pending' AND kind = $4 AND part >= $5
+`
+
+type CancelTasksParams struct {
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Kind        string
+	LeastPart   int32
+}
+
+func (q *Queries) CancelTasks(ctx context.Context, arg CancelTasksParams) error {
+	_, err := q.db.Exec(ctx, cancelTasks,
+		arg.Now,
+		arg.WorkspaceID,
+		arg.LeadID,
+		arg.Kind,
+		arg.LeastPart,
+	)
+	return err
+}
+
+const countTasks = `-- name: CountTasks :one
+SELECT count(*) FROM task WHERE workspace_id = $1 AND lead_id = $2 AND kind = $3 AND state <> 'cancelled'
+`
+
+type CountTasksParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Kind        string
+}
+
+func (q *Queries) CountTasks(ctx context.Context, arg CountTasksParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countTasks, arg.WorkspaceID, arg.LeadID, arg.Kind)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const finishTask = `-- name: FinishTask :one
+UPDATE task SET state = $1, reason = CASE WHEN $2::text = '' THEN reason ELSE $2::text END,
+    note = CASE WHEN $3::text = '' THEN note ELSE $3::text END, finish_time = $4::timestamptz
+WHERE workspace_id = $5 AND id = $6 RETURNING workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version, subject, body, kind, about, title, due_time, assignee, note, finish_time
+`
+
+type FinishTaskParams struct {
+	State       string
+	Reason      string
+	Note        string
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) FinishTask(ctx context.Context, arg FinishTaskParams) (Task, error) {
+	row := q.db.QueryRow(ctx, finishTask,
+		arg.State,
+		arg.Reason,
+		arg.Note,
+		arg.Now,
+		arg.WorkspaceID,
+		arg.ID,
+	)
+	var i Task
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.ID,
+		&i.LeadID,
+		&i.EnrollmentID,
+		&i.Position,
+		&i.Part,
+		&i.Channel,
+		&i.State,
+		&i.Reason,
+		&i.Message,
+		&i.CreateTime,
+		&i.Version,
+		&i.Subject,
+		&i.Body,
+		&i.Kind,
+		&i.About,
+		&i.Title,
+		&i.DueTime,
+		&i.Assignee,
+		&i.Note,
+		&i.FinishTime,
+	)
+	return i, err
 }
 
 const insertLeadEvent = `-- name: InsertLeadEvent :execrows
@@ -58,8 +189,10 @@ func (q *Queries) InsertLeadEvent(ctx context.Context, arg InsertLeadEventParams
 
 const insertTask = `-- name: InsertTask :exec
 INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, subject, body, create_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-ON CONFLICT ON CONSTRAINT task_once DO NOTHING
+VALUES ($1, $2, $3, $4::uuid, $5::integer, $6::integer, $7, $8::text, $9, $10,
+    $11, $12, $13, $14)
+ON CONFLICT ON CONSTRAINT task_once DO UPDATE SET state = excluded.state, reason = excluded.reason, message = excluded.message
+WHERE excluded.state IN ('completed', 'skipped') AND task.state IN ('pending', 'completed')
 `
 
 type InsertTaskParams struct {
@@ -100,7 +233,7 @@ func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
 }
 
 const listTasks = `-- name: ListTasks :many
-SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version, subject, body FROM task
+SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version, subject, body, kind, about, title, due_time, assignee, note, finish_time FROM task
 WHERE workspace_id = $1 AND id > $2
   AND ($3::uuid IS NULL OR lead_id = $3::uuid)
   AND ($4::text IS NULL OR state = $4::text)
@@ -145,6 +278,13 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 			&i.Version,
 			&i.Subject,
 			&i.Body,
+			&i.Kind,
+			&i.About,
+			&i.Title,
+			&i.DueTime,
+			&i.Assignee,
+			&i.Note,
+			&i.FinishTime,
 		); err != nil {
 			return nil, err
 		}
@@ -154,4 +294,82 @@ func (q *Queries) ListTasks(ctx context.Context, arg ListTasksParams) ([]Task, e
 		return nil, err
 	}
 	return items, nil
+}
+
+const lockTask = `-- name: LockTask :one
+SELECT workspace_id, id, lead_id, enrollment_id, position, part, channel, state, reason, message, create_time, version, subject, body, kind, about, title, due_time, assignee, note, finish_time FROM task WHERE workspace_id = $1 AND id = $2 FOR UPDATE
+`
+
+type LockTaskParams struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) LockTask(ctx context.Context, arg LockTaskParams) (Task, error) {
+	row := q.db.QueryRow(ctx, lockTask, arg.WorkspaceID, arg.ID)
+	var i Task
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.ID,
+		&i.LeadID,
+		&i.EnrollmentID,
+		&i.Position,
+		&i.Part,
+		&i.Channel,
+		&i.State,
+		&i.Reason,
+		&i.Message,
+		&i.CreateTime,
+		&i.Version,
+		&i.Subject,
+		&i.Body,
+		&i.Kind,
+		&i.About,
+		&i.Title,
+		&i.DueTime,
+		&i.Assignee,
+		&i.Note,
+		&i.FinishTime,
+	)
+	return i, err
+}
+
+const putLeadTask = `-- name: PutLeadTask :exec
+INSERT INTO task (workspace_id, id, lead_id, part, channel, state, reason, kind, about, title, due_time, note, create_time)
+VALUES ($1, $2, $3, $4, $5::text, 'pending', $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (workspace_id, lead_id, kind, about) WHERE kind <> 'step' AND state = 'pending'
+DO UPDATE SET title = excluded.title, due_time = excluded.due_time, note = excluded.note, channel = excluded.channel
+`
+
+type PutLeadTaskParams struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+	LeadID      uuid.UUID
+	Part        int32
+	Channel     *string
+	Reason      string
+	Kind        string
+	About       string
+	Title       string
+	DueTime     *time.Time
+	Note        string
+	Now         time.Time
+}
+
+func (q *Queries) PutLeadTask(ctx context.Context, arg PutLeadTaskParams) error {
+	_, err := q.db.Exec(ctx, putLeadTask,
+		arg.WorkspaceID,
+		arg.ID,
+		arg.LeadID,
+		arg.Part,
+		arg.Channel,
+		arg.Reason,
+		arg.Kind,
+		arg.About,
+		arg.Title,
+		arg.DueTime,
+		arg.Note,
+		arg.Now,
+	)
+	return err
 }

@@ -1,7 +1,33 @@
 -- name: InsertTask :exec
 INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, subject, body, create_time)
-VALUES (@workspace_id, @id, @lead_id, @enrollment_id, @version, @position, @part, @channel, @state, @reason, @message, @subject, @body, @now)
-ON CONFLICT ON CONSTRAINT task_once DO NOTHING;
+VALUES (@workspace_id, @id, @lead_id, @enrollment_id::uuid, @version::integer, @position::integer, @part, @channel::text, @state, @reason,
+    @message, @subject, @body, @now)
+ON CONFLICT ON CONSTRAINT task_once DO UPDATE SET state = excluded.state, reason = excluded.reason, message = excluded.message
+WHERE excluded.state IN ('completed', 'skipped') AND task.state IN ('pending', 'completed');
+
+-- name: PutLeadTask :exec
+INSERT INTO task (workspace_id, id, lead_id, part, channel, state, reason, kind, about, title, due_time, note, create_time)
+VALUES (@workspace_id, @id, @lead_id, @part, sqlc.narg(channel)::text, 'pending', @reason, @kind, @about, @title, @due_time, @note, @now)
+ON CONFLICT (workspace_id, lead_id, kind, about) WHERE kind <> 'step' AND state = 'pending'
+DO UPDATE SET title = excluded.title, due_time = excluded.due_time, note = excluded.note, channel = excluded.channel;
+
+-- name: LockTask :one
+SELECT * FROM task WHERE workspace_id = @workspace_id AND id = @id FOR UPDATE;
+
+-- name: FinishTask :one
+UPDATE task SET state = @state, reason = CASE WHEN @reason::text = '' THEN reason ELSE @reason::text END,
+    note = CASE WHEN @note::text = '' THEN note ELSE @note::text END, finish_time = @now::timestamptz
+WHERE workspace_id = @workspace_id AND id = @id RETURNING *;
+
+-- name: AssignTask :one
+UPDATE task SET assignee = @assignee WHERE workspace_id = @workspace_id AND id = @id AND state = 'pending' RETURNING *;
+
+-- name: CancelTasks :exec
+UPDATE task SET state = 'cancelled', finish_time = @now::timestamptz
+WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND state = 'pending' AND kind = @kind AND part >= @least_part;
+
+-- name: CountTasks :one
+SELECT count(*) FROM task WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND kind = @kind AND state <> 'cancelled';
 
 -- name: ListTasks :many
 SELECT * FROM task
