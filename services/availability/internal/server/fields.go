@@ -34,7 +34,9 @@ func (p problems) err() error {
 	return apierr.Invalid(p...)
 }
 
-func workspaceName(id uuid.UUID) string { return "workspaces/" + id.String() }
+const workspacePrefix = "workspaces/"
+
+func workspaceName(id uuid.UUID) string { return workspacePrefix + id.String() }
 
 func linkName(workspace, id uuid.UUID) string {
 	return workspaceName(workspace) + "/calendarLinks/" + id.String()
@@ -42,7 +44,7 @@ func linkName(workspace, id uuid.UUID) string {
 
 // workspace reads a parent, "workspaces/{uuid}".
 func (p *problems) workspace(name string) uuid.UUID {
-	text, ok := strings.CutPrefix(name, "workspaces/")
+	text, ok := strings.CutPrefix(name, workspacePrefix)
 	id, canonical := canonicalUUID(text)
 	if !ok || !canonical {
 		p.add("parent", "must be workspaces/{uuid}")
@@ -52,15 +54,24 @@ func (p *problems) workspace(name string) uuid.UUID {
 
 // link reads "workspaces/{uuid}/calendarLinks/{uuid}".
 func (p *problems) link(field, name string) (workspace, id uuid.UUID) {
+	return p.child(field, name, "calendarLinks")
+}
+
+// lead reads "workspaces/{uuid}/leads/{uuid}".
+func (p *problems) lead(field, name string) (workspace, id uuid.UUID) {
+	return p.child(field, name, "leads")
+}
+
+func (p *problems) child(field, name, collection string) (workspace, id uuid.UUID) {
 	parts := strings.Split(name, "/")
-	if len(parts) == 4 && parts[0] == "workspaces" && parts[2] == "calendarLinks" {
+	if len(parts) == 4 && parts[0] == "workspaces" && parts[2] == collection {
 		w, wok := canonicalUUID(parts[1])
-		l, lok := canonicalUUID(parts[3])
-		if wok && lok {
-			return w, l
+		c, cok := canonicalUUID(parts[3])
+		if wok && cok {
+			return w, c
 		}
 	}
-	p.add(field, "must be workspaces/{uuid}/calendarLinks/{uuid}")
+	p.add(field, "must be workspaces/{uuid}/%s/{uuid}", collection)
 	return uuid.Nil, uuid.Nil
 }
 
@@ -134,7 +145,10 @@ func (p *problems) pageSize(size int32) int {
 	}
 }
 
-// pageToken is opaque to callers: the workspace it is for and the last id given.
+// healthList is what the page tokens of ListAvailabilityHealth are for.
+var healthList = uuid.NewSHA1(uuid.NameSpaceOID, []byte("availabilityHealth"))
+
+// pageToken is opaque to callers: whose list it is of and the last id given.
 func pageToken(workspace, last uuid.UUID) string {
 	return base64.RawURLEncoding.EncodeToString(append(workspace[:], last[:]...))
 }

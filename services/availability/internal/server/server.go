@@ -56,6 +56,16 @@ func Policy() principal.Policy {
 		availabilityv1.AvailabilityService_GetSlots_FullMethodName: {
 			principal.KindFollowUps, principal.KindAdmin,
 		},
+		availabilityv1.AvailabilityService_OfferSlots_FullMethodName: {
+			principal.KindFollowUps, principal.KindAdmin,
+		},
+		availabilityv1.AvailabilityService_ListOffers_FullMethodName: {
+			principal.KindFollowUps, principal.KindAdmin,
+		},
+		availabilityv1.AvailabilityService_ExplainAvailability_FullMethodName: {
+			principal.KindFollowUps, principal.KindAdmin,
+		},
+		availabilityv1.AvailabilityService_ListAvailabilityHealth_FullMethodName: admin,
 		availabilityv1.AvailabilityService_RefreshDueAvailability_FullMethodName: {
 			principal.KindCron, principal.KindAvailability, principal.KindAdmin,
 		},

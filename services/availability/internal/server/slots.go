@@ -39,45 +39,68 @@ func (s *Server) GetSlots(ctx context.Context, req *availabilityv1.GetSlotsReque
 	if err := s.admit(ctx, q.workspace); err != nil {
 		return nil, err
 	}
-	row, err := s.refresher.Fresh(ctx, q.workspace, q.notBefore)
+	row, now, err := s.known(ctx, q.workspace, q.notBefore)
 	if err != nil {
-		return nil, toStatus(err)
-	}
-	if err := noSlots(row); err != nil {
 		return nil, err
 	}
-	now = s.clock.Now()
-	known := slots.Within(row.Slots, now, time.Time{})
-	tooOld := row.AsOf.IsZero() || row.AsOf.Before(q.notBefore)
-	switch {
-	case row.State == slots.StateUnreachable && (tooOld || len(known) == 0), row.State == slots.StateNew, row.Link == nil:
-		return nil, unreachable(row, now)
+	known := slots.Within(row.Slots, later(now, q.start), row.AsOf.Add(row.LookAhead))
+	return q.answer(row, slots.Within(known, now, q.end), now), nil
+}
+
+// known gives the workspace's row, fresh as the cache allows, when it can be offered from, and the time of the answer.
+func (s *Server) known(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (store.Row, time.Time, error) {
+	row, err := s.refresher.Fresh(ctx, workspace, notBefore)
+	now := s.clock.Now()
+	if err != nil {
+		return row, now, toStatus(err)
 	}
-	return q.answer(row, slots.Within(known, later(now, q.start), q.end), now), nil
+	if err := noSlots(row); err != nil {
+		return row, now, err
+	}
+	tooOld := row.AsOf.IsZero() || row.AsOf.Before(notBefore)
+	over := len(slots.Within(row.Slots, now, time.Time{})) == 0
+	if row.State == slots.StateUnreachable && (tooOld || over) || row.State == slots.StateNew || row.Link == nil {
+		return row, now, unreachable(row, now)
+	}
+	return row, now, nil
 }
 
 func readQuery(req *availabilityv1.GetSlotsRequest, now time.Time) (query, error) {
 	var bad problems
 	q := query{workspace: bad.workspace(req.GetParent()), zone: time.UTC, zoneAsked: req.GetTimeZone() != ""}
-	if q.zoneAsked {
-		zone, err := slots.Zone(req.GetTimeZone())
-		if err != nil {
-			bad.add("time_zone", "must be an IANA zone such as America/New_York")
-		}
+	if zone := bad.zone(req.GetTimeZone()); zone != nil {
 		q.zone = zone
 	}
-	if age := req.GetMaxAge(); age != nil {
-		if age.CheckValid() != nil || age.AsDuration() < 0 {
-			bad.add("max_age", "must not be negative")
-		}
-		q.notBefore = now.Add(-age.AsDuration())
-	}
+	q.notBefore = bad.maxAge(req.GetMaxAge(), now)
 	q.start = bad.time("start_time", req.GetStartTime())
 	q.end = bad.time("end_time", req.GetEndTime())
 	if !q.end.IsZero() && !q.end.After(q.start) {
 		bad.add("end_time", "must be after start_time")
 	}
 	return q, bad.err()
+}
+
+// zone reads an optional zone; nil when there is none.
+func (p *problems) zone(name string) *time.Location {
+	if name == "" {
+		return nil
+	}
+	zone, err := slots.Zone(name)
+	if err != nil {
+		p.add("time_zone", "must be an IANA zone such as America/New_York")
+	}
+	return zone
+}
+
+// maxAge gives the time before which nothing may have been read; zero for no bound.
+func (p *problems) maxAge(age *durationpb.Duration, now time.Time) time.Time {
+	if age == nil {
+		return time.Time{}
+	}
+	if age.CheckValid() != nil || age.AsDuration() < 0 {
+		p.add("max_age", "must not be negative")
+	}
+	return now.Add(-age.AsDuration())
 }
 
 func (p *problems) time(field string, value *timestamppb.Timestamp) time.Time {
@@ -92,12 +115,9 @@ func (p *problems) time(field string, value *timestamppb.Timestamp) time.Time {
 
 func (q query) answer(row store.Row, starts []time.Time, now time.Time) *availabilityv1.GetSlotsResponse {
 	out := &availabilityv1.GetSlotsResponse{
-		State: stateProto(row.State), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
+		// A cache whose last free time has passed, or a window without any, is empty to this caller.
+		State: stateProto(stateOf(row, starts)), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
 		PublicUrl: row.Link.PublicURL, Source: row.Source, Slots: q.label(starts),
-	}
-	// A cache whose last free time has passed, or a window without any, is empty to this caller.
-	if row.State == slots.StateOK && len(starts) == 0 {
-		out.State = availabilityv1.AvailabilityState_AVAILABILITY_STATE_EMPTY
 	}
 	out.Suggestions = q.label(slots.Distribute(starts, slots.Choice{
 		Zone: q.zone.String(), Now: now, StartAfter: q.start, Waking: q.zoneAsked,
@@ -120,19 +140,22 @@ func defaultName(row store.Row) string {
 	return linkName(row.Workspace, row.Link.ID)
 }
 
+// stateNames are the states of the API; StateNew is its UNSPECIFIED.
+var stateNames = map[availabilityv1.AvailabilityState]slots.State{
+	availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNSPECIFIED:  slots.StateNew,
+	availabilityv1.AvailabilityState_AVAILABILITY_STATE_OK:           slots.StateOK,
+	availabilityv1.AvailabilityState_AVAILABILITY_STATE_EMPTY:        slots.StateEmpty,
+	availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNREACHABLE:  slots.StateUnreachable,
+	availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNCONFIGURED: slots.StateUnconfigured,
+}
+
 func stateProto(state slots.State) availabilityv1.AvailabilityState {
-	switch state {
-	case slots.StateOK:
-		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_OK
-	case slots.StateEmpty:
-		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_EMPTY
-	case slots.StateUnreachable:
-		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNREACHABLE
-	case slots.StateUnconfigured:
-		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNCONFIGURED
-	default:
-		return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNSPECIFIED
+	for value, name := range stateNames {
+		if name == state {
+			return value
+		}
 	}
+	return availabilityv1.AvailabilityState_AVAILABILITY_STATE_UNSPECIFIED
 }
 
 func later(a, b time.Time) time.Time {

@@ -2,6 +2,7 @@ package slots
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -54,29 +55,66 @@ func Distribute(starts []time.Time, c Choice) []time.Time {
 	return []time.Time{first, second}
 }
 
-func (c Choice) pool(starts []time.Time, zone *time.Location) []time.Time {
+// choiceRule is one rule of a choice. An optional one is not applied when it would leave nothing.
+type choiceRule struct {
+	name, input string
+	optional    bool
+	keep        func([]time.Time) []time.Time
+}
+
+// rules are the rules of the choice in their order; there is no second copy of them.
+func (c Choice) rules(zone *time.Location) []choiceRule {
 	anchor := c.Now
 	if c.StartAfter.After(anchor) {
 		anchor = c.StartAfter
 	}
-	all := slices.DeleteFunc(Within(starts, anchor, time.Time{}), func(t time.Time) bool {
-		return slices.ContainsFunc(c.Exclude, t.Equal)
-	})
-	near := slices.DeleteFunc(slices.Clone(all), func(t time.Time) bool { return t.After(anchor.Add(preferWithin)) })
-	if len(near) > 0 {
-		all = near
+	without := func(drop func(time.Time) bool) func([]time.Time) []time.Time {
+		return func(starts []time.Time) []time.Time { return slices.DeleteFunc(slices.Clone(starts), drop) }
 	}
-	if !c.Waking {
-		return all
+	rules := []choiceRule{
+		{name: "not before", input: stamp(anchor), keep: func(starts []time.Time) []time.Time {
+			return Within(starts, anchor, time.Time{})
+		}},
+		{
+			name: "not offered to this lead before", input: fmt.Sprintf("%d times offered", len(c.Exclude)),
+			keep: without(func(t time.Time) bool { return slices.ContainsFunc(c.Exclude, t.Equal) }),
+		},
 	}
-	waking := slices.DeleteFunc(slices.Clone(all), func(t time.Time) bool {
-		hour := t.In(zone).Hour()
-		return hour < wakingFrom || hour >= wakingTo
-	})
-	if len(waking) > 0 {
-		return waking
+	if c.Waking {
+		rules = append(rules, choiceRule{
+			name: "7:00 to 21:00 for the lead, where there are any", input: c.Zone, optional: true,
+			keep: without(func(t time.Time) bool {
+				hour := t.In(zone).Hour()
+				return hour < wakingFrom || hour >= wakingTo
+			}),
+		})
 	}
-	return all
+	near := choiceRule{
+		name: "within 5 days, where there are any", input: stamp(anchor.Add(preferWithin)), optional: true,
+		keep: without(func(t time.Time) bool { return t.After(anchor.Add(preferWithin)) }),
+	}
+	// Nearness comes before daylight, as it always did: a lead is rather asked at an odd hour than a week late.
+	return slices.Insert(rules, 2, near)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (c Choice) pool(starts []time.Time, zone *time.Location) []time.Time {
+	return apply(c.rules(zone), starts)
+}
+
+// everything is pool without the preference for the next days.
+func (c Choice) everything(starts []time.Time, zone *time.Location) []time.Time {
+	return apply(slices.Delete(c.rules(zone), 2, 3), starts)
+}
+
+func apply(rules []choiceRule, starts []time.Time) []time.Time {
+	for _, rule := range rules {
+		if kept := rule.keep(starts); len(kept) > 0 || !rule.optional {
+			starts = kept
+		}
+	}
+	return starts
 }
 
 func companion(pool []time.Time, first time.Time, zone *time.Location) (time.Time, bool) {

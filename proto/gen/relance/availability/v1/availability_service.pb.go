@@ -1018,7 +1018,7 @@ var File_relance_availability_v1_availability_service_proto protoreflect.FileDes
 
 const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\n" +
-	"2relance/availability/v1/availability_service.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\"\x9e\x01\n" +
+	"2relance/availability/v1/availability_service.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\x1a$relance/availability/v1/offers.proto\"\x9e\x01\n" +
 	"\x19CreateCalendarLinkRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12J\n" +
 	"\rcalendar_link\x18\x02 \x01(\v2%.relance.availability.v1.CalendarLinkR\fcalendarLink\x12\x1d\n" +
@@ -1080,14 +1080,20 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"W\n" +
 	"\x16UpdateSettingsResponse\x12=\n" +
-	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\xe4\b\n" +
+	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\xc1\f\n" +
 	"\x13AvailabilityService\x12}\n" +
 	"\x12CreateCalendarLink\x122.relance.availability.v1.CreateCalendarLinkRequest\x1a3.relance.availability.v1.CreateCalendarLinkResponse\x12z\n" +
 	"\x11ListCalendarLinks\x121.relance.availability.v1.ListCalendarLinksRequest\x1a2.relance.availability.v1.ListCalendarLinksResponse\x12}\n" +
 	"\x12UpdateCalendarLink\x122.relance.availability.v1.UpdateCalendarLinkRequest\x1a3.relance.availability.v1.UpdateCalendarLinkResponse\x12}\n" +
 	"\x12DeleteCalendarLink\x122.relance.availability.v1.DeleteCalendarLinkRequest\x1a3.relance.availability.v1.DeleteCalendarLinkResponse\x12\x89\x01\n" +
 	"\x16SetDefaultCalendarLink\x126.relance.availability.v1.SetDefaultCalendarLinkRequest\x1a7.relance.availability.v1.SetDefaultCalendarLinkResponse\x12_\n" +
-	"\bGetSlots\x12(.relance.availability.v1.GetSlotsRequest\x1a).relance.availability.v1.GetSlotsResponse\x12\x89\x01\n" +
+	"\bGetSlots\x12(.relance.availability.v1.GetSlotsRequest\x1a).relance.availability.v1.GetSlotsResponse\x12e\n" +
+	"\n" +
+	"OfferSlots\x12*.relance.availability.v1.OfferSlotsRequest\x1a+.relance.availability.v1.OfferSlotsResponse\x12e\n" +
+	"\n" +
+	"ListOffers\x12*.relance.availability.v1.ListOffersRequest\x1a+.relance.availability.v1.ListOffersResponse\x12\x80\x01\n" +
+	"\x13ExplainAvailability\x123.relance.availability.v1.ExplainAvailabilityRequest\x1a4.relance.availability.v1.ExplainAvailabilityResponse\x12\x89\x01\n" +
+	"\x16ListAvailabilityHealth\x126.relance.availability.v1.ListAvailabilityHealthRequest\x1a7.relance.availability.v1.ListAvailabilityHealthResponse\x12\x89\x01\n" +
 	"\x16RefreshDueAvailability\x126.relance.availability.v1.RefreshDueAvailabilityRequest\x1a7.relance.availability.v1.RefreshDueAvailabilityResponse\x12h\n" +
 	"\vGetSettings\x12+.relance.availability.v1.GetSettingsRequest\x1a,.relance.availability.v1.GetSettingsResponse\x12q\n" +
 	"\x0eUpdateSettings\x12..relance.availability.v1.UpdateSettingsRequest\x1a/.relance.availability.v1.UpdateSettingsResponseB\x82\x02\n" +
@@ -1133,6 +1139,14 @@ var file_relance_availability_v1_availability_service_proto_goTypes = []any{
 	(*Slot)(nil),                           // 23: relance.availability.v1.Slot
 	(*RefreshReceipt)(nil),                 // 24: relance.availability.v1.RefreshReceipt
 	(*Settings)(nil),                       // 25: relance.availability.v1.Settings
+	(*OfferSlotsRequest)(nil),              // 26: relance.availability.v1.OfferSlotsRequest
+	(*ListOffersRequest)(nil),              // 27: relance.availability.v1.ListOffersRequest
+	(*ExplainAvailabilityRequest)(nil),     // 28: relance.availability.v1.ExplainAvailabilityRequest
+	(*ListAvailabilityHealthRequest)(nil),  // 29: relance.availability.v1.ListAvailabilityHealthRequest
+	(*OfferSlotsResponse)(nil),             // 30: relance.availability.v1.OfferSlotsResponse
+	(*ListOffersResponse)(nil),             // 31: relance.availability.v1.ListOffersResponse
+	(*ExplainAvailabilityResponse)(nil),    // 32: relance.availability.v1.ExplainAvailabilityResponse
+	(*ListAvailabilityHealthResponse)(nil), // 33: relance.availability.v1.ListAvailabilityHealthResponse
 }
 var file_relance_availability_v1_availability_service_proto_depIdxs = []int32{
 	18, // 0: relance.availability.v1.CreateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
@@ -1161,20 +1175,28 @@ var file_relance_availability_v1_availability_service_proto_depIdxs = []int32{
 	6,  // 23: relance.availability.v1.AvailabilityService.DeleteCalendarLink:input_type -> relance.availability.v1.DeleteCalendarLinkRequest
 	8,  // 24: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:input_type -> relance.availability.v1.SetDefaultCalendarLinkRequest
 	10, // 25: relance.availability.v1.AvailabilityService.GetSlots:input_type -> relance.availability.v1.GetSlotsRequest
-	12, // 26: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
-	14, // 27: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
-	16, // 28: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
-	1,  // 29: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
-	3,  // 30: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
-	5,  // 31: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
-	7,  // 32: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
-	9,  // 33: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
-	11, // 34: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
-	13, // 35: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
-	15, // 36: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
-	17, // 37: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
-	29, // [29:38] is the sub-list for method output_type
-	20, // [20:29] is the sub-list for method input_type
+	26, // 26: relance.availability.v1.AvailabilityService.OfferSlots:input_type -> relance.availability.v1.OfferSlotsRequest
+	27, // 27: relance.availability.v1.AvailabilityService.ListOffers:input_type -> relance.availability.v1.ListOffersRequest
+	28, // 28: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
+	29, // 29: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
+	12, // 30: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
+	14, // 31: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
+	16, // 32: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
+	1,  // 33: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
+	3,  // 34: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
+	5,  // 35: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
+	7,  // 36: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
+	9,  // 37: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
+	11, // 38: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
+	30, // 39: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
+	31, // 40: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
+	32, // 41: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
+	33, // 42: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
+	13, // 43: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
+	15, // 44: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
+	17, // 45: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
+	33, // [33:46] is the sub-list for method output_type
+	20, // [20:33] is the sub-list for method input_type
 	20, // [20:20] is the sub-list for extension type_name
 	20, // [20:20] is the sub-list for extension extendee
 	0,  // [0:20] is the sub-list for field type_name
@@ -1186,6 +1208,7 @@ func file_relance_availability_v1_availability_service_proto_init() {
 		return
 	}
 	file_relance_availability_v1_availability_proto_init()
+	file_relance_availability_v1_offers_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -25,6 +25,10 @@ const (
 	AvailabilityService_DeleteCalendarLink_FullMethodName     = "/relance.availability.v1.AvailabilityService/DeleteCalendarLink"
 	AvailabilityService_SetDefaultCalendarLink_FullMethodName = "/relance.availability.v1.AvailabilityService/SetDefaultCalendarLink"
 	AvailabilityService_GetSlots_FullMethodName               = "/relance.availability.v1.AvailabilityService/GetSlots"
+	AvailabilityService_OfferSlots_FullMethodName             = "/relance.availability.v1.AvailabilityService/OfferSlots"
+	AvailabilityService_ListOffers_FullMethodName             = "/relance.availability.v1.AvailabilityService/ListOffers"
+	AvailabilityService_ExplainAvailability_FullMethodName    = "/relance.availability.v1.AvailabilityService/ExplainAvailability"
+	AvailabilityService_ListAvailabilityHealth_FullMethodName = "/relance.availability.v1.AvailabilityService/ListAvailabilityHealth"
 	AvailabilityService_RefreshDueAvailability_FullMethodName = "/relance.availability.v1.AvailabilityService/RefreshDueAvailability"
 	AvailabilityService_GetSettings_FullMethodName            = "/relance.availability.v1.AvailabilityService/GetSettings"
 	AvailabilityService_UpdateSettings_FullMethodName         = "/relance.availability.v1.AvailabilityService/UpdateSettings"
@@ -58,6 +62,20 @@ type AvailabilityServiceClient interface {
 	// Errors: FailedPrecondition NO_DEFAULT_CALENDAR, UNSUPPORTED_DURATION, CALENDAR_INACTIVE; Unavailable
 	// CALENDAR_UNREACHABLE.
 	GetSlots(ctx context.Context, in *GetSlotsRequest, opts ...grpc.CallOption) (*GetSlotsResponse, error)
+	// OfferSlots chooses times for a lead and remembers them, so that the lead is never offered one twice. Idempotent on
+	// request_id and atomic: offers to one lead that are asked for at once differ. No times left is an answer.
+	// Errors: as GetSlots; AlreadyExists REQUEST_ID_REUSED.
+	OfferSlots(ctx context.Context, in *OfferSlotsRequest, opts ...grpc.CallOption) (*OfferSlotsResponse, error)
+	// ListOffers lists what a lead was offered, oldest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error)
+	// ExplainAvailability tells rule by rule why there are the times that there are, and the remedy where there are none. It
+	// asks no provider.
+	// Errors: InvalidArgument, NotFound.
+	ExplainAvailability(ctx context.Context, in *ExplainAvailabilityRequest, opts ...grpc.CallOption) (*ExplainAvailabilityResponse, error)
+	// ListAvailabilityHealth lists how the calendars of all workspaces are doing.
+	// Errors: InvalidArgument for a foreign page token.
+	ListAvailabilityHealth(ctx context.Context, in *ListAvailabilityHealthRequest, opts ...grpc.CallOption) (*ListAvailabilityHealthResponse, error)
 	// RefreshDueAvailability refreshes the workspaces that are due, within a time budget. Overlapping calls share the work.
 	// Errors: none of its own; failures of single workspaces are counted.
 	RefreshDueAvailability(ctx context.Context, in *RefreshDueAvailabilityRequest, opts ...grpc.CallOption) (*RefreshDueAvailabilityResponse, error)
@@ -137,6 +155,46 @@ func (c *availabilityServiceClient) GetSlots(ctx context.Context, in *GetSlotsRe
 	return out, nil
 }
 
+func (c *availabilityServiceClient) OfferSlots(ctx context.Context, in *OfferSlotsRequest, opts ...grpc.CallOption) (*OfferSlotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OfferSlotsResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_OfferSlots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *availabilityServiceClient) ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOffersResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_ListOffers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *availabilityServiceClient) ExplainAvailability(ctx context.Context, in *ExplainAvailabilityRequest, opts ...grpc.CallOption) (*ExplainAvailabilityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainAvailabilityResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_ExplainAvailability_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *availabilityServiceClient) ListAvailabilityHealth(ctx context.Context, in *ListAvailabilityHealthRequest, opts ...grpc.CallOption) (*ListAvailabilityHealthResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAvailabilityHealthResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_ListAvailabilityHealth_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *availabilityServiceClient) RefreshDueAvailability(ctx context.Context, in *RefreshDueAvailabilityRequest, opts ...grpc.CallOption) (*RefreshDueAvailabilityResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RefreshDueAvailabilityResponse)
@@ -195,6 +253,20 @@ type AvailabilityServiceServer interface {
 	// Errors: FailedPrecondition NO_DEFAULT_CALENDAR, UNSUPPORTED_DURATION, CALENDAR_INACTIVE; Unavailable
 	// CALENDAR_UNREACHABLE.
 	GetSlots(context.Context, *GetSlotsRequest) (*GetSlotsResponse, error)
+	// OfferSlots chooses times for a lead and remembers them, so that the lead is never offered one twice. Idempotent on
+	// request_id and atomic: offers to one lead that are asked for at once differ. No times left is an answer.
+	// Errors: as GetSlots; AlreadyExists REQUEST_ID_REUSED.
+	OfferSlots(context.Context, *OfferSlotsRequest) (*OfferSlotsResponse, error)
+	// ListOffers lists what a lead was offered, oldest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
+	// ExplainAvailability tells rule by rule why there are the times that there are, and the remedy where there are none. It
+	// asks no provider.
+	// Errors: InvalidArgument, NotFound.
+	ExplainAvailability(context.Context, *ExplainAvailabilityRequest) (*ExplainAvailabilityResponse, error)
+	// ListAvailabilityHealth lists how the calendars of all workspaces are doing.
+	// Errors: InvalidArgument for a foreign page token.
+	ListAvailabilityHealth(context.Context, *ListAvailabilityHealthRequest) (*ListAvailabilityHealthResponse, error)
 	// RefreshDueAvailability refreshes the workspaces that are due, within a time budget. Overlapping calls share the work.
 	// Errors: none of its own; failures of single workspaces are counted.
 	RefreshDueAvailability(context.Context, *RefreshDueAvailabilityRequest) (*RefreshDueAvailabilityResponse, error)
@@ -231,6 +303,18 @@ func (UnimplementedAvailabilityServiceServer) SetDefaultCalendarLink(context.Con
 }
 func (UnimplementedAvailabilityServiceServer) GetSlots(context.Context, *GetSlotsRequest) (*GetSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSlots not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) OfferSlots(context.Context, *OfferSlotsRequest) (*OfferSlotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OfferSlots not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOffers not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) ExplainAvailability(context.Context, *ExplainAvailabilityRequest) (*ExplainAvailabilityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainAvailability not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) ListAvailabilityHealth(context.Context, *ListAvailabilityHealthRequest) (*ListAvailabilityHealthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAvailabilityHealth not implemented")
 }
 func (UnimplementedAvailabilityServiceServer) RefreshDueAvailability(context.Context, *RefreshDueAvailabilityRequest) (*RefreshDueAvailabilityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RefreshDueAvailability not implemented")
@@ -370,6 +454,78 @@ func _AvailabilityService_GetSlots_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AvailabilityService_OfferSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OfferSlotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).OfferSlots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_OfferSlots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).OfferSlots(ctx, req.(*OfferSlotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AvailabilityService_ListOffers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOffersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).ListOffers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_ListOffers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).ListOffers(ctx, req.(*ListOffersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AvailabilityService_ExplainAvailability_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainAvailabilityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).ExplainAvailability(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_ExplainAvailability_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).ExplainAvailability(ctx, req.(*ExplainAvailabilityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AvailabilityService_ListAvailabilityHealth_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAvailabilityHealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).ListAvailabilityHealth(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_ListAvailabilityHealth_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).ListAvailabilityHealth(ctx, req.(*ListAvailabilityHealthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AvailabilityService_RefreshDueAvailability_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RefreshDueAvailabilityRequest)
 	if err := dec(in); err != nil {
@@ -454,6 +610,22 @@ var AvailabilityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetSlots",
 			Handler:    _AvailabilityService_GetSlots_Handler,
+		},
+		{
+			MethodName: "OfferSlots",
+			Handler:    _AvailabilityService_OfferSlots_Handler,
+		},
+		{
+			MethodName: "ListOffers",
+			Handler:    _AvailabilityService_ListOffers_Handler,
+		},
+		{
+			MethodName: "ExplainAvailability",
+			Handler:    _AvailabilityService_ExplainAvailability_Handler,
+		},
+		{
+			MethodName: "ListAvailabilityHealth",
+			Handler:    _AvailabilityService_ListAvailabilityHealth_Handler,
 		},
 		{
 			MethodName: "RefreshDueAvailability",

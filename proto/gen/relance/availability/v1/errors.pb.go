@@ -45,6 +45,9 @@ const (
 	// FailedPrecondition. The provider says the calendar is off or gone. Metadata: provider. Example:
 	// {"provider":"ghl"}. Caller: fix it at the provider or choose another link.
 	ErrorReason_ERROR_REASON_CALENDAR_INACTIVE ErrorReason = 5
+	// AlreadyExists. The same request_id came with another lead or other wishes. Metadata: fields (comma separated).
+	// Example: {"fields":"lead,count"}. Caller: a bug there; use a new id.
+	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 6
 )
 
 // Enum value maps for ErrorReason.
@@ -56,6 +59,7 @@ var (
 		3: "ERROR_REASON_UNSUPPORTED_DURATION",
 		4: "ERROR_REASON_CALENDAR_UNREACHABLE",
 		5: "ERROR_REASON_CALENDAR_INACTIVE",
+		6: "ERROR_REASON_REQUEST_ID_REUSED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -64,6 +68,7 @@ var (
 		"ERROR_REASON_UNSUPPORTED_DURATION": 3,
 		"ERROR_REASON_CALENDAR_UNREACHABLE": 4,
 		"ERROR_REASON_CALENDAR_INACTIVE":    5,
+		"ERROR_REASON_REQUEST_ID_REUSED":    6,
 	}
 )
 
@@ -98,14 +103,15 @@ var File_relance_availability_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"$relance/availability/v1/errors.proto\x12\x17relance.availability.v1*\xea\x01\n" +
+	"$relance/availability/v1/errors.proto\x12\x17relance.availability.v1*\x8e\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_NO_DEFAULT_CALENDAR\x10\x01\x12%\n" +
 	"!ERROR_REASON_UNSUPPORTED_CALENDAR\x10\x02\x12%\n" +
 	"!ERROR_REASON_UNSUPPORTED_DURATION\x10\x03\x12%\n" +
 	"!ERROR_REASON_CALENDAR_UNREACHABLE\x10\x04\x12\"\n" +
-	"\x1eERROR_REASON_CALENDAR_INACTIVE\x10\x05B\xf5\x01\n" +
+	"\x1eERROR_REASON_CALENDAR_INACTIVE\x10\x05\x12\"\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x06B\xf5\x01\n" +
 	"\x1bcom.relance.availability.v1B\vErrorsProtoP\x01ZKgithub.com/relance/relance/proto/gen/relance/availability/v1;availabilityv1\xa2\x02\x03RAX\xaa\x02\x17Relance.Availability.V1\xca\x02\x17Relance\\Availability\\V1\xe2\x02#Relance\\Availability\\V1\\GPBMetadata\xea\x02\x19Relance::Availability::V1b\x06proto3"
 
 var (

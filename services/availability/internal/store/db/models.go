@@ -45,3 +45,24 @@ type CalendarLink struct {
 	Hours       []byte
 	Resolved    string
 }
+
+type Offer struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+	LeadID      uuid.UUID
+	RequestID   uuid.UUID
+	Asked       []byte
+	TimeZone    string
+	Starts      []time.Time
+	Labels      []string
+	State       string
+	AsOf        time.Time
+	PublicUrl   string
+	OfferTime   time.Time
+}
+
+type OfferedStart struct {
+	WorkspaceID uuid.UUID
+	StartTime   time.Time
+	Times       int32
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/principal"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/store"
+)
+
+const defaultOffer, maxOffer = 2, 5
+
+var strategies = map[availabilityv1.OfferStrategy]slots.Strategy{
+	availabilityv1.OfferStrategy_OFFER_STRATEGY_UNSPECIFIED: slots.Distributed,
+	availabilityv1.OfferStrategy_OFFER_STRATEGY_DISTRIBUTED: slots.Distributed,
+	availabilityv1.OfferStrategy_OFFER_STRATEGY_EARLIEST:    slots.Earliest,
+	availabilityv1.OfferStrategy_OFFER_STRATEGY_ONE_PER_DAY: slots.OnePerDay,
+}
+
+// wish is a validated OfferSlotsRequest.
+type wish struct {
+	workspace, request uuid.UUID
+	asked              store.Asked
+	zone               *time.Location
+	notBefore          time.Time
+}
+
+// OfferSlots chooses times for a lead and remembers them.
+func (s *Server) OfferSlots(ctx context.Context, req *availabilityv1.OfferSlotsRequest) (*availabilityv1.OfferSlotsResponse, error) {
+	w, err := readWish(req, s.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, w.workspace); err != nil {
+		return nil, err
+	}
+	// What was offered under this id is the answer, whatever the calendar says now.
+	made, err := s.store.OfferByRequest(ctx, w.workspace, w.request)
+	if postgres.IsNoRows(err) {
+		made, err = s.offer(ctx, w)
+	}
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	if err := w.same(made); err != nil {
+		return nil, err
+	}
+	return &availabilityv1.OfferSlotsResponse{Offer: offerProto(made)}, nil
+}
+
+func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
+	row, now, err := s.known(ctx, w.workspace, w.notBefore)
+	if err != nil {
+		return store.Offer{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return store.Offer{}, fmt.Errorf("make offer id: %w", err)
+	}
+	// The rule of every read: never a time that is over, or beyond what was read.
+	starts := slots.Within(row.Slots, now, row.AsOf.Add(row.LookAhead))
+	return s.store.MakeOffer(ctx, store.Offer{
+		Workspace: w.workspace, ID: id, Request: w.request, Asked: w.asked, State: stateOf(row, starts), AsOf: row.AsOf, Time: now,
+		PublicURL: row.Link.PublicURL,
+	}, store.Chooser{
+		Choose: func(l store.Ledger) []time.Time {
+			return slots.Offer(starts, w.asked.Count, w.asked.Strategy, w.choice(l, now))
+		},
+		Label: func(start time.Time) string { return slots.Label(start, w.zone) },
+	})
+}
+
+func (w wish) choice(l store.Ledger, now time.Time) slots.Choice {
+	return slots.Choice{
+		Zone: w.zone.String(), Now: now, StartAfter: w.asked.Start, OfferedCounts: l.Counts, Exclude: l.ToLead, Waking: w.asked.Zone != "",
+	}
+}
+
+// stateOf is the row's state for a caller who sees these starts only.
+func stateOf(row store.Row, starts []time.Time) slots.State {
+	if row.State == slots.StateOK && len(starts) == 0 {
+		return slots.StateEmpty
+	}
+	return row.State
+}
+
+func readWish(req *availabilityv1.OfferSlotsRequest, now time.Time) (wish, error) {
+	var bad problems
+	w := wish{zone: time.UTC}
+	w.workspace, w.asked.Lead = bad.lead("lead", req.GetLead())
+	w.request = bad.requestID(req.GetRequestId())
+	if req.GetRequestId() == "" {
+		bad.add("request_id", "is required")
+	}
+	w.asked.Zone, w.asked.Count = req.GetTimeZone(), int(req.GetCount())
+	if zone := bad.zone(req.GetTimeZone()); zone != nil {
+		w.zone = zone
+	}
+	if w.asked.Count == 0 {
+		w.asked.Count = defaultOffer
+	}
+	if w.asked.Count < 1 || w.asked.Count > maxOffer {
+		bad.add("count", "must be 1 to %d", maxOffer)
+	}
+	var known bool
+	if w.asked.Strategy, known = strategies[req.GetStrategy()]; !known {
+		bad.add("strategy", "is not known")
+	}
+	w.asked.Start = bad.time("start_time", req.GetStartTime())
+	w.notBefore = bad.maxAge(req.GetMaxAge(), now)
+	return w, bad.err()
+}
+
+// same refuses an offer that was asked for with other wishes under the same id.
+func (w wish) same(made store.Offer) error {
+	var fields []string
+	for _, f := range []struct {
+		name   string
+		differ bool
+	}{
+		{"lead", made.Asked.Lead != w.asked.Lead},
+		{"time_zone", made.Asked.Zone != w.asked.Zone},
+		{"strategy", made.Asked.Strategy != w.asked.Strategy},
+		{"count", made.Asked.Count != w.asked.Count},
+		{"start_time", !made.Asked.Start.Equal(w.asked.Start)},
+	} {
+		if f.differ {
+			fields = append(fields, f.name)
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	return apierr.New(codes.AlreadyExists, Domain, "REQUEST_ID_REUSED", "this request id made another offer; use a new one").
+		With("fields", strings.Join(fields, ","))
+}
+
+// ListOffers lists what a lead was offered.
+func (s *Server) ListOffers(ctx context.Context, req *availabilityv1.ListOffersRequest) (*availabilityv1.ListOffersResponse, error) {
+	var bad problems
+	workspace, lead := bad.lead("parent", req.GetParent())
+	size := bad.pageSize(req.GetPageSize())
+	after := bad.pageToken(req.GetPageToken(), lead)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	if err := principal.AuthorizeWorkspace(ctx, workspace.String()); err != nil {
+		return nil, err
+	}
+	offers, err := s.store.Offers(ctx, workspace, lead, after, size+1)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	out := &availabilityv1.ListOffersResponse{}
+	if len(offers) > size {
+		offers = offers[:size]
+		out.NextPageToken = pageToken(lead, offers[size-1].ID)
+	}
+	for _, offer := range offers {
+		out.Offers = append(out.Offers, offerProto(offer))
+	}
+	return out, nil
+}
+
+func offerProto(o store.Offer) *availabilityv1.Offer {
+	out := &availabilityv1.Offer{
+		Name: workspaceName(o.Workspace) + "/offers/" + o.ID.String(), Lead: workspaceName(o.Workspace) + "/leads/" + o.Asked.Lead.String(),
+		Text: strings.Join(o.Labels, " or "), State: stateProto(o.State), AsOfTime: timestamppb.New(o.AsOf), PublicUrl: o.PublicURL,
+		OfferTime: timestamppb.New(o.Time),
+	}
+	for i, start := range o.Starts {
+		out.Slots = append(out.Slots, &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: o.Labels[i]})
+	}
+	return out
+}
