@@ -133,7 +133,10 @@ func (d document) sequence() (*followupsv1.Sequence, []string) {
 	if d.Trigger != nil {
 		out.Trigger, out.TriggerOptions = r.trigger(*d.Trigger)
 	}
-	for _, step := range d.Steps {
+	for i, step := range d.Steps {
+		if step.ID == "" {
+			step.ID = fmt.Sprintf("step-%d", i+1) // as the service names it, so that files and workspaces compare
+		}
 		out.Steps = append(out.Steps, r.step(step))
 	}
 	return out, r.problems

@@ -58,6 +58,11 @@ func (c *Client) Post(ctx context.Context, path string, in, out proto.Message) e
 	return c.call(ctx, http.MethodPost, path, in, out)
 }
 
+// Patch sends in with the query and reads the answer into out.
+func (c *Client) Patch(ctx context.Context, path string, query url.Values, in, out proto.Message) error {
+	return c.call(ctx, http.MethodPatch, path+"?"+query.Encode(), in, out)
+}
+
 // Stream posts in and calls each for every message of the answer, which next makes.
 func (c *Client) Stream(ctx context.Context, path string, in proto.Message, each func(raw json.RawMessage) error) error {
 	resp, err := c.send(ctx, http.MethodPost, path, in)

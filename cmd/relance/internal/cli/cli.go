@@ -41,6 +41,8 @@ type Command struct {
 	Explain explainCommand `cmd:"" help:"Tell what happened to a lead's follow-ups, why, and what comes next."`
 	// Audit compares with the provider.
 	Audit auditCommand `cmd:"" help:"Compare what the provider holds with the database, independently of the services."`
+	// Sequence moves sequences between files and workspaces.
+	Sequence sequenceCommand `cmd:"" help:"Import, export and compare sequences as YAML; docs/sequences.md is the reference."`
 	// Docs prints references.
 	ConfigReference referenceCommand `cmd:"" name:"config-reference" help:"Print the configuration reference as Markdown."`
 }
