@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/relance/relance/platform/config"
+	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
 
@@ -22,6 +23,7 @@ type Config struct {
 	FollowUpsTarget       string        `name:"followups-target" env:"RELANCE_SYNC_FOLLOWUPS_TARGET" default:"127.0.0.1:7002" help:"gRPC target of the followups service, which gets lead events. Empty keeps them waiting."`
 	Reflection            bool          `name:"reflection" env:"RELANCE_SYNC_REFLECTION" help:"Let grpcurl list the service's methods."`
 	MaxFailures           int           `name:"max-failures" env:"RELANCE_SYNC_MAX_FAILURES" default:"5" help:"Provably unsent attempts after which a message is parked, 1 to 20."`
+	BreakerFailures       int           `name:"breaker-failures" env:"RELANCE_SYNC_BREAKER_FAILURES" default:"10" help:"Failed calls, less the answers between them, after which a workspace's sends to a provider are held back for a while; 1 to 1000000."`
 	DrainTimeout          time.Duration `name:"drain-timeout" env:"RELANCE_SYNC_DRAIN_TIMEOUT" default:"25s" help:"How long calls in flight may finish at shutdown; at least the send call's timeout."`
 	AllowVolatileDatabase bool          `name:"allow-volatile-database" env:"RELANCE_SYNC_ALLOW_VOLATILE_DATABASE" help:"Start on a PostgreSQL that can lose acknowledged commits. A message can then be sent twice: for tests only."`
 	SendWrite             time.Duration `name:"send-write" env:"RELANCE_SYNC_SEND_WRITE" default:"5s" help:"W: longest time from a send's claim to its call."`
@@ -53,6 +55,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxConns == 0 {
 		c.MaxConns = 16
 	}
+	if c.BreakerFailures == 0 {
+		c.BreakerFailures = sender.DefaultBreakerLimit
+	}
 	if c.MaxFailures == 0 {
 		c.MaxFailures = 5
 	}
@@ -75,6 +80,7 @@ func (c Config) Problems() []string {
 	check(c.KeysetJSON.Set(), "keyset is required; make one with `relance keyset new`")
 	check((c.GHLClientID == "") == !c.GHLClientSecret.Set(), "GHL client id and client secret are set together or not at all")
 	check(c.MaxConns >= 4, "max conns must be 4 or more")
+	check(c.BreakerFailures >= 1 && c.BreakerFailures <= 1_000_000, "breaker failures must be 1 to 1000000")
 	check(c.MaxFailures >= 1 && c.MaxFailures <= 20, "max failures must be 1 to 20")
 	check(c.SendCall <= 30*time.Second, "send call timeout must be at most 30s")
 	check(c.DrainTimeout >= c.SendCall, "drain timeout must be at least the send call timeout")

@@ -154,7 +154,7 @@ func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Looker: s.reconcilerOn(on),
 		Store:  on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
-		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: s.keeperOn(on), Budget: s.budget,
+		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: s.keeperOn(on), Budget: s.budget, BreakerLimit: s.cfg.BreakerFailures,
 	})
 }
 

@@ -159,6 +159,11 @@ func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent)
 			return nil, Outcome{}, err
 		}
 	}
+	if decision.Refusal == nil {
+		if decision, err = s.enter(ctx, tx, setup.connection); err != nil {
+			return nil, Outcome{}, err
+		}
+	}
 	if decision.Refusal != nil {
 		out, err := closeUnsent(ctx, tx, row, decision)
 		return nil, out, err

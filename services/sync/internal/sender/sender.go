@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
@@ -64,6 +65,8 @@ type Config struct {
 	MaxFailures int
 	// Looker looks for a send that may have left before, once more before it is sent again.
 	Looker Looker
+	// BreakerLimit is how many failures in a row open a workspace's breaker. Default DefaultBreakerLimit.
+	BreakerLimit int
 	// Stopped is true once no send may begin: the process drains, or its ClockWatch tripped.
 	Stopped func() bool
 	Logger  *slog.Logger
@@ -72,11 +75,14 @@ type Config struct {
 // Sender sends. It is safe for concurrent use.
 type Sender struct {
 	Config
-	machine clock.Clock // measures the time from claim to write; not business time
+	breakers metric.Int64Counter
+	machine  clock.Clock // measures the time from claim to write; not business time
 }
 
 // New makes a Sender.
-func New(cfg Config) *Sender { return &Sender{Config: cfg, machine: clock.System()} }
+func New(cfg Config) *Sender {
+	return &Sender{Config: cfg, breakers: breakerMetric(), machine: clock.System()}
+}
 
 // Request asks for one message to leave.
 type Request struct {

@@ -157,6 +157,9 @@ func (s *Sender) apply(ctx context.Context, tx *store.Tx, c claim, m move, out *
 	if err := s.effects(ctx, tx, c, m); err != nil {
 		return err
 	}
+	if err := s.report(ctx, tx, c, m); err != nil {
+		return err
+	}
 	*out = Outcome{Message: c.row.ID, State: m.state, Refusal: m.refusal, RetryAfter: m.wait}
 	return nil
 }

@@ -41,7 +41,7 @@ func (s *Server) GetConnectionHealth(ctx context.Context, req *syncv1.GetConnect
 	if err != nil {
 		return nil, err
 	}
-	return &syncv1.GetConnectionHealthResponse{Connection: connectionProto(row, s.Clock.Now()), Budget: budget}, nil
+	return &syncv1.GetConnectionHealthResponse{Connection: connectionProto(row), Budget: budget}, nil
 }
 
 // probe makes one read and keeps what it says. A dead OAuth grant is not asked: only a person can mend it.

@@ -57,7 +57,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	if err != nil {
 		return nil, err
 	}
-	return &syncv1.SetConnectionResponse{Connection: connectionProto(row, s.Clock.Now())}, nil
+	return &syncv1.SetConnectionResponse{Connection: connectionProto(row)}, nil
 }
 
 // connectionParams is a connection about to be stored.

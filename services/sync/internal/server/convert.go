@@ -7,7 +7,9 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/relance/relance/platform/clock"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/breaker"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -30,8 +32,10 @@ func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 	}
 }
 
-func connectionProto(c db.Connection, _ time.Time) *syncv1.Connection {
+func connectionProto(c db.Connection) *syncv1.Connection {
+	b := breaker.State{Until: store.Deref(c.BreakerUntil)}
 	return &syncv1.Connection{
+		BreakerState: syncv1.BreakerState(syncv1.BreakerState_value["BREAKER_STATE_"+string(b.Kind(clock.System().Now()))]), BreakerTime: optStamp(c.BreakerUntil),
 		Name: workspaceName(c.WorkspaceID) + "/connections/" + c.Provider, Location: c.Location, Provider: c.Provider, BaseUrl: c.BaseUrl,
 		Auth:      syncv1.ConnectionAuth(syncv1.ConnectionAuth_value["CONNECTION_AUTH_"+c.Auth]),
 		State:     syncv1.ConnectionState(syncv1.ConnectionState_value["CONNECTION_STATE_"+c.State]),

@@ -366,6 +366,37 @@ func (q *Queries) ListConnections(ctx context.Context, workspaceID uuid.UUID) ([
 	return items, nil
 }
 
+const lockBreaker = `-- name: LockBreaker :one
+SELECT breaker_score, breaker_opens, breaker_until, breaker_probe_until, now()::timestamptz AS now FROM connection
+WHERE workspace_id = $1 AND provider = $2 FOR NO KEY UPDATE
+`
+
+type LockBreakerParams struct {
+	WorkspaceID uuid.UUID
+	Provider    string
+}
+
+type LockBreakerRow struct {
+	BreakerScore      int32
+	BreakerOpens      int32
+	BreakerUntil      *time.Time
+	BreakerProbeUntil *time.Time
+	Now               time.Time
+}
+
+func (q *Queries) LockBreaker(ctx context.Context, arg LockBreakerParams) (LockBreakerRow, error) {
+	row := q.db.QueryRow(ctx, lockBreaker, arg.WorkspaceID, arg.Provider)
+	var i LockBreakerRow
+	err := row.Scan(
+		&i.BreakerScore,
+		&i.BreakerOpens,
+		&i.BreakerUntil,
+		&i.BreakerProbeUntil,
+		&i.Now,
+	)
+	return i, err
+}
+
 const setConnectionState = `-- name: SetConnectionState :execrows
 UPDATE connection SET state = $1, state_time = $2, check_time = now()
 WHERE workspace_id = $3 AND provider = coalesce(nullif($4::text, ''), 'ghl')
@@ -458,6 +489,33 @@ type TouchConnectionWebhookParams struct {
 
 func (q *Queries) TouchConnectionWebhook(ctx context.Context, arg TouchConnectionWebhookParams) error {
 	_, err := q.db.Exec(ctx, touchConnectionWebhook, arg.Now, arg.WorkspaceID, arg.Provider)
+	return err
+}
+
+const updateBreaker = `-- name: UpdateBreaker :exec
+UPDATE connection SET breaker_score = $1, breaker_opens = $2, breaker_until = $3,
+    breaker_probe_until = $4
+WHERE workspace_id = $5 AND provider = $6
+`
+
+type UpdateBreakerParams struct {
+	BreakerScore      int32
+	BreakerOpens      int32
+	BreakerUntil      *time.Time
+	BreakerProbeUntil *time.Time
+	WorkspaceID       uuid.UUID
+	Provider          string
+}
+
+func (q *Queries) UpdateBreaker(ctx context.Context, arg UpdateBreakerParams) error {
+	_, err := q.db.Exec(ctx, updateBreaker,
+		arg.BreakerScore,
+		arg.BreakerOpens,
+		arg.BreakerUntil,
+		arg.BreakerProbeUntil,
+		arg.WorkspaceID,
+		arg.Provider,
+	)
 	return err
 }
 

@@ -93,3 +93,12 @@ UPDATE connection c SET check_time = now() WHERE (c.workspace_id, c.provider) IN
         OR (d.state = 'AUTH_REVOKED' AND coalesce(d.check_time, '-infinity') < now() - interval '1 hour')
     ORDER BY d.check_time NULLS FIRST LIMIT 20 FOR UPDATE SKIP LOCKED)
 RETURNING c.workspace_id, c.provider;
+
+-- name: LockBreaker :one
+SELECT breaker_score, breaker_opens, breaker_until, breaker_probe_until, now()::timestamptz AS now FROM connection
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider) FOR NO KEY UPDATE;
+
+-- name: UpdateBreaker :exec
+UPDATE connection SET breaker_score = sqlc.arg(breaker_score), breaker_opens = sqlc.arg(breaker_opens), breaker_until = sqlc.narg(breaker_until),
+    breaker_probe_until = sqlc.narg(breaker_probe_until)
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider);

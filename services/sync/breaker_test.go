@@ -1,0 +1,92 @@
+package sync_test
+
+import (
+	"fmt"
+	stdsync "sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/rpctest"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	relancesync "github.com/relance/relance/services/sync"
+	"github.com/relance/relance/simulator"
+)
+
+func TestBreakerHoldsSendsBackAndOneProbeClosesIt(t *testing.T) {
+	t.Parallel()
+	w := newRig(t, func(c *relancesync.Config) { c.BreakerFailures = 3 }).tenant(location)
+	fault := w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(""), Kind: simulator.Status5xxAfterAccept})
+	send := func(i int) error {
+		lead, _ := w.lead(simulator.Contact{Phone: fmt.Sprintf("+120255501%02d", i)})
+		_, err := w.followups.SendMessage(t.Context(), sms(lead, "Hello"))
+		return err
+	}
+	for i := range 3 {
+		if err := send(i); err != nil {
+			t.Fatal(err) // UNKNOWN is a state
+		}
+	}
+	e := rpctest.RequireError(t, send(3), codes.Unavailable, "PROVIDER_UNAVAILABLE")
+	if e.Metadata["cause"] != "breaker_open" || e.RetryAfter <= 0 || e.RetryAfter > 10*time.Second {
+		t.Errorf("metadata %v, retry after %s", e.Metadata, e.RetryAfter)
+	}
+	breaker := func() syncv1.BreakerState {
+		out, err := w.admin.GetConnectionHealth(t.Context(), &syncv1.GetConnectionHealthRequest{Parent: w.name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.GetConnection().GetBreakerState()
+	}
+	if got := breaker(); got != syncv1.BreakerState_BREAKER_STATE_OPEN {
+		t.Errorf("breaker = %s", got)
+	}
+	if n := w.count(`SELECT count(*) FROM send_intent WHERE state = 'PLANNED' AND attempt = 0 AND failures = 0 AND next_time > create_time`); n != 1 {
+		t.Errorf("sends put off without an attempt = %d, want 1", n)
+	}
+	if got := len(w.sim.Sends(simulator.Filter{})); got != 3 {
+		t.Errorf("POSTs = %d, want 3", got)
+	}
+	// Half open: of several sends at once one is the probe.
+	fault.Remove()
+	slow := w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(""), Kind: simulator.Latency, Delay: 500 * time.Millisecond})
+	w.exec(`UPDATE connection SET breaker_until = now() - interval '1 second'`)
+	var wait stdsync.WaitGroup
+	var held atomic.Int64
+	for i := range 4 {
+		wait.Go(func() {
+			if err := send(10 + i); apierr.Reason(err) == "PROVIDER_UNAVAILABLE" {
+				held.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	slow.Remove()
+	if got := held.Load(); got != 3 {
+		t.Errorf("held back while one probed = %d, want 3", got)
+	}
+	if got := breaker(); got != syncv1.BreakerState_BREAKER_STATE_CLOSED {
+		t.Errorf("after the probe: %s", got)
+	}
+	if err := send(20); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefusalsNeverTripTheBreaker(t *testing.T) {
+	t.Parallel()
+	w := newRig(t, func(c *relancesync.Config) { c.BreakerFailures = 3 }).tenant(location)
+	for i := range 8 {
+		lead, _ := w.lead(simulator.Contact{Phone: fmt.Sprintf("+120255501%02d", i), DND: map[string]string{"SMS": "active"}})
+		_, err := w.followups.SendMessage(t.Context(), sms(lead, "Hello"))
+		rpctest.RequireError(t, err, codes.FailedPrecondition, "DND_ACTIVE")
+	}
+	if n := w.count(`SELECT count(*) FROM connection WHERE breaker_score = 0 AND breaker_until IS NULL`); n != 1 {
+		t.Error("refusals counted as failures")
+	}
+}
