@@ -38,7 +38,7 @@ func (a *auditor) inOurs(ctx context.Context, fn func(pgx.Tx) error) error {
 func (a *auditor) tenants(ctx context.Context) ([]tenant, error) {
 	var out []tenant
 	err := a.inOurs(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT workspace_id::text, location, token_enc FROM connection WHERE $1 = '' OR workspace_id::text = $1
+		rows, err := tx.Query(ctx, `SELECT workspace_id::text, location, token_enc FROM connection WHERE provider = 'ghl' AND ($1 = '' OR workspace_id::text = $1)
 			ORDER BY workspace_id`, a.opts.Workspace)
 		if err != nil {
 			return err

@@ -82,6 +82,13 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.RecheckConnections]) error {
 			return d.recheckConnections(ctx)
 		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.WatchSends]) error {
+			_, err := d.Reconciler.Watch(ctx)
+			return err
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.WatchVisible]) error {
+			return d.watchVisible(ctx, job.Args)
+		})),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("register worker: %w", err)
@@ -96,6 +103,7 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		PeriodicJobs: []*river.PeriodicJob{
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
+			periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
 			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
 		},

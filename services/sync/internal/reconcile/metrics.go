@@ -17,7 +17,12 @@ type metrics struct {
 	foundAge  metric.Float64Histogram
 	lateFinds metric.Int64Counter
 	looks     metric.Int64Counter
-	settled   metric.Int64Counter
+	// visible and hidden watch assumption A2 on a sample.
+	visible metric.Float64Histogram
+	hidden  metric.Int64Counter
+	// The rest is counted by Watch.
+	sends, resting, waiting, duplicates, gap metric.Int64Gauge
+	settled                                  metric.Int64Counter
 }
 
 func newMetrics() metrics {
@@ -29,7 +34,22 @@ func newMetrics() metrics {
 	late, _ := m.Int64Counter("reconcile_late_finds", metric.WithDescription("Messages found that the provider took later than D after the call was given up: assumption A1 does not hold."))
 	looks, _ := m.Int64Counter("reconcile_looks", metric.WithDescription("Looks for sends with an unknown outcome, by result."))
 	settled, _ := m.Int64Counter("reconcile_settled", metric.WithDescription("Sends settled by the reconciler or by evidence, by rule of the protocol."))
-	return metrics{foundAge: foundAge, lateFinds: late, looks: looks, settled: settled}
+	visible, _ := m.Float64Histogram("send_visible_seconds", metric.WithUnit("s"),
+		metric.WithDescription("A2: time from acceptance until both lists of the provider show the message, on a sample of 1 %."),
+		metric.WithExplicitBucketBoundaries(5, 10, 20, 40, 80, 160, 320, 600, 1200))
+	hidden, _ := m.Int64Counter("send_not_visible", metric.WithDescription("Sampled messages that a list did not show within V: assumption A2 does not hold."))
+	gauge := func(name, description string) metric.Int64Gauge {
+		g, _ := m.Int64Gauge(name, metric.WithDescription(description))
+		return g
+	}
+	return metrics{
+		foundAge: foundAge, lateFinds: late, looks: looks, settled: settled, visible: visible, hidden: hidden,
+		sends:      gauge("sends", "Sends by state."),
+		resting:    gauge("sends_resting", "I8: sends that should have moved long ago, by kind. Promised to be 0."),
+		waiting:    gauge("sends_waiting_for_a_person", "Parked sends that nobody has resolved."),
+		duplicates: gauge("send_duplicates_suspected", "I1: sends of which the provider shows more than one message. Promised to be 0."),
+		gap:        gauge("sends_conservation_gap", "I9: planned sends less those in any state. Promised to be 0."),
+	}
 }
 
 func (m metrics) looked(ctx context.Context, source, result string) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,6 +53,7 @@ type Reconciler struct {
 	clock   clock.Clock
 	logger  *slog.Logger
 	metrics metrics
+	told    sync.Map // what Watch has logged, by invariant
 }
 
 // New makes a Reconciler.

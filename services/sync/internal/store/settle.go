@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/relance/relance/platform/secretbox"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // Acceptance says that the provider has a message of ours.
@@ -31,10 +33,21 @@ func (t *Tx) Accepted(ctx context.Context, a Acceptance) error {
 	if err == nil {
 		err = t.TouchOutbound(ctx, db.TouchOutboundParams{At: a.At, Now: t.Now, WorkspaceID: a.Workspace, ID: a.Lead})
 	}
+	if err == nil && sampled(a.Intent) {
+		err = t.Enqueue(ctx, work.WatchVisible{Workspace: a.Workspace.String(), Intent: a.Intent.String()}, firstGlance)
+	}
 	if err != nil {
 		return fmt.Errorf("accept message: %w", err)
 	}
 	return nil
+}
+
+// firstGlance is when a sampled message is first looked for in the provider's lists.
+const firstGlance = 5 * time.Second
+
+// sampled picks one message in a hundred, by the random end of its id.
+func sampled(intent uuid.UUID) bool {
+	return binary.BigEndian.Uint16(intent[14:])%100 == 0
 }
 
 // Settled is the event that tells followups a send's outcome: ACCEPTED, or the reason it was refused or parked for.

@@ -82,6 +82,21 @@ func (s *Store) System(ctx context.Context, fn func(*Tx) error) error {
 	return s.run(ctx, func(body func(pgx.Tx) error) error { return postgres.InTx(ctx, s.pool, body) }, fn)
 }
 
+// Snapshot runs fn seeing all workspaces at one moment, for counts that must add up.
+func (s *Store) Snapshot(ctx context.Context, fn func(*Tx) error) error {
+	moment := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, s.pool, moment, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT set_config('relance.scope', 'system', true)`); err != nil {
+			return fmt.Errorf("set scope: %w", err)
+		}
+		return fn(&Tx{Queries: db.New(tx), Now: s.clock.Now().UTC(), raw: tx, store: s})
+	})
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	return nil
+}
+
 func (s *Store) run(ctx context.Context, scope func(func(pgx.Tx) error) error, fn func(*Tx) error) error {
 	var err error
 	for range attempts {

@@ -67,6 +67,21 @@ type RecheckConnections struct{}
 // Kind names the job.
 func (RecheckConnections) Kind() string { return "recheck_connections" }
 
+// WatchSends counts sends and keeps the metrics of the protocol's invariants.
+type WatchSends struct{}
+
+// Kind names the job.
+func (WatchSends) Kind() string { return "watch_sends" }
+
+// WatchVisible measures when an accepted message shows in the provider's lists.
+type WatchVisible struct {
+	Workspace string `json:"workspace"`
+	Intent    string `json:"intent"`
+}
+
+// Kind names the job.
+func (WatchVisible) Kind() string { return "watch_visible" }
+
 // Queue inserts jobs in the transaction that makes them necessary.
 type Queue struct {
 	client *river.Client[pgx.Tx]

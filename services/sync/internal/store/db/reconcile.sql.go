@@ -322,6 +322,30 @@ func (q *Queries) OpenIntents(ctx context.Context, arg OpenIntentsParams) ([]Sen
 	return items, nil
 }
 
+const parkedSends = `-- name: ParkedSends :one
+SELECT count(*) FROM send_intent i WHERE i.state = 'PARKED'
+    AND NOT EXISTS (SELECT FROM send_resolution r WHERE r.workspace_id = i.workspace_id AND r.intent_id = i.id)
+`
+
+func (q *Queries) ParkedSends(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, parkedSends)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const plannedSends = `-- name: PlannedSends :one
+SELECT count(*) FROM message WHERE origin = 'OWN'
+`
+
+// I9 counts what was planned where planning leaves its other trace: the timeline.
+func (q *Queries) PlannedSends(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, plannedSends)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const postponeLook = `-- name: PostponeLook :exec
 UPDATE send_intent SET next_look = now() + make_interval(secs => $1::double precision)
 WHERE workspace_id = $2 AND id = $3 AND attempt = $4 AND state = 'UNKNOWN'
@@ -405,6 +429,62 @@ func (q *Queries) ReportDelivery(ctx context.Context, arg ReportDeliveryParams) 
 	return result.RowsAffected(), nil
 }
 
+const restingSends = `-- name: RestingSends :one
+SELECT
+    (SELECT count(*) FROM send_intent WHERE state = 'SENDING' AND lease_until < now() - interval '60 seconds') AS sending,
+    (SELECT count(*) FROM send_intent WHERE state = 'UNKNOWN' AND intent_at < now() - make_interval(secs => $1::double precision)) AS unknown,
+    (SELECT count(*) FROM send_intent WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time < $2::timestamptz) AS due
+`
+
+type RestingSendsParams struct {
+	UnknownSeconds float64
+	Due            time.Time
+}
+
+type RestingSendsRow struct {
+	Sending int64
+	Unknown int64
+	Due     int64
+}
+
+// I8: what should have moved long ago, by the clock that each wait is measured with.
+func (q *Queries) RestingSends(ctx context.Context, arg RestingSendsParams) (RestingSendsRow, error) {
+	row := q.db.QueryRow(ctx, restingSends, arg.UnknownSeconds, arg.Due)
+	var i RestingSendsRow
+	err := row.Scan(&i.Sending, &i.Unknown, &i.Due)
+	return i, err
+}
+
+const sendsByState = `-- name: SendsByState :many
+SELECT state, count(*) AS sends, count(*) FILTER (WHERE duplicate_suspected) AS duplicates FROM send_intent GROUP BY state
+`
+
+type SendsByStateRow struct {
+	State      string
+	Sends      int64
+	Duplicates int64
+}
+
+func (q *Queries) SendsByState(ctx context.Context) ([]SendsByStateRow, error) {
+	rows, err := q.db.Query(ctx, sendsByState)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SendsByStateRow
+	for rows.Next() {
+		var i SendsByStateRow
+		if err := rows.Scan(&i.State, &i.Sends, &i.Duplicates); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const settleIntent = `-- name: SettleIntent :execrows
 UPDATE send_intent SET state = $1, reason = $2, reason_meta = $3, next_time = $4,
     ambiguous = ambiguous + $5, looks = looks + $6, failed_looks = failed_looks + $7,
@@ -453,6 +533,24 @@ func (q *Queries) SettleIntent(ctx context.Context, arg SettleIntentParams) (int
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const stateAge = `-- name: StateAge :one
+SELECT extract(epoch FROM now() - state_time)::double precision AS age_seconds FROM send_intent
+WHERE workspace_id = $1 AND id = $2
+`
+
+type StateAgeParams struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+// Time since the state last changed, by the database clock.
+func (q *Queries) StateAge(ctx context.Context, arg StateAgeParams) (float64, error) {
+	row := q.db.QueryRow(ctx, stateAge, arg.WorkspaceID, arg.ID)
+	var age_seconds float64
+	err := row.Scan(&age_seconds)
+	return age_seconds, err
 }
 
 const suspectDuplicate = `-- name: SuspectDuplicate :exec

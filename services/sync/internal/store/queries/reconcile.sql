@@ -73,3 +73,26 @@ UPDATE send_intent SET next_look = now() WHERE workspace_id = sqlc.arg(workspace
 -- T15. The state moves from ACCEPTED only; the caller holds the lead and has compared the ranks.
 UPDATE send_intent SET state = coalesce(sqlc.narg(state), state), delivery = sqlc.arg(delivery), update_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state IN ('ACCEPTED', 'DELIVERED');
+
+-- name: RestingSends :one
+-- I8: what should have moved long ago, by the clock that each wait is measured with.
+SELECT
+    (SELECT count(*) FROM send_intent WHERE state = 'SENDING' AND lease_until < now() - interval '60 seconds') AS sending,
+    (SELECT count(*) FROM send_intent WHERE state = 'UNKNOWN' AND intent_at < now() - make_interval(secs => sqlc.arg(unknown_seconds)::double precision)) AS unknown,
+    (SELECT count(*) FROM send_intent WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time < sqlc.arg(due)::timestamptz) AS due;
+
+-- name: SendsByState :many
+SELECT state, count(*) AS sends, count(*) FILTER (WHERE duplicate_suspected) AS duplicates FROM send_intent GROUP BY state;
+
+-- name: PlannedSends :one
+-- I9 counts what was planned where planning leaves its other trace: the timeline.
+SELECT count(*) FROM message WHERE origin = 'OWN';
+
+-- name: ParkedSends :one
+SELECT count(*) FROM send_intent i WHERE i.state = 'PARKED'
+    AND NOT EXISTS (SELECT FROM send_resolution r WHERE r.workspace_id = i.workspace_id AND r.intent_id = i.id);
+
+-- name: StateAge :one
+-- Time since the state last changed, by the database clock.
+SELECT extract(epoch FROM now() - state_time)::double precision AS age_seconds FROM send_intent
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);

@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// Visible watches assumption A2 on one accepted send: both lists of the provider must show it within V. It tells when to
+// look again, and zero when it is done: seen in both, or V is over.
+func (r *Reconciler) Visible(ctx context.Context, workspace, intent uuid.UUID) (time.Duration, error) {
+	var row db.SendIntent
+	var seconds float64
+	err := r.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
+		if row, err = tx.Intent(ctx, db.IntentParams{WorkspaceID: workspace, ID: intent}); err != nil {
+			return err
+		}
+		seconds, err = tx.StateAge(ctx, db.StateAgeParams{WorkspaceID: workspace, ID: intent})
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("watch visibility: %w", err)
+	}
+	account, usable, err := r.account(ctx, workspace)
+	if err != nil || !usable || row.ProviderMessageID == nil || sending.State(row.State) != sending.Accepted {
+		return 0, err // delivered meanwhile, or nobody to ask: it is a sample
+	}
+	age := time.Duration(seconds * float64(time.Second))
+	shown, err := r.shown(ctx, row, account)
+	switch {
+	case err == nil && shown:
+		r.metrics.visible.Record(ctx, age.Seconds())
+		return 0, nil
+	case age < r.Timing.Visible:
+		// Not yet, or it could not be read: doubling the age keeps it at ten reads or so.
+		return min(max(age, time.Second), r.Timing.Visible-age+time.Second), nil
+	case err != nil:
+		return 0, nil // never read in all that time: that says nothing about the lists
+	}
+	r.metrics.hidden.Add(ctx, 1)
+	r.logger.ErrorContext(ctx, "the provider's lists do not show an accepted message in the time assumed: raise send visible (V) and the settle time (S)",
+		"intent", intent.String(), "after", age.String(), "assumed", r.Timing.Visible.String())
+	return 0, nil
+}
+
+// shown reports whether both lists show the message of an accepted send.
+func (r *Reconciler) shown(ctx context.Context, row db.SendIntent, account ghl.Account) (bool, error) {
+	s := &subject{row: row, account: account}
+	if err := r.describe(ctx, s); err != nil {
+		return false, err
+	}
+	for _, list := range []func(context.Context, *subject, *sending.Sighting) error{r.export, r.conversations} {
+		s.seen = map[string]bool{}
+		// What is claimed is passed over by sift, but counted as seen.
+		if err := list(ctx, s, &sending.Sighting{}); err != nil {
+			return false, err
+		}
+		if !s.seen[*row.ProviderMessageID] {
+			return false, nil
+		}
+	}
+	return true, nil
+}

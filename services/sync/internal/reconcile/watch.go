@@ -1,0 +1,96 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// restDue is how long after its time a due send may still wait for its turn (I8).
+const restDue = 5 * time.Minute
+
+// State is the sends of all workspaces at a moment.
+type State struct {
+	// Sends counts them by state, Planned as the timeline has them.
+	Sends   map[sending.State]int64
+	Planned int64
+	// Waiting are parked sends that nobody has resolved, Duplicates sends of which the provider shows more than one message.
+	Waiting, Duplicates int64
+	// Resting counts sends that should have moved long ago, by kind: sending, unknown, due (I8).
+	Resting map[string]int64
+}
+
+// Gap is what I9 promises to be 0: planned sends that are in no state, or the other way round.
+func (s State) Gap() int64 {
+	gap := s.Planned
+	for _, n := range s.Sends {
+		gap -= n
+	}
+	return gap
+}
+
+// Watch counts the sends, keeps the metrics of invariants I8 and I9, and tells in the log when one of them is broken or
+// whole again.
+func (r *Reconciler) Watch(ctx context.Context) (State, error) {
+	out := State{Sends: map[sending.State]int64{}, Resting: map[string]int64{}}
+	err := r.Store.Snapshot(ctx, func(tx *store.Tx) error { return r.countSends(ctx, tx, &out) })
+	if err != nil {
+		return State{}, fmt.Errorf("count sends: %w", err)
+	}
+	for _, state := range sending.States() {
+		r.metrics.sends.Record(ctx, out.Sends[state], metric.WithAttributes(attribute.String("state", string(state))))
+	}
+	resting := int64(0)
+	for kind, n := range out.Resting {
+		r.metrics.resting.Record(ctx, n, metric.WithAttributes(attribute.String("kind", kind)))
+		resting += n
+	}
+	r.metrics.waiting.Record(ctx, out.Waiting)
+	r.metrics.duplicates.Record(ctx, out.Duplicates)
+	r.metrics.gap.Record(ctx, out.Gap())
+	r.tell(ctx, "sends rest that should have moved (I8)", resting)
+	r.tell(ctx, "planned sends and states do not add up (I9)", out.Gap())
+	r.tell(ctx, "duplicates suspected (I1)", out.Duplicates)
+	return out, nil
+}
+
+func (r *Reconciler) countSends(ctx context.Context, tx *store.Tx, out *State) error {
+	states, err := tx.SendsByState(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		out.Sends[sending.State(s.State)] = s.Sends
+		out.Duplicates += s.Duplicates
+	}
+	if out.Planned, err = tx.PlannedSends(ctx); err != nil {
+		return err
+	}
+	if out.Waiting, err = tx.ParkedSends(ctx); err != nil {
+		return err
+	}
+	resting, err := tx.RestingSends(ctx, db.RestingSendsParams{
+		UnknownSeconds: (r.Timing.Settle + r.Timing.Grace() + r.Timing.Looks()[1]).Seconds(), Due: tx.Now.Add(-restDue),
+	})
+	out.Resting["sending"], out.Resting["unknown"], out.Resting["due"] = resting.Sending, resting.Unknown, resting.Due
+	return err
+}
+
+// tell logs a broken invariant when its count changes, not each minute.
+func (r *Reconciler) tell(ctx context.Context, what string, count int64) {
+	told, _ := r.told.Swap(what, count)
+	before, _ := told.(int64)
+	switch {
+	case count != 0 && count != before:
+		r.logger.ErrorContext(ctx, "send invariant broken", "invariant", what, "count", count)
+	case count == 0 && before != 0:
+		r.logger.InfoContext(ctx, "send invariant holds again", "invariant", what)
+	}
+}
