@@ -18,6 +18,7 @@ type Config struct {
 	BatchSize          int           `name:"batch-size" env:"RELANCE_FOLLOWUPS_BATCH_SIZE" default:"50" help:"Most enrollments claimed at once, 1 to 500."`
 	LeaseDuration      time.Duration `name:"lease-duration" env:"RELANCE_FOLLOWUPS_LEASE_DURATION" default:"2m" help:"How long a batch stays claimed by the database's clock, 1s to 1h."`
 	MaxAttempts        int           `name:"max-attempts" env:"RELANCE_FOLLOWUPS_MAX_ATTEMPTS" default:"5" help:"Failed tries of a step after which its enrollment is parked, 1 to 20."`
+	DecisionRetention  time.Duration `name:"decision-retention" env:"RELANCE_FOLLOWUPS_DECISION_RETENTION" default:"4320h" help:"How long decision records are kept after they were last confirmed, 24h or more."`
 	DrainTimeout       time.Duration `name:"drain-timeout" env:"RELANCE_FOLLOWUPS_DRAIN_TIMEOUT" default:"20s" help:"How long calls in flight may finish at shutdown."`
 }
 
@@ -34,6 +35,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxAttempts == 0 {
 		c.MaxAttempts = run.DefaultMaxAttempts
+	}
+	if c.DecisionRetention == 0 {
+		c.DecisionRetention = 180 * 24 * time.Hour
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 20 * time.Second
@@ -58,6 +62,7 @@ func (c Config) Problems() []string {
 	check(c.BatchSize >= 1 && c.BatchSize <= 500, "batch size must be 1 to 500")
 	check(c.LeaseDuration >= time.Second && c.LeaseDuration <= time.Hour, "lease duration must be 1s to 1h")
 	check(c.MaxAttempts >= 1 && c.MaxAttempts <= 20, "max attempts must be 1 to 20")
+	check(c.DecisionRetention >= 24*time.Hour, "decision retention must be 24h or more")
 	check(c.DrainTimeout > 0, "drain timeout must be positive")
 	return problems
 }

@@ -3,15 +3,20 @@ package followups_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/postgres"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/run"
@@ -344,5 +349,97 @@ func TestSameRequestIDAnswersTheSameReceipt(t *testing.T) {
 	again, err := w.cron.RunDueFollowUps(t.Context(), req)
 	if err != nil || again.GetRun().GetName() != first.GetRun().GetName() || again.GetRun().GetResults().GetSucceeded() != 1 {
 		t.Fatalf("%v, %v", again, err)
+	}
+}
+
+// TestFiftyTriggersMakeOneIntentPerStep: 1,000 due steps, 50 simultaneous triggers, 1,000 intents.
+func TestFiftyTriggersMakeOneIntentPerStep(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	const due, triggers = 1000, 50
+	w.plant(w.sequence(sms("Hi {firstName}", 0, 0)), due)
+	var group sync.WaitGroup
+	var processed atomic.Int32
+	for range triggers {
+		group.Go(func() {
+			resp, err := w.cron.RunDueFollowUps(t.Context(), &followupsv1.RunDueFollowUpsRequest{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			processed.Add(resp.GetRun().GetResults().GetProcessed())
+		})
+	}
+	group.Wait()
+	for w.tick().GetResults().GetProcessed() > 0 { // what a budget left over
+	}
+	ids := map[string]bool{}
+	for _, call := range w.sync.calls {
+		ids[call.GetRequestId()] = true
+	}
+	if len(w.sync.calls) != due || len(ids) != due {
+		t.Fatalf("%d calls, %d ids of %d due steps", len(w.sync.calls), len(ids), due)
+	}
+}
+
+// plant enrolls many leads at once, in the database, since a thousand calls would prove nothing more.
+func (w *world) plant(sequence string, leads int) {
+	w.t.Helper()
+	workspace, id := uuid.MustParse(sequence[11:47]), uuid.MustParse(sequence[len(sequence)-36:])
+	ids := make([]uuid.UUID, leads)
+	w.sync.mu.Lock()
+	for i := range ids {
+		ids[i] = uuid.New()
+		name := fmt.Sprintf("workspaces/%s/leads/%s", workspace, ids[i])
+		w.sync.leads[name] = &syncv1.Lead{Name: name, FirstName: "Ada", Email: "ada@example.com", Phone: "+12025550123"}
+	}
+	w.sync.mu.Unlock()
+	err := postgres.InTx(w.t.Context(), w.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(w.t.Context(), `INSERT INTO enrollment (workspace_id, id, lead_id, sequence_id, sequence_version, state, position,
+				base_time, due_time, next_time, start_time, replied_since, create_time, update_time)
+			SELECT $1, gen_random_uuid(), lead, $2, 1, 'active', 1, $4, $4, $4, $4, $4, $4, $4 FROM unnest($3::uuid[]) AS lead`,
+			workspace, id, ids, w.clock.Now())
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestWorkspacesTakeTurns: one workspace with 2,000 due steps and forty with older ones delay one with 10 by the batches
+// of one round, counted in messages and not in time.
+func TestWorkspacesTakeTurns(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	small, own := "", w.workspace
+	for i := range 42 {
+		w.workspace = "workspaces/" + uuid.NewString()
+		sequence := w.sequence(sms("Hi", 0, 0))
+		switch i {
+		case 20:
+			w.plant(sequence, 2000)
+		case 41:
+			small = w.workspace
+			w.clock.Advance(time.Minute) // due after all others
+			w.plant(sequence, 10)
+		default:
+			w.plant(sequence, 30)
+		}
+	}
+	w.workspace = own
+	for w.tick().GetResults().GetProcessed() > 0 {
+	}
+	last := 0
+	for i, call := range w.sync.calls {
+		if strings.HasPrefix(call.GetLead(), small) {
+			last = i + 1
+		}
+	}
+	// 42 workspaces at 20 a batch share one step each per round of 42; ten rounds, and the batch under way.
+	if most := 10*42 + 3*20; last == 0 || last > most {
+		t.Fatalf("the small workspace was done after %d of %d messages, want at most %d", last, len(w.sync.calls), most)
+	}
+	if len(w.sync.calls) != 2000+40*30+10 {
+		t.Fatalf("%d messages", len(w.sync.calls))
 	}
 }

@@ -34,6 +34,9 @@ const Name = store.Schema
 // scheduleBudget is the work of one scheduled run.
 const scheduleBudget = 45 * time.Second
 
+// pruneBatch is how many records are removed in one transaction.
+const pruneBatch = 5000
+
 // Deps is what the process gives to the service.
 type Deps struct {
 	// Listener is where the service listens; nil means Config.Listen.
@@ -52,6 +55,7 @@ type Service struct {
 	deps   Deps
 	pool   *pgxpool.Pool
 	conns  []*grpc.ClientConn
+	rows   *store.Store
 	runner *run.Runner
 	server *rpc.Server
 }
@@ -98,6 +102,7 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	rows, leads, slots := store.New(s.pool), syncv1.NewSyncServiceClient(sync), availabilityv1.NewAvailabilityServiceClient(availability)
+	s.rows = rows
 	s.runner = run.New(run.Config{
 		Store: rows, Sync: leads, Availability: slots,
 		Clock: s.deps.Clock, Logger: s.deps.Logger, BatchSize: s.cfg.BatchSize, Lease: s.cfg.LeaseDuration,
@@ -152,7 +157,7 @@ func (s *Service) Run(ctx context.Context) error {
 		components = append(components, process.Component{Name: "schedule", Run: func(ctx context.Context) error {
 			return jobs.Run(ctx, jobs.Config{
 				Pool: s.pool, Schema: store.Schema, Logger: s.deps.Logger, Run: s.runDue,
-				Interval: s.cfg.SchedulerInterval, Budget: scheduleBudget,
+				Interval: s.cfg.SchedulerInterval, Budget: scheduleBudget, Prune: s.prune,
 			})
 		}})
 	}
@@ -165,6 +170,17 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) runDue(ctx context.Context, budget time.Duration) error {
 	_, err := s.runner.Run(ctx, run.Request{Budget: budget})
 	return err
+}
+
+// prune removes decision records older than the policy keeps them.
+func (s *Service) prune(ctx context.Context) error {
+	before := s.deps.Clock.Now().Add(-s.cfg.DecisionRetention)
+	for {
+		deleted, err := s.rows.DeleteOldDecisions(ctx, before, pruneBatch)
+		if err != nil || deleted < pruneBatch {
+			return err
+		}
+	}
 }
 
 func (s *Service) close() {

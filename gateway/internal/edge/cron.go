@@ -47,14 +47,61 @@ type workspaceCounts struct {
 	Results   counts `json:"results"`
 }
 
+// pauseResults are pauses that a run looked at, in the words of the original.
+type pauseResults struct {
+	Checked int32    `json:"checked"`
+	Resumed int32    `json:"resumed"`
+	Errors  []string `json:"errors"`
+}
+
+// backfillResults are kept for callers of the original. Sequences enroll on silence by their trigger, not by a backfill of
+// the cron, so it is never enabled.
+type backfillResults struct {
+	Enabled           bool             `json:"enabled"`
+	WorkspacesChecked int32            `json:"workspacesChecked"`
+	LeadsChecked      int32            `json:"leadsChecked"`
+	LeadsEnrolled     int32            `json:"leadsEnrolled"`
+	InstancesStarted  int32            `json:"instancesStarted"`
+	Reasons           map[string]int32 `json:"reasons"`
+	Errors            []string         `json:"errors"`
+}
+
 type followUpsAnswer struct {
-	Success    bool              `json:"success"`
-	RunID      string            `json:"runId"`
-	Results    runResults        `json:"results"`
-	Reasons    []reasonCount     `json:"reasons"`
-	Workspaces []workspaceCounts `json:"workspaces"`
-	Finished   bool              `json:"finished"`
-	Timestamp  string            `json:"timestamp"`
+	Success           bool              `json:"success"`
+	RunID             string            `json:"runId"`
+	Results           runResults        `json:"results"`
+	Snoozed           pauseResults      `json:"snoozed"`
+	Resumed           pauseResults      `json:"resumed"`
+	EnrichmentResumed pauseResults      `json:"enrichmentResumed"`
+	Backfill          backfillResults   `json:"backfill"`
+	Reasons           []reasonCount     `json:"reasons"`
+	Workspaces        []workspaceCounts `json:"workspaces"`
+	Finished          bool              `json:"finished"`
+	Timestamp         string            `json:"timestamp"`
+}
+
+// pausesOf sorts the pauses of a run by what they waited for: a date, an answered lead's silence, or something that was
+// missing. Every pause is in exactly one.
+func pausesOf(reasons []*followupsv1.ReasonCount) (snoozed, ghosts, missing pauseResults) {
+	snoozed.Errors, ghosts.Errors, missing.Errors = []string{}, []string{}, []string{}
+	for _, reason := range reasons {
+		resumed := reason.GetOutcome() == "resumed"
+		if !resumed && reason.GetOutcome() != "waiting" {
+			continue
+		}
+		into := &missing
+		switch reason.GetReason() {
+		case "lead_snoozed":
+			into = &snoozed
+		case "lead_replied":
+			into = &ghosts
+		}
+		into.Checked += reason.GetCount()
+		if resumed {
+			into.Resumed += reason.GetCount()
+		}
+	}
+	return snoozed, ghosts, missing
 }
 
 type refreshError struct {
@@ -90,7 +137,9 @@ func (e *Edge) cronFollowUps(w http.ResponseWriter, r *http.Request) {
 		Success: true, RunID: strings.TrimPrefix(run.GetName(), "runs/"),
 		Results: runResults{counts: countsOf(run.GetResults()), Errors: append([]string{}, run.GetErrors()...)},
 		Reasons: []reasonCount{}, Workspaces: []workspaceCounts{}, Finished: run.GetFinished(), Timestamp: e.timestamp(),
+		Backfill: backfillResults{Reasons: map[string]int32{}, Errors: []string{}},
 	}
+	out.Snoozed, out.Resumed, out.EnrichmentResumed = pausesOf(run.GetReasons())
 	for _, reason := range run.GetReasons() {
 		out.Reasons = append(out.Reasons,
 			reasonCount{Outcome: reason.GetOutcome(), Reason: reason.GetReason(), Count: reason.GetCount()})

@@ -22,6 +22,7 @@ const (
 	startRetryMin, startRetryMax = time.Second, 30 * time.Second
 	stopTimeout                  = 25 * time.Second
 	overrun                      = time.Minute
+	pruneInterval                = 24 * time.Hour
 )
 
 // Config is what the scheduler is made of; all fields are required.
@@ -35,6 +36,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Interval is the time between runs, Budget the work of one.
 	Interval, Budget time.Duration
+	// Prune removes records that are no longer kept; it is called daily.
+	Prune func(ctx context.Context) error
 }
 
 // runArgs are the (empty) arguments of the periodic job.
@@ -67,16 +70,40 @@ func (w *worker) Work(ctx context.Context, _ *river.Job[runArgs]) error {
 // Timeout bounds a job: its budget and the calls that are under way when that ends.
 func (w *worker) Timeout(*river.Job[runArgs]) time.Duration { return w.cfg.Budget + overrun }
 
+// pruneArgs are the (empty) arguments of the daily job.
+type pruneArgs struct{}
+
+// Kind names the job.
+func (pruneArgs) Kind() string { return "followups_prune" }
+
+// InsertOpts is that of runs: one at a time, and a failed one is made up for by the next.
+func (pruneArgs) InsertOpts() river.InsertOpts { return runArgs{}.InsertOpts() }
+
+type pruner struct {
+	river.WorkerDefaults[pruneArgs]
+	cfg Config
+}
+
+// Work removes what is no longer kept.
+func (p *pruner) Work(ctx context.Context, _ *river.Job[pruneArgs]) error {
+	if err := p.cfg.Prune(ctx); err != nil {
+		return fmt.Errorf("prune records: %w", err)
+	}
+	return nil
+}
+
 // Run schedules until ctx ends, then lets the running job finish. While the database is away it tries again.
 func Run(ctx context.Context, cfg Config) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{cfg: cfg})
+	river.AddWorker(workers, &pruner{cfg: cfg})
 	client, err := river.NewClient(riverpgxv5.New(cfg.Pool), &river.Config{
 		Schema: cfg.Schema, Workers: workers, Logger: loglevel.AtLeast(cfg.Logger, slog.LevelWarn),
 		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 1}},
 		PeriodicJobs: []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(cfg.Interval),
 			func() (river.JobArgs, *river.InsertOpts) { return runArgs{}, nil },
-			&river.PeriodicJobOpts{RunOnStart: true})},
+			&river.PeriodicJobOpts{RunOnStart: true}), river.NewPeriodicJob(river.PeriodicInterval(pruneInterval),
+			func() (river.JobArgs, *river.InsertOpts) { return pruneArgs{}, nil }, nil)},
 	})
 	if err != nil {
 		return fmt.Errorf("make scheduler: %w", err)

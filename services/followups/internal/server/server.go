@@ -68,7 +68,7 @@ func Policy() principal.Policy {
 	for _, method := range []string{
 		"CreateSequence", "GetSequence", "ListSequences", "UpdateSequence", "DeleteSequence", "ValidateSequence",
 		"EnrollLead", "ExplainEnrollment", "GetEnrollment", "ListEnrollments", "PauseEnrollment", "ResumeEnrollment", "CancelEnrollment",
-		"ListTasks", "CompleteTask", "SkipTask", "AssignTask", "ScheduleFollowUp", "GetSettings", "UpdateSettings",
+		"SimulateSequence", "ListTasks", "CompleteTask", "SkipTask", "AssignTask", "ScheduleFollowUp", "GetSettings", "UpdateSettings",
 	} {
 		policy[service+method] = []principal.Kind{principal.KindAdmin}
 	}

@@ -2176,7 +2176,7 @@ var File_relance_followups_v1_followups_service_proto protoreflect.FileDescripto
 
 const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\n" +
-	",relance/followups/v1/followups_service.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\"relance/followups/v1/explain.proto\x1a$relance/followups/v1/followups.proto\x1a relance/followups/v1/tasks.proto\"\x8a\x01\n" +
+	",relance/followups/v1/followups_service.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\"relance/followups/v1/explain.proto\x1a$relance/followups/v1/followups.proto\x1a#relance/followups/v1/simulate.proto\x1a relance/followups/v1/tasks.proto\"\x8a\x01\n" +
 	"\x15CreateSequenceRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12:\n" +
 	"\bsequence\x18\x02 \x01(\v2\x1e.relance.followups.v1.SequenceR\bsequence\x12\x1d\n" +
@@ -2316,7 +2316,7 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"T\n" +
 	"\x16UpdateSettingsResponse\x12:\n" +
-	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xf9\x13\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1e.relance.followups.v1.SettingsR\bsettings2\xee\x14\n" +
 	"\x10FollowUpsService\x12k\n" +
 	"\x0eCreateSequence\x12+.relance.followups.v1.CreateSequenceRequest\x1a,.relance.followups.v1.CreateSequenceResponse\x12b\n" +
 	"\vGetSequence\x12(.relance.followups.v1.GetSequenceRequest\x1a).relance.followups.v1.GetSequenceResponse\x12h\n" +
@@ -2331,7 +2331,8 @@ const file_relance_followups_v1_followups_service_proto_rawDesc = "" +
 	"\x0fPauseEnrollment\x12,.relance.followups.v1.PauseEnrollmentRequest\x1a-.relance.followups.v1.PauseEnrollmentResponse\x12q\n" +
 	"\x10ResumeEnrollment\x12-.relance.followups.v1.ResumeEnrollmentRequest\x1a..relance.followups.v1.ResumeEnrollmentResponse\x12q\n" +
 	"\x10CancelEnrollment\x12-.relance.followups.v1.CancelEnrollmentRequest\x1a..relance.followups.v1.CancelEnrollmentResponse\x12t\n" +
-	"\x11ExplainEnrollment\x12..relance.followups.v1.ExplainEnrollmentRequest\x1a/.relance.followups.v1.ExplainEnrollmentResponse\x12\\\n" +
+	"\x11ExplainEnrollment\x12..relance.followups.v1.ExplainEnrollmentRequest\x1a/.relance.followups.v1.ExplainEnrollmentResponse\x12s\n" +
+	"\x10SimulateSequence\x12-.relance.followups.v1.SimulateSequenceRequest\x1a..relance.followups.v1.SimulateSequenceResponse0\x01\x12\\\n" +
 	"\tListTasks\x12&.relance.followups.v1.ListTasksRequest\x1a'.relance.followups.v1.ListTasksResponse\x12e\n" +
 	"\fCompleteTask\x12).relance.followups.v1.CompleteTaskRequest\x1a*.relance.followups.v1.CompleteTaskResponse\x12Y\n" +
 	"\bSkipTask\x12%.relance.followups.v1.SkipTaskRequest\x1a&.relance.followups.v1.SkipTaskResponse\x12_\n" +
@@ -2415,14 +2416,16 @@ var file_relance_followups_v1_followups_service_proto_goTypes = []any{
 	(*Run)(nil),                       // 52: relance.followups.v1.Run
 	(*LeadEvent)(nil),                 // 53: relance.followups.v1.LeadEvent
 	(*Settings)(nil),                  // 54: relance.followups.v1.Settings
-	(*CompleteTaskRequest)(nil),       // 55: relance.followups.v1.CompleteTaskRequest
-	(*SkipTaskRequest)(nil),           // 56: relance.followups.v1.SkipTaskRequest
-	(*AssignTaskRequest)(nil),         // 57: relance.followups.v1.AssignTaskRequest
-	(*ScheduleFollowUpRequest)(nil),   // 58: relance.followups.v1.ScheduleFollowUpRequest
-	(*CompleteTaskResponse)(nil),      // 59: relance.followups.v1.CompleteTaskResponse
-	(*SkipTaskResponse)(nil),          // 60: relance.followups.v1.SkipTaskResponse
-	(*AssignTaskResponse)(nil),        // 61: relance.followups.v1.AssignTaskResponse
-	(*ScheduleFollowUpResponse)(nil),  // 62: relance.followups.v1.ScheduleFollowUpResponse
+	(*SimulateSequenceRequest)(nil),   // 55: relance.followups.v1.SimulateSequenceRequest
+	(*CompleteTaskRequest)(nil),       // 56: relance.followups.v1.CompleteTaskRequest
+	(*SkipTaskRequest)(nil),           // 57: relance.followups.v1.SkipTaskRequest
+	(*AssignTaskRequest)(nil),         // 58: relance.followups.v1.AssignTaskRequest
+	(*ScheduleFollowUpRequest)(nil),   // 59: relance.followups.v1.ScheduleFollowUpRequest
+	(*SimulateSequenceResponse)(nil),  // 60: relance.followups.v1.SimulateSequenceResponse
+	(*CompleteTaskResponse)(nil),      // 61: relance.followups.v1.CompleteTaskResponse
+	(*SkipTaskResponse)(nil),          // 62: relance.followups.v1.SkipTaskResponse
+	(*AssignTaskResponse)(nil),        // 63: relance.followups.v1.AssignTaskResponse
+	(*ScheduleFollowUpResponse)(nil),  // 64: relance.followups.v1.ScheduleFollowUpResponse
 }
 var file_relance_followups_v1_followups_service_proto_depIdxs = []int32{
 	42, // 0: relance.followups.v1.CreateSequenceRequest.sequence:type_name -> relance.followups.v1.Sequence
@@ -2470,43 +2473,45 @@ var file_relance_followups_v1_followups_service_proto_depIdxs = []int32{
 	21, // 42: relance.followups.v1.FollowUpsService.ResumeEnrollment:input_type -> relance.followups.v1.ResumeEnrollmentRequest
 	23, // 43: relance.followups.v1.FollowUpsService.CancelEnrollment:input_type -> relance.followups.v1.CancelEnrollmentRequest
 	25, // 44: relance.followups.v1.FollowUpsService.ExplainEnrollment:input_type -> relance.followups.v1.ExplainEnrollmentRequest
-	27, // 45: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
-	55, // 46: relance.followups.v1.FollowUpsService.CompleteTask:input_type -> relance.followups.v1.CompleteTaskRequest
-	56, // 47: relance.followups.v1.FollowUpsService.SkipTask:input_type -> relance.followups.v1.SkipTaskRequest
-	57, // 48: relance.followups.v1.FollowUpsService.AssignTask:input_type -> relance.followups.v1.AssignTaskRequest
-	58, // 49: relance.followups.v1.FollowUpsService.ScheduleFollowUp:input_type -> relance.followups.v1.ScheduleFollowUpRequest
-	29, // 50: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
-	31, // 51: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
-	33, // 52: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
-	35, // 53: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
-	37, // 54: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
-	39, // 55: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
-	1,  // 56: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
-	3,  // 57: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
-	5,  // 58: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
-	9,  // 59: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
-	7,  // 60: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
-	12, // 61: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
-	14, // 62: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
-	16, // 63: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
-	18, // 64: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
-	20, // 65: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
-	22, // 66: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
-	24, // 67: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
-	26, // 68: relance.followups.v1.FollowUpsService.ExplainEnrollment:output_type -> relance.followups.v1.ExplainEnrollmentResponse
-	28, // 69: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
-	59, // 70: relance.followups.v1.FollowUpsService.CompleteTask:output_type -> relance.followups.v1.CompleteTaskResponse
-	60, // 71: relance.followups.v1.FollowUpsService.SkipTask:output_type -> relance.followups.v1.SkipTaskResponse
-	61, // 72: relance.followups.v1.FollowUpsService.AssignTask:output_type -> relance.followups.v1.AssignTaskResponse
-	62, // 73: relance.followups.v1.FollowUpsService.ScheduleFollowUp:output_type -> relance.followups.v1.ScheduleFollowUpResponse
-	30, // 74: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
-	32, // 75: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
-	34, // 76: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
-	36, // 77: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
-	38, // 78: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
-	40, // 79: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
-	56, // [56:80] is the sub-list for method output_type
-	32, // [32:56] is the sub-list for method input_type
+	55, // 45: relance.followups.v1.FollowUpsService.SimulateSequence:input_type -> relance.followups.v1.SimulateSequenceRequest
+	27, // 46: relance.followups.v1.FollowUpsService.ListTasks:input_type -> relance.followups.v1.ListTasksRequest
+	56, // 47: relance.followups.v1.FollowUpsService.CompleteTask:input_type -> relance.followups.v1.CompleteTaskRequest
+	57, // 48: relance.followups.v1.FollowUpsService.SkipTask:input_type -> relance.followups.v1.SkipTaskRequest
+	58, // 49: relance.followups.v1.FollowUpsService.AssignTask:input_type -> relance.followups.v1.AssignTaskRequest
+	59, // 50: relance.followups.v1.FollowUpsService.ScheduleFollowUp:input_type -> relance.followups.v1.ScheduleFollowUpRequest
+	29, // 51: relance.followups.v1.FollowUpsService.RunDueFollowUps:input_type -> relance.followups.v1.RunDueFollowUpsRequest
+	31, // 52: relance.followups.v1.FollowUpsService.GetRun:input_type -> relance.followups.v1.GetRunRequest
+	33, // 53: relance.followups.v1.FollowUpsService.ListRuns:input_type -> relance.followups.v1.ListRunsRequest
+	35, // 54: relance.followups.v1.FollowUpsService.HandleLeadEvents:input_type -> relance.followups.v1.HandleLeadEventsRequest
+	37, // 55: relance.followups.v1.FollowUpsService.GetSettings:input_type -> relance.followups.v1.GetSettingsRequest
+	39, // 56: relance.followups.v1.FollowUpsService.UpdateSettings:input_type -> relance.followups.v1.UpdateSettingsRequest
+	1,  // 57: relance.followups.v1.FollowUpsService.CreateSequence:output_type -> relance.followups.v1.CreateSequenceResponse
+	3,  // 58: relance.followups.v1.FollowUpsService.GetSequence:output_type -> relance.followups.v1.GetSequenceResponse
+	5,  // 59: relance.followups.v1.FollowUpsService.ListSequences:output_type -> relance.followups.v1.ListSequencesResponse
+	9,  // 60: relance.followups.v1.FollowUpsService.ValidateSequence:output_type -> relance.followups.v1.ValidateSequenceResponse
+	7,  // 61: relance.followups.v1.FollowUpsService.UpdateSequence:output_type -> relance.followups.v1.UpdateSequenceResponse
+	12, // 62: relance.followups.v1.FollowUpsService.DeleteSequence:output_type -> relance.followups.v1.DeleteSequenceResponse
+	14, // 63: relance.followups.v1.FollowUpsService.EnrollLead:output_type -> relance.followups.v1.EnrollLeadResponse
+	16, // 64: relance.followups.v1.FollowUpsService.GetEnrollment:output_type -> relance.followups.v1.GetEnrollmentResponse
+	18, // 65: relance.followups.v1.FollowUpsService.ListEnrollments:output_type -> relance.followups.v1.ListEnrollmentsResponse
+	20, // 66: relance.followups.v1.FollowUpsService.PauseEnrollment:output_type -> relance.followups.v1.PauseEnrollmentResponse
+	22, // 67: relance.followups.v1.FollowUpsService.ResumeEnrollment:output_type -> relance.followups.v1.ResumeEnrollmentResponse
+	24, // 68: relance.followups.v1.FollowUpsService.CancelEnrollment:output_type -> relance.followups.v1.CancelEnrollmentResponse
+	26, // 69: relance.followups.v1.FollowUpsService.ExplainEnrollment:output_type -> relance.followups.v1.ExplainEnrollmentResponse
+	60, // 70: relance.followups.v1.FollowUpsService.SimulateSequence:output_type -> relance.followups.v1.SimulateSequenceResponse
+	28, // 71: relance.followups.v1.FollowUpsService.ListTasks:output_type -> relance.followups.v1.ListTasksResponse
+	61, // 72: relance.followups.v1.FollowUpsService.CompleteTask:output_type -> relance.followups.v1.CompleteTaskResponse
+	62, // 73: relance.followups.v1.FollowUpsService.SkipTask:output_type -> relance.followups.v1.SkipTaskResponse
+	63, // 74: relance.followups.v1.FollowUpsService.AssignTask:output_type -> relance.followups.v1.AssignTaskResponse
+	64, // 75: relance.followups.v1.FollowUpsService.ScheduleFollowUp:output_type -> relance.followups.v1.ScheduleFollowUpResponse
+	30, // 76: relance.followups.v1.FollowUpsService.RunDueFollowUps:output_type -> relance.followups.v1.RunDueFollowUpsResponse
+	32, // 77: relance.followups.v1.FollowUpsService.GetRun:output_type -> relance.followups.v1.GetRunResponse
+	34, // 78: relance.followups.v1.FollowUpsService.ListRuns:output_type -> relance.followups.v1.ListRunsResponse
+	36, // 79: relance.followups.v1.FollowUpsService.HandleLeadEvents:output_type -> relance.followups.v1.HandleLeadEventsResponse
+	38, // 80: relance.followups.v1.FollowUpsService.GetSettings:output_type -> relance.followups.v1.GetSettingsResponse
+	40, // 81: relance.followups.v1.FollowUpsService.UpdateSettings:output_type -> relance.followups.v1.UpdateSettingsResponse
+	57, // [57:82] is the sub-list for method output_type
+	32, // [32:57] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -2519,6 +2524,7 @@ func file_relance_followups_v1_followups_service_proto_init() {
 	}
 	file_relance_followups_v1_explain_proto_init()
 	file_relance_followups_v1_followups_proto_init()
+	file_relance_followups_v1_simulate_proto_init()
 	file_relance_followups_v1_tasks_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

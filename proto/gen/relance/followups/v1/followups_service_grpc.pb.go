@@ -32,6 +32,7 @@ const (
 	FollowUpsService_ResumeEnrollment_FullMethodName  = "/relance.followups.v1.FollowUpsService/ResumeEnrollment"
 	FollowUpsService_CancelEnrollment_FullMethodName  = "/relance.followups.v1.FollowUpsService/CancelEnrollment"
 	FollowUpsService_ExplainEnrollment_FullMethodName = "/relance.followups.v1.FollowUpsService/ExplainEnrollment"
+	FollowUpsService_SimulateSequence_FullMethodName  = "/relance.followups.v1.FollowUpsService/SimulateSequence"
 	FollowUpsService_ListTasks_FullMethodName         = "/relance.followups.v1.FollowUpsService/ListTasks"
 	FollowUpsService_CompleteTask_FullMethodName      = "/relance.followups.v1.FollowUpsService/CompleteTask"
 	FollowUpsService_SkipTask_FullMethodName          = "/relance.followups.v1.FollowUpsService/SkipTask"
@@ -95,6 +96,11 @@ type FollowUpsServiceClient interface {
 	// at and said, what happens next and when. It decides by the same function as runs and changes nothing.
 	// Errors: NotFound; Unavailable when sync does not answer.
 	ExplainEnrollment(ctx context.Context, in *ExplainEnrollmentRequest, opts ...grpc.CallOption) (*ExplainEnrollmentResponse, error)
+	// SimulateSequence foretells, for a cohort of real leads, what a sequence would do and when, by the same function that
+	// runs decide by, on a clock of its own. It changes nothing and cannot send. Plans come with the progress; the last part
+	// has the counts.
+	// Errors: NotFound; InvalidArgument; Unavailable when sync does not answer.
+	SimulateSequence(ctx context.Context, in *SimulateSequenceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SimulateSequenceResponse], error)
 	// ListTasks lists a workspace's tasks, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
@@ -271,6 +277,25 @@ func (c *followUpsServiceClient) ExplainEnrollment(ctx context.Context, in *Expl
 	return out, nil
 }
 
+func (c *followUpsServiceClient) SimulateSequence(ctx context.Context, in *SimulateSequenceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SimulateSequenceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &FollowUpsService_ServiceDesc.Streams[0], FollowUpsService_SimulateSequence_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SimulateSequenceRequest, SimulateSequenceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type FollowUpsService_SimulateSequenceClient = grpc.ServerStreamingClient[SimulateSequenceResponse]
+
 func (c *followUpsServiceClient) ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListTasksResponse)
@@ -431,6 +456,11 @@ type FollowUpsServiceServer interface {
 	// at and said, what happens next and when. It decides by the same function as runs and changes nothing.
 	// Errors: NotFound; Unavailable when sync does not answer.
 	ExplainEnrollment(context.Context, *ExplainEnrollmentRequest) (*ExplainEnrollmentResponse, error)
+	// SimulateSequence foretells, for a cohort of real leads, what a sequence would do and when, by the same function that
+	// runs decide by, on a clock of its own. It changes nothing and cannot send. Plans come with the progress; the last part
+	// has the counts.
+	// Errors: NotFound; InvalidArgument; Unavailable when sync does not answer.
+	SimulateSequence(*SimulateSequenceRequest, grpc.ServerStreamingServer[SimulateSequenceResponse]) error
 	// ListTasks lists a workspace's tasks, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
@@ -515,6 +545,9 @@ func (UnimplementedFollowUpsServiceServer) CancelEnrollment(context.Context, *Ca
 }
 func (UnimplementedFollowUpsServiceServer) ExplainEnrollment(context.Context, *ExplainEnrollmentRequest) (*ExplainEnrollmentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainEnrollment not implemented")
+}
+func (UnimplementedFollowUpsServiceServer) SimulateSequence(*SimulateSequenceRequest, grpc.ServerStreamingServer[SimulateSequenceResponse]) error {
+	return status.Error(codes.Unimplemented, "method SimulateSequence not implemented")
 }
 func (UnimplementedFollowUpsServiceServer) ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTasks not implemented")
@@ -803,6 +836,17 @@ func _FollowUpsService_ExplainEnrollment_Handler(srv interface{}, ctx context.Co
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _FollowUpsService_SimulateSequence_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SimulateSequenceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FollowUpsServiceServer).SimulateSequence(m, &grpc.GenericServerStream[SimulateSequenceRequest, SimulateSequenceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type FollowUpsService_SimulateSequenceServer = grpc.ServerStreamingServer[SimulateSequenceResponse]
 
 func _FollowUpsService_ListTasks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListTasksRequest)
@@ -1106,6 +1150,12 @@ var FollowUpsService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _FollowUpsService_UpdateSettings_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SimulateSequence",
+			Handler:       _FollowUpsService_SimulateSequence_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "relance/followups/v1/followups_service.proto",
 }

@@ -85,7 +85,7 @@ SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::integer[]), unnest($4:
     nullif(unnest($10::timestamptz[]), '0001-01-01 00:00:00+00'::timestamptz), unnest($11::text[]), unnest($12::text[])::jsonb,
     $13::timestamptz, $13::timestamptz
 ON CONFLICT (workspace_id, enrollment_id, sequence_version, position, part, move, reason) DO UPDATE
-SET outcome = excluded.outcome, run_id = excluded.run_id, until_time = excluded.until_time, message = excluded.message,
+SET outcome = CASE WHEN excluded.outcome = 'waiting' THEN decision.outcome ELSE excluded.outcome END, run_id = excluded.run_id, until_time = excluded.until_time, message = excluded.message,
     checks = excluded.checks, times = decision.times + 1, last_time = excluded.last_time
 `
 

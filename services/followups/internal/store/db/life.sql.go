@@ -54,6 +54,69 @@ func (q *Queries) HasBookingAhead(ctx context.Context, arg HasBookingAheadParams
 	return exists, err
 }
 
+const listRunning = `-- name: ListRunning :many
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
+WHERE workspace_id = $1 AND sequence_id = $2 AND state IN ('active', 'paused', 'awaiting_outcome') AND id > $3
+ORDER BY id LIMIT $4
+`
+
+type ListRunningParams struct {
+	WorkspaceID uuid.UUID
+	SequenceID  uuid.UUID
+	AfterID     uuid.UUID
+	PageSize    int32
+}
+
+func (q *Queries) ListRunning(ctx context.Context, arg ListRunningParams) ([]Enrollment, error) {
+	rows, err := q.db.Query(ctx, listRunning,
+		arg.WorkspaceID,
+		arg.SequenceID,
+		arg.AfterID,
+		arg.PageSize,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Enrollment
+	for rows.Next() {
+		var i Enrollment
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.ID,
+			&i.LeadID,
+			&i.SequenceID,
+			&i.SequenceVersion,
+			&i.State,
+			&i.Reason,
+			&i.Position,
+			&i.BaseTime,
+			&i.DueTime,
+			&i.NextTime,
+			&i.StartTime,
+			&i.RepliedSince,
+			&i.EndTime,
+			&i.Attempts,
+			&i.Part,
+			&i.LeaseToken,
+			&i.LeaseUntil,
+			&i.RequestID,
+			&i.CreateTime,
+			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
+			&i.Approved,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSequenceTriggers = `-- name: ListSequenceTriggers :many
 SELECT id, trigger FROM sequence WHERE workspace_id = $1 AND id = ANY($2::uuid[])
 `

@@ -6,7 +6,7 @@ SELECT unnest(@workspace_ids::uuid[]), unnest(@enrollment_ids::uuid[]), unnest(@
     nullif(unnest(@until_times::timestamptz[]), '0001-01-01 00:00:00+00'::timestamptz), unnest(@messages::text[]), unnest(@checks::text[])::jsonb,
     @now::timestamptz, @now::timestamptz
 ON CONFLICT (workspace_id, enrollment_id, sequence_version, position, part, move, reason) DO UPDATE
-SET outcome = excluded.outcome, run_id = excluded.run_id, until_time = excluded.until_time, message = excluded.message,
+SET outcome = CASE WHEN excluded.outcome = 'waiting' THEN decision.outcome ELSE excluded.outcome END, run_id = excluded.run_id, until_time = excluded.until_time, message = excluded.message,
     checks = excluded.checks, times = decision.times + 1, last_time = excluded.last_time;
 
 -- name: ListDecisions :many

@@ -14,3 +14,8 @@ SELECT EXISTS (SELECT FROM booking WHERE workspace_id = @workspace_id AND lead_i
 
 -- name: ListSequenceTriggers :many
 SELECT id, trigger FROM sequence WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]);
+
+-- name: ListRunning :many
+SELECT * FROM enrollment
+WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND state IN ('active', 'paused', 'awaiting_outcome') AND id > @after_id
+ORDER BY id LIMIT @page_size;

@@ -677,6 +677,38 @@ func local_request_FollowUpsService_ExplainEnrollment_0(ctx context.Context, mar
 	return msg, metadata, err
 }
 
+func request_FollowUpsService_SimulateSequence_0(ctx context.Context, marshaler runtime.Marshaler, client extFollowupsv1.FollowUpsServiceClient, req *http.Request, pathParams map[string]string) (extFollowupsv1.FollowUpsService_SimulateSequenceClient, runtime.ServerMetadata, error) {
+	var (
+		protoReq extFollowupsv1.SimulateSequenceRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["name"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "name")
+	}
+	protoReq.Name, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "name", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	stream, err := client.SimulateSequence(ctx, &protoReq)
+	if err != nil {
+		return nil, metadata, err
+	}
+	header, err := stream.Header()
+	if err != nil {
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
 var filter_FollowUpsService_ListTasks_0 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_FollowUpsService_ListTasks_0(ctx context.Context, marshaler runtime.Marshaler, client extFollowupsv1.FollowUpsServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
@@ -1370,6 +1402,13 @@ func RegisterFollowUpsServiceHandlerServer(ctx context.Context, mux *runtime.Ser
 		}
 		forward_FollowUpsService_ExplainEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+
+	mux.Handle(http.MethodPost, pattern_FollowUpsService_SimulateSequence_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
 	mux.Handle(http.MethodGet, pattern_FollowUpsService_ListTasks_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1811,6 +1850,23 @@ func RegisterFollowUpsServiceHandlerClient(ctx context.Context, mux *runtime.Ser
 		}
 		forward_FollowUpsService_ExplainEnrollment_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_FollowUpsService_SimulateSequence_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/relance.followups.v1.FollowUpsService/SimulateSequence", runtime.WithHTTPPathPattern("/v1/{name=workspaces/*/sequences/*}:simulate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_FollowUpsService_SimulateSequence_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_FollowUpsService_SimulateSequence_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_FollowUpsService_ListTasks_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1981,6 +2037,7 @@ var (
 	pattern_FollowUpsService_ResumeEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "resume"))
 	pattern_FollowUpsService_CancelEnrollment_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "cancel"))
 	pattern_FollowUpsService_ExplainEnrollment_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "enrollments", "name"}, "explain"))
+	pattern_FollowUpsService_SimulateSequence_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "sequences", "name"}, "simulate"))
 	pattern_FollowUpsService_ListTasks_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "tasks"}, ""))
 	pattern_FollowUpsService_CompleteTask_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "tasks", "name"}, "complete"))
 	pattern_FollowUpsService_SkipTask_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "tasks", "name"}, "skip"))
@@ -2006,6 +2063,7 @@ var (
 	forward_FollowUpsService_ResumeEnrollment_0  = runtime.ForwardResponseMessage
 	forward_FollowUpsService_CancelEnrollment_0  = runtime.ForwardResponseMessage
 	forward_FollowUpsService_ExplainEnrollment_0 = runtime.ForwardResponseMessage
+	forward_FollowUpsService_SimulateSequence_0  = runtime.ForwardResponseStream
 	forward_FollowUpsService_ListTasks_0         = runtime.ForwardResponseMessage
 	forward_FollowUpsService_CompleteTask_0      = runtime.ForwardResponseMessage
 	forward_FollowUpsService_SkipTask_0          = runtime.ForwardResponseMessage

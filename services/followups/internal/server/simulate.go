@@ -1,0 +1,233 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+
+	"github.com/relance/relance/platform/apierr"
+	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/name"
+	"github.com/relance/relance/services/followups/internal/simulate"
+	"github.com/relance/relance/services/followups/internal/store"
+)
+
+const (
+	maxCohort      = 10_000
+	simulatedPart  = 500
+	defaultHorizon = 90 * 24 * time.Hour
+	maxHorizon     = 400 * 24 * time.Hour
+)
+
+// simulation is one call of SimulateSequence.
+type simulation struct {
+	*Server
+	workspace, sequence uuid.UUID
+	cohort              simulate.Cohort
+	stream              grpc.ServerStreamingServer[followupsv1.SimulateSequenceResponse]
+	counts              simulate.Counts
+	total               int
+	// versions are the steps of older versions that enrollments are pinned to.
+	versions map[int][]followup.Step
+}
+
+// SimulateSequence foretells what a sequence would do. It reads in transactions that cannot write, and plans in a package
+// that cannot send.
+func (s *Server) SimulateSequence(req *followupsv1.SimulateSequenceRequest,
+	stream grpc.ServerStreamingServer[followupsv1.SimulateSequenceResponse],
+) error {
+	ctx := stream.Context()
+	workspace, sequence, err := child(ctx, "name", req.GetName(), "sequences")
+	if err != nil {
+		return err
+	}
+	sim := &simulation{Server: s, workspace: workspace, sequence: sequence, stream: stream, versions: map[int][]followup.Step{}}
+	leads, err := sim.read(req)
+	if err != nil {
+		return err
+	}
+	if err := sim.learn(ctx, req.GetName()); err != nil {
+		return err
+	}
+	if len(leads) > 0 {
+		err = sim.leads(ctx, leads)
+	} else {
+		err = sim.running(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return stream.Send(&followupsv1.SimulateSequenceResponse{Done: int32(sim.total), Total: int32(sim.total), Counts: sim.countsPB()})
+}
+
+// read checks the request and lists every bad field at once.
+func (s *simulation) read(req *followupsv1.SimulateSequenceRequest) ([]uuid.UUID, error) {
+	var violations []apierr.FieldViolation
+	bad := func(field, text string) {
+		violations = append(violations, apierr.FieldViolation{Field: field, Description: text})
+	}
+	if len(req.GetLeads()) > maxCohort {
+		return nil, invalid("leads", fmt.Sprintf("must be at most %d", maxCohort))
+	}
+	var leads []uuid.UUID
+	for i, text := range req.GetLeads() {
+		of, id, err := name.ParseChild(text, "leads")
+		if err != nil || of != s.workspace {
+			bad(fmt.Sprintf("leads[%d]", i), "must be a lead of the sequence's workspace")
+		}
+		leads = append(leads, id)
+	}
+	s.cohort.From = s.now()
+	if at := req.GetFromTime(); at != nil {
+		if s.cohort.From = at.AsTime(); at.CheckValid() != nil {
+			bad("from_time", "is not a time")
+		}
+	}
+	s.cohort.To = s.cohort.From.Add(defaultHorizon)
+	if at := req.GetToTime(); at != nil {
+		if s.cohort.To = at.AsTime(); at.CheckValid() != nil {
+			bad("to_time", "is not a time")
+		}
+	}
+	if ahead := s.cohort.To.Sub(s.cohort.From); ahead <= 0 || ahead > maxHorizon {
+		bad("to_time", "must be after from_time by at most 400 days")
+	}
+	if len(violations) > 0 {
+		return nil, apierr.Invalid(violations...)
+	}
+	return leads, nil
+}
+
+// learn reads what all leads have in common.
+func (s *simulation) learn(ctx context.Context, subject string) error {
+	stored, err := s.cfg.Store.GetSimulated(ctx, s.workspace, s.sequence)
+	if err != nil {
+		return mapped(err, "sequence", subject)
+	}
+	workspace, ok := s.reader.Workspace(ctx, s.workspace)
+	if !ok {
+		return apierr.Unavailable("the workspace cannot be read now", nil)
+	}
+	s.cohort.Steps, s.cohort.Settings = stored.Sequence.Steps, stored.Settings.Settings
+	s.cohort.Zone, s.cohort.SendingDisabled, s.cohort.Active = workspace.Zone, workspace.SendingDisabled, true
+	s.cohort.Try = followup.Try{Max: s.cfg.MaxAttempts, Policy: followup.Layers{
+		Workspace: stored.Settings.Refusals, Sequence: stored.Sequence.Refusals,
+	}}
+	s.versions[stored.Sequence.Version] = stored.Sequence.Steps
+	if slices.ContainsFunc(s.cohort.Steps, followup.Step.NeedsCalendar) {
+		s.cohort.Slots, _ = s.reader.Slots(ctx, s.workspace, workspace.ZoneName)
+	}
+	return nil
+}
+
+func (s *simulation) leads(ctx context.Context, ids []uuid.UUID) error {
+	s.total = len(ids)
+	for part := range slices.Chunk(ids, simulatedPart) {
+		leads, ok := s.reader.Leads(ctx, s.workspace, part)
+		if !ok {
+			return apierr.Unavailable("the leads cannot be read now", nil)
+		}
+		subjects := make([]simulate.Subject, len(part))
+		for i, id := range part {
+			subjects[i] = s.cohort.Begin(id, leads[id])
+		}
+		if err := s.part(ctx, s.cohort, subjects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *simulation) running(ctx context.Context) (err error) {
+	if s.total, err = s.cfg.Store.CountRunning(ctx, s.workspace, s.sequence); err != nil {
+		return mapped(err, "sequence", "")
+	}
+	for page := (store.Page{Size: simulatedPart}); ; {
+		items, err := s.cfg.Store.ListRunning(ctx, s.workspace, s.sequence, page)
+		if err != nil {
+			return mapped(err, "sequence", "")
+		}
+		if len(items) == 0 {
+			return nil
+		}
+		page.After = items[len(items)-1].Enrollment.ID
+		if err := s.items(ctx, items); err != nil {
+			return err
+		}
+	}
+}
+
+// items plans running enrollments, each by the steps of its own version.
+func (s *simulation) items(ctx context.Context, items []store.Item) error {
+	ids := make([]uuid.UUID, len(items))
+	byVersion := map[int][]simulate.Subject{}
+	for i, item := range items {
+		ids[i] = item.Enrollment.Lead
+	}
+	leads, ok := s.reader.Leads(ctx, s.workspace, ids)
+	if !ok {
+		return apierr.Unavailable("the leads cannot be read now", nil)
+	}
+	for _, item := range items {
+		e := item.Enrollment
+		if lead := leads[e.Lead]; lead != nil {
+			lead.LinkedInConnected = item.LinkedInConnected
+		}
+		byVersion[e.Version] = append(byVersion[e.Version], simulate.Subject{Enrollment: e, Lead: leads[e.Lead], Planned: item.Planned})
+	}
+	for version, subjects := range byVersion {
+		cohort := s.cohort
+		if _, known := s.versions[version]; !known {
+			steps, err := s.cfg.Store.GetVersion(ctx, s.workspace, s.sequence, version)
+			if err != nil {
+				return mapped(err, "sequence", "")
+			}
+			s.versions[version] = steps
+		}
+		cohort.Steps = s.versions[version]
+		if err := s.part(ctx, cohort, subjects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *simulation) part(ctx context.Context, cohort simulate.Cohort, subjects []simulate.Subject) error {
+	plans, err := simulate.Run(ctx, cohort, subjects)
+	if err != nil {
+		return err
+	}
+	out := &followupsv1.SimulateSequenceResponse{Total: int32(s.total)}
+	for _, plan := range plans {
+		s.counts.Add(plan)
+		out.Plans = append(out.Plans, s.planPB(plan))
+	}
+	out.Done = int32(s.counts.Leads)
+	return s.stream.Send(out)
+}
+
+func (s *simulation) planPB(plan simulate.Plan) *followupsv1.LeadPlan {
+	out := &followupsv1.LeadPlan{Lead: name.Lead(s.workspace, plan.Lead), Ends: plan.Ends, WaitsFor: plan.Waits}
+	for _, touch := range plan.Touches {
+		out.Touches = append(out.Touches, &followupsv1.PlannedTouch{
+			StepPosition: int32(touch.Position), Channel: channelPB(touch.Channel), Time: stamp(touch.At),
+			Outcome: string(touch.Result), Reason: touch.Reason,
+		})
+	}
+	return out
+}
+
+func (s *simulation) countsPB() *followupsv1.SimulationCounts {
+	out := &followupsv1.SimulationCounts{Leads: int32(s.counts.Leads), Ended: int32(s.counts.Ended)}
+	for _, count := range s.counts.All() {
+		out.Reasons = append(out.Reasons, &followupsv1.ReasonCount{
+			Outcome: string(count.Result), Reason: count.Reason, Count: int32(count.Count),
+		})
+	}
+	return out
+}
