@@ -36,5 +36,5 @@ func runBench(ctx context.Context, out io.Writer, args []string) error {
 			return err
 		}
 	}
-	return nil
+	return sheet.Err()
 }

@@ -20,12 +20,10 @@ type proof struct {
 func proofs() []proof {
 	return []proof{
 		{"storm", "kill storm (R1)", runStorm},
+		{"crashpoints", "every place where a process may die (R2)", runCells},
 		{"bench", "speed of sync against bare loops", runBench},
 	}
 }
-
-// errFailed says that an invariant did not hold; the figures say which.
-var errFailed = errors.New("an invariant failed")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

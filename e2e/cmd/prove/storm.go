@@ -51,8 +51,5 @@ func runStorm(ctx context.Context, out io.Writer, args []string) error {
 	}
 	sheet := figure.NewSheet(out)
 	outcome.Print(sheet, cfg.Seed)
-	if sheet.Failed() > 0 {
-		return errFailed
-	}
-	return nil
+	return sheet.Err()
 }

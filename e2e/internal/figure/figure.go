@@ -2,6 +2,7 @@
 package figure
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -52,8 +53,16 @@ func (s *Sheet) Must(name string, value, want int, unit string) {
 // Note prints a line that is not a figure.
 func (s *Sheet) Note(text string) { s.text("# " + text) }
 
-// Failed is how many figures were not as they must be.
-func (s *Sheet) Failed() int { return s.failed }
+// ErrFailed says that a figure is not as it must be; the lines say which.
+var ErrFailed = errors.New("an invariant failed")
+
+// Err is ErrFailed when a figure was not as it must be.
+func (s *Sheet) Err() error {
+	if s.failed > 0 {
+		return ErrFailed
+	}
+	return nil
+}
 
 func (s *Sheet) line(name, value, unit string, n int) {
 	s.text(fmt.Sprintf("figure %s %s %s n=%d", name, value, unit, n))

@@ -1,0 +1,209 @@
+package storm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/relance/relance/e2e/internal/figure"
+	"github.com/relance/relance/e2e/internal/lab"
+	"github.com/relance/relance/e2e/internal/oracle"
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/simulator"
+)
+
+// Cell is one point at which a process dies or sleeps, with what the provider does meanwhile.
+type Cell struct {
+	// Point is C1 to C14; Signal KILL or STOP (longer than the settle time, then it goes on).
+	Point, Signal string
+	// Fault is what the provider does to the first POST.
+	Fault simulator.FaultKind
+	// Posts and Taken are how many POSTs and acceptances there must be in the end; State is the intent's.
+	Posts, Taken int
+	State        string
+}
+
+// Cells lists the matrix of sends. A message whose process died before it wrote leaves by the planned send (C1, C2) or,
+// after a claim, once absence is established; one whose process died after it wrote is found and never sent again.
+func Cells() []Cell {
+	cells := []Cell{
+		{"C1", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C2", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C4", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C5", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C6", "KILL", simulator.None, 2, 1, "ACCEPTED"}, // half a request arrives and is refused as such
+		{"C7", "KILL", simulator.AcceptThenHang, 1, 1, "ACCEPTED"},
+		{"C8", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C9", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C10", "KILL", simulator.None, 1, 1, "ACCEPTED"},
+		{"C11", "KILL", simulator.AcceptThenReset, 1, 1, "ACCEPTED"},
+		{"C12", "KILL", simulator.AcceptThenReset, 1, 1, "ACCEPTED"},
+		{"C13", "KILL", simulator.Status5xxClean, 2, 1, "ACCEPTED"},
+		{"C14", "TERM", simulator.AcceptThenHang, 1, 1, "ACCEPTED"},
+		{"C4", "STOP", simulator.None, 1, 1, "ACCEPTED"},
+		{"C8", "STOP", simulator.None, 1, 1, "ACCEPTED"},
+		{"C9", "STOP", simulator.None, 1, 1, "ACCEPTED"},
+		{"C10", "STOP", simulator.None, 1, 1, "ACCEPTED"},
+	}
+	return cells
+}
+
+// String names the cell.
+func (c Cell) String() string { return strings.ToLower(c.Point + "_" + c.Signal) }
+
+// RunCell plays one cell in a fresh workspace of the lab: a victim gets the send and dies or sleeps at the point, a healthy
+// replica is there to go on. It gives what was not as it must be, or "".
+func RunCell(ctx context.Context, l *lab.Lab, o *oracle.Oracle, n int, c Cell) (string, error) {
+	env := []string{fmt.Sprintf("RELANCE_CRASH=%s:1:%s", c.Point, c.Signal)}
+	if c.Signal == "TERM" {
+		env = nil
+	}
+	victim, err := l.Replica(ctx, env...)
+	if err != nil {
+		return "", err
+	}
+	defer victim.Kill()
+	if err := victim.Up(ctx); err != nil {
+		return "", err
+	}
+	admin, err := l.Gateway(principal.Principal{Kind: principal.KindAdmin}, victim.Target)
+	if err != nil {
+		return "", err
+	}
+	defer admin.Close()
+	place := fmt.Sprintf("locationCell%08d", n)
+	tenant, err := l.Tenant(ctx, admin, place, []simulator.Contact{{Phone: fmt.Sprintf("+1555%07d", 9000000+n)}})
+	if err != nil {
+		return "", err
+	}
+	match := simulator.SendsTo("")
+	match.Location = place
+	if c.Fault != simulator.None {
+		defer l.AddFault(simulator.Fault{Match: match, Kind: c.Fault, Times: 1, Delay: time.Second}).Remove()
+	}
+	clients, err := l.FollowUps(victim.Target)
+	if err != nil {
+		return "", err
+	}
+	defer clients.Close()
+	mark := oracle.Mark(n)
+	request := &syncv1.SendMessageRequest{
+		Lead: tenant.People[0].Lead, Channel: syncv1.Channel_CHANNEL_SMS, RequestId: oracle.RequestID(mark).String(),
+		Body: "Hello, " + mark + " is your number.",
+	}
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		// The answer is cut off, or it comes late; what happened is judged by ledger and database.
+		_, _ = clients.At(0).SendMessage(ctx, request)
+	}()
+	if err := strikeCell(ctx, l, victim, place, c); err != nil {
+		return "", err
+	}
+	<-asked
+	// The caller's retry, at whoever is there: here the victim's next life, without the crash.
+	if c.Signal != "STOP" {
+		<-victim.Done()
+		if err := victim.Start("RELANCE_CRASH="); err != nil {
+			return "", err
+		}
+		if err := victim.Up(ctx); err != nil {
+			return "", err
+		}
+	}
+	if err := o.Rest(ctx, 90*time.Second); err != nil {
+		return "", err
+	}
+	return c.compare(ctx, l, place, mark)
+}
+
+// strikeCell waits until the victim has passed its point: until it is dead, or asleep and woken again.
+func strikeCell(ctx context.Context, l *lab.Lab, victim *lab.Replica, place string, c Cell) error {
+	bound, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	switch c.Signal {
+	case "KILL":
+		select {
+		case <-victim.Done():
+			if !victim.Killed() {
+				return fmt.Errorf("cell %s: ended by itself: %s", c, victim.Log())
+			}
+			return nil
+		case <-bound.Done():
+			return fmt.Errorf("cell %s: the point was never passed: %s", c, victim.Log())
+		}
+	case "TERM":
+		for len(l.Sends(simulator.Filter{Location: place})) == 0 {
+			if err := pause(bound, 5*time.Millisecond); err != nil {
+				return fmt.Errorf("cell %s: no POST: %w", c, err)
+			}
+		}
+		victim.Signal(syscall.SIGTERM)
+		return nil
+	default:
+		helper, err := l.Replica(ctx)
+		if err != nil {
+			return err
+		}
+		defer helper.Kill()
+		for !strings.Contains(victim.Log(), "crash point "+c.Point) {
+			if err := pause(bound, 5*time.Millisecond); err != nil {
+				return fmt.Errorf("cell %s: the point was never passed: %w", c, err)
+			}
+		}
+		if err := helper.Up(ctx); err != nil {
+			return err
+		}
+		err = pause(ctx, lab.Scaled().Settle*3/2)
+		victim.Signal(syscall.SIGCONT)
+		return err
+	}
+}
+
+func (c Cell) compare(ctx context.Context, l *lab.Lab, place, mark string) (string, error) {
+	var state string
+	err := l.Admin.QueryRow(ctx, `SELECT state FROM sync.send_intent WHERE request_id = $1`, oracle.RequestID(mark)).Scan(&state)
+	if err != nil {
+		return "", fmt.Errorf("cell %s: read intent: %w", c, err)
+	}
+	posts, taken := len(l.Sends(simulator.Filter{Location: place})), len(l.Accepted(simulator.Filter{Location: place}))
+	if state != c.State && !(c.State == "ACCEPTED" && state == "DELIVERED") || taken != c.Taken || posts > c.Posts {
+		return fmt.Sprintf("%s, %d POSTs, %d taken; want %s, %d, %d", state, posts, taken, c.State, c.Posts, c.Taken), nil
+	}
+	return "", nil
+}
+
+// RunCells plays cells one after another and prints a figure for each and for all.
+func RunCells(ctx context.Context, binary string, cells []Cell, sheet *figure.Sheet) (err error) {
+	o := oracle.New()
+	l, err := lab.New(ctx, lab.Options{Binary: binary, Timing: lab.Scaled(), Simulator: simulator.Config{OnReceive: o.Observe}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	o.Use(l.Admin)
+	bad := 0
+	for n, c := range cells {
+		wrong, err := RunCell(ctx, l, o, n, c)
+		if err != nil {
+			return err
+		}
+		value := 0
+		if wrong != "" {
+			value, bad = 1, bad+1
+			sheet.Note(c.String() + ": " + wrong)
+		}
+		sheet.Zero("cell_"+c.String(), value, "violations", 1)
+	}
+	result, err := o.Judge(ctx, l.Simulator, len(cells))
+	if err != nil {
+		return err
+	}
+	o.Print(sheet, result)
+	sheet.Must("cells", len(cells)-bad, len(cells), "as_expected")
+	return nil
+}
