@@ -68,6 +68,32 @@ model: ## Check the model of the send protocol with spin (DEEP=1 for a larger ru
 	@command -v spin >/dev/null || { echo "model: installing spin"; $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -qq -y spin >/dev/null; }
 	@docs/models/check.sh
 
+.PHONY: crashpoints
+crashpoints: ## Kill or pause a process at every crash point of a send
+	cd e2e && go run ./cmd/prove crashpoints
+
+.PHONY: teeth
+teeth: ## Plant seven bugs; the proofs must find each
+	cd e2e && go run ./cmd/prove teeth
+
+.PHONY: rtests
+rtests: ## Lost answers, nothing taken, repeated webhooks, outage, do-not-disturb (R3 R4 R10 R11 R18)
+	cd e2e && go run ./cmd/prove rtests
+
+.PHONY: bench/sync
+bench/sync: ## Speed of sync against bare loops of the same machine
+	cd e2e && go run ./cmd/prove bench
+
+.PHONY: nightly
+nightly: ## Every proof at full size: an hour or more on 2 cores
+	$(MAKE) storm
+	$(MAKE) crashpoints
+	$(MAKE) teeth
+	$(MAKE) rtests
+	$(MAKE) model
+	$(MAKE) bench/sync
+	$(MAKE) fuzz FUZZTIME=60s
+
 .PHONY: lint
 lint: .bin/golangci-lint .bin/buf ## golangci-lint, buf lint, buf format
 	golangci-lint config verify

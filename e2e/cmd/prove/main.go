@@ -21,6 +21,8 @@ func proofs() []proof {
 	return []proof{
 		{"storm", "kill storm (R1)", runStorm},
 		{"crashpoints", "every place where a process may die (R2)", runCells},
+		{"teeth", "planted bugs are found (R5)", runTeeth},
+		{"rtests", "R3, R4, R10, R11, R18", runOutcomes},
 		{"bench", "speed of sync against bare loops", runBench},
 	}
 }

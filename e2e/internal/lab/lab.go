@@ -49,6 +49,8 @@ type Options struct {
 	Simulator simulator.Config
 	// Seed is the simulator's.
 	Seed uint64
+	// Env is added to every replica.
+	Env []string
 }
 
 // Lab is a running laboratory. Close ends everything it started.

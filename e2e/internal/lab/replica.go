@@ -84,7 +84,7 @@ func (l *Lab) syncCommand(r *Replica, extra []string) *exec.Cmd {
 		"RELANCE_SYNC_SEND_CALL="+t.Call.String(), "RELANCE_SYNC_SEND_DELAY="+t.Delay.String(),
 		"RELANCE_SYNC_SEND_VISIBLE="+t.Visible.String(), "RELANCE_SYNC_SEND_SETTLE="+t.Settle.String(),
 	)
-	cmd.Env = append(append(cmd.Env, r.env...), extra...)
+	cmd.Env = append(append(append(cmd.Env, l.opts.Env...), r.env...), extra...)
 	return cmd
 }
 

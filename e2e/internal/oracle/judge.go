@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,10 +17,10 @@ import (
 type Result struct {
 	// Planned is how many sends were asked for; the others count how they ended.
 	Planned, Accepted, Refused, Parked, Skipped, Expired, Live int
-	// Posts, Found and Resent are POSTs with a mark, acceptances that were learned by looking, and attempts beyond the first.
-	Posts, Found, Resent int
-	// Ambiguous is how many intents had an outcome that nobody knew for a while.
-	Ambiguous int
+	// Posts are POSTs with a mark, Again attempts beyond the first, whether or not they came to a POST.
+	Posts, Again int
+	// Absent is how many sends were let go again because the provider did not have them.
+	Absent int
 	// Reasons counts why sends were refused, skipped or parked.
 	Reasons map[string]int
 }
@@ -97,16 +98,13 @@ func (o *Oracle) Judge(ctx context.Context, sim *simulator.Simulator, n int) (Re
 
 func (r *Result) count(i intent, posts int) {
 	r.Posts += posts
-	r.Resent += max(i.Attempt-1, 0)
+	r.Again += max(i.Attempt-1, 0)
 	if i.Ambiguous > 0 {
-		r.Ambiguous++
+		r.Absent++
 	}
 	switch i.State {
 	case "ACCEPTED", "DELIVERED", "FAILED_AFTER_ACCEPT":
 		r.Accepted++
-		if i.Ambiguous > 0 {
-			r.Found++
-		}
 		return
 	case "REFUSED":
 		r.Refused++
@@ -157,7 +155,7 @@ func (o *Oracle) Print(sheet *figure.Sheet, r Result) {
 		value int
 	}{
 		{"accepted", r.Accepted}, {"refused", r.Refused}, {"parked", r.Parked}, {"skipped", r.Skipped},
-		{"expired", r.Expired}, {"posts", r.Posts}, {"ambiguous", r.Ambiguous}, {"resent", r.Resent},
+		{"expired", r.Expired}, {"posts", r.Posts}, {"attempts_again", r.Again}, {"absent", r.Absent},
 	} {
 		sheet.Count(row.name, row.value, "sends", r.Planned)
 	}
@@ -179,16 +177,24 @@ func (o *Oracle) Print(sheet *figure.Sheet, r Result) {
 	sheet.Zero("lost", len(o.Violations(I7))+len(o.Violations(I3))+len(o.Violations(I8)), "sends", r.Planned)
 }
 
-// Repeated looks in the ledger, while a run goes on, for a text that was taken twice (I1).
+// Repeated looks in the ledger, while a run goes on, for a text that was taken twice (I1) or posted again after the
+// provider had refused it for good (I5).
 func (o *Oracle) Repeated(sim *simulator.Simulator) bool {
-	taken := map[string]int{}
-	for _, e := range sim.Accepted(simulator.Filter{}) {
-		if mark := MarkOf(e.Text()); mark != "" {
-			if taken[mark]++; taken[mark] == 2 {
-				o.add(I1, "%s: taken twice", mark)
-				return true
-			}
+	taken, refused := map[string]bool{}, map[string]bool{}
+	for _, e := range sim.Sends(simulator.Filter{}) {
+		mark := MarkOf(e.Text())
+		switch {
+		case mark == "":
+			continue
+		case refused[mark]:
+			o.add(I5, "%s: posted again after it was refused", mark)
+			return true
+		case e.Accepted && taken[mark]:
+			o.add(I1, "%s: taken twice", mark)
+			return true
 		}
+		taken[mark] = taken[mark] || e.Accepted
+		refused[mark] = e.Status == http.StatusBadRequest && e.Fault == ""
 	}
 	return false
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/relance/relance/e2e/internal/figure"
 	"github.com/relance/relance/e2e/internal/lab"
 	"github.com/relance/relance/e2e/internal/oracle"
-	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/simulator"
 )
@@ -40,6 +39,8 @@ type Config struct {
 	Env []string
 	// StopEarly ends the storm at the first violation: for planted bugs.
 	StopEarly bool
+	// Extra faults are added to the plan.
+	Extra []simulator.Fault
 	// Prepare, when set, runs once before the first send.
 	Prepare func(context.Context, *lab.Lab) error
 }
@@ -62,11 +63,15 @@ type Storm struct {
 	clients  *lab.Clients
 	people   []lab.Person
 	rng      *rand.Rand
+	dndAll   bool // every contact is on do-not-disturb
+	open     bool // none is
 
 	issued atomic.Int64
 	kills  atomic.Int64
 	pauses atomic.Int64
 }
+
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
 // Outcome is what a storm found.
 type Outcome struct {
@@ -81,7 +86,7 @@ type Outcome struct {
 
 // Run runs a storm. An error means that it could not be run, not that it found something.
 func Run(ctx context.Context, cfg Config) (Outcome, error) {
-	s := &Storm{cfg: cfg, oracle: oracle.New(), rng: rand.New(rand.NewPCG(cfg.Seed, 1))}
+	s := &Storm{cfg: cfg, oracle: oracle.New(), rng: seeded(cfg.Seed)}
 	var err error
 	s.lab, err = lab.New(ctx, lab.Options{
 		Binary: cfg.Binary, Timing: lab.Scaled(), Seed: cfg.Seed, Simulator: simulator.Config{OnReceive: s.oracle.Observe},
@@ -100,6 +105,9 @@ func (s *Storm) run(ctx context.Context) (Outcome, error) {
 	}
 	defer s.clients.Close()
 	faults := s.lab.AddPlan(simulator.Plan{Rate: s.cfg.Faults, Latency: lab.Late, Late: lab.Late, Lag: lab.Lag})
+	for _, f := range s.cfg.Extra {
+		s.lab.AddFault(f)
+	}
 	begin := time.Now()
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
@@ -163,7 +171,7 @@ func (s *Storm) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	admin, err := s.lab.Gateway(principal.Principal{Kind: principal.KindAdmin}, targets...)
+	admin, err := s.adminOf(targets)
 	if err != nil {
 		return err
 	}
@@ -196,7 +204,7 @@ func (s *Storm) contacts() []simulator.Contact {
 		contacts[i] = simulator.Contact{
 			ID: fmt.Sprintf("StormContact%08d", i), Phone: fmt.Sprintf("+1555%07d", i), Email: fmt.Sprintf("p%d@example.com", i),
 		}
-		if s.rng.IntN(dndShare) == 0 {
+		if s.dndAll || !s.open && s.rng.IntN(dndShare) == 0 {
 			contacts[i].DND = map[string]string{simulator.SMS: simulator.DNDActive}
 		}
 	}
