@@ -1,6 +1,5 @@
-// Package provider is what the sync service needs of a provider of messages: send one, once, and find it again. Each
-// provider's client (packages ghl, emailbison, smartlead, instantly) implements it, and all pass one conformance suite
-// (package conformance).
+// Package provider is what the sync service needs of a provider of messages. Each provider's client implements it, and all
+// pass one conformance suite (package conformance). GHL is the one there is.
 package provider
 
 import (
@@ -16,18 +15,11 @@ import (
 // Kind names a provider, as stored and as in resource names.
 type Kind string
 
-// Providers.
-const (
-	GHL        Kind = "ghl"
-	EmailBison Kind = "emailbison"
-	Smartlead  Kind = "smartlead"
-	Instantly  Kind = "instantly"
-)
+// GHL is GoHighLevel.
+const GHL Kind = "ghl"
 
 // Known reports whether it is one of them.
-func (k Kind) Known() bool {
-	return k == GHL || k == EmailBison || k == Smartlead || k == Instantly
-}
+func (k Kind) Known() bool { return k == GHL }
 
 // Account is whose credentials a call uses.
 type Account struct {
@@ -35,8 +27,6 @@ type Account struct {
 	Kind Kind
 	// Location is the account at the provider: GHL's location id.
 	Location string
-	// BaseURL is the host of an account that has its own; empty for the provider's one.
-	BaseURL string
 	// App is whose limit the calls count against: the OAuth client id; empty for tokens made by hand.
 	App string
 	// Token opens the account.
@@ -63,6 +53,12 @@ type Budget interface {
 	Take(ctx context.Context, key budget.Key, class budget.Class) (*budget.Permit, error)
 	// Observe takes in what an answer said about the limit.
 	Observe(ctx context.Context, key budget.Key, learn budget.Learn) error
+}
+
+// Sender is a provider's way to send. Every implementation passes the suite in package conformance.
+type Sender interface {
+	// Send posts one message once. It never fails: whatever happens is evidence. The caller's cancellation does not cut it off.
+	Send(ctx context.Context, who Account, m Message) Result
 }
 
 // Message is what is sent.

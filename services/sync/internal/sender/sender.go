@@ -19,6 +19,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/planted"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -51,8 +52,9 @@ type Looker interface {
 
 // Config is what a Sender is made of.
 type Config struct {
-	Store  *store.Store
-	Client *ghl.Client
+	Store *store.Store
+	// Client sends.
+	Client provider.Sender
 	// Accounts opens the workspaces' credentials.
 	Accounts Accounts
 	// Budget limits the calls per account.

@@ -61,7 +61,7 @@ func (s *Server) probe(ctx context.Context, row db.Connection) error {
 }
 
 func (s *Server) budget(ctx context.Context, row db.Connection) (*syncv1.ProviderBudget, error) {
-	account := provider.Account{Kind: provider.Kind(row.Provider), Location: row.Location, BaseURL: row.BaseUrl, App: row.App}
+	account := provider.Account{Kind: provider.Kind(row.Provider), Location: row.Location, App: row.App}
 	state, known, err := s.Store.Budgets().Read(ctx, account.Budget())
 	if err != nil || !known {
 		return nil, mapped(err)

@@ -3,8 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -13,7 +11,6 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
-	"github.com/relance/relance/services/sync/internal/exchange"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -22,19 +19,13 @@ import (
 	"github.com/relance/relance/services/sync/internal/token"
 )
 
-const maxAccountName = 100
-
 // SetConnection connects a workspace to a provider.
 func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionRequest) (*syncv1.SetConnectionResponse, error) {
 	var c check
 	id := c.workspace("parent", req.GetParent())
 	in := req.GetConnection()
 	kind := c.provider("connection.provider", in.GetProvider())
-	if kind == provider.GHL {
-		c.ghlConnection(in, s.Accounts.OAuthApp())
-	} else {
-		c.emailConnection(in, kind)
-	}
+	c.ghlConnection(in, s.Accounts.OAuthApp())
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -46,7 +37,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	if err != nil {
 		return nil, err
 	}
-	p := connectionParams{workspace: id, kind: kind, location: in.GetLocation(), baseURL: strings.TrimSuffix(in.GetBaseUrl(), "/")}
+	p := connectionParams{workspace: id, kind: kind, location: in.GetLocation()}
 	p.tokens.Access = redact.Secret(in.GetToken())
 	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" {
 		if err := s.authorize(ctx, in, &p); err != nil {
@@ -62,11 +53,10 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 
 // connectionParams is a connection about to be stored.
 type connectionParams struct {
-	workspace         uuid.UUID
-	kind              provider.Kind
-	location, baseURL string
-	app               string
-	tokens            token.Tokens
+	workspace     uuid.UUID
+	kind          provider.Kind
+	location, app string
+	tokens        token.Tokens
 }
 
 // authorize spends the grant and checks what it opens.
@@ -103,7 +93,7 @@ func (s *Server) storeConnection(ctx context.Context, p connectionParams) (row d
 		if err != nil {
 			return err
 		}
-		params.Location, params.BaseUrl, params.App, params.Now = p.location, p.baseURL, p.app, tx.Now
+		params.Location, params.App, params.Now = p.location, p.app, tx.Now
 		err = tx.UpsertConnection(ctx, params)
 		if postgres.IsUnique(err, "connection_location_key") {
 			return typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", p.location)
@@ -122,12 +112,11 @@ func (c *check) provider(field, name string) provider.Kind {
 	if name == "" {
 		kind = provider.GHL
 	}
-	c.when(!kind.Known(), field, "must be ghl, emailbison, smartlead or instantly")
+	c.when(!kind.Known(), field, "must be ghl")
 	return kind
 }
 
 func (c *check) ghlConnection(in *syncv1.Connection, app string) {
-	c.when(in.GetBaseUrl() != "", "connection.base_url", "is for emailbison only")
 	c.when(!lead.ValidID(in.GetLocation()) && (in.GetLocation() != "" || in.GetOauthCode() == ""),
 		"connection.location", "must be 15 to 64 letters and digits")
 	given := 0
@@ -147,33 +136,7 @@ func (c *check) ghlConnection(in *syncv1.Connection, app string) {
 	c.when(given != 1, "connection.token", "give exactly one of token, oauth_code and refresh_token")
 }
 
-func (c *check) emailConnection(in *syncv1.Connection, kind provider.Kind) {
-	name := in.GetLocation()
-	c.when(name == "" || len(name) > maxAccountName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }),
-		"connection.location", "must be a name of the account: 1 to 100 visible ASCII characters")
-	c.secret("connection.token", in.GetToken())
-	c.when(in.GetOauthCode() != "" || in.GetRefreshToken() != "", "connection.oauth_code", "OAuth is for ghl only")
-	if kind == provider.EmailBison {
-		c.when(!safeBase(in.GetBaseUrl()), "connection.base_url", "must be https://host of the instance")
-	} else {
-		c.when(in.GetBaseUrl() != "", "connection.base_url", "is for emailbison only")
-	}
-}
-
 func (c *check) secret(field, value string) {
 	c.when(len(value) < 8 || len(value) > 4096 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }),
 		field, "must be 8 to 4096 visible ASCII characters")
-}
-
-// safeBase takes https hosts, and plain http on loopback, where simulators are.
-func safeBase(base string) bool {
-	if _, err := exchange.CheckBase(base); err != nil {
-		return false
-	}
-	u, err := url.Parse(base)
-	if err != nil || (u.Path != "" && u.Path != "/") {
-		return false
-	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "https" || (err == nil && ip.IsLoopback())
 }

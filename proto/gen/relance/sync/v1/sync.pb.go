@@ -407,7 +407,7 @@ type ConnectionAuth int32
 const (
 	// Unknown; never stored.
 	ConnectionAuth_CONNECTION_AUTH_UNSPECIFIED ConnectionAuth = 0
-	// A token made by hand: a GHL private integration token, or an API key.
+	// A token made by hand: a private integration token.
 	ConnectionAuth_CONNECTION_AUTH_TOKEN ConnectionAuth = 1
 	// OAuth, as an installation of the marketplace app; refreshed by itself.
 	ConnectionAuth_CONNECTION_AUTH_OAUTH ConnectionAuth = 2
@@ -817,10 +817,9 @@ type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Resource name, "workspaces/{w}/connections/{provider}". Output only.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The account at the provider. GHL: the location id, 15 to 64 letters and digits, required unless oauth_code tells it.
-	// Others: a name of the account, 1 to 100 characters; workspaces of one account give the same, as they share its limit.
+	// GHL location id, 15 to 64 letters and digits. Required unless oauth_code tells it.
 	Location string `protobuf:"bytes,2,opt,name=location,proto3" json:"location,omitempty"`
-	// GHL private integration token, or API key of an email provider. Input only: never returned.
+	// Private integration token. Input only: never returned.
 	Token string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
 	// Whether the connection can be used. Output only.
 	State ConnectionState `protobuf:"varint,4,opt,name=state,proto3,enum=relance.sync.v1.ConnectionState" json:"state,omitempty"`
@@ -830,15 +829,13 @@ type Connection struct {
 	LastWebhookTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_webhook_time,json=lastWebhookTime,proto3" json:"last_webhook_time,omitempty"`
 	// When the provider last answered a call with success, if ever. Output only.
 	LastSuccessTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_success_time,json=lastSuccessTime,proto3" json:"last_success_time,omitempty"`
-	// Provider: "ghl" (the default), "emailbison", "smartlead" or "instantly".
+	// Provider: "ghl", the default and the only one there is.
 	Provider string `protobuf:"bytes,8,opt,name=provider,proto3" json:"provider,omitempty"`
-	// Host of the instance, "https://host"; EmailBison only, required there.
-	BaseUrl string `protobuf:"bytes,9,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
-	// OAuth authorization code of an install of the marketplace app; it is exchanged at once. GHL only. Input only.
+	// OAuth authorization code of an install of the marketplace app; it is exchanged at once. Input only.
 	OauthCode string `protobuf:"bytes,10,opt,name=oauth_code,json=oauthCode,proto3" json:"oauth_code,omitempty"`
 	// Redirect URI that the code was issued for, when the app has more than one. Input only.
 	OauthRedirectUri string `protobuf:"bytes,11,opt,name=oauth_redirect_uri,json=oauthRedirectUri,proto3" json:"oauth_redirect_uri,omitempty"`
-	// OAuth refresh token of an existing install of the same app; it is spent at once. GHL only. Input only.
+	// OAuth refresh token of an existing install of the same app; it is spent at once. Input only.
 	RefreshToken string `protobuf:"bytes,12,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
 	// How it is authorized. Output only.
 	Auth ConnectionAuth `protobuf:"varint,13,opt,name=auth,proto3,enum=relance.sync.v1.ConnectionAuth" json:"auth,omitempty"`
@@ -932,13 +929,6 @@ func (x *Connection) GetLastSuccessTime() *timestamppb.Timestamp {
 func (x *Connection) GetProvider() string {
 	if x != nil {
 		return x.Provider
-	}
-	return ""
-}
-
-func (x *Connection) GetBaseUrl() string {
-	if x != nil {
-		return x.BaseUrl
 	}
 	return ""
 }
@@ -1690,7 +1680,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
-	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xb6\x05\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xab\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1701,8 +1691,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"state_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstateTime\x12F\n" +
 	"\x11last_webhook_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastWebhookTime\x12F\n" +
 	"\x11last_success_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\x12\x1a\n" +
-	"\bprovider\x18\b \x01(\tR\bprovider\x12\x19\n" +
-	"\bbase_url\x18\t \x01(\tR\abaseUrl\x12\x1d\n" +
+	"\bprovider\x18\b \x01(\tR\bprovider\x12\x1d\n" +
 	"\n" +
 	"oauth_code\x18\n" +
 	" \x01(\tR\toauthCode\x12,\n" +
@@ -1710,7 +1699,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\rrefresh_token\x18\f \x01(\tR\frefreshToken\x123\n" +
 	"\x04auth\x18\r \x01(\x0e2\x1f.relance.sync.v1.ConnectionAuthR\x04auth\x12B\n" +
 	"\rbreaker_state\x18\x0e \x01(\x0e2\x1d.relance.sync.v1.BreakerStateR\fbreakerState\x12=\n" +
-	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTime\"\xbe\x02\n" +
+	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTimeJ\x04\b\t\x10\n" +
+	"R\bbase_url\"\xbe\x02\n" +
 	"\x0eProviderBudget\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x129\n" +

@@ -536,7 +536,7 @@ type GetConnectionHealthRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Make one provider read to find out.
 	Probe bool `protobuf:"varint,2,opt,name=probe,proto3" json:"probe,omitempty"`
-	// Provider: "ghl" (the default), "emailbison", "smartlead" or "instantly".
+	// Provider: "ghl", the default and the only one there is.
 	Provider      string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
