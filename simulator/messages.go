@@ -138,6 +138,18 @@ func (s *Simulator) SetMessageStatus(messageID, status string) error {
 	return nil
 }
 
+// HideMessage keeps a message out of one list, ExportList or ConversationList, or of all reads for "", until a moment.
+func (s *Simulator) HideMessage(messageID, list string, until time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.world.messages[messageID]
+	if m == nil {
+		return ErrNoMessage
+	}
+	m.VisibleAt, m.HiddenIn = until, list
+	return nil
+}
+
 // statusAt is the delivery status of a message: fixed, or pending, sent and delivered
 // as time passes, since the real one needs some seconds too.
 func (m *Message) statusAt(now time.Time) string {

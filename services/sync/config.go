@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/relance/relance/platform/config"
+	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
@@ -26,6 +27,10 @@ type Config struct {
 	BreakerFailures       int           `name:"breaker-failures" env:"RELANCE_SYNC_BREAKER_FAILURES" default:"10" help:"Failed calls, less the answers between them, after which a workspace's sends to a provider are held back for a while; 1 to 1000000."`
 	DrainTimeout          time.Duration `name:"drain-timeout" env:"RELANCE_SYNC_DRAIN_TIMEOUT" default:"25s" help:"How long calls in flight may finish at shutdown; at least the send call's timeout."`
 	AllowVolatileDatabase bool          `name:"allow-volatile-database" env:"RELANCE_SYNC_ALLOW_VOLATILE_DATABASE" help:"Start on a PostgreSQL that can lose acknowledged commits. A message can then be sent twice: for tests only."`
+	PollInterval          time.Duration `name:"poll-interval" env:"RELANCE_SYNC_POLL_INTERVAL" default:"5m" help:"How often a location is compared with what webhooks brought, 1s to 24h."`
+	PollGrace             time.Duration `name:"poll-grace" env:"RELANCE_SYNC_POLL_GRACE" default:"1m" help:"How long a webhook may take before its message is looked for, at most 1h."`
+	PollTick              time.Duration `name:"poll-tick" env:"RELANCE_SYNC_POLL_TICK" default:"10s" help:"How often due comparisons are started."`
+	PollDisabled          bool          `name:"poll-disabled" env:"RELANCE_SYNC_POLL_DISABLED" help:"Never compare: what webhooks lose then stays lost."`
 	SendWrite             time.Duration `name:"send-write" env:"RELANCE_SYNC_SEND_WRITE" default:"5s" help:"W: longest time from a send's claim to its call."`
 	SendPause             time.Duration `name:"send-pause" env:"RELANCE_SYNC_SEND_PAUSE" default:"60s" help:"P: longest sleep of a process between check and write that is assumed."`
 	SendCall              time.Duration `name:"send-call" env:"RELANCE_SYNC_SEND_CALL" default:"15s" help:"R: longest provider call, at most 30s."`
@@ -41,6 +46,9 @@ func (c Config) withDefaults() Config {
 		value time.Duration
 	}{
 		{&c.DrainTimeout, 25 * time.Second},
+		{&c.PollInterval, 5 * time.Minute},
+		{&c.PollGrace, time.Minute},
+		{&c.PollTick, 10 * time.Second},
 		{&c.SendWrite, 5 * time.Second},
 		{&c.SendPause, time.Minute},
 		{&c.SendCall, 15 * time.Second},
@@ -84,6 +92,9 @@ func (c Config) Problems() []string {
 	check(c.MaxFailures >= 1 && c.MaxFailures <= 20, "max failures must be 1 to 20")
 	check(c.SendCall <= 30*time.Second, "send call timeout must be at most 30s")
 	check(c.DrainTimeout >= c.SendCall, "drain timeout must be at least the send call timeout")
+	check(c.PollInterval >= time.Second && c.PollInterval <= 24*time.Hour, "poll interval must be 1s to 24h")
+	check(c.PollGrace > 0 && c.PollGrace <= time.Hour, "poll grace must be more than 0 and at most 1h")
+	check(c.PollTick >= 10*time.Millisecond, "poll tick must be 10ms or more")
 	if err := c.timing().Check(); err != nil {
 		check(false, err.Error())
 	}
@@ -94,4 +105,14 @@ func (c Config) timing() sending.Timing {
 	return sending.Timing{
 		Write: c.SendWrite, Pause: c.SendPause, Call: c.SendCall, Delay: c.SendDelay, Visible: c.SendVisible, Settle: c.SendSettle,
 	}
+}
+
+// poll gives the settings of polling, zero when it is switched off.
+func (c Config) poll() poll.Settings {
+	if c.PollDisabled {
+		return poll.Settings{}
+	}
+	set := poll.DefaultSettings()
+	set.Every, set.Grace = c.PollInterval, c.PollGrace
+	return set
 }

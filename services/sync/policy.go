@@ -32,5 +32,6 @@ func Policy() principal.Policy {
 		syncv1.SyncService_AcceptWebhook_FullMethodName:         {principal.KindWebhook},
 		syncv1.SyncService_ListWebhookEvents_FullMethodName:     admin,
 		syncv1.SyncService_ReplayWebhookEvents_FullMethodName:   admin,
+		syncv1.SyncService_ListIngestionHealth_FullMethodName:   admin,
 	}
 }

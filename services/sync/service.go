@@ -161,7 +161,7 @@ func (s *Service) senderOn(on *store.Store) *sender.Sender {
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
 		Store: on, Client: s.client, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
-		Timing:   s.cfg.timing(),
+		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
 		SoftStop: s.cfg.SendCall + 5*time.Second,
 	}
 	if s.cfg.FollowUpsTarget != "" {

@@ -286,6 +286,7 @@ func TestWorkflowDialect(t *testing.T) {
 		}
 	}
 	c := w.contact(simulator.Contact{FirstName: "Ann", Phone: "+12025550123"})
+	w.said(c.ID, "Please remove me")
 	p, err := w.sim.WorkflowWebhook(location, c.ID, simulator.WorkflowMessage{Body: "Please remove me"})
 	if err != nil {
 		t.Fatal(err)

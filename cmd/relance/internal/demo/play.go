@@ -134,7 +134,12 @@ func (p *play) webhook(ctx context.Context, w *workspace, who *person, n int) er
 	case 1:
 		return p.inbound(ctx, w, who, "Hello, tell me more", 2)
 	default:
-		payload, err := p.sim.WorkflowWebhook(w.location, who.contact.ID, simulator.WorkflowMessage{Body: "Tell me more please"})
+		const text = "Tell me more please"
+		// A workflow's webhook is a hint: the message has to be at the provider.
+		if _, err := p.sim.AddInboundMessage(w.location, who.contact.ID, simulator.SMS, text); err != nil {
+			return err
+		}
+		payload, err := p.sim.WorkflowWebhook(w.location, who.contact.ID, simulator.WorkflowMessage{Body: text})
 		if err != nil {
 			return err
 		}

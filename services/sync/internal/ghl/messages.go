@@ -22,8 +22,8 @@ type HistoryMessage struct {
 	Source string
 	Status string
 	At     time.Time
-	// ConversationID is the provider's conversation.
-	ConversationID string
+	// ConversationID is the provider's conversation, ContactID its contact.
+	ConversationID, ContactID string
 	// EmailIDs name the texts of an email.
 	EmailIDs []string
 }
@@ -48,6 +48,7 @@ type listed struct {
 	Status         string    `json:"status"`
 	DateAdded      time.Time `json:"dateAdded"`
 	ConversationID string    `json:"conversationId"`
+	ContactID      string    `json:"contactId"`
 	Meta           struct {
 		Email struct {
 			MessageIDs []string `json:"messageIds"`
@@ -104,7 +105,7 @@ func understood(rows []listed, channel sending.Channel) []HistoryMessage {
 		}
 		out = append(out, HistoryMessage{
 			ID: m.ID, Inbound: m.Direction == "inbound", Channel: of, Body: m.Body, Source: m.Source, Status: m.Status,
-			At: m.DateAdded, ConversationID: m.ConversationID, EmailIDs: m.Meta.Email.MessageIDs,
+			At: m.DateAdded, ConversationID: m.ConversationID, ContactID: m.ContactID, EmailIDs: m.Meta.Email.MessageIDs,
 		})
 	}
 	return out

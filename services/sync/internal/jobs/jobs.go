@@ -21,6 +21,7 @@ import (
 	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -33,6 +34,7 @@ const (
 	jobTimeout  = 45 * time.Second
 	maxAttempts = 8
 	workers     = 8
+	pollWorkers = 4
 	// rescueAfter is when a job whose process died is begun again by another.
 	rescueAfter = 2 * jobTimeout
 )
@@ -53,6 +55,9 @@ type Deps struct {
 	Logger *slog.Logger
 	// Timing gives the rhythm of the periodic jobs.
 	Timing sending.Timing
+	// Poll are the settings of polling; the zero value switches it off. PollTick is how often due polls are looked for.
+	Poll     poll.Settings
+	PollTick time.Duration
 	// SoftStop is how long running jobs may take at shutdown.
 	SoftStop time.Duration
 }
@@ -66,6 +71,12 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
 			return d.sweepWebhooks(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PollDue]) error {
+			return d.pollDue(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.PollLocation]) error {
+			return d.pollLocation(ctx, job.Args.Workspace)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ImportHistory]) error {
 			return d.importHistory(ctx, job.Args)
@@ -95,18 +106,12 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		}
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}}, Workers: registry,
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}, work.QueuePolls: {MaxWorkers: pollWorkers}}, Workers: registry,
 		Logger:     loglevel.AtLeast(d.Logger, slog.LevelWarn),
 		JobTimeout: jobTimeout, MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, FetchOnlyKnownKinds: true,
 		SoftStopTimeout: d.SoftStop, FetchPollInterval: 500 * time.Millisecond,
 		RescueStuckJobsAfter: rescueAfter,
-		PeriodicJobs: []*river.PeriodicJob{
-			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
-			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
-			periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
-			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
-			periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
-		},
+		PeriodicJobs:         d.periodicJobs(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make job client: %w", err)
@@ -119,6 +124,20 @@ func worker[T river.JobArgs](fn func(context.Context, *river.Job[T]) error) rive
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
 		return fn(principal.NewContext(ctx, principal.Principal{Kind: principal.KindSync}), job)
 	})
+}
+
+func (d Deps) periodicJobs() []*river.PeriodicJob {
+	out := []*river.PeriodicJob{
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
+		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
+	}
+	if d.Poll.Every > 0 {
+		out = append(out, periodic(d.PollTick, func() river.JobArgs { return work.PollDue{} }))
+	}
+	return out
 }
 
 func periodic(every time.Duration, args func() river.JobArgs) *river.PeriodicJob {

@@ -38,6 +38,8 @@ type delivery struct {
 	// readAt is when it was read; gone says that the provider does not have it.
 	readAt time.Time
 	gone   bool
+	// found are the messages that a workflow's hint led to.
+	found []ghl.HistoryMessage
 }
 
 const (
@@ -160,6 +162,9 @@ func (d Deps) apply(ctx context.Context, in delivery) error {
 			return err
 		}
 	} else if proceed, err := d.readBack(ctx, &in); err != nil || !proceed {
+		if errors.Is(err, errMessageAbsent) {
+			err = errors.Join(err, d.contactOnly(ctx, in))
+		}
 		return err
 	}
 	err := d.Store.Workspace(ctx, in.workspace, func(tx *store.Tx) error {

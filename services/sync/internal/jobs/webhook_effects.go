@@ -50,6 +50,11 @@ func (d Deps) effects(ctx context.Context, tx *store.Tx, in delivery) error {
 	}
 	switch in.event.Kind {
 	case webhook.Message:
+		if in.inbox.Source == string(webhook.Workflow) {
+			// The first look may have made the lead, and the message shown on a later one.
+			who.created = created || !row.CreateTime.Before(in.inbox.CreateTime)
+			return d.hinted(ctx, tx, who, in)
+		}
 		return d.message(ctx, tx, who, in)
 	case webhook.Booked:
 		return booking(ctx, tx, who, in)

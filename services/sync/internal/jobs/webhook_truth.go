@@ -47,7 +47,10 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 	switch {
 	case err == nil && (contact.Location == "" || contact.Location == account.Location):
 		in.truth = &contact
-		return true, nil
+		if hint && in.event.Kind == webhook.Message {
+			err = d.findHinted(ctx, in, account)
+		}
+		return err == nil, err
 	case err == nil, errors.As(err, &failed) && failed.NotFound():
 		if hint {
 			return false, d.park(ctx, *in, string(sending.ContactNotFound))

@@ -27,6 +27,28 @@ type SweepWebhooks struct{}
 // Kind names the job.
 func (SweepWebhooks) Kind() string { return "sweep_webhooks" }
 
+// QueuePolls is the queue of polls, so that webhooks do not wait behind them.
+const QueuePolls = "polls"
+
+// PollDue starts the polls that are due.
+type PollDue struct{}
+
+// Kind names the job.
+func (PollDue) Kind() string { return "poll_due" }
+
+// PollLocation compares one location with what is stored.
+type PollLocation struct {
+	Workspace string `json:"workspace"`
+}
+
+// Kind names the job.
+func (PollLocation) Kind() string { return "poll_location" }
+
+// InsertOpts puts polls into their own queue. A poll that fails is followed by the next.
+func (PollLocation) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueuePolls, MaxAttempts: 1}
+}
+
 // ImportHistory reads a lead's messages from the provider.
 type ImportHistory struct {
 	Workspace string `json:"workspace"`

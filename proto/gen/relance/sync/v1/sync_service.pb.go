@@ -2469,6 +2469,315 @@ func (x *ReplayWebhookEventsResponse) GetRemainingCount() int32 {
 	return 0
 }
 
+// IngestionHealth is how one workspace's webhooks and poller stand.
+type IngestionHealth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{uuid}/ingestionHealth".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The workspace's display name.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// The GHL location, empty when not connected.
+	GhlLocation string `protobuf:"bytes,3,opt,name=ghl_location,json=ghlLocation,proto3" json:"ghl_location,omitempty"`
+	// Whether the connection can be used.
+	ConnectionState ConnectionState `protobuf:"varint,4,opt,name=connection_state,json=connectionState,proto3,enum=relance.sync.v1.ConnectionState" json:"connection_state,omitempty"`
+	// When GHL last delivered a webhook.
+	LastWebhookTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_webhook_time,json=lastWebhookTime,proto3" json:"last_webhook_time,omitempty"`
+	// When the location was last read to its end.
+	LastPollTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_poll_time,json=lastPollTime,proto3" json:"last_poll_time,omitempty"`
+	// Everything before this time has been compared with the provider.
+	PollCursorTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=poll_cursor_time,json=pollCursorTime,proto3" json:"poll_cursor_time,omitempty"`
+	// When it is read next.
+	NextPollTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_poll_time,json=nextPollTime,proto3" json:"next_poll_time,omitempty"`
+	// Why the newest poll did not succeed, empty when it did: a short code.
+	PollError string `protobuf:"bytes,9,opt,name=poll_error,json=pollError,proto3" json:"poll_error,omitempty"`
+	// Polls are held back until then because at least half of the reads failed.
+	BreakerEndTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=breaker_end_time,json=breakerEndTime,proto3" json:"breaker_end_time,omitempty"`
+	// Messages of the last 24 hours that a webhook brought.
+	DeliveredCount int32 `protobuf:"varint,11,opt,name=delivered_count,json=deliveredCount,proto3" json:"delivered_count,omitempty"`
+	// Messages of the last 24 hours that only the poller found: the gap.
+	FoundCount int32 `protobuf:"varint,12,opt,name=found_count,json=foundCount,proto3" json:"found_count,omitempty"`
+	// Of found_count, those whose webhook came after all.
+	LateCount int32 `protobuf:"varint,13,opt,name=late_count,json=lateCount,proto3" json:"late_count,omitempty"`
+	// (found_count - late_count) / (delivered_count + found_count); 0 without messages.
+	LossRate float64 `protobuf:"fixed64,14,opt,name=loss_rate,json=lossRate,proto3" json:"loss_rate,omitempty"`
+	// True while the poller finds messages and no webhook comes.
+	Silent bool `protobuf:"varint,15,opt,name=silent,proto3" json:"silent,omitempty"`
+	// Since when.
+	SilentSinceTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=silent_since_time,json=silentSinceTime,proto3" json:"silent_since_time,omitempty"`
+	// Webhooks waiting for their effects.
+	PendingCount int32 `protobuf:"varint,17,opt,name=pending_count,json=pendingCount,proto3" json:"pending_count,omitempty"`
+	// Webhooks parked for a person.
+	ParkedCount   int32 `protobuf:"varint,18,opt,name=parked_count,json=parkedCount,proto3" json:"parked_count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IngestionHealth) Reset() {
+	*x = IngestionHealth{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IngestionHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IngestionHealth) ProtoMessage() {}
+
+func (x *IngestionHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IngestionHealth.ProtoReflect.Descriptor instead.
+func (*IngestionHealth) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *IngestionHealth) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *IngestionHealth) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *IngestionHealth) GetGhlLocation() string {
+	if x != nil {
+		return x.GhlLocation
+	}
+	return ""
+}
+
+func (x *IngestionHealth) GetConnectionState() ConnectionState {
+	if x != nil {
+		return x.ConnectionState
+	}
+	return ConnectionState_CONNECTION_STATE_UNSPECIFIED
+}
+
+func (x *IngestionHealth) GetLastWebhookTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastWebhookTime
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetLastPollTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastPollTime
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetPollCursorTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PollCursorTime
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetNextPollTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextPollTime
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetPollError() string {
+	if x != nil {
+		return x.PollError
+	}
+	return ""
+}
+
+func (x *IngestionHealth) GetBreakerEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BreakerEndTime
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetDeliveredCount() int32 {
+	if x != nil {
+		return x.DeliveredCount
+	}
+	return 0
+}
+
+func (x *IngestionHealth) GetFoundCount() int32 {
+	if x != nil {
+		return x.FoundCount
+	}
+	return 0
+}
+
+func (x *IngestionHealth) GetLateCount() int32 {
+	if x != nil {
+		return x.LateCount
+	}
+	return 0
+}
+
+func (x *IngestionHealth) GetLossRate() float64 {
+	if x != nil {
+		return x.LossRate
+	}
+	return 0
+}
+
+func (x *IngestionHealth) GetSilent() bool {
+	if x != nil {
+		return x.Silent
+	}
+	return false
+}
+
+func (x *IngestionHealth) GetSilentSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SilentSinceTime
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetPendingCount() int32 {
+	if x != nil {
+		return x.PendingCount
+	}
+	return 0
+}
+
+func (x *IngestionHealth) GetParkedCount() int32 {
+	if x != nil {
+		return x.ParkedCount
+	}
+	return 0
+}
+
+// ListIngestionHealthRequest pages through workspaces.
+type ListIngestionHealthRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most this many, default 50, at most 500.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListIngestionHealthRequest) Reset() {
+	*x = ListIngestionHealthRequest{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListIngestionHealthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListIngestionHealthRequest) ProtoMessage() {}
+
+func (x *ListIngestionHealthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListIngestionHealthRequest.ProtoReflect.Descriptor instead.
+func (*ListIngestionHealthRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ListIngestionHealthRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListIngestionHealthRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListIngestionHealthResponse is one page, oldest workspace first.
+type ListIngestionHealthResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One row a workspace.
+	IngestionHealth []*IngestionHealth `protobuf:"bytes,1,rep,name=ingestion_health,json=ingestionHealth,proto3" json:"ingestion_health,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListIngestionHealthResponse) Reset() {
+	*x = ListIngestionHealthResponse{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListIngestionHealthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListIngestionHealthResponse) ProtoMessage() {}
+
+func (x *ListIngestionHealthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListIngestionHealthResponse.ProtoReflect.Descriptor instead.
+func (*ListIngestionHealthResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ListIngestionHealthResponse) GetIngestionHealth() []*IngestionHealth {
+	if x != nil {
+		return x.IngestionHealth
+	}
+	return nil
+}
+
+func (x *ListIngestionHealthResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
@@ -2643,7 +2952,37 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\rmatched_count\x18\x01 \x01(\x05R\fmatchedCount\x12%\n" +
 	"\x0ereplayed_count\x18\x02 \x01(\x05R\rreplayedCount\x12#\n" +
 	"\rskipped_count\x18\x03 \x01(\x05R\fskippedCount\x12'\n" +
-	"\x0fremaining_count\x18\x04 \x01(\x05R\x0eremainingCount2\xbd\x0f\n" +
+	"\x0fremaining_count\x18\x04 \x01(\x05R\x0eremainingCount\"\xdd\x06\n" +
+	"\x0fIngestionHealth\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12!\n" +
+	"\fghl_location\x18\x03 \x01(\tR\vghlLocation\x12K\n" +
+	"\x10connection_state\x18\x04 \x01(\x0e2 .relance.sync.v1.ConnectionStateR\x0fconnectionState\x12F\n" +
+	"\x11last_webhook_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastWebhookTime\x12@\n" +
+	"\x0elast_poll_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\flastPollTime\x12D\n" +
+	"\x10poll_cursor_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0epollCursorTime\x12@\n" +
+	"\x0enext_poll_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\fnextPollTime\x12\x1d\n" +
+	"\n" +
+	"poll_error\x18\t \x01(\tR\tpollError\x12D\n" +
+	"\x10breaker_end_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x0ebreakerEndTime\x12'\n" +
+	"\x0fdelivered_count\x18\v \x01(\x05R\x0edeliveredCount\x12\x1f\n" +
+	"\vfound_count\x18\f \x01(\x05R\n" +
+	"foundCount\x12\x1d\n" +
+	"\n" +
+	"late_count\x18\r \x01(\x05R\tlateCount\x12\x1b\n" +
+	"\tloss_rate\x18\x0e \x01(\x01R\blossRate\x12\x16\n" +
+	"\x06silent\x18\x0f \x01(\bR\x06silent\x12F\n" +
+	"\x11silent_since_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsilentSinceTime\x12#\n" +
+	"\rpending_count\x18\x11 \x01(\x05R\fpendingCount\x12!\n" +
+	"\fparked_count\x18\x12 \x01(\x05R\vparkedCount\"X\n" +
+	"\x1aListIngestionHealthRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
+	"\x1bListIngestionHealthResponse\x12K\n" +
+	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xaf\x10\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -2666,7 +3005,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x15IdentifyWebhookSender\x12-.relance.sync.v1.IdentifyWebhookSenderRequest\x1a..relance.sync.v1.IdentifyWebhookSenderResponse\x12^\n" +
 	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12j\n" +
 	"\x11ListWebhookEvents\x12).relance.sync.v1.ListWebhookEventsRequest\x1a*.relance.sync.v1.ListWebhookEventsResponse\x12p\n" +
-	"\x13ReplayWebhookEvents\x12+.relance.sync.v1.ReplayWebhookEventsRequest\x1a,.relance.sync.v1.ReplayWebhookEventsResponseB\xc2\x01\n" +
+	"\x13ReplayWebhookEvents\x12+.relance.sync.v1.ReplayWebhookEventsRequest\x1a,.relance.sync.v1.ReplayWebhookEventsResponse\x12p\n" +
+	"\x13ListIngestionHealth\x12+.relance.sync.v1.ListIngestionHealthRequest\x1a,.relance.sync.v1.ListIngestionHealthResponseB\xc2\x01\n" +
 	"\x13com.relance.sync.v1B\x10SyncServiceProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (
@@ -2681,7 +3021,7 @@ func file_relance_sync_v1_sync_service_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_service_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*CreateWorkspaceRequest)(nil),        // 0: relance.sync.v1.CreateWorkspaceRequest
 	(*CreateWorkspaceResponse)(nil),       // 1: relance.sync.v1.CreateWorkspaceResponse
@@ -2724,115 +3064,129 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*ListWebhookEventsResponse)(nil),     // 38: relance.sync.v1.ListWebhookEventsResponse
 	(*ReplayWebhookEventsRequest)(nil),    // 39: relance.sync.v1.ReplayWebhookEventsRequest
 	(*ReplayWebhookEventsResponse)(nil),   // 40: relance.sync.v1.ReplayWebhookEventsResponse
-	(*Workspace)(nil),                     // 41: relance.sync.v1.Workspace
-	(*fieldmaskpb.FieldMask)(nil),         // 42: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 43: relance.sync.v1.Connection
-	(*ProviderBudget)(nil),                // 44: relance.sync.v1.ProviderBudget
-	(WebhookSource)(0),                    // 45: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),             // 46: relance.sync.v1.WebhookSecretPurpose
-	(*durationpb.Duration)(nil),           // 47: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),         // 48: google.protobuf.Timestamp
-	(*Lead)(nil),                          // 49: relance.sync.v1.Lead
-	(Channel)(0),                          // 50: relance.sync.v1.Channel
-	(UnknownPolicy)(0),                    // 51: relance.sync.v1.UnknownPolicy
-	(*Message)(nil),                       // 52: relance.sync.v1.Message
-	(MessageView)(0),                      // 53: relance.sync.v1.MessageView
-	(Resolution)(0),                       // 54: relance.sync.v1.Resolution
-	(MessageState)(0),                     // 55: relance.sync.v1.MessageState
-	(WebhookState)(0),                     // 56: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 57: relance.sync.v1.WebhookEvent
+	(*IngestionHealth)(nil),               // 41: relance.sync.v1.IngestionHealth
+	(*ListIngestionHealthRequest)(nil),    // 42: relance.sync.v1.ListIngestionHealthRequest
+	(*ListIngestionHealthResponse)(nil),   // 43: relance.sync.v1.ListIngestionHealthResponse
+	(*Workspace)(nil),                     // 44: relance.sync.v1.Workspace
+	(*fieldmaskpb.FieldMask)(nil),         // 45: google.protobuf.FieldMask
+	(*Connection)(nil),                    // 46: relance.sync.v1.Connection
+	(*ProviderBudget)(nil),                // 47: relance.sync.v1.ProviderBudget
+	(WebhookSource)(0),                    // 48: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),             // 49: relance.sync.v1.WebhookSecretPurpose
+	(*durationpb.Duration)(nil),           // 50: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),         // 51: google.protobuf.Timestamp
+	(*Lead)(nil),                          // 52: relance.sync.v1.Lead
+	(Channel)(0),                          // 53: relance.sync.v1.Channel
+	(UnknownPolicy)(0),                    // 54: relance.sync.v1.UnknownPolicy
+	(*Message)(nil),                       // 55: relance.sync.v1.Message
+	(MessageView)(0),                      // 56: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 57: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 58: relance.sync.v1.MessageState
+	(WebhookState)(0),                     // 59: relance.sync.v1.WebhookState
+	(*WebhookEvent)(nil),                  // 60: relance.sync.v1.WebhookEvent
+	(ConnectionState)(0),                  // 61: relance.sync.v1.ConnectionState
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
-	41, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	41, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	41, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	41, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	41, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	42, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	41, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	43, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	43, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	43, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	44, // 10: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
-	45, // 11: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	46, // 12: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	47, // 13: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	48, // 14: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	49, // 15: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	49, // 16: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	49, // 17: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	49, // 18: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	49, // 19: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	50, // 20: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	48, // 21: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	48, // 22: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	51, // 23: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	52, // 24: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	53, // 25: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	52, // 26: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	54, // 27: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	52, // 28: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	52, // 29: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	55, // 30: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	52, // 31: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	48, // 32: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	48, // 33: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	48, // 34: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	45, // 35: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	45, // 36: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	56, // 37: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	56, // 38: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	45, // 39: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	48, // 40: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	48, // 41: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	44, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	44, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	44, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	44, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	45, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	44, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	46, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	46, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	46, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	47, // 10: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	48, // 11: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	49, // 12: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	50, // 13: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	51, // 14: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	52, // 15: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	52, // 16: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	52, // 17: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	52, // 18: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	52, // 19: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	53, // 20: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	51, // 21: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	51, // 22: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	54, // 23: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	55, // 24: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	56, // 25: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	55, // 26: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	57, // 27: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	55, // 28: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	55, // 29: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	58, // 30: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	55, // 31: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	51, // 32: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	51, // 33: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	51, // 34: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	48, // 35: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	48, // 36: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	59, // 37: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	59, // 38: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	48, // 39: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	51, // 40: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	51, // 41: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
 	36, // 42: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	57, // 43: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	60, // 43: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
 	36, // 44: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	0,  // 45: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 46: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 47: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 48: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 49: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 50: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 51: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 52: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 53: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 54: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 55: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 56: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	24, // 57: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 58: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 59: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	30, // 60: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 61: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 62: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 63: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 64: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	1,  // 65: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 66: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 67: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 68: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 69: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 70: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 71: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 72: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 73: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 74: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 75: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 76: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	25, // 77: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 78: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 79: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	31, // 80: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 81: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 82: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 83: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 84: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	65, // [65:85] is the sub-list for method output_type
-	45, // [45:65] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	61, // 45: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	51, // 46: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	51, // 47: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	51, // 48: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	51, // 49: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	51, // 50: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	51, // 51: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	41, // 52: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,  // 53: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,  // 54: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,  // 55: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,  // 56: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,  // 57: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10, // 58: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12, // 59: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14, // 60: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16, // 61: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18, // 62: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20, // 63: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22, // 64: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	24, // 65: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 66: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 67: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	30, // 68: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 69: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 70: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 71: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 72: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 73: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 74: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 75: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 76: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 77: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 78: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 79: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 80: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 81: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 82: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 83: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 84: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 85: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	25, // 86: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 87: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 88: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	31, // 89: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 90: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 91: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 92: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 93: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 94: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	74, // [74:95] is the sub-list for method output_type
+	53, // [53:74] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }
@@ -2848,7 +3202,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_service_proto_rawDesc), len(file_relance_sync_v1_sync_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   41,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -39,6 +39,7 @@ const (
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
 	SyncService_ListWebhookEvents_FullMethodName     = "/relance.sync.v1.SyncService/ListWebhookEvents"
 	SyncService_ReplayWebhookEvents_FullMethodName   = "/relance.sync.v1.SyncService/ReplayWebhookEvents"
+	SyncService_ListIngestionHealth_FullMethodName   = "/relance.sync.v1.SyncService/ListIngestionHealth"
 )
 
 // SyncServiceClient is the client API for SyncService service.
@@ -126,6 +127,9 @@ type SyncServiceClient interface {
 	// Errors: InvalidArgument when neither names nor a filter are given, or both, or a state that is not replayed; NotFound
 	// for a name.
 	ReplayWebhookEvents(ctx context.Context, in *ReplayWebhookEventsRequest, opts ...grpc.CallOption) (*ReplayWebhookEventsResponse, error)
+	// ListIngestionHealth tells per workspace what came by webhook, what the poller found missing, and what is stuck.
+	// Errors: InvalidArgument for a foreign page token.
+	ListIngestionHealth(ctx context.Context, in *ListIngestionHealthRequest, opts ...grpc.CallOption) (*ListIngestionHealthResponse, error)
 }
 
 type syncServiceClient struct {
@@ -336,6 +340,16 @@ func (c *syncServiceClient) ReplayWebhookEvents(ctx context.Context, in *ReplayW
 	return out, nil
 }
 
+func (c *syncServiceClient) ListIngestionHealth(ctx context.Context, in *ListIngestionHealthRequest, opts ...grpc.CallOption) (*ListIngestionHealthResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListIngestionHealthResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListIngestionHealth_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SyncServiceServer is the server API for SyncService service.
 // All implementations must embed UnimplementedSyncServiceServer
 // for forward compatibility.
@@ -421,6 +435,9 @@ type SyncServiceServer interface {
 	// Errors: InvalidArgument when neither names nor a filter are given, or both, or a state that is not replayed; NotFound
 	// for a name.
 	ReplayWebhookEvents(context.Context, *ReplayWebhookEventsRequest) (*ReplayWebhookEventsResponse, error)
+	// ListIngestionHealth tells per workspace what came by webhook, what the poller found missing, and what is stuck.
+	// Errors: InvalidArgument for a foreign page token.
+	ListIngestionHealth(context.Context, *ListIngestionHealthRequest) (*ListIngestionHealthResponse, error)
 	mustEmbedUnimplementedSyncServiceServer()
 }
 
@@ -490,6 +507,9 @@ func (UnimplementedSyncServiceServer) ListWebhookEvents(context.Context, *ListWe
 }
 func (UnimplementedSyncServiceServer) ReplayWebhookEvents(context.Context, *ReplayWebhookEventsRequest) (*ReplayWebhookEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplayWebhookEvents not implemented")
+}
+func (UnimplementedSyncServiceServer) ListIngestionHealth(context.Context, *ListIngestionHealthRequest) (*ListIngestionHealthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListIngestionHealth not implemented")
 }
 func (UnimplementedSyncServiceServer) mustEmbedUnimplementedSyncServiceServer() {}
 func (UnimplementedSyncServiceServer) testEmbeddedByValue()                     {}
@@ -872,6 +892,24 @@ func _SyncService_ReplayWebhookEvents_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_ListIngestionHealth_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListIngestionHealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListIngestionHealth(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListIngestionHealth_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListIngestionHealth(ctx, req.(*ListIngestionHealthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SyncService_ServiceDesc is the grpc.ServiceDesc for SyncService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -958,6 +996,10 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplayWebhookEvents",
 			Handler:    _SyncService_ReplayWebhookEvents_Handler,
+		},
+		{
+			MethodName: "ListIngestionHealth",
+			Handler:    _SyncService_ListIngestionHealth_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -140,6 +140,22 @@ type Outbox struct {
 	ParkedReason  string
 }
 
+type PollState struct {
+	WorkspaceID  uuid.UUID
+	Location     string
+	CursorTime   time.Time
+	NextTime     time.Time
+	SpanSeconds  int32
+	LastTime     *time.Time
+	LastError    string
+	Reads        int32
+	FailedReads  int32
+	BreakerTime  *time.Time
+	BreakerCount int32
+	FoundUnheard int32
+	SilentTime   *time.Time
+}
+
 type ProviderBudget struct {
 	Provider        string
 	App             string
