@@ -43,6 +43,8 @@ type Command struct {
 	Audit auditCommand `cmd:"" help:"Compare what the provider holds with the database, independently of the services."`
 	// Sequence moves sequences between files and workspaces.
 	Sequence sequenceCommand `cmd:"" help:"Import, export and compare sequences as YAML; docs/sequences.md is the reference."`
+	// Status shows ingestion.
+	Status statusCommand `cmd:"" help:"Show per workspace: last webhook, last poll, what only the poller found, loss rate, parked webhooks."`
 	// Docs prints references.
 	ConfigReference referenceCommand `cmd:"" name:"config-reference" help:"Print the configuration reference as Markdown."`
 }
