@@ -32,12 +32,13 @@ type Settings struct {
 	Questions                             []string
 	// Refusals say what refusals mean in this workspace, where that differs from the defaults.
 	Refusals Policy
-	// DailyCap is the most messages of all sequences to one lead on one channel in one day of the workspace's zone.
+	// DailyCap is the most messages of all sequences to one lead on one channel in one day of the workspace's zone; 0 for
+	// no cap.
 	DailyCap int
 }
 
 // DefaultSettings hold for a workspace that set none.
-func DefaultSettings() Settings { return Settings{Hours: DefaultHours(), DailyCap: 1} }
+func DefaultSettings() Settings { return Settings{Hours: DefaultHours()} }
 
 // Slots are what the workspace's calendar offers.
 type Slots struct {

@@ -206,6 +206,9 @@ func (p *pass) batch(ctx, budget context.Context, batch store.Batch) error {
 	}
 	p.learn(begin, works)
 	p.decideAll(begin, works)
+	if err := p.takePlaces(ctx, works, try.Now); err != nil {
+		return err
+	}
 	if err := p.savePlans(ctx, works, try.Now); err != nil {
 		return err
 	}

@@ -90,8 +90,8 @@ func set(current *followup.Settings, path string, in *followupsv1.Settings) stri
 	case "target_result":
 		return setText(&current.TargetResult, in.GetTargetResult())
 	case "daily_cap_per_channel":
-		if in.GetDailyCapPerChannel() < 1 || in.GetDailyCapPerChannel() > maxDailyCap {
-			return fmt.Sprintf("must be 1 to %d", maxDailyCap)
+		if in.GetDailyCapPerChannel() < 0 || in.GetDailyCapPerChannel() > maxDailyCap {
+			return fmt.Sprintf("must be 0 to %d", maxDailyCap)
 		}
 		current.DailyCap = int(in.GetDailyCapPerChannel())
 	case "qualification_questions":

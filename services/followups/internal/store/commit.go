@@ -184,6 +184,11 @@ func apply(ctx context.Context, q *db.Queries, e followup.Enrollment, done Done,
 			effect.Message = cmp.Or(plan.SettledMessage, done.Effect.Message)
 		}
 	}
+	if done.Item.Settings.DailyCap > 0 {
+		if err := leavePlace(ctx, q, key, effect); err != nil {
+			return effect, err
+		}
+	}
 	return effect, record(ctx, q, recording{Before: e, Key: key, Effect: effect, Next: done.Item.Next, Zone: done.Zone, Now: try.Now})
 }
 

@@ -2378,7 +2378,8 @@ type Settings struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// What refusals mean in this workspace, where that differs from the defaults of docs/errors.md.
 	RefusalRules []*RefusalRule `protobuf:"bytes,11,rep,name=refusal_rules,json=refusalRules,proto3" json:"refusal_rules,omitempty"`
-	// Most messages of all sequences to one lead on one channel in one day of the workspace's zone; 1 to 20. Default 1.
+	// Most messages of all sequences to one lead on one channel in one day of the workspace's zone; up to 20.
+	// Default 0: no cap beside the legal ones of sync.
 	DailyCapPerChannel int32 `protobuf:"varint,12,opt,name=daily_cap_per_channel,json=dailyCapPerChannel,proto3" json:"daily_cap_per_channel,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/store/db"
+)
+
+// Place is one message's share of a lead's day on a channel.
+type Place struct {
+	// Key is the message; Lead gets it.
+	Key  followup.StepKey
+	Lead uuid.UUID
+	// Day is the day of the workspace's zone, and Cap how many messages it has room for.
+	Day time.Time
+	Cap int
+}
+
+// TakePlaces takes a place for each message before it is asked for, and gives those for which the day is full. The key of
+// the table is the cap: no two messages take the same place, whatever runs at the same time. A message keeps the place
+// that it has.
+func (s *Store) TakePlaces(ctx context.Context, places []Place, now time.Time) (full map[uuid.UUID]bool, err error) {
+	if len(places) == 0 {
+		return nil, nil
+	}
+	for range commitTries {
+		full = map[uuid.UUID]bool{}
+		err = s.system(ctx, func(q *db.Queries, _ pgx.Tx) error {
+			for _, place := range places {
+				taken, err := takePlace(ctx, q, place, now)
+				if err != nil {
+					return err
+				}
+				if !taken {
+					full[place.Key.RequestID()] = true
+				}
+			}
+			return nil
+		})
+		if !postgres.IsRetryable(err) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take places of the day: %w", err)
+	}
+	return full, nil
+}
+
+func takePlace(ctx context.Context, q *db.Queries, p Place, now time.Time) (bool, error) {
+	workspace, request := p.Key.Workspace, p.Key.RequestID()
+	if err := q.LeaveOtherDays(ctx, db.LeaveOtherDaysParams{WorkspaceID: workspace, RequestID: request, Day: day(p.Day)}); err != nil {
+		return false, err
+	}
+	has, err := q.HasPlace(ctx, db.HasPlaceParams{WorkspaceID: workspace, RequestID: request})
+	if err != nil || has {
+		return has, err
+	}
+	for range p.Cap { // another run may take the place that was seen free; there may be one more
+		rows, err := q.TakePlace(ctx, db.TakePlaceParams{
+			WorkspaceID: workspace, LeadID: p.Lead, Channel: string(p.Key.Channel), Day: day(p.Day), RequestID: request, Now: now,
+			DailyCap: int32(p.Cap),
+		})
+		if err != nil || rows == 1 {
+			return rows == 1, err
+		}
+	}
+	return false, nil
+}
+
+func day(t time.Time) pgtype.Date { return pgtype.Date{Time: t, Valid: true} }
+
+// leavePlace gives a place back when nothing left, nor can leave by itself.
+func leavePlace(ctx context.Context, q *db.Queries, key followup.StepKey, effect followup.Effect) error {
+	switch {
+	case effect.Result == followup.Succeeded, effect.Result == followup.Unknown, effect.Move == followup.Await,
+		effect.Reason == followup.ReasonSendInProgress, effect.Reason == followup.ReasonSyncUnavailable:
+		return nil
+	}
+	err := q.LeavePlace(ctx, db.LeavePlaceParams{WorkspaceID: key.Workspace, RequestID: key.RequestID()})
+	if err != nil {
+		return fmt.Errorf("leave place of the day: %w", err)
+	}
+	return nil
+}

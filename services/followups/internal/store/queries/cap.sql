@@ -1,0 +1,17 @@
+-- name: LeaveOtherDays :exec
+DELETE FROM daily_touch WHERE workspace_id = @workspace_id AND request_id = @request_id AND day <> @day::date;
+
+-- name: TakePlace :execrows
+INSERT INTO daily_touch (workspace_id, lead_id, channel, day, place, request_id, create_time)
+SELECT @workspace_id, @lead_id, @channel, @day::date, n, @request_id, @now
+FROM generate_series(1, @daily_cap::integer) AS n
+WHERE NOT EXISTS (SELECT FROM daily_touch AS t WHERE t.workspace_id = @workspace_id AND t.lead_id = @lead_id
+    AND t.channel = @channel AND t.day = @day::date AND t.place = n)
+ORDER BY n LIMIT 1
+ON CONFLICT DO NOTHING;
+
+-- name: HasPlace :one
+SELECT EXISTS (SELECT FROM daily_touch WHERE workspace_id = @workspace_id AND request_id = @request_id);
+
+-- name: LeavePlace :exec
+DELETE FROM daily_touch WHERE workspace_id = @workspace_id AND request_id = @request_id;
