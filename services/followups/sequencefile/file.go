@@ -200,4 +200,3 @@ func Default(name string) ([]byte, error) {
 	}
 	return text, nil
 }
-

@@ -196,6 +196,7 @@ func (p Policy) checkShape(v *violations) {
 			"max_hold is for HOLD only and must be 1 hour to 365 days")
 		v.check(rule.Delay == 0 || (rule.Action == ActDefer && rule.Delay >= MinDelay && rule.Delay <= MaxDelay), field,
 			"delay is for DEFER only and must be 1 minute to 30 days")
+		v.check((rule.Max+rule.Delay)%time.Minute == 0, field, "durations must be whole minutes")
 	}
 }
 

@@ -2,6 +2,7 @@ package followup
 
 import (
 	"strings"
+	"time"
 
 	"github.com/relance/relance/services/followups/internal/condition"
 	"github.com/relance/relance/services/followups/internal/template"
@@ -9,6 +10,10 @@ import (
 
 // Codes of what keeps a sequence from being active.
 const (
+	CodeMissingValue = "missing_workspace_value"
+	CodeWindow       = "impossible_window"
+	CodeUnreachable  = "step_unreachable"
+
 	CodeNoSteps      = "no_steps"
 	CodeEmptyContent = "empty_content"
 	CodeUnknownToken = "unknown_token"
@@ -64,5 +69,82 @@ func (s Step) checkExpression(v *violations) {
 		v.add("expression", CodeExpression, problem, "use the variables lead, enrollment and now as docs/sequences.md describes them")
 	} else if condition.NeverHolds(s.Expression) {
 		v.add("expression", CodeNeverDone, "is false whatever the lead is, so the step is never done", "change the expression or remove the step")
+	}
+}
+
+// Supply is what a workspace can fill templates with, as far as it is known.
+type Supply struct {
+	// Settings are the workspace's.
+	Settings Settings
+	// NoCalendar tells that there is no default calendar link for sure.
+	NoCalendar bool
+}
+
+// Legal hours of texts and calls where the lead lives (47 CFR 64.1200(c)(1)), in minutes of the day.
+const legalStart, legalEnd = 8 * 60, 21 * 60
+
+// CheckSupply lists what cannot work in this workspace: values that it cannot supply, windows that never open, steps that
+// cannot be reached. Steps that it concerns pause or are skipped, so it is worth mending before enrolling anybody.
+func (s Sequence) CheckSupply(supply Supply) []Violation {
+	var out []Violation
+	var earliest time.Duration
+	for i, step := range s.Steps {
+		v := (&violations{}).at(i, step)
+		step.checkValues(v, supply)
+		step.checkWindow(v, supply.Settings.Hours)
+		own := time.Duration(step.DelayDays)*24*time.Hour + time.Duration(step.DelayMinutes)*time.Minute
+		if step.Anchor == FromStart {
+			// An hour for a change of the clocks.
+			if step.SendWithin > 0 && earliest > own+step.SendWithin+time.Hour {
+				v.add("send_within_minutes", CodeUnreachable, "the steps before it are never done in time for it", "let it wait longer, or drop send_within_minutes")
+			}
+			earliest = max(earliest, own)
+		} else {
+			earliest += own
+		}
+		s.checkTrigger(v, step)
+		if step.Channel == Wait && i == len(s.Steps)-1 {
+			v.add("channel", CodeUnreachable, "nothing comes after this wait", "remove it or add a step")
+		}
+		out = append(out, v.list...)
+	}
+	return out
+}
+
+// checkTrigger finds steps that the trigger itself makes impossible.
+func (s Sequence) checkTrigger(v *violations, step Step) {
+	if s.Trigger.Kind == TriggerDNDSet && s.Trigger.Channel != "" && step.Channel == s.Trigger.Channel {
+		v.add("channel", CodeUnreachable, "the sequence starts when do-not-disturb is set for this channel", "use another channel")
+	}
+}
+
+func (s Step) checkValues(v *violations, supply Supply) {
+	have := values(Input{Lead: &Lead{}, Settings: supply.Settings})
+	for _, at := range []Fact{{"subject_template", s.SubjectTemplate}, {"body_template", s.BodyTemplate}} {
+		for _, use := range template.Parse(at.Value).Uses() {
+			missing := use.Token.OfWorkspace() && strings.TrimSpace(have[use.Token]) == "" && !use.HasFallback
+			if use.Token.NeedsCalendar() {
+				missing = supply.NoCalendar && !use.HasFallback
+			}
+			if missing {
+				problem := template.Problem{Kind: template.MissingValue, Written: use.Written, Token: use.Token}
+				v.add(at.Name, CodeMissingValue, problem.String(), "set it for the workspace, or write a fallback such as "+strings.TrimSuffix(use.Written, "}")+"|...}")
+			}
+		}
+	}
+}
+
+// checkWindow finds business hours in which no text may be sent at all.
+func (s Step) checkWindow(v *violations, hours Hours) {
+	if s.Channel != SMS {
+		return
+	}
+	open := hours.Start < legalEnd && hours.End >= legalStart
+	if hours.Start > hours.End { // overnight: until midnight, and from midnight on
+		open = hours.Start < legalEnd || hours.End >= legalStart
+	}
+	if !open {
+		v.add("channel", CodeWindow, "business hours "+FormatClock(hours.Start)+"-"+FormatClock(hours.End)+" never overlap the legal hours 08:00-21:00 of a lead in the same zone",
+			"change the business hours in the settings")
 	}
 }

@@ -65,7 +65,7 @@ func (s *Server) ValidateSequence(ctx context.Context, req *followupsv1.Validate
 		return nil, mapped(err, "workspace", req.GetParent())
 	}
 	out := &followupsv1.ValidateSequenceResponse{}
-	for _, v := range append(seq.CheckShape(), seq.CheckActivation()...) {
+	for _, v := range slices.Concat(seq.CheckShape(), seq.CheckActivation(), seq.CheckSupply(s.supply(ctx, workspace, seq, settings.Settings))) {
 		out.Violations = append(out.Violations, &followupsv1.SequenceViolation{
 			Field: v.Field, StepId: v.Step, Code: v.Code, Description: v.Description, Remedy: v.Remedy,
 		})
@@ -76,6 +76,21 @@ func (s *Server) ValidateSequence(ctx context.Context, req *followupsv1.Validate
 		})})
 	}
 	return out, nil
+}
+
+// supply learns what the workspace can fill the templates with; what cannot be learned now is not held against it.
+func (s *Server) supply(ctx context.Context, workspace uuid.UUID, seq followup.Sequence, settings followup.Settings) followup.Supply {
+	out := followup.Supply{Settings: settings}
+	if !slices.ContainsFunc(seq.Steps, followup.Step.NeedsCalendar) {
+		return out
+	}
+	known, ok := s.reader.Workspace(ctx, workspace)
+	if !ok {
+		return out
+	}
+	slots, ok := s.reader.Slots(ctx, workspace, known.ZoneName)
+	out.NoCalendar = ok && slots != nil && !slots.Unreachable && slots.Link == ""
+	return out
 }
 
 // GetSequence reads one.

@@ -28,6 +28,15 @@ func (t Token) NeedsCalendar() bool { return t == CalendarLink || t.NeedsSlots()
 // NeedsSlots reports whether the value is a bookable time.
 func (t Token) NeedsSlots() bool { return t == Availability || t == SlotOne || t == SlotTwo }
 
+// OfWorkspace reports whether the value comes from the workspace's settings.
+func (t Token) OfWorkspace() bool {
+	switch t {
+	case SenderName, Signature, CompanyName, Result, QuestionOne, QuestionTwo:
+		return true
+	}
+	return false
+}
+
 // aliases maps every way to write a token, after `\_` became "_", to its canonical name.
 func aliases() map[string]Token {
 	return map[string]Token{
@@ -58,4 +67,13 @@ func (t Token) hint() string {
 		QuestionOne: "qualification question 1 is not set", QuestionTwo: "qualification question 2 is not set",
 	}
 	return hints[t]
+}
+
+// Spellings lists every way to write a token, in no order.
+func Spellings() []string {
+	var out []string
+	for spelling := range aliases() {
+		out = append(out, spelling)
+	}
+	return out
 }
