@@ -137,6 +137,9 @@ func everyMethod(desc grpc.ServiceDesc, kind principal.Kind) principal.Policy {
 	for _, m := range desc.Methods {
 		policy["/"+desc.ServiceName+"/"+m.MethodName] = []principal.Kind{kind}
 	}
+	for _, m := range desc.Streams {
+		policy["/"+desc.ServiceName+"/"+m.StreamName] = []principal.Kind{kind}
+	}
 	return policy
 }
 
