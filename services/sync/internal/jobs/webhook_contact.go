@@ -48,6 +48,9 @@ func takeTruth(ctx context.Context, tx *store.Tx, who person, in delivery) error
 		if said.at.IsZero() {
 			said.at = in.readAt
 		}
+		if in.event.Kind != webhook.DND {
+			said.flags = nil // Do-not-disturb is learned from its own event and from refusals.
+		}
 	case in.event.Kind == webhook.DND:
 		said.flags = webhook.Flags(in.event.DNDAll, in.event.DNDSettings)
 	case in.event.Kind == webhook.Tags:

@@ -19,8 +19,9 @@ import (
 // errMessageAbsent says that a workflow told of a message that the provider does not show.
 var errMessageAbsent = errors.New("the provider does not show the message")
 
-// truthWait is how long a signed message waits for its writer's contact to be read; an opt-out must not wait for an outage.
-const truthWait = 3 * time.Second
+// truthWait is how long a signed message waits for its writer's contact to be read: without it the lead has no name, but an
+// opt-out must not wait for the end of an outage.
+const truthWait = time.Minute
 
 // readBack reads the contact where the webhook alone is not enough: a workflow's hint is not signed, a message names its
 // writer by id only, and what a contact webhook tells may have changed again since. It reports false when the webhook was
