@@ -24,6 +24,13 @@ func breaks(err error, state, constraint string) bool {
 	return errors.As(err, &pg) && pg.Code == state && (constraint == "" || pg.ConstraintName == constraint)
 }
 
+// IsNoPartition reports whether a row found no partition to live in. The transaction is undone then, and may run again once
+// the partition is made.
+func IsNoPartition(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23514" && pg.ConstraintName == "" && strings.HasPrefix(pg.Message, "no partition of relation")
+}
+
 // IsRetryable reports whether running the whole transaction again makes sense: serialization failure, deadlock, lock
 // timeout.
 func IsRetryable(err error) bool {

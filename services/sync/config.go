@@ -31,12 +31,13 @@ type Config struct {
 	PollGrace             time.Duration `name:"poll-grace" env:"RELANCE_SYNC_POLL_GRACE" default:"1m" help:"How long a webhook may take before its message is looked for, at most 1h."`
 	PollTick              time.Duration `name:"poll-tick" env:"RELANCE_SYNC_POLL_TICK" default:"10s" help:"How often due comparisons are started."`
 	PollDisabled          bool          `name:"poll-disabled" env:"RELANCE_SYNC_POLL_DISABLED" help:"Never compare: what webhooks lose then stays lost."`
+	HistoryMonths         int           `name:"history-months" env:"RELANCE_SYNC_HISTORY_MONTHS" default:"13" help:"Months of send attempts, looks and delivered events that are kept, 2 or more; 0 keeps all."`
 	SendWrite             time.Duration `name:"send-write" env:"RELANCE_SYNC_SEND_WRITE" default:"5s" help:"W: longest time from a send's claim to its call."`
 	SendPause             time.Duration `name:"send-pause" env:"RELANCE_SYNC_SEND_PAUSE" default:"60s" help:"P: longest sleep of a process between check and write that is assumed."`
 	SendCall              time.Duration `name:"send-call" env:"RELANCE_SYNC_SEND_CALL" default:"15s" help:"R: longest provider call, at most 30s."`
 	SendDelay             time.Duration `name:"send-delay" env:"RELANCE_SYNC_SEND_DELAY" default:"2m" help:"D: how late the provider may process an abandoned call."`
 	SendVisible           time.Duration `name:"send-visible" env:"RELANCE_SYNC_SEND_VISIBLE" default:"10m" help:"V: how late an accepted message may show in the provider's lists."`
-	SendSettle            time.Duration `name:"send-settle" env:"RELANCE_SYNC_SEND_SETTLE" default:"15m" help:"S: when an unknown outcome may be settled by absence; at least W+P+R+D+V."`
+	SendSettle            time.Duration `name:"send-settle" env:"RELANCE_SYNC_SEND_SETTLE" default:"15m" help:"S: when an unknown outcome may be settled by absence; at least W+P+R+D+V and 2 %."`
 }
 
 // withDefaults fills what a Config made in Go leaves out.
@@ -90,6 +91,7 @@ func (c Config) Problems() []string {
 	check(c.MaxConns >= 4, "max conns must be 4 or more")
 	check(c.BreakerFailures >= 1 && c.BreakerFailures <= 1_000_000, "breaker failures must be 1 to 1000000")
 	check(c.MaxFailures >= 1 && c.MaxFailures <= 20, "max failures must be 1 to 20")
+	check(c.HistoryMonths == 0 || c.HistoryMonths >= 2, "history months must be 0 or at least 2")
 	check(c.SendCall <= 30*time.Second, "send call timeout must be at most 30s")
 	check(c.DrainTimeout >= c.SendCall, "drain timeout must be at least the send call timeout")
 	check(c.PollInterval >= time.Second && c.PollInterval <= 24*time.Hour, "poll interval must be 1s to 24h")

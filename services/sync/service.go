@@ -162,7 +162,7 @@ func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
 		Store: on, Client: s.client, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
-		SoftStop: s.cfg.SendCall + 5*time.Second,
+		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
 	}
 	if s.cfg.FollowUpsTarget != "" {
 		conn, err := rpc.Dial(rpc.ClientConfig{Target: s.cfg.FollowUpsTarget, Service: "followups", Identity: s.deps.Identity})

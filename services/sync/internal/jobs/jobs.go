@@ -58,6 +58,8 @@ type Deps struct {
 	// Poll are the settings of polling; the zero value switches it off. PollTick is how often due polls are looked for.
 	Poll     poll.Settings
 	PollTick time.Duration
+	// HistoryMonths is how many months of append-only history are kept; 0 keeps all.
+	HistoryMonths int
 	// SoftStop is how long running jobs may take at shutdown.
 	SoftStop time.Duration
 }
@@ -92,6 +94,9 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.RecheckConnections]) error {
 			return d.recheckConnections(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.KeepMonths]) error {
+			return d.keepMonths(ctx)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.WatchSends]) error {
 			_, err := d.Reconciler.Watch(ctx)
@@ -131,6 +136,7 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
 		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
+		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
 	}

@@ -103,6 +103,13 @@ func (s *Store) run(ctx context.Context, scope func(func(pgx.Tx) error) error, f
 		err = scope(func(tx pgx.Tx) error {
 			return fn(&Tx{Queries: db.New(tx), Now: s.clock.Now().UTC(), raw: tx, store: s})
 		})
+		if postgres.IsNoPartition(err) {
+			// A month began for which nothing was made ahead.
+			if _, err := s.MakeMonths(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if !postgres.IsRetryable(err) && !lostRace(err) {
 			return err
 		}
@@ -124,9 +131,20 @@ func lostRace(err error) bool {
 
 // Once runs fn in one workspace exactly one time: for the claim, whose lost COMMIT must not be tried again.
 func (s *Store) Once(ctx context.Context, workspace uuid.UUID, fn func(*Tx) error) error {
-	return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error {
-		return fn(&Tx{Queries: db.New(tx), Now: s.clock.Now().UTC(), raw: tx, store: s})
-	})
+	once := func() error {
+		return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error {
+			return fn(&Tx{Queries: db.New(tx), Now: s.clock.Now().UTC(), raw: tx, store: s})
+		})
+	}
+	err := once()
+	if !postgres.IsNoPartition(err) {
+		return err
+	}
+	// A statement failed, so nothing was committed: the month is made and the transaction begins anew.
+	if _, err := s.MakeMonths(ctx); err != nil {
+		return err
+	}
+	return once()
 }
 
 // Connection lends a connection for work outside a transaction, such as a session lock.

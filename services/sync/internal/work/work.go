@@ -89,6 +89,12 @@ type RecheckConnections struct{}
 // Kind names the job.
 func (RecheckConnections) Kind() string { return "recheck_connections" }
 
+// KeepMonths makes the months of append-only history ahead and drops old ones.
+type KeepMonths struct{}
+
+// Kind names the job.
+func (KeepMonths) Kind() string { return "keep_months" }
+
 // WatchSends counts sends and keeps the metrics of the protocol's invariants.
 type WatchSends struct{}
 
