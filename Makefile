@@ -49,6 +49,10 @@ test/race: ## Test all modules with the race detector
 test/pg18: ## Test all modules on the fetched PostgreSQL 18, whatever is installed
 	@RELANCE_POSTGRES_BIN=fetched $(MAKE) test TESTFLAGS="-count=1 $(TESTFLAGS)"
 
+.PHONY: bench/followups
+bench/followups: ## Measure the followups service, one line a figure (RELANCE_BENCH_SCALE=20 for a quick look)
+	@cd services/followups && RELANCE_BENCH=1 go test -count=1 -run '^TestBench$$' -timeout 40m . | grep --line-buffered -E '^(figure|FAIL|---|panic)'
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each

@@ -2,6 +2,7 @@ package followups_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,8 +49,8 @@ func TestEveryMethodForEveryKind(t *testing.T) {
 	w := setup(t)
 	desc := followupsv1.FollowUpsService_ServiceDesc
 	policy := followups.Policy()
-	if len(policy) != len(desc.Methods) {
-		t.Fatalf("%d rows for %d methods", len(policy), len(desc.Methods))
+	if methods := len(desc.Methods) + len(desc.Streams); len(policy) != methods {
+		t.Fatalf("%d rows for %d methods", len(policy), methods)
 	}
 	for _, kind := range principal.AllKinds() {
 		p := principal.Principal{Kind: kind}
@@ -60,6 +61,19 @@ func TestEveryMethodForEveryKind(t *testing.T) {
 			p.Workspace = uuid.NewString()
 		}
 		conn := w.server.ConnAs(t, p)
+		for _, method := range desc.Streams {
+			full := "/" + desc.ServiceName + "/" + method.StreamName
+			stream, err := conn.NewStream(t.Context(), &method, full)
+			if err == nil {
+				_ = stream.SendMsg(&followupsv1.DeleteSequenceResponse{}) // the answer tells
+				_ = stream.CloseSend()
+				err = stream.RecvMsg(&followupsv1.DeleteSequenceResponse{})
+			}
+			denied := err != nil && strings.Contains(err.Error(), "may not call")
+			if allowed := slices.Contains(policy[full], kind); denied == allowed {
+				t.Errorf("%s calls %s: allowed %v, got %v", kind, method.StreamName, allowed, err)
+			}
+		}
 		for _, method := range desc.Methods {
 			full := "/" + desc.ServiceName + "/" + method.MethodName
 			allowed := false

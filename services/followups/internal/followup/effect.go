@@ -117,6 +117,7 @@ const (
 	ReasonTaskCreated         = "task_created"
 	ReasonWaited              = "waited"
 	ReasonDailyCap            = "daily_cap"
+	ReasonSpaced              = "spaced_after_delay"
 	ReasonMigrated            = "migrated_to_the_end"
 )
 

@@ -60,11 +60,29 @@ func (h Hours) NextOpening(now time.Time, zone *time.Location) (time.Time, bool)
 	local := wallOf(now.In(zone))
 	for days := range 15 {
 		day := wall{year: local.year, month: local.month, day: local.day + days, hour: h.Start / 60, min: h.Start % 60}
-		// A window whose start lies in a gap opens after it, if the gap does not swallow it whole.
-		opening := day.in(zone)
-		if opening.After(now) && h.Open(opening, zone) {
-			return opening.UTC(), true
+		// A window whose start lies in a gap opens after it, if the gap does not swallow it whole; one whose start comes
+		// twice opens twice.
+		for _, opening := range day.all(zone) {
+			if opening.After(now) && h.Open(opening, zone) {
+				return opening.UTC(), true
+			}
 		}
 	}
 	return time.Time{}, false
+}
+
+// all gives the instants of a local time: one, or both when the clock shows it twice.
+func (w wall) all(zone *time.Location) []time.Time {
+	first := w.in(zone)
+	_, end := first.ZoneBounds()
+	if end.IsZero() {
+		return []time.Time{first}
+	}
+	_, before := first.Zone()
+	_, after := end.Zone()
+	again := first.Add(time.Duration(before-after) * time.Second)
+	if again.After(first) && localAsUTC(again.In(zone)).Equal(localAsUTC(first)) {
+		return []time.Time{first, again.In(zone)}
+	}
+	return []time.Time{first}
 }

@@ -90,6 +90,10 @@ func pauseMeanings() map[string]Meaning {
 
 func waitMeanings() map[string]Meaning {
 	return map[string]Meaning{
+		ReasonDailyCap:             {Says: "waits because the sequences wrote to the lead on this channel as often as a day allows"},
+		ReasonSpaced:               {Says: "waits because it and the step before it were late together"},
+		ReasonWaited:               {Says: "is over: it was a wait"},
+		ReasonTaskCreated:          {Says: "is a task for a person now"},
 		ReasonScheduled:            {Says: "not due yet"},
 		ReasonBusinessHours:        {Says: "waits for business hours"},
 		ReasonWorkspacePaused:      {Says: "waits because the workspace is paused", WayOut: "clear paused_until_time in the settings"},

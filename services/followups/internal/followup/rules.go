@@ -95,6 +95,7 @@ func timeRules() []rule {
 			},
 			ask: askDue,
 		},
+		spacingRule(),
 	}
 }
 
@@ -108,6 +109,28 @@ func hoursRules() []rule {
 			ask: askHours,
 		},
 	}
+}
+
+// catchUpGap is the least time between two steps of a lead of which a delay made the second late before the first was done.
+const catchUpGap = 4 * time.Hour
+
+// spacingRule keeps steps that are anchored to the start apart after a downtime: all of them may be late at once.
+func spacingRule() rule {
+	return rule{
+		name: "not_bunched", version: 1, applies: func(in Input) bool { return in.Step.Anchor == FromStart && in.Enrollment.Position > 1 },
+		facts: func(in Input) []Fact {
+			return []Fact{moment("planned", in.planned()), moment("step_before_done", in.Enrollment.Base), {"least_gap", catchUpGap.String()}}
+		},
+		ask: func(in Input) (Effect, bool) {
+			until := in.Enrollment.Base.Add(catchUpGap)
+			return stay(ReasonSpaced, in.Now, until), in.planned().Before(in.Enrollment.Base) && until.After(in.Now)
+		},
+	}
+}
+
+// planned is when the step would have been due if none before it had been late.
+func (in Input) planned() time.Time {
+	return Due(Anchors{Start: in.Enrollment.Start, Previous: in.Enrollment.Start}, *in.Step, in.leadZone())
 }
 
 // askDue counts a wait that could not be counted before for want of a zone. What is not due yet is not taken up by a
