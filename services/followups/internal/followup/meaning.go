@@ -103,7 +103,6 @@ func waitMeanings() map[string]Meaning {
 		ReasonSyncUnavailable:      {Says: "waits because the sync service did not answer", WayOut: "look at the sync service"},
 		"availability_unavailable": {Says: "waits because the availability service did not answer", WayOut: "look at the availability service"},
 		ReasonInternalError:        {Says: "failed because of a fault of ours", WayOut: "the log has the cause; it is tried again and then parked"},
-		ReasonDailyCap:             {Says: "waits for the next day: the lead's day on the channel is full", WayOut: "raise daily_cap_per_channel in the settings"},
 		ReasonSendInProgress:       {Says: "its message is being sent"},
 		ReasonAwaitingOutcome:      {Says: "its message left, but whether it arrived is not known yet", Recheck: recheckOutcome, WayOut: "sync settles it by reading the provider back"},
 		ReasonMessageParked:        {Says: "its message waits for a person in sync", Recheck: recheckOutcome, WayOut: "resolve the message; it then goes on by itself"},
