@@ -125,7 +125,10 @@ func (s *Storm) run(ctx context.Context) (Outcome, error) {
 	early := watch.Err() != nil && ctx.Err() == nil
 	stop()
 	_ = group.Wait() // both end without an error
-	if err != nil && !early {
+	if early {
+		err = nil // the first violation ended it
+	}
+	if err != nil {
 		return Outcome{}, err
 	}
 	out := Outcome{Oracle: s.oracle, Kills: int(s.kills.Load()), Pauses: int(s.pauses.Load()), Elapsed: time.Since(begin), Faults: map[string]int{}}
