@@ -14,7 +14,7 @@ func TestKillStorm(t *testing.T) {
 	t.Parallel()
 	const sends = 100
 	out, err := storm.Run(t.Context(), storm.Config{
-		Binary: relance(t), Sends: sends, Kills: 6, Replicas: 3, Seed: 5, Faults: 0.02, PerPerson: 2, Patience: 2 * time.Minute,
+		Binary: relance(t), Sends: sends, Kills: 6, Replicas: 3, Seed: 5, Faults: 0.02, PerPerson: 2, Patience: 4 * time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
