@@ -131,6 +131,8 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 			Email       string          `json:"email"`
 			Phone       string          `json:"phone"`
 			TimeZone    string          `json:"timezone"`
+			State       string          `json:"state"`
+			Country     string          `json:"country"`
 			CompanyName string          `json:"companyName"`
 			DND         bool            `json:"dnd"`
 			DNDSettings json.RawMessage `json:"dndSettings"`
@@ -148,7 +150,7 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 		Location: a.LocationID, Tags: a.Tags, Updated: updated,
 		Facts: lead.Facts{
 			ContactID: id, FirstName: a.FirstName, LastName: a.LastName, Email: a.Email, Phone: a.Phone,
-			TimeZone: a.TimeZone, CompanyName: a.CompanyName,
+			TimeZone: a.TimeZone, CompanyName: a.CompanyName, State: a.State, Country: a.Country,
 		},
 		Flags: webhook.Flags(a.DND, webhook.Settings(a.DNDSettings)),
 	}, nil

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/nyaruka/phonenumbers"
+
+	"github.com/relance/relance/services/sync/internal/zone"
 )
 
 // DefaultCountry is the country of phone numbers written without one.
@@ -26,6 +28,10 @@ type Facts struct {
 	Phone       string
 	TimeZone    string
 	CompanyName string
+	// TimeZoneSource is the evidence behind TimeZone.
+	TimeZoneSource zone.Source
+	// State and Country are of the address.
+	State, Country string
 }
 
 // Normal gives the facts in the form they are stored and compared in. Values that cannot be used become empty; country
@@ -37,9 +43,37 @@ func (f Facts) Normal(country string) Facts {
 	if !ValidID(contact) {
 		contact = ""
 	}
-	return Facts{
+	out := Facts{
 		ContactID: contact, FirstName: name(f.FirstName), LastName: name(f.LastName), Email: email, Phone: phone,
-		TimeZone: f.TimeZone, CompanyName: name(f.CompanyName),
+		CompanyName: name(f.CompanyName), State: name(f.State), Country: strings.ToUpper(name(f.Country)),
+	}
+	if zone.Valid(f.TimeZone) {
+		// Who tells a zone without saying how it was found is the provider.
+		out.TimeZone, out.TimeZoneSource = f.TimeZone, f.TimeZoneSource
+		if out.TimeZoneSource == zone.None {
+			out.TimeZoneSource = zone.Provider
+		}
+	}
+	return out
+}
+
+// Clues are what the facts tell about where the lead is.
+func (f Facts) Clues() zone.Clues {
+	return zone.Clues{Zone: f.TimeZone, Source: f.TimeZoneSource, State: f.State, Country: f.Country, Phone: f.Phone}
+}
+
+// Located gives the facts with the zone that the address and the number leave, unless the lead's own is known.
+func (f Facts) Located() Facts {
+	if !f.TimeZoneSource.Known() {
+		f.TimeZone, f.TimeZoneSource = zone.Infer(f.Clues())
+	}
+	return f
+}
+
+// takeZone takes the said zone where its source is at least as good as the known one's.
+func (f *Facts) takeZone(said Facts, same bool) {
+	if said.TimeZone != "" && (said.TimeZoneSource.Beats(f.TimeZoneSource) || (same && said.TimeZoneSource == f.TimeZoneSource)) {
+		f.TimeZone, f.TimeZoneSource = said.TimeZone, said.TimeZoneSource
 	}
 }
 
@@ -84,13 +118,16 @@ func Fill(known Stored, said Facts, candidates []Stored) (Facts, bool) {
 		{&out.LastName, said.LastName},
 		{&out.Email, said.Email},
 		{&out.Phone, said.Phone},
-		{&out.TimeZone, said.TimeZone},
 		{&out.CompanyName, said.CompanyName},
+		{&out.State, said.State},
+		{&out.Country, said.Country},
 	} {
 		if *field.to == "" {
 			*field.to = field.from
 		}
 	}
+	out.takeZone(said, false)
+	out = out.Located()
 	return out, out != known.Facts
 }
 

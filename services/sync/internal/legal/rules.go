@@ -21,7 +21,10 @@ const (
 )
 
 // Hours are the open hours of a day in minutes after local midnight, From included and To not. The zero value is closed.
-type Hours struct{ From, To int }
+type Hours struct {
+	From int `json:"from"`
+	To   int `json:"to"`
+}
 
 func (h Hours) closed() bool { return h.To <= h.From }
 

@@ -148,11 +148,11 @@ func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent)
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	facts, err := gateFacts(ctx, tx, row, who)
+	facts, err := s.gateFacts(ctx, tx, subject{row, who, setup})
 	if err != nil {
 		return nil, Outcome{}, err
 	}
-	facts.Content, facts.Connection, facts.SendingDisabled = content, setup.state, setup.disabled
+	facts.Content = content
 	decision := sending.Gate(facts)
 	if decision.Refusal == nil {
 		if decision, err = s.liveGate(ctx, tx, row); err != nil {
@@ -199,14 +199,19 @@ func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in t
 	}, Outcome{Message: row.ID, State: sending.Sending}, nil
 }
 
-func gateFacts(ctx context.Context, tx *store.Tx, row db.SendIntent, who db.Lead) (sending.Facts, error) {
+func (s *Sender) gateFacts(ctx context.Context, tx *store.Tx, on subject) (sending.Facts, error) {
+	row, who, set := on.row, on.who, on.set
 	channel := sending.Channel(row.Channel)
 	flag, err := tx.Flag(ctx, row.WorkspaceID, row.LeadID, channel)
 	if err != nil {
 		return sending.Facts{}, err
 	}
+	law, err := s.legalCase(ctx, tx, on)
+	if err != nil {
+		return sending.Facts{}, err
+	}
 	return sending.Facts{
-		Channel: channel, ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
+		Legal: law, Connection: set.state, SendingDisabled: set.disabled, Channel: channel, ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
 		Blocked: who.Blocked, Flag: flag, LastInbound: store.Deref(who.LastInboundTime), RepliedSince: store.Deref(row.RepliedSince),
 		Expire: store.Deref(row.ExpireTime), Now: tx.Now,
 	}, nil
@@ -257,6 +262,7 @@ type setup struct {
 	state      sending.ConnectionState
 	connection db.Connection
 	disabled   bool
+	workspace  db.OneWorkspaceRow
 }
 
 func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, error) {
@@ -266,10 +272,10 @@ func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, e
 	}
 	c, err := tx.Connection(ctx, workspace)
 	if postgres.IsNoRows(err) {
-		return setup{disabled: w.SendingDisabled}, nil
+		return setup{disabled: w.SendingDisabled, workspace: w}, nil
 	}
 	if err != nil {
 		return setup{}, fmt.Errorf("read connection: %w", err)
 	}
-	return setup{state: sending.ConnectionState(c.State), connection: c, disabled: w.SendingDisabled}, nil
+	return setup{state: sending.ConnectionState(c.State), connection: c, disabled: w.SendingDisabled, workspace: w}, nil
 }

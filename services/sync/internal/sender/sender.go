@@ -3,6 +3,7 @@
 package sender
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/legal"
 	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -95,6 +97,8 @@ type Request struct {
 	RepliedSince, Expire *time.Time
 	// Policy is for unknown outcomes; empty takes the workspace's.
 	Policy sending.Policy
+	// Purpose is why it is sent; empty is a follow-up.
+	Purpose legal.Purpose
 	// replaces is the parked send that a person sends again.
 	replaces *uuid.UUID
 }
@@ -168,10 +172,11 @@ func (s *Sender) plan(ctx context.Context, r Request) (row db.SendIntent, out *O
 }
 
 func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outcome, error) {
-	if _, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead}); err != nil {
-		if postgres.IsNoRows(err) {
-			return nil, ErrNoLead
-		}
+	who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
+	if postgres.IsNoRows(err) {
+		return nil, ErrNoLead
+	}
+	if err != nil {
 		return nil, err
 	}
 	if r.Content.Empty(r.Channel) {
@@ -188,7 +193,7 @@ func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outc
 		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID,
 	})
 	if postgres.IsNoRows(err) || planted.On(planted.NoOneLive) {
-		return nil, nil
+		return s.notNow(ctx, tx, r, subject{who: who, set: setup})
 	}
 	if err != nil {
 		return nil, err
@@ -220,7 +225,7 @@ func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) (uuid.UUID
 	n, err := tx.InsertIntent(ctx, db.InsertIntentParams{
 		WorkspaceID: r.Workspace, ID: id, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID, ContentEnc: sealed,
 		SubjectHash: hash.Subject, BodyHash: hash.Body, HtmlHash: hash.HTML, Policy: string(r.Policy), RepliedSince: r.RepliedSince,
-		ExpireTime: r.Expire, Replaces: r.replaces, Now: tx.Now,
+		ExpireTime: r.Expire, Replaces: r.replaces, Purpose: string(cmp.Or(r.Purpose, legal.FollowUp)), Now: tx.Now,
 	})
 	if err != nil || n == 0 {
 		return id, err

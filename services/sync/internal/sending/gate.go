@@ -3,6 +3,8 @@ package sending
 import (
 	"strconv"
 	"time"
+
+	"github.com/relance/relance/services/sync/internal/legal"
 )
 
 // Reason is why a send did not happen; the names are those of the API's error reasons.
@@ -30,6 +32,8 @@ const (
 	ProviderRateLimited    Reason = "PROVIDER_RATE_LIMITED"
 	ProviderUnavailable    Reason = "PROVIDER_UNAVAILABLE"
 	MessageExpired         Reason = "MESSAGE_EXPIRED"
+	QuietHours             Reason = "QUIET_HOURS"
+	FrequencyCap           Reason = "FREQUENCY_CAP"
 	SendExhausted          Reason = "SEND_EXHAUSTED"
 	// SendAmbiguous parks a send of which nobody can tell whether it left; SendNeedsEyes one that may have left with other
 	// words.
@@ -83,6 +87,8 @@ type Facts struct {
 	RepliedSince    time.Time // zero for no condition
 	Expire          time.Time // zero for never
 	Now             time.Time // business time
+	// Legal is the case that the law is asked about.
+	Legal legal.Case
 }
 
 // Decision is what the gate says. A nil Refusal means that the send may be claimed.
@@ -113,7 +119,33 @@ func Gate(f Facts) Decision {
 	if refusal := SetupRefusal(f.Connection, f.SendingDisabled); refusal != nil {
 		return Decision{Refusal: refusal, Retry: slowRetry}
 	}
-	return Decision{}
+	return lawful(f, legal.Decide(f.Legal))
+}
+
+// lawful is what the law's answer means for the send: an opt-out ends it, hours and caps put it off.
+func lawful(f Facts, d legal.Decision) Decision {
+	switch {
+	case d.Verdict == legal.Allow:
+		return Decision{}
+	case d.Verdict == legal.Deny:
+		return Decision{Refusal: &Refusal{OptedOut, map[string]string{"channel": string(f.Channel), "scope": d.Scope, "rule": d.Rule}}, To: Skipped}
+	case d.Kind == legal.KindCap:
+		return Decision{Refusal: &Refusal{FrequencyCap, map[string]string{
+			"cap": strconv.Itoa(d.Limit), "resets_at": moment(d.Until), "rule": d.Rule,
+		}}, Retry: d.Until.Sub(f.Now)}
+	default:
+		return Decision{Refusal: &Refusal{QuietHours, map[string]string{
+			"next_allowed_time": moment(d.Until), "rule": d.Rule, "zone": d.Zone, "zone_source": d.ZoneSource,
+		}}, Retry: d.Until.Sub(f.Now)}
+	}
+}
+
+// moment writes a time to the second, never before it.
+func moment(t time.Time) string {
+	if whole := t.Truncate(time.Second); !whole.Equal(t) {
+		t = whole.Add(time.Second)
+	}
+	return t.UTC().Format(time.RFC3339)
 }
 
 // SetupRefusal tells what of the workspace's set-up keeps messages from leaving, or nil.
@@ -137,16 +169,26 @@ func SetupRefusal(connection ConnectionState, disabled bool) *Refusal {
 }
 
 func leadRefusal(f Facts) *Refusal {
-	channel := map[string]string{"channel": string(f.Channel)}
 	switch {
 	case f.Blocked:
 		return &Refusal{Reason: LeadBlocked}
+	case f.Flag == Opted && f.Legal.Purpose == legal.Confirmation:
+		return addressRefusal(f) // The law knows whether it may still be confirmed.
 	case f.Flag == Opted:
 		return &Refusal{OptedOut, map[string]string{"channel": string(f.Channel), "scope": "channel"}}
 	case f.Flag == DND:
 		return &Refusal{DNDActive, map[string]string{"channel": string(f.Channel), "source": "gate", "status": "active"}}
 	case f.Flag == DNDPermanent:
 		return &Refusal{DNDActive, map[string]string{"channel": string(f.Channel), "source": "gate", "status": "permanent"}}
+	default:
+		return addressRefusal(f)
+	}
+}
+
+// addressRefusal tells what keeps a message from being addressed.
+func addressRefusal(f Facts) *Refusal {
+	channel := map[string]string{"channel": string(f.Channel)}
+	switch {
 	case f.Content.Empty(f.Channel):
 		return &Refusal{Reason: EmptyContent}
 	case f.Channel == SMS && f.Phone == "":

@@ -25,6 +25,9 @@ type Timing struct {
 // leaseMargin is added to W + R for the commit of the outcome, at most W + R again.
 const leaseMargin = 10 * time.Second
 
+// Departure is how long after a claim its message may still leave at the provider: the law has to allow all of it.
+func (t Timing) Departure() time.Duration { return t.Write + t.Pause + t.Call + t.Delay }
+
 // Lease is how long a claim is held, by the database's clock.
 func (t Timing) Lease() time.Duration {
 	// Scaled-down constants scale the margin too.

@@ -58,6 +58,7 @@ func leadProto(l db.Lead, channels []db.LeadChannel) *syncv1.Lead {
 	out := &syncv1.Lead{
 		Name: leadName(l.WorkspaceID, l.ID), GhlContactId: store.Deref(l.GhlContactID), FirstName: l.FirstName, LastName: l.LastName,
 		Email: store.Deref(l.Email), Phone: store.Deref(l.Phone), TimeZone: l.TimeZone, CompanyName: l.CompanyName, Blocked: l.Blocked,
+		TimeZoneSource: l.TimeZoneSource, State: l.State, Country: l.Country,
 		LastInboundTime: optStamp(l.LastInboundTime), LastOutboundTime: optStamp(l.LastOutboundTime),
 		CreateTime: stamp(l.CreateTime), UpdateTime: stamp(l.UpdateTime),
 	}

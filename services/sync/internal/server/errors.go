@@ -84,6 +84,8 @@ func words(reason sending.Reason) string {
 		sending.LocationInactive:       "sending is paused for this location; it goes on once the location is active again",
 		sending.ProviderRateLimited:    "the provider's rate limit is used up",
 		sending.ProviderUnavailable:    "the provider could not be reached; the message was not sent",
+		sending.QuietHours:             "no message may leave now where the lead lives; ask again at next_allowed_time",
+		sending.FrequencyCap:           "the lead had as many messages in 24 hours as are allowed; ask again at resets_at",
 		sending.MessageExpired:         "the message expired before it could leave",
 		sending.SendExhausted:          "the message was tried as often as allowed; it was not sent",
 	}[reason]

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/zone"
 )
 
 const maxText = 500
@@ -53,18 +56,25 @@ func (c *check) lead(l *syncv1.Lead) lead.Facts {
 	c.when(!phoneOK, "lead.phone", "must be a phone number, such as +12025550123")
 	c.when(l.GetGhlContactId() != "" && !lead.ValidID(l.GetGhlContactId()), "lead.ghl_contact_id", "must be 15 to 64 letters and digits")
 	c.when(l.GetTimeZone() != "" && !validZone(l.GetTimeZone()), "lead.time_zone", "must be an IANA zone such as America/New_York")
+	c.when(l.GetCountry() != "" && !isCountry(l.GetCountry()), "lead.country", "must be two letters such as US")
 	for field, text := range map[string]string{
+		"lead.state":      l.GetState(),
 		"lead.first_name": l.GetFirstName(), "lead.last_name": l.GetLastName(), "lead.company_name": l.GetCompanyName(),
 	} {
 		c.when(len([]rune(text)) > maxText, field, "must be at most 500 characters")
 	}
 	facts := lead.Facts{
 		ContactID: l.GetGhlContactId(), FirstName: l.GetFirstName(), LastName: l.GetLastName(), Email: l.GetEmail(),
-		Phone: l.GetPhone(), TimeZone: l.GetTimeZone(), CompanyName: l.GetCompanyName(),
+		Phone: l.GetPhone(), TimeZone: l.GetTimeZone(), TimeZoneSource: zone.Person, CompanyName: l.GetCompanyName(),
+		State: l.GetState(), Country: l.GetCountry(),
 	}.Normal("")
 	c.when(l.GetGhlContactId() == "" && l.GetEmail() == "" && l.GetPhone() == "", "lead",
 		"needs at least one of ghl_contact_id, email, phone")
 	return facts
+}
+
+func isCountry(s string) bool {
+	return len(s) == 2 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
 // GetLead reads one lead.

@@ -12,6 +12,7 @@ import (
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/legal"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -32,6 +33,9 @@ func (s *Server) SendMessage(ctx context.Context, req *syncv1.SendMessageRequest
 	}
 	if err := principal.AuthorizeWorkspace(ctx, in.Workspace.String()); err != nil {
 		return nil, err
+	}
+	if who, _ := principal.FromContext(ctx); in.Purpose == legal.Manual && who.Kind == principal.KindFollowUps {
+		return nil, apierr.Invalid(apierr.FieldViolation{Field: "purpose", Description: "a service is no person"})
 	}
 	out, err := s.Sender.Send(ctx, in)
 	if err != nil {
@@ -57,6 +61,7 @@ func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {
 	in.RequestID = c.id("request_id", req.GetRequestId())
 	in.RepliedSince = c.time("unless_replied_since", req.GetUnlessRepliedSince(), false)
 	in.Expire = c.time("expire_time", req.GetExpireTime(), false)
+	in.Purpose = c.purpose(req.GetPurpose())
 	switch req.GetChannel() {
 	case syncv1.Channel_CHANNEL_SMS:
 		in.Channel = sending.SMS
@@ -75,6 +80,20 @@ func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {
 		c.add("unknown_policy", "is not a known policy")
 	}
 	return in, c.err()
+}
+
+func (c *check) purpose(p syncv1.SendPurpose) legal.Purpose {
+	switch p {
+	case syncv1.SendPurpose_SEND_PURPOSE_UNSPECIFIED, syncv1.SendPurpose_SEND_PURPOSE_FOLLOW_UP:
+		return legal.FollowUp
+	case syncv1.SendPurpose_SEND_PURPOSE_REPLY:
+		return legal.Reply
+	case syncv1.SendPurpose_SEND_PURPOSE_MANUAL:
+		return legal.Manual
+	default:
+		c.add("purpose", "is not a known purpose")
+		return legal.FollowUp
+	}
 }
 
 func sendError(err error, req *syncv1.SendMessageRequest) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/zone"
 )
 
 // ErrContended is returned when a lead's identities kept changing under concurrent inserts.
@@ -57,7 +58,8 @@ func (t *Tx) tryLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) 
 	}
 	err = t.FillLead(ctx, db.FillLeadParams{
 		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
-		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: row.ID,
+		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, TimeZoneSource: string(facts.TimeZoneSource), State: facts.State, Country: facts.Country,
+		CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: row.ID,
 	})
 	if err != nil {
 		return db.Lead{}, false, false, err
@@ -71,9 +73,11 @@ func (t *Tx) insertLead(ctx context.Context, workspace uuid.UUID, said lead.Fact
 	if err != nil {
 		return db.Lead{}, false, false, err
 	}
+	said = said.Located()
 	n, err := t.InsertLead(ctx, db.InsertLeadParams{
 		WorkspaceID: workspace, ID: id, GhlContactID: opt(said.ContactID), FirstName: said.FirstName, LastName: said.LastName,
-		Email: opt(said.Email), Phone: opt(said.Phone), TimeZone: said.TimeZone, CompanyName: said.CompanyName, Now: t.Now,
+		Email: opt(said.Email), Phone: opt(said.Phone), TimeZone: said.TimeZone, TimeZoneSource: string(said.TimeZoneSource), State: said.State, Country: said.Country,
+		CompanyName: said.CompanyName, Now: t.Now,
 	})
 	if err != nil || n == 0 {
 		return db.Lead{}, false, false, err // none inserted: somebody else was faster; match again
@@ -103,7 +107,8 @@ func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead
 	}
 	err = t.FillLead(ctx, db.FillLeadParams{
 		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
-		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: id,
+		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, TimeZoneSource: string(facts.TimeZoneSource), State: facts.State, Country: facts.Country,
+		CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: id,
 	})
 	if err != nil {
 		return false, fmt.Errorf("refresh lead: %w", err)
@@ -115,7 +120,8 @@ func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead
 func FactsOf(r db.Lead) lead.Facts {
 	return lead.Facts{
 		ContactID: Deref(r.GhlContactID), FirstName: r.FirstName, LastName: r.LastName, Email: Deref(r.Email),
-		Phone: Deref(r.Phone), TimeZone: r.TimeZone, CompanyName: r.CompanyName,
+		Phone: Deref(r.Phone), TimeZone: r.TimeZone, TimeZoneSource: zone.Source(r.TimeZoneSource), State: r.State,
+		Country: r.Country, CompanyName: r.CompanyName,
 	}
 }
 

@@ -37,6 +37,8 @@ type marketplace struct {
 	Phone        string          `json:"phone"`
 	Company      string          `json:"companyName"`
 	TimeZone     string          `json:"timezone"`
+	State        string          `json:"state"`
+	Country      string          `json:"country"`
 	DND          bool            `json:"dnd"`
 	DNDSettings  json.RawMessage `json:"dndSettings"`
 	Tags         []string        `json:"tags"`
@@ -92,7 +94,7 @@ func pollerEvent(d Delivery) (Event, error) {
 func (e *Event) read(m marketplace) {
 	e.Lead = lead.Facts{
 		ContactID: m.ID, FirstName: m.FirstName, LastName: m.LastName, Email: m.Email, Phone: m.Phone,
-		TimeZone: m.TimeZone, CompanyName: m.Company,
+		TimeZone: m.TimeZone, CompanyName: m.Company, State: m.State, Country: m.Country,
 	}
 	switch m.Type {
 	case "InboundMessage", "OutboundMessage":

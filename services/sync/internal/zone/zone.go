@@ -107,7 +107,8 @@ func Locate(c Clues) Place {
 	} else {
 		p.add(Country, number.zones...)
 	}
-	if !hasState {
+	if !hasState && !strings.EqualFold(c.Country, number.country) {
+		// A country that the number is of too tells nothing that the number does not tell better.
 		p.add(Country, countryZones(c.Country)...)
 	}
 	p.add(Workspace, c.Workspace)

@@ -47,6 +47,7 @@ func TestLocate(t *testing.T) {
 			"US US-FL",
 		},
 		{"District of Columbia", Clues{Phone: "+12025550123"}, "America/New_York:area_code", "US US-DC"},
+		{"the country of the number adds nothing", Clues{Phone: "+12025550123", Country: "US"}, "America/New_York:area_code", "US US-DC"},
 		{"a city", Clues{Phone: "+14155550101"}, "America/Los_Angeles:area_code", "US US-CA"},
 		{"Guam", Clues{Phone: "+16715550101"}, "Pacific/Guam:area_code", "US US-GU"},
 		{"Canada", Clues{Phone: "+14165550101"}, "America/Toronto:area_code", "CA"},

@@ -117,6 +117,18 @@ const (
 	// AlreadyExists. The provider's message belongs to another message here. Metadata: message (resource name). Example:
 	// {"message":"workspaces/1/messages/2"}. Caller: name the right one.
 	ErrorReason_ERROR_REASON_PROVIDER_MESSAGE_CLAIMED ErrorReason = 29
+	// FailedPrecondition. The law, or the workspace's own hours, let no message leave now. No attempt is used. Metadata:
+	// next_allowed_time (RFC 3339), rule, zone, zone_source (person, provider, state, area_code, country, workspace). Example:
+	// {"next_allowed_time":"2026-01-08T13:00:00Z","rule":"us-tcpa-hours","zone":"America/New_York","zone_source":"area_code"}.
+	// Caller: defer to next_allowed_time.
+	ErrorReason_ERROR_REASON_QUIET_HOURS ErrorReason = 50
+	// FailedPrecondition. The lead had as many messages in 24 hours as the law or the workspace allows. No attempt is used.
+	// Metadata: cap, resets_at (RFC 3339), rule. Example: {"cap":"3","resets_at":"2026-01-08T13:00:00Z","rule":"us-fl-cap"}.
+	// Caller: defer to resets_at.
+	ErrorReason_ERROR_REASON_FREQUENCY_CAP ErrorReason = 51
+	// FailedPrecondition. The opt-out is not in force any more: a person has reversed it. Metadata: state. Example:
+	// {"state":"LIFTED"}. Caller: read it again.
+	ErrorReason_ERROR_REASON_OPT_OUT_NOT_ACTIVE ErrorReason = 52
 	// Unauthenticated. The signature does not fit the body, its time is more than 3 minutes off, or the workspace has no key
 	// for this sender. Metadata: none.
 	ErrorReason_ERROR_REASON_WEBHOOK_SIGNATURE_INVALID ErrorReason = 40
@@ -157,6 +169,9 @@ var (
 		27: "ERROR_REASON_SEND_NEEDS_EYES",
 		28: "ERROR_REASON_MESSAGE_NOT_PARKED",
 		29: "ERROR_REASON_PROVIDER_MESSAGE_CLAIMED",
+		50: "ERROR_REASON_QUIET_HOURS",
+		51: "ERROR_REASON_FREQUENCY_CAP",
+		52: "ERROR_REASON_OPT_OUT_NOT_ACTIVE",
 		40: "ERROR_REASON_WEBHOOK_SIGNATURE_INVALID",
 		41: "ERROR_REASON_WEBHOOK_SECRET_IN_USE",
 	}
@@ -191,6 +206,9 @@ var (
 		"ERROR_REASON_SEND_NEEDS_EYES":           27,
 		"ERROR_REASON_MESSAGE_NOT_PARKED":        28,
 		"ERROR_REASON_PROVIDER_MESSAGE_CLAIMED":  29,
+		"ERROR_REASON_QUIET_HOURS":               50,
+		"ERROR_REASON_FREQUENCY_CAP":             51,
+		"ERROR_REASON_OPT_OUT_NOT_ACTIVE":        52,
 		"ERROR_REASON_WEBHOOK_SIGNATURE_INVALID": 40,
 		"ERROR_REASON_WEBHOOK_SECRET_IN_USE":     41,
 	}
@@ -227,7 +245,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\x83\t\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xe6\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -259,7 +277,10 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1bERROR_REASON_SEND_AMBIGUOUS\x10\x1a\x12 \n" +
 	"\x1cERROR_REASON_SEND_NEEDS_EYES\x10\x1b\x12#\n" +
 	"\x1fERROR_REASON_MESSAGE_NOT_PARKED\x10\x1c\x12)\n" +
-	"%ERROR_REASON_PROVIDER_MESSAGE_CLAIMED\x10\x1d\x12*\n" +
+	"%ERROR_REASON_PROVIDER_MESSAGE_CLAIMED\x10\x1d\x12\x1c\n" +
+	"\x18ERROR_REASON_QUIET_HOURS\x102\x12\x1e\n" +
+	"\x1aERROR_REASON_FREQUENCY_CAP\x103\x12#\n" +
+	"\x1fERROR_REASON_OPT_OUT_NOT_ACTIVE\x104\x12*\n" +
 	"&ERROR_REASON_WEBHOOK_SIGNATURE_INVALID\x10(\x12&\n" +
 	"\"ERROR_REASON_WEBHOOK_SECRET_IN_USE\x10)B\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"

@@ -279,6 +279,63 @@ func (UnknownPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{3}
 }
 
+// SendPurpose is why a message is sent; some rules let some purposes off (docs/compliance.md).
+type SendPurpose int32
+
+const (
+	// A follow-up.
+	SendPurpose_SEND_PURPOSE_UNSPECIFIED SendPurpose = 0
+	// Automation on its own. Every rule holds.
+	SendPurpose_SEND_PURPOSE_FOLLOW_UP SendPurpose = 1
+	// An answer to what the lead wrote. Within an hour of it, neither hours nor caps hold it up.
+	SendPurpose_SEND_PURPOSE_REPLY SendPurpose = 2
+	// Written by a person. Within a day of the lead's last message no cap holds it up; the hours do. Not for services.
+	SendPurpose_SEND_PURPOSE_MANUAL SendPurpose = 3
+)
+
+// Enum value maps for SendPurpose.
+var (
+	SendPurpose_name = map[int32]string{
+		0: "SEND_PURPOSE_UNSPECIFIED",
+		1: "SEND_PURPOSE_FOLLOW_UP",
+		2: "SEND_PURPOSE_REPLY",
+		3: "SEND_PURPOSE_MANUAL",
+	}
+	SendPurpose_value = map[string]int32{
+		"SEND_PURPOSE_UNSPECIFIED": 0,
+		"SEND_PURPOSE_FOLLOW_UP":   1,
+		"SEND_PURPOSE_REPLY":       2,
+		"SEND_PURPOSE_MANUAL":      3,
+	}
+)
+
+func (x SendPurpose) Enum() *SendPurpose {
+	p := new(SendPurpose)
+	*p = x
+	return p
+}
+
+func (x SendPurpose) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SendPurpose) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_sync_proto_enumTypes[4].Descriptor()
+}
+
+func (SendPurpose) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_sync_proto_enumTypes[4]
+}
+
+func (x SendPurpose) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SendPurpose.Descriptor instead.
+func (SendPurpose) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{4}
+}
+
 // ChannelStatus tells whether automation may use a channel to a lead.
 type ChannelStatus int32
 
@@ -324,11 +381,11 @@ func (x ChannelStatus) String() string {
 }
 
 func (ChannelStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[4].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[5].Descriptor()
 }
 
 func (ChannelStatus) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[4]
+	return &file_relance_sync_v1_sync_proto_enumTypes[5]
 }
 
 func (x ChannelStatus) Number() protoreflect.EnumNumber {
@@ -337,7 +394,7 @@ func (x ChannelStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChannelStatus.Descriptor instead.
 func (ChannelStatus) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{4}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{5}
 }
 
 // ConnectionState tells whether a provider connection can be used.
@@ -385,11 +442,11 @@ func (x ConnectionState) String() string {
 }
 
 func (ConnectionState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[5].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[6].Descriptor()
 }
 
 func (ConnectionState) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[5]
+	return &file_relance_sync_v1_sync_proto_enumTypes[6]
 }
 
 func (x ConnectionState) Number() protoreflect.EnumNumber {
@@ -398,7 +455,7 @@ func (x ConnectionState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConnectionState.Descriptor instead.
 func (ConnectionState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{5}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{6}
 }
 
 // ConnectionAuth tells how a connection is authorized.
@@ -438,11 +495,11 @@ func (x ConnectionAuth) String() string {
 }
 
 func (ConnectionAuth) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[6].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[7].Descriptor()
 }
 
 func (ConnectionAuth) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[6]
+	return &file_relance_sync_v1_sync_proto_enumTypes[7]
 }
 
 func (x ConnectionAuth) Number() protoreflect.EnumNumber {
@@ -451,7 +508,7 @@ func (x ConnectionAuth) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ConnectionAuth.Descriptor instead.
 func (ConnectionAuth) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{6}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
 }
 
 // BreakerState tells whether calls to a provider that keeps failing are held back.
@@ -495,11 +552,11 @@ func (x BreakerState) String() string {
 }
 
 func (BreakerState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[7].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[8].Descriptor()
 }
 
 func (BreakerState) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[7]
+	return &file_relance_sync_v1_sync_proto_enumTypes[8]
 }
 
 func (x BreakerState) Number() protoreflect.EnumNumber {
@@ -508,7 +565,7 @@ func (x BreakerState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BreakerState.Descriptor instead.
 func (BreakerState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
 }
 
 // WebhookSource names a sender's dialect.
@@ -568,11 +625,11 @@ func (x WebhookSource) String() string {
 }
 
 func (WebhookSource) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[8].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[9].Descriptor()
 }
 
 func (WebhookSource) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[8]
+	return &file_relance_sync_v1_sync_proto_enumTypes[9]
 }
 
 func (x WebhookSource) Number() protoreflect.EnumNumber {
@@ -581,7 +638,7 @@ func (x WebhookSource) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookSource.Descriptor instead.
 func (WebhookSource) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{9}
 }
 
 // WebhookSecretPurpose says what a webhook secret proves.
@@ -621,11 +678,11 @@ func (x WebhookSecretPurpose) String() string {
 }
 
 func (WebhookSecretPurpose) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[9].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[10].Descriptor()
 }
 
 func (WebhookSecretPurpose) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[9]
+	return &file_relance_sync_v1_sync_proto_enumTypes[10]
 }
 
 func (x WebhookSecretPurpose) Number() protoreflect.EnumNumber {
@@ -634,7 +691,7 @@ func (x WebhookSecretPurpose) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookSecretPurpose.Descriptor instead.
 func (WebhookSecretPurpose) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{9}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{10}
 }
 
 // WebhookState tells what became of a stored webhook.
@@ -686,11 +743,11 @@ func (x WebhookState) String() string {
 }
 
 func (WebhookState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_sync_v1_sync_proto_enumTypes[10].Descriptor()
+	return file_relance_sync_v1_sync_proto_enumTypes[11].Descriptor()
 }
 
 func (WebhookState) Type() protoreflect.EnumType {
-	return &file_relance_sync_v1_sync_proto_enumTypes[10]
+	return &file_relance_sync_v1_sync_proto_enumTypes[11]
 }
 
 func (x WebhookState) Number() protoreflect.EnumNumber {
@@ -699,7 +756,7 @@ func (x WebhookState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookState.Descriptor instead.
 func (WebhookState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{10}
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{11}
 }
 
 // Workspace is one tenant: an agency's sub-account, which is one GHL location.
@@ -721,6 +778,8 @@ type Workspace struct {
 	SendingDisabled bool `protobuf:"varint,7,opt,name=sending_disabled,json=sendingDisabled,proto3" json:"sending_disabled,omitempty"`
 	// What may happen to sends with an unknown outcome, unless a send says otherwise. Unspecified is RESEND.
 	UnknownPolicy UnknownPolicy `protobuf:"varint,8,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
+	// What the workspace asks for beyond the law. It can only make sending stricter.
+	ContactPolicy *ContactPolicy `protobuf:"bytes,15,opt,name=contact_policy,json=contactPolicy,proto3" json:"contact_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -809,6 +868,13 @@ func (x *Workspace) GetUnknownPolicy() UnknownPolicy {
 		return x.UnknownPolicy
 	}
 	return UnknownPolicy_UNKNOWN_POLICY_UNSPECIFIED
+}
+
+func (x *Workspace) GetContactPolicy() *ContactPolicy {
+	if x != nil {
+		return x.ContactPolicy
+	}
+	return nil
 }
 
 // Connection is a workspace's link to a provider. Its secrets are write-only and encrypted at rest. Exactly one of token
@@ -1178,7 +1244,14 @@ type Lead struct {
 	// When the lead was created here. Output only.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When the lead was last changed. Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// How time_zone was found: person, provider, state, area_code, country; empty when it is not known. A zone given to
+	// UpsertLead is a person's, and nothing else replaces it. Output only.
+	TimeZoneSource string `protobuf:"bytes,20,opt,name=time_zone_source,json=timeZoneSource,proto3" json:"time_zone_source,omitempty"`
+	// State or region of the lead's address, as a name or a postal code.
+	State string `protobuf:"bytes,21,opt,name=state,proto3" json:"state,omitempty"`
+	// Country of the lead's address, ISO 3166 alpha-2 such as "US".
+	Country       string `protobuf:"bytes,22,opt,name=country,proto3" json:"country,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1309,6 +1382,27 @@ func (x *Lead) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Lead) GetTimeZoneSource() string {
+	if x != nil {
+		return x.TimeZoneSource
+	}
+	return ""
+}
+
+func (x *Lead) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Lead) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
 }
 
 // Message is one message to or from a lead.
@@ -1665,11 +1759,149 @@ func (x *WebhookEvent) GetReplayCount() int32 {
 	return 0
 }
 
+// ContactPolicy is what a workspace asks for beyond the law. Empty fields ask for nothing. Law and policy both hold.
+type ContactPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hours in which texts may leave, in the lead's zone, every day. Both or none of start and end.
+	SmsHours *DailyHours `protobuf:"bytes,1,opt,name=sms_hours,json=smsHours,proto3" json:"sms_hours,omitempty"`
+	// Hours in which email may leave. The law knows none: without this, email leaves at any hour.
+	EmailHours *DailyHours `protobuf:"bytes,2,opt,name=email_hours,json=emailHours,proto3" json:"email_hours,omitempty"`
+	// Most texts to a lead in 24 hours, 1 to 100; 0 for none but the law's cap.
+	SmsDailyCap int32 `protobuf:"varint,3,opt,name=sms_daily_cap,json=smsDailyCap,proto3" json:"sms_daily_cap,omitempty"`
+	// Most emails to a lead in 24 hours, 1 to 100; 0 for no cap.
+	EmailDailyCap int32 `protobuf:"varint,4,opt,name=email_daily_cap,json=emailDailyCap,proto3" json:"email_daily_cap,omitempty"`
+	// Text that confirms an opt-out by text, at most 160 characters and without marketing; empty sends none. It is sent at
+	// most once to a number, within five minutes.
+	OptOutConfirmation string `protobuf:"bytes,5,opt,name=opt_out_confirmation,json=optOutConfirmation,proto3" json:"opt_out_confirmation,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ContactPolicy) Reset() {
+	*x = ContactPolicy{}
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactPolicy) ProtoMessage() {}
+
+func (x *ContactPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactPolicy.ProtoReflect.Descriptor instead.
+func (*ContactPolicy) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ContactPolicy) GetSmsHours() *DailyHours {
+	if x != nil {
+		return x.SmsHours
+	}
+	return nil
+}
+
+func (x *ContactPolicy) GetEmailHours() *DailyHours {
+	if x != nil {
+		return x.EmailHours
+	}
+	return nil
+}
+
+func (x *ContactPolicy) GetSmsDailyCap() int32 {
+	if x != nil {
+		return x.SmsDailyCap
+	}
+	return 0
+}
+
+func (x *ContactPolicy) GetEmailDailyCap() int32 {
+	if x != nil {
+		return x.EmailDailyCap
+	}
+	return 0
+}
+
+func (x *ContactPolicy) GetOptOutConfirmation() string {
+	if x != nil {
+		return x.OptOutConfirmation
+	}
+	return ""
+}
+
+// DailyHours is a part of every day, at least one hour long.
+type DailyHours struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "09:00", included.
+	Start string `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// "17:00", not included; "24:00" is the end of the day.
+	End           string `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DailyHours) Reset() {
+	*x = DailyHours{}
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DailyHours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DailyHours) ProtoMessage() {}
+
+func (x *DailyHours) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DailyHours.ProtoReflect.Descriptor instead.
+func (*DailyHours) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DailyHours) GetStart() string {
+	if x != nil {
+		return x.Start
+	}
+	return ""
+}
+
+func (x *DailyHours) GetEnd() string {
+	if x != nil {
+		return x.End
+	}
+	return ""
+}
+
 var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xb5\x03\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1680,7 +1912,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
-	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xab\x05\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\x12E\n" +
+	"\x0econtact_policy\x18\x0f \x01(\v2\x1e.relance.sync.v1.ContactPolicyR\rcontactPolicy\"\xab\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1718,7 +1951,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.ChannelStatusR\x06status\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xc9\x04\n" +
+	"updateTime\"\xa3\x05\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
 	"\x0eghl_contact_id\x18\x02 \x01(\tR\fghlContactId\x12\x1d\n" +
@@ -1737,7 +1970,10 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xff\x06\n" +
+	"updateTime\x12(\n" +
+	"\x10time_zone_source\x18\x14 \x01(\tR\x0etimeZoneSource\x12\x14\n" +
+	"\x05state\x18\x15 \x01(\tR\x05state\x12\x18\n" +
+	"\acountry\x18\x16 \x01(\tR\acountry\"\xff\x06\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -1779,7 +2015,18 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\fprocess_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vprocessTime\x12!\n" +
 	"\frepeat_count\x18\n" +
 	" \x01(\x05R\vrepeatCount\x12!\n" +
-	"\freplay_count\x18\v \x01(\x05R\vreplayCount*F\n" +
+	"\freplay_count\x18\v \x01(\x05R\vreplayCount\"\x85\x02\n" +
+	"\rContactPolicy\x128\n" +
+	"\tsms_hours\x18\x01 \x01(\v2\x1b.relance.sync.v1.DailyHoursR\bsmsHours\x12<\n" +
+	"\vemail_hours\x18\x02 \x01(\v2\x1b.relance.sync.v1.DailyHoursR\n" +
+	"emailHours\x12\"\n" +
+	"\rsms_daily_cap\x18\x03 \x01(\x05R\vsmsDailyCap\x12&\n" +
+	"\x0femail_daily_cap\x18\x04 \x01(\x05R\remailDailyCap\x120\n" +
+	"\x14opt_out_confirmation\x18\x05 \x01(\tR\x12optOutConfirmation\"4\n" +
+	"\n" +
+	"DailyHours\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\tR\x05start\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\tR\x03end*F\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCHANNEL_SMS\x10\x01\x12\x11\n" +
@@ -1807,7 +2054,12 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\rUnknownPolicy\x12\x1e\n" +
 	"\x1aUNKNOWN_POLICY_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15UNKNOWN_POLICY_RESEND\x10\x01\x12\x17\n" +
-	"\x13UNKNOWN_POLICY_HOLD\x10\x02*\xa0\x01\n" +
+	"\x13UNKNOWN_POLICY_HOLD\x10\x02*x\n" +
+	"\vSendPurpose\x12\x1c\n" +
+	"\x18SEND_PURPOSE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16SEND_PURPOSE_FOLLOW_UP\x10\x01\x12\x16\n" +
+	"\x12SEND_PURPOSE_REPLY\x10\x02\x12\x17\n" +
+	"\x13SEND_PURPOSE_MANUAL\x10\x03*\xa0\x01\n" +
 	"\rChannelStatus\x12\x1e\n" +
 	"\x1aCHANNEL_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CHANNEL_STATUS_OPEN\x10\x01\x12\x16\n" +
@@ -1863,73 +2115,79 @@ func file_relance_sync_v1_sync_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(Channel)(0),                  // 0: relance.sync.v1.Channel
 	(Direction)(0),                // 1: relance.sync.v1.Direction
 	(MessageState)(0),             // 2: relance.sync.v1.MessageState
 	(UnknownPolicy)(0),            // 3: relance.sync.v1.UnknownPolicy
-	(ChannelStatus)(0),            // 4: relance.sync.v1.ChannelStatus
-	(ConnectionState)(0),          // 5: relance.sync.v1.ConnectionState
-	(ConnectionAuth)(0),           // 6: relance.sync.v1.ConnectionAuth
-	(BreakerState)(0),             // 7: relance.sync.v1.BreakerState
-	(WebhookSource)(0),            // 8: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),     // 9: relance.sync.v1.WebhookSecretPurpose
-	(WebhookState)(0),             // 10: relance.sync.v1.WebhookState
-	(*Workspace)(nil),             // 11: relance.sync.v1.Workspace
-	(*Connection)(nil),            // 12: relance.sync.v1.Connection
-	(*ProviderBudget)(nil),        // 13: relance.sync.v1.ProviderBudget
-	(*ChannelState)(nil),          // 14: relance.sync.v1.ChannelState
-	(*Lead)(nil),                  // 15: relance.sync.v1.Lead
-	(*Message)(nil),               // 16: relance.sync.v1.Message
-	(*WebhookEvent)(nil),          // 17: relance.sync.v1.WebhookEvent
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
-	(Resolution)(0),               // 20: relance.sync.v1.Resolution
-	(*SendAttempt)(nil),           // 21: relance.sync.v1.SendAttempt
-	(*SendLook)(nil),              // 22: relance.sync.v1.SendLook
+	(SendPurpose)(0),              // 4: relance.sync.v1.SendPurpose
+	(ChannelStatus)(0),            // 5: relance.sync.v1.ChannelStatus
+	(ConnectionState)(0),          // 6: relance.sync.v1.ConnectionState
+	(ConnectionAuth)(0),           // 7: relance.sync.v1.ConnectionAuth
+	(BreakerState)(0),             // 8: relance.sync.v1.BreakerState
+	(WebhookSource)(0),            // 9: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),     // 10: relance.sync.v1.WebhookSecretPurpose
+	(WebhookState)(0),             // 11: relance.sync.v1.WebhookState
+	(*Workspace)(nil),             // 12: relance.sync.v1.Workspace
+	(*Connection)(nil),            // 13: relance.sync.v1.Connection
+	(*ProviderBudget)(nil),        // 14: relance.sync.v1.ProviderBudget
+	(*ChannelState)(nil),          // 15: relance.sync.v1.ChannelState
+	(*Lead)(nil),                  // 16: relance.sync.v1.Lead
+	(*Message)(nil),               // 17: relance.sync.v1.Message
+	(*WebhookEvent)(nil),          // 18: relance.sync.v1.WebhookEvent
+	(*ContactPolicy)(nil),         // 19: relance.sync.v1.ContactPolicy
+	(*DailyHours)(nil),            // 20: relance.sync.v1.DailyHours
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
+	(Resolution)(0),               // 23: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 24: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 25: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
-	18, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
-	18, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
+	21, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
+	21, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: relance.sync.v1.Workspace.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	5,  // 3: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
-	18, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
-	18, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
-	18, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
-	6,  // 7: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
-	7,  // 8: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
-	18, // 9: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
-	19, // 10: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
-	18, // 11: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
-	18, // 12: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
-	0,  // 13: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
-	4,  // 14: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
-	18, // 15: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	14, // 16: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	18, // 17: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	18, // 18: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	18, // 19: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	18, // 20: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 21: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
-	1,  // 22: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
-	2,  // 23: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	18, // 24: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	18, // 25: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	18, // 26: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	20, // 27: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
-	21, // 28: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
-	22, // 29: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
-	8,  // 30: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	10, // 31: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	18, // 32: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	18, // 33: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	19, // 3: relance.sync.v1.Workspace.contact_policy:type_name -> relance.sync.v1.ContactPolicy
+	6,  // 4: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
+	21, // 5: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
+	21, // 6: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
+	21, // 7: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	7,  // 8: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
+	8,  // 9: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
+	21, // 10: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
+	22, // 11: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
+	21, // 12: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
+	21, // 13: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
+	0,  // 14: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
+	5,  // 15: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
+	21, // 16: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
+	15, // 17: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	21, // 18: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	21, // 19: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	21, // 20: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	21, // 21: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 22: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
+	1,  // 23: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
+	2,  // 24: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
+	21, // 25: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	21, // 26: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	21, // 27: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	23, // 28: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	24, // 29: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	25, // 30: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	9,  // 31: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
+	11, // 32: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	21, // 33: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	21, // 34: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	20, // 35: relance.sync.v1.ContactPolicy.sms_hours:type_name -> relance.sync.v1.DailyHours
+	20, // 36: relance.sync.v1.ContactPolicy.email_hours:type_name -> relance.sync.v1.DailyHours
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_proto_init() }
@@ -1943,8 +2201,8 @@ func file_relance_sync_v1_sync_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_proto_rawDesc), len(file_relance_sync_v1_sync_proto_rawDesc)),
-			NumEnums:      11,
-			NumMessages:   7,
+			NumEnums:      12,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1228,6 +1228,8 @@ type SendMessageRequest struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// What may happen when the outcome stays unknown.
 	UnknownPolicy UnknownPolicy `protobuf:"varint,9,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
+	// Why it is sent. Default a follow-up, for which every rule holds.
+	Purpose       SendPurpose `protobuf:"varint,15,opt,name=purpose,proto3,enum=relance.sync.v1.SendPurpose" json:"purpose,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1323,6 +1325,13 @@ func (x *SendMessageRequest) GetUnknownPolicy() UnknownPolicy {
 		return x.UnknownPolicy
 	}
 	return UnknownPolicy_UNKNOWN_POLICY_UNSPECIFIED
+}
+
+func (x *SendMessageRequest) GetPurpose() SendPurpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return SendPurpose_SEND_PURPOSE_UNSPECIFIED
 }
 
 // SendMessageResponse carries the message.
@@ -2857,7 +2866,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"h\n" +
 	"\x11ListLeadsResponse\x12+\n" +
 	"\x05leads\x18\x01 \x03(\v2\x15.relance.sync.v1.LeadR\x05leads\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc7\x03\n" +
 	"\x12SendMessageRequest\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x122\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x12\x18\n" +
@@ -2869,7 +2878,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x14unless_replied_since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x12unlessRepliedSince\x12;\n" +
 	"\vexpire_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12E\n" +
-	"\x0eunknown_policy\x18\t \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"I\n" +
+	"\x0eunknown_policy\x18\t \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\x126\n" +
+	"\apurpose\x18\x0f \x01(\x0e2\x1c.relance.sync.v1.SendPurposeR\apurpose\"I\n" +
 	"\x13SendMessageResponse\x122\n" +
 	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\"Y\n" +
 	"\x11GetMessageRequest\x12\x12\n" +
@@ -3078,13 +3088,14 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*Lead)(nil),                          // 52: relance.sync.v1.Lead
 	(Channel)(0),                          // 53: relance.sync.v1.Channel
 	(UnknownPolicy)(0),                    // 54: relance.sync.v1.UnknownPolicy
-	(*Message)(nil),                       // 55: relance.sync.v1.Message
-	(MessageView)(0),                      // 56: relance.sync.v1.MessageView
-	(Resolution)(0),                       // 57: relance.sync.v1.Resolution
-	(MessageState)(0),                     // 58: relance.sync.v1.MessageState
-	(WebhookState)(0),                     // 59: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 60: relance.sync.v1.WebhookEvent
-	(ConnectionState)(0),                  // 61: relance.sync.v1.ConnectionState
+	(SendPurpose)(0),                      // 55: relance.sync.v1.SendPurpose
+	(*Message)(nil),                       // 56: relance.sync.v1.Message
+	(MessageView)(0),                      // 57: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 58: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 59: relance.sync.v1.MessageState
+	(WebhookState)(0),                     // 60: relance.sync.v1.WebhookState
+	(*WebhookEvent)(nil),                  // 61: relance.sync.v1.WebhookEvent
+	(ConnectionState)(0),                  // 62: relance.sync.v1.ConnectionState
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -3111,82 +3122,83 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	51, // 21: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
 	51, // 22: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
 	54, // 23: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	55, // 24: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	56, // 25: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	55, // 26: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	57, // 27: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	55, // 28: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	55, // 29: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	58, // 30: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	55, // 31: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	51, // 32: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	51, // 33: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	51, // 34: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	48, // 35: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	48, // 36: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	59, // 37: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	59, // 38: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	48, // 39: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	51, // 40: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	51, // 41: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
-	36, // 42: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	60, // 43: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	36, // 44: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	61, // 45: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
-	51, // 46: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
-	51, // 47: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
-	51, // 48: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
-	51, // 49: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
-	51, // 50: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
-	51, // 51: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
-	41, // 52: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
-	0,  // 53: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 54: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 55: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 56: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 57: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 58: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 59: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 60: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 61: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 62: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 63: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 64: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	24, // 65: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 66: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 67: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	30, // 68: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 69: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 70: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 71: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 72: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 73: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 74: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 75: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 76: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 77: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 78: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 79: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 80: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 81: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 82: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 83: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 84: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 85: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	25, // 86: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 87: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 88: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	31, // 89: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 90: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 91: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 92: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 93: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 94: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	74, // [74:95] is the sub-list for method output_type
-	53, // [53:74] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	55, // 24: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
+	56, // 25: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	57, // 26: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	56, // 27: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	58, // 28: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	56, // 29: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	56, // 30: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	59, // 31: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	56, // 32: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	51, // 33: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	51, // 34: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	51, // 35: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	48, // 36: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	48, // 37: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	60, // 38: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	60, // 39: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	48, // 40: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	51, // 41: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	51, // 42: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	36, // 43: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	61, // 44: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	36, // 45: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	62, // 46: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	51, // 47: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	51, // 48: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	51, // 49: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	51, // 50: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	51, // 51: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	51, // 52: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	41, // 53: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,  // 54: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,  // 55: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,  // 56: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,  // 57: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,  // 58: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10, // 59: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12, // 60: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14, // 61: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16, // 62: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18, // 63: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20, // 64: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22, // 65: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	24, // 66: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 67: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 68: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	30, // 69: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 70: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 71: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 72: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 73: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 74: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 75: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 76: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 77: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 78: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 79: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 80: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 81: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 82: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 83: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 84: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 85: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 86: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	25, // 87: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 88: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 89: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	31, // 90: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 91: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 92: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 93: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 94: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 95: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	75, // [75:96] is the sub-list for method output_type
+	54, // [54:75] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }

@@ -92,7 +92,7 @@ type SyncServiceClient interface {
 	// answers the same message or the same refusal, however long after. An unknown outcome is a state, not an error.
 	// Errors: NotFound; FailedPrecondition DND_ACTIVE, OPTED_OUT, NO_PHONE, NO_EMAIL, INVALID_PHONE, INVALID_EMAIL,
 	// CONTACT_NOT_FOUND, CHANNEL_WINDOW_CLOSED, LEAD_REPLIED, LEAD_BLOCKED, PREVIOUS_SEND_UNRESOLVED, EMPTY_CONTENT,
-	// REFUSED_UNCLASSIFIED, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, MESSAGE_EXPIRED,
+	// REFUSED_UNCLASSIFIED, QUIET_HOURS, FREQUENCY_CAP, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, MESSAGE_EXPIRED,
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
 	// PROVIDER_UNAVAILABLE.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*SendMessageResponse, error)
@@ -400,7 +400,7 @@ type SyncServiceServer interface {
 	// answers the same message or the same refusal, however long after. An unknown outcome is a state, not an error.
 	// Errors: NotFound; FailedPrecondition DND_ACTIVE, OPTED_OUT, NO_PHONE, NO_EMAIL, INVALID_PHONE, INVALID_EMAIL,
 	// CONTACT_NOT_FOUND, CHANNEL_WINDOW_CLOSED, LEAD_REPLIED, LEAD_BLOCKED, PREVIOUS_SEND_UNRESOLVED, EMPTY_CONTENT,
-	// REFUSED_UNCLASSIFIED, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, MESSAGE_EXPIRED,
+	// REFUSED_UNCLASSIFIED, QUIET_HOURS, FREQUENCY_CAP, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, MESSAGE_EXPIRED,
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
 	// PROVIDER_UNAVAILABLE.
 	SendMessage(context.Context, *SendMessageRequest) (*SendMessageResponse, error)

@@ -13,7 +13,7 @@ import (
 )
 
 const batchLeads = `-- name: BatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
 `
 
 type BatchLeadsParams struct {
@@ -45,6 +45,11 @@ func (q *Queries) BatchLeads(ctx context.Context, arg BatchLeadsParams) ([]Lead,
 			&i.LastOutboundTime,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.State,
+			&i.Country,
+			&i.TimeZoneSource,
+			&i.UnblockedBy,
+			&i.UnblockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -73,21 +78,25 @@ func (q *Queries) BlockLead(ctx context.Context, arg BlockLeadParams) error {
 
 const fillLead = `-- name: FillLead :exec
 UPDATE lead SET ghl_contact_id = $1, first_name = $2, last_name = $3, email = $4,
-    phone = $5, time_zone = $6, company_name = $7, update_time = $8
-WHERE workspace_id = $9 AND id = $10
+    phone = $5, time_zone = $6, time_zone_source = $7,
+    state = $8, country = $9, company_name = $10, update_time = $11
+WHERE workspace_id = $12 AND id = $13
 `
 
 type FillLeadParams struct {
-	GhlContactID *string
-	FirstName    string
-	LastName     string
-	Email        *string
-	Phone        *string
-	TimeZone     string
-	CompanyName  string
-	Now          time.Time
-	WorkspaceID  uuid.UUID
-	ID           uuid.UUID
+	GhlContactID   *string
+	FirstName      string
+	LastName       string
+	Email          *string
+	Phone          *string
+	TimeZone       string
+	TimeZoneSource string
+	State          string
+	Country        string
+	CompanyName    string
+	Now            time.Time
+	WorkspaceID    uuid.UUID
+	ID             uuid.UUID
 }
 
 func (q *Queries) FillLead(ctx context.Context, arg FillLeadParams) error {
@@ -98,6 +107,9 @@ func (q *Queries) FillLead(ctx context.Context, arg FillLeadParams) error {
 		arg.Email,
 		arg.Phone,
 		arg.TimeZone,
+		arg.TimeZoneSource,
+		arg.State,
+		arg.Country,
 		arg.CompanyName,
 		arg.Now,
 		arg.WorkspaceID,
@@ -107,25 +119,28 @@ func (q *Queries) FillLead(ctx context.Context, arg FillLeadParams) error {
 }
 
 const insertLead = `-- name: InsertLead :execrows
-INSERT INTO lead (workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked,
-    create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    $11, $11)
+INSERT INTO lead (workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, time_zone_source, state, country, company_name,
+    blocked, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+    $14, $14)
 ON CONFLICT DO NOTHING
 `
 
 type InsertLeadParams struct {
-	WorkspaceID  uuid.UUID
-	ID           uuid.UUID
-	GhlContactID *string
-	FirstName    string
-	LastName     string
-	Email        *string
-	Phone        *string
-	TimeZone     string
-	CompanyName  string
-	Blocked      bool
-	Now          time.Time
+	WorkspaceID    uuid.UUID
+	ID             uuid.UUID
+	GhlContactID   *string
+	FirstName      string
+	LastName       string
+	Email          *string
+	Phone          *string
+	TimeZone       string
+	TimeZoneSource string
+	State          string
+	Country        string
+	CompanyName    string
+	Blocked        bool
+	Now            time.Time
 }
 
 func (q *Queries) InsertLead(ctx context.Context, arg InsertLeadParams) (int64, error) {
@@ -138,6 +153,9 @@ func (q *Queries) InsertLead(ctx context.Context, arg InsertLeadParams) (int64, 
 		arg.Email,
 		arg.Phone,
 		arg.TimeZone,
+		arg.TimeZoneSource,
+		arg.State,
+		arg.Country,
 		arg.CompanyName,
 		arg.Blocked,
 		arg.Now,
@@ -149,7 +167,7 @@ func (q *Queries) InsertLead(ctx context.Context, arg InsertLeadParams) (int64, 
 }
 
 const lead = `-- name: Lead :one
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time FROM lead WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = $2
 `
 
 type LeadParams struct {
@@ -175,6 +193,11 @@ func (q *Queries) Lead(ctx context.Context, arg LeadParams) (Lead, error) {
 		&i.LastOutboundTime,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.State,
+		&i.Country,
+		&i.TimeZoneSource,
+		&i.UnblockedBy,
+		&i.UnblockTime,
 	)
 	return i, err
 }
@@ -233,7 +256,7 @@ func (q *Queries) LeadChannels(ctx context.Context, arg LeadChannelsParams) ([]L
 }
 
 const listLeads = `-- name: ListLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time FROM lead WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
 `
 
 type ListLeadsParams struct {
@@ -266,6 +289,11 @@ func (q *Queries) ListLeads(ctx context.Context, arg ListLeadsParams) ([]Lead, e
 			&i.LastOutboundTime,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.State,
+			&i.Country,
+			&i.TimeZoneSource,
+			&i.UnblockedBy,
+			&i.UnblockTime,
 		); err != nil {
 			return nil, err
 		}
@@ -278,7 +306,7 @@ func (q *Queries) ListLeads(ctx context.Context, arg ListLeadsParams) ([]Lead, e
 }
 
 const lockLead = `-- name: LockLead :one
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time FROM lead WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockLeadParams struct {
@@ -304,12 +332,17 @@ func (q *Queries) LockLead(ctx context.Context, arg LockLeadParams) (Lead, error
 		&i.LastOutboundTime,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.State,
+		&i.Country,
+		&i.TimeZoneSource,
+		&i.UnblockedBy,
+		&i.UnblockTime,
 	)
 	return i, err
 }
 
 const matchLeads = `-- name: MatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
     OR lower(email) = $3::text OR phone = $4::text)
 ORDER BY id FOR NO KEY UPDATE
 `
@@ -350,6 +383,11 @@ func (q *Queries) MatchLeads(ctx context.Context, arg MatchLeadsParams) ([]Lead,
 			&i.LastOutboundTime,
 			&i.CreateTime,
 			&i.UpdateTime,
+			&i.State,
+			&i.Country,
+			&i.TimeZoneSource,
+			&i.UnblockedBy,
+			&i.UnblockTime,
 		); err != nil {
 			return nil, err
 		}

@@ -91,6 +91,11 @@ type Lead struct {
 	LastOutboundTime *time.Time
 	CreateTime       time.Time
 	UpdateTime       time.Time
+	State            string
+	Country          string
+	TimeZoneSource   string
+	UnblockedBy      string
+	UnblockTime      *time.Time
 }
 
 type LeadChannel struct {
@@ -126,6 +131,27 @@ type Message struct {
 	CreateTime        time.Time
 	AnnounceTime      *time.Time
 	Arrival           string
+}
+
+type OptOut struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+	LeadID      uuid.UUID
+	Channel     string
+	Address     string
+	Source      string
+	Rule        string
+	MessageID   *uuid.UUID
+	State       string
+	Review      string
+	Reviewer    string
+	ReviewNote  string
+	ReviewTime  *time.Time
+	Push        string
+	PushError   string
+	PushTime    *time.Time
+	OptOutTime  time.Time
+	CreateTime  time.Time
 }
 
 type Outbox struct {
@@ -221,6 +247,7 @@ type SendIntent struct {
 	DuplicateSuspected bool
 	StateTime          time.Time
 	Replaces           *uuid.UUID
+	Purpose            string
 }
 
 type SendLook struct {
@@ -276,12 +303,14 @@ type WebhookSecret struct {
 }
 
 type Workspace struct {
-	ID              uuid.UUID
-	RequestID       *uuid.UUID
-	DisplayName     string
-	TimeZone        string
-	SendingDisabled bool
-	CreateTime      time.Time
-	UpdateTime      time.Time
-	UnknownPolicy   string
+	ID                 uuid.UUID
+	RequestID          *uuid.UUID
+	DisplayName        string
+	TimeZone           string
+	SendingDisabled    bool
+	CreateTime         time.Time
+	UpdateTime         time.Time
+	UnknownPolicy      string
+	ContactPolicy      []byte
+	OptOutConfirmation string
 }

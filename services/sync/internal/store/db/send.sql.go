@@ -205,9 +205,9 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 
 const insertIntent = `-- name: InsertIntent :execrows
 INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash,
-    policy, replied_since, expire_time, replaces, state, next_time, create_time, update_time)
+    policy, replied_since, expire_time, replaces, purpose, state, next_time, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, $13::uuid, 'PLANNED', $14, $14, $14)
+    $10, $11, $12, $13::uuid, $14, 'PLANNED', $15, $15, $15)
 ON CONFLICT (workspace_id, request_id) DO NOTHING
 `
 
@@ -225,6 +225,7 @@ type InsertIntentParams struct {
 	RepliedSince *time.Time
 	ExpireTime   *time.Time
 	Replaces     *uuid.UUID
+	Purpose      string
 	Now          time.Time
 }
 
@@ -243,6 +244,7 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 		arg.RepliedSince,
 		arg.ExpireTime,
 		arg.Replaces,
+		arg.Purpose,
 		arg.Now,
 	)
 	if err != nil {
@@ -252,7 +254,7 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 }
 
 const intent = `-- name: Intent :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces FROM send_intent WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND id = $2
 `
 
 type IntentParams struct {
@@ -299,12 +301,13 @@ func (q *Queries) Intent(ctx context.Context, arg IntentParams) (SendIntent, err
 		&i.DuplicateSuspected,
 		&i.StateTime,
 		&i.Replaces,
+		&i.Purpose,
 	)
 	return i, err
 }
 
 const intentByRequest = `-- name: IntentByRequest :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces FROM send_intent WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND request_id = $2
 `
 
 type IntentByRequestParams struct {
@@ -351,6 +354,7 @@ func (q *Queries) IntentByRequest(ctx context.Context, arg IntentByRequestParams
 		&i.DuplicateSuspected,
 		&i.StateTime,
 		&i.Replaces,
+		&i.Purpose,
 	)
 	return i, err
 }
@@ -380,7 +384,7 @@ func (q *Queries) LiveIntent(ctx context.Context, arg LiveIntentParams) (uuid.UU
 }
 
 const lockIntent = `-- name: LockIntent :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces FROM send_intent WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockIntentParams struct {
@@ -427,6 +431,7 @@ func (q *Queries) LockIntent(ctx context.Context, arg LockIntentParams) (SendInt
 		&i.DuplicateSuspected,
 		&i.StateTime,
 		&i.Replaces,
+		&i.Purpose,
 	)
 	return i, err
 }
@@ -477,4 +482,47 @@ func (q *Queries) MoveIntent(ctx context.Context, arg MoveIntentParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const recentSends = `-- name: RecentSends :many
+SELECT i.claim_time FROM send_intent i WHERE i.workspace_id = $1 AND i.channel = $2 AND i.id <> $3
+    AND i.claim_time > $4::timestamptz AND (i.state IN ('SENDING', 'UNKNOWN', 'ACCEPTED', 'DELIVERED', 'FAILED_AFTER_ACCEPT')
+        OR (i.state = 'PARKED' AND i.reason <> 'SEND_EXHAUSTED'))
+    AND i.lead_id = $5 ORDER BY i.claim_time DESC LIMIT 100
+`
+
+type RecentSendsParams struct {
+	WorkspaceID uuid.UUID
+	Channel     string
+	ID          uuid.UUID
+	Since       time.Time
+	LeadID      uuid.UUID
+}
+
+// Business times at which the lead may have got a message of ours: claims that
+// are not known to have come to nothing.
+func (q *Queries) RecentSends(ctx context.Context, arg RecentSendsParams) ([]*time.Time, error) {
+	rows, err := q.db.Query(ctx, recentSends,
+		arg.WorkspaceID,
+		arg.Channel,
+		arg.ID,
+		arg.Since,
+		arg.LeadID,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*time.Time
+	for rows.Next() {
+		var claim_time *time.Time
+		if err := rows.Scan(&claim_time); err != nil {
+			return nil, err
+		}
+		items = append(items, claim_time)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -45,7 +45,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 }
 
 const listWorkspaces = `-- name: ListWorkspaces :many
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id > $1 ORDER BY w.id LIMIT $2
 `
 
@@ -55,15 +55,17 @@ type ListWorkspacesParams struct {
 }
 
 type ListWorkspacesRow struct {
-	ID              uuid.UUID
-	RequestID       *uuid.UUID
-	DisplayName     string
-	TimeZone        string
-	SendingDisabled bool
-	CreateTime      time.Time
-	UpdateTime      time.Time
-	UnknownPolicy   string
-	Location        string
+	ID                 uuid.UUID
+	RequestID          *uuid.UUID
+	DisplayName        string
+	TimeZone           string
+	SendingDisabled    bool
+	CreateTime         time.Time
+	UpdateTime         time.Time
+	UnknownPolicy      string
+	ContactPolicy      []byte
+	OptOutConfirmation string
+	Location           string
 }
 
 func (q *Queries) ListWorkspaces(ctx context.Context, arg ListWorkspacesParams) ([]ListWorkspacesRow, error) {
@@ -84,6 +86,8 @@ func (q *Queries) ListWorkspaces(ctx context.Context, arg ListWorkspacesParams) 
 			&i.CreateTime,
 			&i.UpdateTime,
 			&i.UnknownPolicy,
+			&i.ContactPolicy,
+			&i.OptOutConfirmation,
 			&i.Location,
 		); err != nil {
 			return nil, err
@@ -108,20 +112,22 @@ func (q *Queries) LockWorkspace(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 }
 
 const oneWorkspace = `-- name: OneWorkspace :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id = $1
 `
 
 type OneWorkspaceRow struct {
-	ID              uuid.UUID
-	RequestID       *uuid.UUID
-	DisplayName     string
-	TimeZone        string
-	SendingDisabled bool
-	CreateTime      time.Time
-	UpdateTime      time.Time
-	UnknownPolicy   string
-	Location        string
+	ID                 uuid.UUID
+	RequestID          *uuid.UUID
+	DisplayName        string
+	TimeZone           string
+	SendingDisabled    bool
+	CreateTime         time.Time
+	UpdateTime         time.Time
+	UnknownPolicy      string
+	ContactPolicy      []byte
+	OptOutConfirmation string
+	Location           string
 }
 
 func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceRow, error) {
@@ -136,6 +142,8 @@ func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceR
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.UnknownPolicy,
+		&i.ContactPolicy,
+		&i.OptOutConfirmation,
 		&i.Location,
 	)
 	return i, err
@@ -145,17 +153,21 @@ const updateWorkspace = `-- name: UpdateWorkspace :execrows
 UPDATE workspace SET display_name = coalesce($1, display_name),
     time_zone = coalesce($2, time_zone),
     sending_disabled = coalesce($3, sending_disabled),
-    unknown_policy = coalesce($4, unknown_policy), update_time = $5
-WHERE id = $6
+    unknown_policy = coalesce($4, unknown_policy),
+    contact_policy = coalesce($5, contact_policy),
+    opt_out_confirmation = coalesce($6, opt_out_confirmation), update_time = $7
+WHERE id = $8
 `
 
 type UpdateWorkspaceParams struct {
-	DisplayName     *string
-	TimeZone        *string
-	SendingDisabled *bool
-	UnknownPolicy   *string
-	Now             time.Time
-	ID              uuid.UUID
+	DisplayName        *string
+	TimeZone           *string
+	SendingDisabled    *bool
+	UnknownPolicy      *string
+	ContactPolicy      []byte
+	OptOutConfirmation *string
+	Now                time.Time
+	ID                 uuid.UUID
 }
 
 func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams) (int64, error) {
@@ -164,6 +176,8 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 		arg.TimeZone,
 		arg.SendingDisabled,
 		arg.UnknownPolicy,
+		arg.ContactPolicy,
+		arg.OptOutConfirmation,
 		arg.Now,
 		arg.ID,
 	)
@@ -174,20 +188,22 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 }
 
 const workspaceByRequest = `-- name: WorkspaceByRequest :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.request_id = $1::uuid
 `
 
 type WorkspaceByRequestRow struct {
-	ID              uuid.UUID
-	RequestID       *uuid.UUID
-	DisplayName     string
-	TimeZone        string
-	SendingDisabled bool
-	CreateTime      time.Time
-	UpdateTime      time.Time
-	UnknownPolicy   string
-	Location        string
+	ID                 uuid.UUID
+	RequestID          *uuid.UUID
+	DisplayName        string
+	TimeZone           string
+	SendingDisabled    bool
+	CreateTime         time.Time
+	UpdateTime         time.Time
+	UnknownPolicy      string
+	ContactPolicy      []byte
+	OptOutConfirmation string
+	Location           string
 }
 
 func (q *Queries) WorkspaceByRequest(ctx context.Context, requestID uuid.UUID) (WorkspaceByRequestRow, error) {
@@ -202,6 +218,8 @@ func (q *Queries) WorkspaceByRequest(ctx context.Context, requestID uuid.UUID) (
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.UnknownPolicy,
+		&i.ContactPolicy,
+		&i.OptOutConfirmation,
 		&i.Location,
 	)
 	return i, err

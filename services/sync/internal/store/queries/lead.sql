@@ -10,15 +10,16 @@ SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND (ghl_contact_
 ORDER BY id FOR NO KEY UPDATE;
 
 -- name: InsertLead :execrows
-INSERT INTO lead (workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked,
-    create_time, update_time)
-VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(ghl_contact_id), sqlc.arg(first_name), sqlc.arg(last_name), sqlc.arg(email), sqlc.arg(phone), sqlc.arg(time_zone), sqlc.arg(company_name), sqlc.arg(blocked),
+INSERT INTO lead (workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, time_zone_source, state, country, company_name,
+    blocked, create_time, update_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(ghl_contact_id), sqlc.arg(first_name), sqlc.arg(last_name), sqlc.arg(email), sqlc.arg(phone), sqlc.arg(time_zone), sqlc.arg(time_zone_source), sqlc.arg(state), sqlc.arg(country), sqlc.arg(company_name), sqlc.arg(blocked),
     sqlc.arg(now), sqlc.arg(now))
 ON CONFLICT DO NOTHING;
 
 -- name: FillLead :exec
 UPDATE lead SET ghl_contact_id = sqlc.arg(ghl_contact_id), first_name = sqlc.arg(first_name), last_name = sqlc.arg(last_name), email = sqlc.arg(email),
-    phone = sqlc.arg(phone), time_zone = sqlc.arg(time_zone), company_name = sqlc.arg(company_name), update_time = sqlc.arg(now)
+    phone = sqlc.arg(phone), time_zone = sqlc.arg(time_zone), time_zone_source = sqlc.arg(time_zone_source),
+    state = sqlc.arg(state), country = sqlc.arg(country), company_name = sqlc.arg(company_name), update_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
 
 -- name: BatchLeads :many

@@ -1,8 +1,8 @@
 -- name: InsertIntent :execrows
 INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash,
-    policy, replied_since, expire_time, replaces, state, next_time, create_time, update_time)
+    policy, replied_since, expire_time, replaces, purpose, state, next_time, create_time, update_time)
 VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(request_id), sqlc.arg(content_enc), sqlc.arg(subject_hash), sqlc.arg(body_hash), sqlc.arg(html_hash),
-    sqlc.arg(policy), sqlc.arg(replied_since), sqlc.arg(expire_time), sqlc.narg(replaces)::uuid, 'PLANNED', sqlc.arg(now), sqlc.arg(now), sqlc.arg(now))
+    sqlc.arg(policy), sqlc.arg(replied_since), sqlc.arg(expire_time), sqlc.narg(replaces)::uuid, sqlc.arg(purpose), 'PLANNED', sqlc.arg(now), sqlc.arg(now), sqlc.arg(now))
 ON CONFLICT (workspace_id, request_id) DO NOTHING;
 
 -- name: IntentByRequest :one
@@ -62,3 +62,11 @@ RETURNING i.workspace_id, i.id, i.attempt;
 -- Sends that wait for a time that has come; a backstop behind the jobs planned with them.
 SELECT workspace_id, id FROM send_intent WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time <= sqlc.arg(now)
     AND update_time <= sqlc.arg(settled) ORDER BY next_time LIMIT 500;
+
+-- name: RecentSends :many
+-- Business times at which the lead may have got a message of ours: claims that
+-- are not known to have come to nothing.
+SELECT i.claim_time FROM send_intent i WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.channel = sqlc.arg(channel) AND i.id <> sqlc.arg(id)
+    AND i.claim_time > sqlc.arg(since)::timestamptz AND (i.state IN ('SENDING', 'UNKNOWN', 'ACCEPTED', 'DELIVERED', 'FAILED_AFTER_ACCEPT')
+        OR (i.state = 'PARKED' AND i.reason <> 'SEND_EXHAUSTED'))
+    AND i.lead_id = sqlc.arg(lead_id) ORDER BY i.claim_time DESC LIMIT 100;

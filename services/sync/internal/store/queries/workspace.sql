@@ -19,7 +19,9 @@ LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.i
 UPDATE workspace SET display_name = coalesce(sqlc.narg(display_name), display_name),
     time_zone = coalesce(sqlc.narg(time_zone), time_zone),
     sending_disabled = coalesce(sqlc.narg(sending_disabled), sending_disabled),
-    unknown_policy = coalesce(sqlc.narg(unknown_policy), unknown_policy), update_time = sqlc.arg(now)
+    unknown_policy = coalesce(sqlc.narg(unknown_policy), unknown_policy),
+    contact_policy = coalesce(sqlc.narg(contact_policy), contact_policy),
+    opt_out_confirmation = coalesce(sqlc.narg(opt_out_confirmation), opt_out_confirmation), update_time = sqlc.arg(now)
 WHERE id = sqlc.arg(id);
 
 
