@@ -19,6 +19,8 @@ import (
 type person struct {
 	workspace, lead uuid.UUID
 	created         bool
+	// message is the message that is worked on, Nil for none.
+	message uuid.UUID
 }
 
 func (p person) event(kind string, at time.Time) store.Event {

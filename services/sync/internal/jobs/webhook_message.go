@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relance/relance/services/sync/internal/optout"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -59,6 +60,7 @@ func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery
 	if announced == 0 {
 		return nil // Told before: by the webhook, the poller, or an earlier run of this event.
 	}
+	who.message = id
 	return inbound(ctx, tx, who, in, e)
 }
 
@@ -74,9 +76,10 @@ func fromGHL(in delivery) bool {
 
 // inbound is what a lead's words lead to.
 func inbound(ctx context.Context, tx *store.Tx, who person, in delivery, e store.Event) error {
-	if webhook.IsOptOut(newText(in.event)) {
+	if read := optout.Read(newText(in.event)); read.Stops() {
 		changed, err := tx.SetFlag(ctx, store.Flag{
 			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Status: sending.Opted, Source: sourceStop,
+			Evidence: store.Evidence{Rule: read.Rule, Message: &who.message, Unclear: read.Kind == optout.Unclear, At: e.At},
 		})
 		if err != nil || !changed {
 			return err

@@ -132,6 +132,8 @@ type Flag struct {
 	Status          sending.ChannelStatus
 	// Source is provider_refusal, dnd_webhook, inbound_stop or contact_read.
 	Source string
+	// Evidence is what an opt-out was learned from.
+	Evidence Evidence
 }
 
 // SetFlag sets a channel's flag and reports whether that changed anything. An opt-out is absorbing: nothing replaces it.
@@ -140,6 +142,11 @@ func (t *Tx) SetFlag(ctx context.Context, f Flag) (bool, error) {
 	if f.Status == sending.Open {
 		known, err := t.Flag(ctx, f.Workspace, f.Lead, f.Channel)
 		if err != nil || known == "" || known == sending.Open {
+			return false, err
+		}
+	}
+	if f.Status == sending.Opted {
+		if err := t.recordOptOut(ctx, f); err != nil {
 			return false, err
 		}
 	}

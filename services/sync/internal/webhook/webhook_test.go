@@ -72,20 +72,6 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-func TestOptOut(t *testing.T) {
-	t.Parallel()
-	for _, s := range []string{"STOP", "stop.", "STOP please", "Unsubscribe", "END", "quit now", "opt-out", "Please opt out", "pls remove me", "StopAll", "“Stop”"} {
-		if !webhook.IsOptOut(s) {
-			t.Errorf("%q is not taken as an opt-out", s)
-		}
-	}
-	for _, s := range []string{"", "yes", "don't stop", "we ended up fine", "is this the end?", "unstoppable"} {
-		if webhook.IsOptOut(s) {
-			t.Errorf("%q is taken as an opt-out", s)
-		}
-	}
-}
-
 func FuzzWebhookMarketplace(f *testing.F) {
 	f.Add([]byte(sms))
 	f.Add([]byte(dnd))
