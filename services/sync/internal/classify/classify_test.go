@@ -70,6 +70,30 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+func TestOnlyTheExpiredTokenMayBeRefreshed(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]bool{
+		"Invalid token: access token is invalid":           true,
+		"Invalid JWT":                                      true,
+		"Invalid Private Integration token":                true,
+		"The token is not authorized for this scope.":      false,
+		"Token's user type mismatch!":                      false,
+		"The token does not have access to this location.": false,
+		"This authClass type is not allowed to access this scope. Please verify your IAM configuration if this is not the case.": false,
+		"version header was not found.": false,
+	} {
+		for _, status := range []int{401, 403} {
+			v := classify.Classify(classify.Evidence{Status: status, Body: []byte(`{"message":"` + message + `"}`), Channel: sending.SMS})
+			if got := v.TokenExpired; got != (want && status == 401) {
+				t.Errorf("%d %q: token expired = %v", status, message, got)
+			}
+			if v.Class != classify.Suspended && message != "version header was not found." {
+				t.Errorf("%d %q: class %s", status, message, v.Class)
+			}
+		}
+	}
+}
+
 func FuzzClassifier(f *testing.F) {
 	f.Add(400, "CONVERSATIONS_MSG_DND_ACTIVE_SMS", "Cannot send message as DND is active for SMS.", "", []byte(`{}`))
 	f.Add(429, "", "point in time", "7", []byte(nil))

@@ -76,7 +76,8 @@ const (
 	// FailedPrecondition. The workspace has no provider connection for the channel. Metadata: provider. Example:
 	// {"provider":"ghl"}. Caller: pause the workspace, alert once.
 	ErrorReason_ERROR_REASON_PROVIDER_NOT_CONNECTED ErrorReason = 15
-	// FailedPrecondition. The provider token is dead or lacks a scope. Metadata: provider. Example: {"provider":"ghl"}.
+	// FailedPrecondition. The provider token is dead or lacks a scope, or an OAuth grant gave none. Metadata: provider; cause
+	// where known (reconnect_needed, refused, misconfigured, agency_token, other_location). Example: {"provider":"ghl"}.
 	// Caller: defer slowly; attempts are not used.
 	ErrorReason_ERROR_REASON_PROVIDER_AUTH_REVOKED ErrorReason = 16
 	// FailedPrecondition. The GHL location is paused; the token stays good. Metadata: provider. Example:
@@ -85,8 +86,8 @@ const (
 	// ResourceExhausted with RetryInfo. The provider's budget is used up. Metadata: window (burst or daily). Example:
 	// {"window":"burst"}. Caller: defer by the retry delay.
 	ErrorReason_ERROR_REASON_PROVIDER_RATE_LIMITED ErrorReason = 18
-	// Unavailable with RetryInfo. The request was provably not sent (dial, DNS, TLS). Metadata: provider. Example:
-	// {"provider":"ghl"}. Caller: retry with backoff, bounded, then park.
+	// Unavailable with RetryInfo. The request was provably not sent (dial, DNS, TLS), held back by the breaker, or waits for an
+	// access token. Metadata: provider; cause where known (breaker_open, token_refresh). Example: {"provider":"ghl"}. Caller: retry with backoff, bounded, then park.
 	ErrorReason_ERROR_REASON_PROVIDER_UNAVAILABLE ErrorReason = 19
 	// AlreadyExists. Another workspace is connected to this provider location. Metadata: location. Example:
 	// {"location":"ve9EPM428h8vShlRW1KT"}. Caller: use that workspace.
