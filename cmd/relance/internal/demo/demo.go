@@ -41,7 +41,8 @@ func Run(ctx context.Context, opts Options) error {
 		sink = io.MultiWriter(logs, opts.LogOut)
 	}
 	p := &play{clock: clock.NewFlowing(Start()), workspaces: cast()}
-	p.sim = simulator.New(simulator.Config{Now: p.clock.Now})
+	// The whole story plays in seconds of machine time, in which a real location would have no quota for it.
+	p.sim = simulator.New(simulator.Config{Now: p.clock.Now, RateLimit: simulator.RateLimit{Disabled: true}})
 	defer func() { _ = p.sim.Close() }()
 	if err := populate(p.sim, p.workspaces); err != nil {
 		return fmt.Errorf("demo: %w", err)
