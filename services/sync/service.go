@@ -28,8 +28,10 @@ import (
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/budget"
+	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/jobs"
+	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/server"
@@ -66,6 +68,7 @@ type Service struct {
 	oauth    *ghl.OAuth
 	budget   *budget.Limiter
 	server   *rpc.Server
+	feed     *feed.Feed
 	jobs     *river.Client[pgx.Tx]
 	pools    []*pgxpool.Pool
 	events   *grpc.ClientConn
@@ -111,6 +114,7 @@ func (s *Service) wire(ctx context.Context) error {
 		return err
 	}
 	s.store = serving
+	s.feed = feed.New(serving, s.pools[0], s.deps.Logger)
 	s.budget = budget.New(budget.Config{
 		Rows: serving.Budgets(), Clock: clock.System(), Initial: func(budget.Key) budget.Limit { return ghl.DefaultLimit() },
 	})
@@ -150,6 +154,12 @@ func (s *Service) keeperOn(on *store.Store) *token.Keeper {
 	return token.NewKeeper(token.Config{Store: on, OAuth: s.oauth, Logger: s.deps.Logger})
 }
 
+func (s *Service) mirrorOn(on *store.Store) *mirror.Mirror {
+	return mirror.New(mirror.Config{
+		Store: on, Client: s.client, Account: s.keeperOn(on).Usable, Clock: s.deps.Clock, Logger: s.deps.Logger,
+	})
+}
+
 func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Looker: s.reconcilerOn(on),
@@ -162,6 +172,7 @@ func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
 		Store: on, Client: s.client, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
+		Mirror: s.mirrorOn(on),
 		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
 	}
 	if s.cfg.FollowUpsTarget != "" {
@@ -197,7 +208,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
 		Store: s.store, Sender: s.sender, Client: s.client, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
-		WebhookKey: webhookKey,
+		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed,
 	}))
 	return nil
 }
@@ -216,6 +227,7 @@ func (s *Service) Run(ctx context.Context) error {
 	err := process.Run(ctx,
 		process.Component{Name: "clock watch", Run: s.watch},
 		process.Component{Name: "jobs", Run: s.runJobs},
+		process.Component{Name: "feed", Run: s.feed.Run},
 		process.Component{Name: "server", Run: s.server.Serve},
 	)
 	if err != nil {

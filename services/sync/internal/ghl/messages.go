@@ -190,20 +190,27 @@ func (c *Client) Conversation(ctx context.Context, who Account, q ConversationQu
 
 // EmailBody reads the HTML of one email by an id of HistoryMessage.EmailIDs. Errors: ErrID, ReadError.
 func (c *Client) EmailBody(ctx context.Context, who Account, id string) (string, error) {
+	_, body, err := c.Email(ctx, who, id)
+	return body, err
+}
+
+// Email reads the subject and the HTML of one email. Errors: ErrID, ReadError.
+func (c *Client) Email(ctx context.Context, who Account, id string) (subject, body string, err error) {
 	if !lead.ValidID(id) {
-		return "", ErrID
+		return "", "", ErrID
 	}
 	var answer struct {
-		Body *string `json:"body"`
+		Subject string  `json:"subject"`
+		Body    *string `json:"body"`
 	}
 	in := call{path: "/conversations/messages/email/" + id, version: versionConversations, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if answer.Body == nil {
-		return "", garbled()
+		return "", "", garbled()
 	}
-	return *answer.Body, nil
+	return answer.Subject, *answer.Body, nil
 }
 
 // MessageStatus reads the delivery status of one message. Errors: ErrID, ReadError.

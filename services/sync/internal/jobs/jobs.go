@@ -21,6 +21,7 @@ import (
 	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
@@ -37,6 +38,10 @@ const (
 	pollWorkers = 4
 	// rescueAfter is when a job whose process died is begun again by another.
 	rescueAfter = 2 * jobTimeout
+	// syncBudget ends before the job does.
+	syncBudget = 30 * time.Second
+	syncEvery  = time.Minute
+	pruneEvery = 10 * time.Minute
 )
 
 // Deps are what jobs work with.
@@ -48,6 +53,8 @@ type Deps struct {
 	Sender   *sender.Sender
 	// Reconciler settles unknown outcomes.
 	Reconciler *reconcile.Reconciler
+	// Mirror imports and heals history.
+	Mirror *mirror.Mirror
 	// FollowUps gets the domain events; nil keeps them waiting in the outbox.
 	FollowUps followupsv1.FollowUpsServiceClient
 	// Clock is the business clock.
@@ -82,6 +89,13 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ImportHistory]) error {
 			return d.importHistory(ctx, job.Args)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SyncDue]) error {
+			_, err := d.Mirror.RunDue(ctx, mirror.Due{Budget: syncBudget})
+			return err
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PruneChanges]) error {
+			return d.Store.PruneChanges(ctx)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.DeliverEvents]) error {
 			return d.deliverEvents(ctx)
@@ -138,6 +152,8 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
 		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
+		periodic(syncEvery, func() river.JobArgs { return work.SyncDue{} }),
+		periodic(pruneEvery, func() river.JobArgs { return work.PruneChanges{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
 	}
 	if d.Poll.Every > 0 {

@@ -15,7 +15,9 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/token"
@@ -34,6 +36,10 @@ type Config struct {
 	Client *ghl.Client
 	// Accounts opens the workspaces' credentials.
 	Accounts *token.Keeper
+	// Mirror compares conversations with the provider.
+	Mirror *mirror.Mirror
+	// Feed wakes who watches conversations.
+	Feed *feed.Feed
 	// Clock is the business clock.
 	Clock  clock.Clock
 	Logger *slog.Logger

@@ -59,6 +59,18 @@ type ImportHistory struct {
 // Kind names the job.
 func (ImportHistory) Kind() string { return "import_history" }
 
+// SyncDue compares the conversations that are due with the provider.
+type SyncDue struct{}
+
+// Kind names the job.
+func (SyncDue) Kind() string { return "sync_due" }
+
+// PruneChanges drops changes of conversations that are too old to be read on.
+type PruneChanges struct{}
+
+// Kind names the job.
+func (PruneChanges) Kind() string { return "prune_changes" }
+
 // DeliverEvents hands waiting outbox events to followups.
 type DeliverEvents struct{}
 

@@ -34,6 +34,13 @@ const (
 	SyncService_GetMessage_FullMethodName            = "/relance.sync.v1.SyncService/GetMessage"
 	SyncService_ListMessages_FullMethodName          = "/relance.sync.v1.SyncService/ListMessages"
 	SyncService_ResolveMessage_FullMethodName        = "/relance.sync.v1.SyncService/ResolveMessage"
+	SyncService_GetConversation_FullMethodName       = "/relance.sync.v1.SyncService/GetConversation"
+	SyncService_ListConversations_FullMethodName     = "/relance.sync.v1.SyncService/ListConversations"
+	SyncService_SyncConversation_FullMethodName      = "/relance.sync.v1.SyncService/SyncConversation"
+	SyncService_SyncDueConversations_FullMethodName  = "/relance.sync.v1.SyncService/SyncDueConversations"
+	SyncService_BackfillConversations_FullMethodName = "/relance.sync.v1.SyncService/BackfillConversations"
+	SyncService_WatchConversations_FullMethodName    = "/relance.sync.v1.SyncService/WatchConversations"
+	SyncService_SetMessageVerdict_FullMethodName     = "/relance.sync.v1.SyncService/SetMessageVerdict"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
 	SyncService_IdentifyWebhookSender_FullMethodName = "/relance.sync.v1.SyncService/IdentifyWebhookSender"
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
@@ -106,6 +113,32 @@ type SyncServiceClient interface {
 	// answers the same message. Whatever is decided, evidence that comes later still makes it ACCEPTED.
 	// Errors: NotFound; FailedPrecondition MESSAGE_NOT_PARKED; AlreadyExists PROVIDER_MESSAGE_CLAIMED, REQUEST_ID_REUSED.
 	ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error)
+	// GetConversation reads a conversation and its certificate of completeness.
+	// Errors: NotFound.
+	GetConversation(ctx context.Context, in *GetConversationRequest, opts ...grpc.CallOption) (*GetConversationResponse, error)
+	// ListConversations lists the conversations of a workspace, all or those not proven.
+	// Errors: InvalidArgument for a foreign page token.
+	ListConversations(ctx context.Context, in *ListConversationsRequest, opts ...grpc.CallOption) (*ListConversationsResponse, error)
+	// SyncConversation compares a conversation with the provider's lists, stores what is missing, heals what differs and
+	// writes the certificate. It reads only at the provider. An interrupted one goes on where it was.
+	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE,
+	// CONTACT_NOT_FOUND; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
+	SyncConversation(ctx context.Context, in *SyncConversationRequest, opts ...grpc.CallOption) (*SyncConversationResponse, error)
+	// SyncDueConversations compares the conversations that are due, in turn over the workspaces. Calls at the same time
+	// share the work.
+	// Errors: InvalidArgument.
+	SyncDueConversations(ctx context.Context, in *SyncDueConversationsRequest, opts ...grpc.CallOption) (*SyncDueConversationsResponse, error)
+	// BackfillConversations makes all conversations of a workspace due, and tells how many wait.
+	// Errors: InvalidArgument; NotFound for the workspace.
+	BackfillConversations(ctx context.Context, in *BackfillConversationsRequest, opts ...grpc.CallOption) (*BackfillConversationsResponse, error)
+	// WatchConversations streams the changes of a workspace after their commit, from a cursor on, and a sign of life when
+	// there are none.
+	// Errors: InvalidArgument for a foreign cursor; OutOfRange CURSOR_EXPIRED when changes after the cursor are not kept
+	// any more: list again; Unavailable when the server stops: go on with the cursor elsewhere.
+	WatchConversations(ctx context.Context, in *WatchConversationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchConversationsResponse], error)
+	// SetMessageVerdict stores what a classifier outside says of a message. The same verdict again changes nothing.
+	// Errors: NotFound; InvalidArgument.
+	SetMessageVerdict(ctx context.Context, in *SetMessageVerdictRequest, opts ...grpc.CallOption) (*SetMessageVerdictResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -290,6 +323,85 @@ func (c *syncServiceClient) ResolveMessage(ctx context.Context, in *ResolveMessa
 	return out, nil
 }
 
+func (c *syncServiceClient) GetConversation(ctx context.Context, in *GetConversationRequest, opts ...grpc.CallOption) (*GetConversationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetConversationResponse)
+	err := c.cc.Invoke(ctx, SyncService_GetConversation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) ListConversations(ctx context.Context, in *ListConversationsRequest, opts ...grpc.CallOption) (*ListConversationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConversationsResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListConversations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) SyncConversation(ctx context.Context, in *SyncConversationRequest, opts ...grpc.CallOption) (*SyncConversationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SyncConversationResponse)
+	err := c.cc.Invoke(ctx, SyncService_SyncConversation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) SyncDueConversations(ctx context.Context, in *SyncDueConversationsRequest, opts ...grpc.CallOption) (*SyncDueConversationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SyncDueConversationsResponse)
+	err := c.cc.Invoke(ctx, SyncService_SyncDueConversations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) BackfillConversations(ctx context.Context, in *BackfillConversationsRequest, opts ...grpc.CallOption) (*BackfillConversationsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BackfillConversationsResponse)
+	err := c.cc.Invoke(ctx, SyncService_BackfillConversations_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) WatchConversations(ctx context.Context, in *WatchConversationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchConversationsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SyncService_ServiceDesc.Streams[0], SyncService_WatchConversations_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchConversationsRequest, WatchConversationsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SyncService_WatchConversationsClient = grpc.ServerStreamingClient[WatchConversationsResponse]
+
+func (c *syncServiceClient) SetMessageVerdict(ctx context.Context, in *SetMessageVerdictRequest, opts ...grpc.CallOption) (*SetMessageVerdictResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetMessageVerdictResponse)
+	err := c.cc.Invoke(ctx, SyncService_SetMessageVerdict_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFreeSlotsResponse)
@@ -414,6 +526,32 @@ type SyncServiceServer interface {
 	// answers the same message. Whatever is decided, evidence that comes later still makes it ACCEPTED.
 	// Errors: NotFound; FailedPrecondition MESSAGE_NOT_PARKED; AlreadyExists PROVIDER_MESSAGE_CLAIMED, REQUEST_ID_REUSED.
 	ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error)
+	// GetConversation reads a conversation and its certificate of completeness.
+	// Errors: NotFound.
+	GetConversation(context.Context, *GetConversationRequest) (*GetConversationResponse, error)
+	// ListConversations lists the conversations of a workspace, all or those not proven.
+	// Errors: InvalidArgument for a foreign page token.
+	ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error)
+	// SyncConversation compares a conversation with the provider's lists, stores what is missing, heals what differs and
+	// writes the certificate. It reads only at the provider. An interrupted one goes on where it was.
+	// Errors: NotFound; FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE,
+	// CONTACT_NOT_FOUND; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
+	SyncConversation(context.Context, *SyncConversationRequest) (*SyncConversationResponse, error)
+	// SyncDueConversations compares the conversations that are due, in turn over the workspaces. Calls at the same time
+	// share the work.
+	// Errors: InvalidArgument.
+	SyncDueConversations(context.Context, *SyncDueConversationsRequest) (*SyncDueConversationsResponse, error)
+	// BackfillConversations makes all conversations of a workspace due, and tells how many wait.
+	// Errors: InvalidArgument; NotFound for the workspace.
+	BackfillConversations(context.Context, *BackfillConversationsRequest) (*BackfillConversationsResponse, error)
+	// WatchConversations streams the changes of a workspace after their commit, from a cursor on, and a sign of life when
+	// there are none.
+	// Errors: InvalidArgument for a foreign cursor; OutOfRange CURSOR_EXPIRED when changes after the cursor are not kept
+	// any more: list again; Unavailable when the server stops: go on with the cursor elsewhere.
+	WatchConversations(*WatchConversationsRequest, grpc.ServerStreamingServer[WatchConversationsResponse]) error
+	// SetMessageVerdict stores what a classifier outside says of a message. The same verdict again changes nothing.
+	// Errors: NotFound; InvalidArgument.
+	SetMessageVerdict(context.Context, *SetMessageVerdictRequest) (*SetMessageVerdictResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -492,6 +630,27 @@ func (UnimplementedSyncServiceServer) ListMessages(context.Context, *ListMessage
 }
 func (UnimplementedSyncServiceServer) ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveMessage not implemented")
+}
+func (UnimplementedSyncServiceServer) GetConversation(context.Context, *GetConversationRequest) (*GetConversationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetConversation not implemented")
+}
+func (UnimplementedSyncServiceServer) ListConversations(context.Context, *ListConversationsRequest) (*ListConversationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConversations not implemented")
+}
+func (UnimplementedSyncServiceServer) SyncConversation(context.Context, *SyncConversationRequest) (*SyncConversationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SyncConversation not implemented")
+}
+func (UnimplementedSyncServiceServer) SyncDueConversations(context.Context, *SyncDueConversationsRequest) (*SyncDueConversationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SyncDueConversations not implemented")
+}
+func (UnimplementedSyncServiceServer) BackfillConversations(context.Context, *BackfillConversationsRequest) (*BackfillConversationsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BackfillConversations not implemented")
+}
+func (UnimplementedSyncServiceServer) WatchConversations(*WatchConversationsRequest, grpc.ServerStreamingServer[WatchConversationsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchConversations not implemented")
+}
+func (UnimplementedSyncServiceServer) SetMessageVerdict(context.Context, *SetMessageVerdictRequest) (*SetMessageVerdictResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetMessageVerdict not implemented")
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
@@ -802,6 +961,125 @@ func _SyncService_ResolveMessage_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_GetConversation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetConversationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).GetConversation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_GetConversation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).GetConversation(ctx, req.(*GetConversationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_ListConversations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConversationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListConversations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListConversations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListConversations(ctx, req.(*ListConversationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_SyncConversation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SyncConversationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).SyncConversation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_SyncConversation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).SyncConversation(ctx, req.(*SyncConversationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_SyncDueConversations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SyncDueConversationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).SyncDueConversations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_SyncDueConversations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).SyncDueConversations(ctx, req.(*SyncDueConversationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_BackfillConversations_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BackfillConversationsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).BackfillConversations(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_BackfillConversations_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).BackfillConversations(ctx, req.(*BackfillConversationsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_WatchConversations_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchConversationsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SyncServiceServer).WatchConversations(m, &grpc.GenericServerStream[WatchConversationsRequest, WatchConversationsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SyncService_WatchConversationsServer = grpc.ServerStreamingServer[WatchConversationsResponse]
+
+func _SyncService_SetMessageVerdict_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetMessageVerdictRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).SetMessageVerdict(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_SetMessageVerdict_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).SetMessageVerdict(ctx, req.(*SetMessageVerdictRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFreeSlotsRequest)
 	if err := dec(in); err != nil {
@@ -978,6 +1256,30 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SyncService_ResolveMessage_Handler,
 		},
 		{
+			MethodName: "GetConversation",
+			Handler:    _SyncService_GetConversation_Handler,
+		},
+		{
+			MethodName: "ListConversations",
+			Handler:    _SyncService_ListConversations_Handler,
+		},
+		{
+			MethodName: "SyncConversation",
+			Handler:    _SyncService_SyncConversation_Handler,
+		},
+		{
+			MethodName: "SyncDueConversations",
+			Handler:    _SyncService_SyncDueConversations_Handler,
+		},
+		{
+			MethodName: "BackfillConversations",
+			Handler:    _SyncService_BackfillConversations_Handler,
+		},
+		{
+			MethodName: "SetMessageVerdict",
+			Handler:    _SyncService_SetMessageVerdict_Handler,
+		},
+		{
 			MethodName: "ListFreeSlots",
 			Handler:    _SyncService_ListFreeSlots_Handler,
 		},
@@ -1002,6 +1304,12 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SyncService_ListIngestionHealth_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchConversations",
+			Handler:       _SyncService_WatchConversations_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "relance/sync/v1/sync_service.proto",
 }

@@ -25,6 +25,12 @@ type Booking struct {
 	UpdateTime   time.Time
 }
 
+type ChangePosition struct {
+	One   bool
+	Last  int64
+	Floor int64
+}
+
 type Connection struct {
 	WorkspaceID           uuid.UUID
 	Location              string
@@ -50,11 +56,51 @@ type Connection struct {
 	BreakerProbeUntil     *time.Time
 }
 
+type Conversation struct {
+	WorkspaceID     uuid.UUID
+	LeadID          uuid.UUID
+	Channel         string
+	Revision        int64
+	NextTime        time.Time
+	LeaseUntil      *time.Time
+	Failures        int32
+	LastReason      string
+	CheckTime       *time.Time
+	ProvenTime      *time.Time
+	ProvenRevision  *int64
+	ListedCount     int32
+	StoredCount     int32
+	ListedHash      []byte
+	StoredHash      []byte
+	Missing         []string
+	Extra           []string
+	Altered         []string
+	DifferenceCount int32
+}
+
+type ConversationChange struct {
+	Seq         int64
+	Position    *int64
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Channel     string
+	MessageID   uuid.UUID
+	Kind        string
+	CreateTime  time.Time
+}
+
 type FormerContact struct {
 	WorkspaceID uuid.UUID
 	ContactID   string
 	LeadID      uuid.UUID
 	CreateTime  time.Time
+}
+
+type FormerMessage struct {
+	WorkspaceID       uuid.UUID
+	ProviderMessageID string
+	MessageID         uuid.UUID
+	CreateTime        time.Time
 }
 
 type HistoryImport struct {
@@ -131,6 +177,15 @@ type Message struct {
 	CreateTime        time.Time
 	AnnounceTime      *time.Time
 	Arrival           string
+}
+
+type MessageVerdict struct {
+	WorkspaceID uuid.UUID
+	MessageID   uuid.UUID
+	Verdict     string
+	Classifier  string
+	CreateTime  time.Time
+	UpdateTime  time.Time
 }
 
 type OptOut struct {
@@ -272,6 +327,20 @@ type SendResolution struct {
 	NewIntentID       *uuid.UUID
 	Principal         string
 	CreateTime        time.Time
+}
+
+type SyncRun struct {
+	ID        uuid.UUID
+	Checked   int32
+	Proven    int32
+	Unproven  int32
+	Deferred  int32
+	Failed    int32
+	Imported  int32
+	Healed    int32
+	Finished  bool
+	StartTime time.Time
+	EndTime   *time.Time
 }
 
 type WebhookInbox struct {

@@ -1,0 +1,226 @@
+// Package mirror keeps the timeline whole against the provider: it reads a conversation's lists page by page, stores what
+// is missing, heals what differs, and writes the certificate. It only reads at the provider. Each page is one commit with
+// the place of the next, so that an interrupted walk goes on where it was.
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/history"
+	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// maxPages bounds one walk: some 200,000 messages.
+const maxPages = 2000
+
+// Why a conversation cannot be read at the provider now.
+var (
+	ErrNoLead       = errors.New("mirror: no such lead")
+	ErrNoContact    = errors.New("mirror: the lead is not linked to a contact at the provider")
+	ErrNotConnected = errors.New("mirror: the workspace has no usable connection")
+	// ErrTooLong is a conversation with more pages than one walk reads; the next walk goes on.
+	ErrTooLong = errors.New("mirror: the conversation is longer than one walk")
+)
+
+// Config is what a mirror is made of.
+type Config struct {
+	Store  *store.Store
+	Client *ghl.Client
+	// Account opens a workspace's connection; false when there is none that can be used.
+	Account func(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error)
+	Clock   clock.Clock
+	Logger  *slog.Logger
+}
+
+// Mirror synchronises conversations. It is safe for concurrent use.
+type Mirror struct{ Config }
+
+// New makes a mirror.
+func New(cfg Config) *Mirror { return &Mirror{Config: cfg} }
+
+// Receipt is what one synchronisation did.
+type Receipt struct {
+	store.Page
+	Pages int
+	// Conversation holds the certificate.
+	Conversation db.Conversation
+}
+
+// walk is one reading of all lists.
+type walk struct {
+	store.Thread
+	account ghl.Account
+	contact string
+	began   time.Time
+	verify  bool
+	// conversations are the provider's, read once.
+	conversations []string
+	listed        []history.Listed
+	receipt       Receipt
+}
+
+// Sync reads a conversation whole. With verify it changes nothing but the certificate. Errors: ErrNoLead, ErrNoContact,
+// ErrNotConnected, ErrTooLong, ghl.ReadError.
+func (m *Mirror) Sync(ctx context.Context, thread store.Thread, verify bool) (Receipt, error) {
+	w := &walk{Thread: thread, verify: verify}
+	at, err := m.begin(ctx, w)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if !at.zero() {
+		// What an interrupted walk had left. What it had read before is not known any more, so a whole reading follows.
+		if err := m.read(ctx, w, at); err != nil {
+			return w.receipt, err
+		}
+		w.listed = nil
+	}
+	w.began = m.Clock.Now().UTC()
+	if err := m.read(ctx, w, place{}); err != nil {
+		return w.receipt, err
+	}
+	return w.receipt, m.certify(ctx, w)
+}
+
+// begin finds the contact and the place where an interrupted walk stopped.
+func (m *Mirror) begin(ctx context.Context, w *walk) (place, error) {
+	var at place
+	err := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) error {
+		row, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: w.Workspace, ID: w.Lead})
+		if postgres.IsNoRows(err) {
+			return ErrNoLead
+		}
+		if err != nil {
+			return err
+		}
+		w.contact = store.Deref(row.GhlContactID)
+		if err := tx.EnsureConversation(ctx, db.EnsureConversationParams{
+			WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel), Now: tx.Now,
+		}); err != nil {
+			return err
+		}
+		if _, err := tx.EnsureImport(ctx, db.EnsureImportParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)}); err != nil {
+			return err
+		}
+		state, err := tx.HistoryImport(ctx, db.HistoryImportParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
+		at = parsePlace(state.Cursor)
+		return err
+	})
+	switch {
+	case err != nil:
+		return place{}, fmt.Errorf("begin walk: %w", err)
+	case !lead.ValidID(w.contact):
+		return place{}, ErrNoContact
+	case w.verify:
+		at = place{} // A comparison that stores nothing has no place either.
+	}
+	var usable bool
+	if w.account, usable, err = m.Account(ctx, w.Workspace); err != nil {
+		return place{}, fmt.Errorf("open connection: %w", err)
+	}
+	if !usable {
+		return place{}, ErrNotConnected
+	}
+	return at, nil
+}
+
+// read walks the lists from a place to the end.
+func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
+	seen := map[place]bool{}
+	for range maxPages {
+		page, next, err := m.page(ctx, w, at)
+		if err != nil {
+			return m.failed(ctx, w, at, err)
+		}
+		w.receipt.Pages++
+		for _, p := range page {
+			w.listed = append(w.listed, p.Listed())
+		}
+		if seen[next] {
+			next = next.afterList(w.conversations) // A cursor that leads in a circle ends its list.
+		}
+		seen[next] = true
+		if !w.verify {
+			if err := m.save(ctx, w, page, next); err != nil {
+				return err
+			}
+		}
+		if at = next; at.done {
+			return nil
+		}
+	}
+	return ErrTooLong
+}
+
+// failed forgets a place that the provider does not know any more: its cursors expire.
+func (m *Mirror) failed(ctx context.Context, w *walk, at place, err error) error {
+	var failed *ghl.ReadError
+	if at.token == "" || !errors.As(err, &failed) || failed.Status < 400 || failed.Status >= 500 || failed.Status == 429 {
+		return err
+	}
+	reset := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) error {
+		return tx.ResetImport(ctx, db.ResetImportParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
+	})
+	return errors.Join(err, reset)
+}
+
+func (m *Mirror) save(ctx context.Context, w *walk, page []store.Imported, next place) error {
+	var done store.Page
+	err := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) (err error) {
+		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: w.Workspace, ID: w.Lead}); err != nil {
+			return err
+		}
+		if done, err = tx.StorePage(ctx, w.Thread, page); err != nil {
+			return err
+		}
+		if err := touch(ctx, tx, w.Thread, page); err != nil {
+			return err
+		}
+		state := db.SaveImportParams{
+			Cursor: next.String(), Imported: int32(done.Imported), Repeated: int32(done.Unchanged), // #nosec G115 -- a page is small
+			WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel),
+		}
+		if next.done {
+			state.DoneTime = &tx.Now
+		}
+		return tx.SaveImport(ctx, state)
+	})
+	if err != nil {
+		return fmt.Errorf("save page: %w", err)
+	}
+	w.receipt.Imported += done.Imported
+	w.receipt.Healed += done.Healed
+	w.receipt.Unchanged += done.Unchanged
+	return nil
+}
+
+// touch raises the lead's times of the newest messages.
+func touch(ctx context.Context, tx *store.Tx, thread store.Thread, page []store.Imported) error {
+	var in, out time.Time
+	for _, p := range page {
+		if p.Inbound && p.At.After(in) {
+			in = p.At
+		}
+		if !p.Inbound && p.At.After(out) {
+			out = p.At
+		}
+	}
+	var err error
+	if !in.IsZero() {
+		err = tx.TouchInbound(ctx, db.TouchInboundParams{At: in, Now: tx.Now, WorkspaceID: thread.Workspace, ID: thread.Lead})
+	}
+	if err == nil && !out.IsZero() {
+		err = tx.TouchOutbound(ctx, db.TouchOutboundParams{At: out, Now: tx.Now, WorkspaceID: thread.Workspace, ID: thread.Lead})
+	}
+	return err
+}

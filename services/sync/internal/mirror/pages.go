@@ -1,0 +1,144 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// place is where a walk stands: first the lists of the contact's conversations, which show the newest messages at once,
+// then the export, which lags and shows what no conversation does. The zero value is the beginning.
+type place struct {
+	list, id, token string
+	done            bool
+}
+
+const (
+	listConversation = "conversation"
+	listExport       = "export"
+)
+
+func (p place) zero() bool { return p == place{} }
+
+// String is the stored form; empty at the beginning and at the end.
+func (p place) String() string {
+	if p.done || p.list == "" {
+		return ""
+	}
+	return p.list + "|" + p.id + "|" + p.token
+}
+
+func parsePlace(text string) place {
+	parts := strings.SplitN(text, "|", 3)
+	if len(parts) != 3 || (parts[0] != listConversation && parts[0] != listExport) {
+		return place{}
+	}
+	return place{list: parts[0], id: parts[1], token: parts[2]}
+}
+
+// afterList is the beginning of the list that follows the one of p.
+func (p place) afterList(conversations []string) place {
+	if p.list == listExport {
+		return place{done: true}
+	}
+	if i := slices.Index(conversations, p.id); i >= 0 && i+1 < len(conversations) {
+		return place{list: listConversation, id: conversations[i+1]}
+	}
+	return place{list: listExport}
+}
+
+// page reads the page at a place, with the texts of the emails that are not stored yet, and tells the place of the next.
+func (m *Mirror) page(ctx context.Context, w *walk, at place) ([]store.Imported, place, error) {
+	if w.conversations == nil {
+		ids, err := m.Client.Conversations(ctx, w.account, w.contact)
+		if err != nil {
+			return nil, place{}, err
+		}
+		w.conversations = append([]string{}, ids...)
+	}
+	if at.zero() {
+		at = place{list: listExport}
+		if len(w.conversations) > 0 {
+			at = place{list: listConversation, id: w.conversations[0]}
+		}
+	}
+	var found []ghl.HistoryMessage
+	var token string
+	var err error
+	if at.list == listConversation {
+		found, token, err = m.Client.Conversation(ctx, w.account, ghl.ConversationQuery{ID: at.id, Channel: w.Channel, Cursor: at.token})
+	} else {
+		found, token, err = m.Client.History(ctx, w.account, ghl.HistoryQuery{ContactID: w.contact, Channel: w.Channel, Cursor: at.token})
+	}
+	if err != nil {
+		return nil, place{}, err
+	}
+	next := at.afterList(w.conversations)
+	if token != "" {
+		next = place{list: at.list, id: at.id, token: token}
+	}
+	page, err := m.texts(ctx, w, found)
+	return page, next, err
+}
+
+// texts turns listed messages into ones that can be stored. Messages without a time cannot be placed and are left out.
+func (m *Mirror) texts(ctx context.Context, w *walk, found []ghl.HistoryMessage) ([]store.Imported, error) {
+	var out []store.Imported
+	var ids []string
+	for _, f := range found {
+		if f.At.IsZero() {
+			continue
+		}
+		out = append(out, store.Imported{ID: f.ID, Inbound: f.Inbound, At: f.At.UTC(), Body: f.Body, Texted: w.Channel == sending.SMS})
+		ids = append(ids, f.ID)
+	}
+	if w.Channel != sending.Email || w.verify || len(ids) == 0 {
+		return out, nil
+	}
+	known, err := m.known(ctx, w.Thread, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if known[out[i].ID] {
+			continue
+		}
+		if err := m.email(ctx, w, &out[i], found); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// email reads the text of an email by its second call. One that the provider does not know any more stays without.
+func (m *Mirror) email(ctx context.Context, w *walk, into *store.Imported, found []ghl.HistoryMessage) error {
+	i := slices.IndexFunc(found, func(f ghl.HistoryMessage) bool { return f.ID == into.ID })
+	if i < 0 || len(found[i].EmailIDs) == 0 {
+		return nil
+	}
+	subject, body, err := m.Client.Email(ctx, w.account, found[i].EmailIDs[0])
+	var failed *ghl.ReadError
+	if errors.As(err, &failed) && failed.NotFound() || errors.Is(err, ghl.ErrID) {
+		return nil
+	}
+	into.Subject, into.Body = subject, body
+	return err
+}
+
+func (m *Mirror) known(ctx context.Context, thread store.Thread, ids []string) (map[string]bool, error) {
+	known := map[string]bool{}
+	err := m.Store.Workspace(ctx, thread.Workspace, func(tx *store.Tx) error {
+		rows, err := tx.MessagesByProvider(ctx, db.MessagesByProviderParams{WorkspaceID: thread.Workspace, Ids: ids})
+		for _, r := range rows {
+			known[r.ProviderMessageID] = true
+		}
+		return err
+	})
+	return known, err
+}

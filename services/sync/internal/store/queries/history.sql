@@ -1,0 +1,158 @@
+-- name: MessagesByProvider :many
+SELECT id, lead_id, provider_message_id::text AS provider_message_id, origin, body_hash, message_time FROM message
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = ANY (sqlc.arg(ids)::text[]);
+
+-- name: FormerMessages :many
+SELECT provider_message_id FROM former_message WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = ANY (sqlc.arg(ids)::text[]);
+
+-- name: UnlinkedMessages :many
+-- Messages without the provider's id, near the times of a page.
+SELECT id, direction, body_hash, message_time, create_time FROM message
+WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) AND provider_message_id IS NULL AND origin <> 'OWN'
+    AND message_time BETWEEN sqlc.arg(oldest)::timestamptz - interval '1 day' AND sqlc.arg(newest)::timestamptz + interval '1 day';
+
+-- name: InsertMessages :many
+INSERT INTO message (workspace_id, lead_id, channel, create_time, arrival, id, direction, origin, subject_enc, body_enc, body_hash,
+    provider_message_id, message_time)
+SELECT sqlc.arg(workspace_id)::uuid, sqlc.arg(lead_id)::uuid, sqlc.arg(channel)::text, sqlc.arg(now)::timestamptz, 'import',
+    unnest(sqlc.arg(ids)::uuid[]), unnest(sqlc.arg(directions)::text[]), unnest(sqlc.arg(origins)::text[]), unnest(sqlc.arg(subjects)::bytea[]),
+    unnest(sqlc.arg(bodies)::bytea[]), unnest(sqlc.arg(hashes)::bytea[]), unnest(sqlc.arg(provider_ids)::text[]), unnest(sqlc.arg(times)::timestamptz[])
+ON CONFLICT DO NOTHING RETURNING id;
+
+-- name: HealMessage :exec
+UPDATE message SET message_time = sqlc.arg(message_time), provider_message_id = sqlc.arg(provider_message_id)::text,
+    subject_enc = coalesce(sqlc.narg(subject_enc), subject_enc), body_enc = coalesce(sqlc.narg(body_enc), body_enc), body_hash = coalesce(sqlc.narg(body_hash), body_hash)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: RememberFormer :exec
+INSERT INTO former_message (workspace_id, provider_message_id, message_id, create_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(provider_message_id), sqlc.arg(message_id), sqlc.arg(now)) ON CONFLICT DO NOTHING;
+
+-- name: DeleteMessage :exec
+DELETE FROM message WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND origin <> 'OWN';
+
+-- name: StoredMessages :many
+SELECT id, provider_message_id::text AS provider_message_id, direction, origin, body_hash, message_time, create_time FROM message
+WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) AND provider_message_id IS NOT NULL;
+
+-- name: EnsureConversation :exec
+INSERT INTO conversation (workspace_id, lead_id, channel, next_time) VALUES (sqlc.arg(workspace_id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(now))
+ON CONFLICT DO NOTHING;
+
+-- name: Conversation :one
+SELECT * FROM conversation WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
+
+-- name: LockConversation :one
+SELECT * FROM conversation WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) FOR UPDATE;
+
+-- name: ListConversations :many
+SELECT * FROM conversation WHERE workspace_id = sqlc.arg(workspace_id) AND (lead_id, channel) > (sqlc.arg(after_lead)::uuid, sqlc.arg(after_channel)::text)
+    AND (NOT sqlc.arg(unproven)::boolean OR proven_revision IS DISTINCT FROM revision)
+ORDER BY lead_id, channel LIMIT sqlc.arg(page);
+
+-- name: SaveCertificate :one
+UPDATE conversation SET check_time = sqlc.arg(now)::timestamptz,
+    proven_time = CASE WHEN sqlc.arg(proven)::boolean THEN sqlc.arg(now)::timestamptz ELSE proven_time END,
+    proven_revision = CASE WHEN sqlc.arg(proven)::boolean THEN revision END,
+    listed_count = sqlc.arg(listed_count), stored_count = sqlc.arg(stored_count), listed_hash = sqlc.arg(listed_hash), stored_hash = sqlc.arg(stored_hash),
+    missing = sqlc.arg(missing), extra = sqlc.arg(extra), altered = sqlc.arg(altered), difference_count = sqlc.arg(difference_count)
+WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) RETURNING *;
+
+-- name: ScheduleConversation :exec
+UPDATE conversation SET next_time = sqlc.arg(next_time), lease_until = NULL, failures = sqlc.arg(failures), last_reason = sqlc.arg(reason)
+WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
+
+-- name: ClaimConversations :many
+-- At most some of each workspace, so that a large one does not keep the others waiting. The lease is by the database clock.
+UPDATE conversation c SET lease_until = clock_timestamp() + interval '2 minutes'
+FROM (SELECT d.workspace_id, d.lead_id, d.channel FROM (SELECT DISTINCT workspace_id FROM connection) w CROSS JOIN LATERAL (
+        SELECT q.workspace_id, q.lead_id, q.channel FROM conversation q WHERE q.workspace_id = w.workspace_id AND q.next_time <= sqlc.arg(now)::timestamptz
+            AND (q.lease_until IS NULL OR q.lease_until < clock_timestamp())
+        ORDER BY q.next_time LIMIT sqlc.arg(each)::integer FOR UPDATE SKIP LOCKED) d
+    WHERE sqlc.narg(only_workspace)::uuid IS NULL OR w.workspace_id = sqlc.narg(only_workspace)::uuid
+    LIMIT sqlc.arg(batch)::integer) t
+WHERE c.workspace_id = t.workspace_id AND c.lead_id = t.lead_id AND c.channel = t.channel
+RETURNING c.workspace_id, c.lead_id, c.channel, c.failures;
+
+-- name: StartSyncRun :exec
+INSERT INTO sync_run (id, start_time) VALUES (sqlc.arg(id), sqlc.arg(now));
+
+-- name: CountSync :exec
+UPDATE sync_run SET checked = checked + 1, proven = proven + (sqlc.arg(outcome)::text = 'proven')::integer,
+    unproven = unproven + (sqlc.arg(outcome)::text = 'unproven')::integer, deferred = deferred + (sqlc.arg(outcome)::text = 'deferred')::integer,
+    failed = failed + (sqlc.arg(outcome)::text = 'failed')::integer, imported = imported + sqlc.arg(imported), healed = healed + sqlc.arg(healed)
+WHERE id = sqlc.arg(id);
+
+-- name: EndSyncRun :one
+UPDATE sync_run SET finished = sqlc.arg(finished), end_time = sqlc.arg(now)::timestamptz WHERE id = sqlc.arg(id) RETURNING *;
+
+-- name: BackfillCount :one
+SELECT count(*)::bigint AS leads, count(*) FILTER (WHERE c.lead_id IS NULL)::bigint AS new,
+    count(*) FILTER (WHERE c.lead_id IS NULL OR c.check_time IS NULL OR c.check_time < sqlc.arg(since)::timestamptz)::bigint AS waiting
+FROM lead l LEFT JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id AND c.channel = sqlc.arg(channel)
+WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.ghl_contact_id IS NOT NULL;
+
+-- name: BackfillStart :exec
+INSERT INTO conversation AS c (workspace_id, lead_id, channel, next_time)
+SELECT l.workspace_id, l.id, sqlc.arg(channel)::text, sqlc.arg(now)::timestamptz FROM lead l WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.ghl_contact_id IS NOT NULL
+ON CONFLICT (workspace_id, lead_id, channel) DO UPDATE SET next_time = least(c.next_time, excluded.next_time)
+WHERE c.check_time IS NULL OR c.check_time < sqlc.arg(since)::timestamptz;
+
+-- name: LockPosition :one
+SELECT last FROM change_position FOR UPDATE SKIP LOCKED;
+
+-- name: Position :one
+SELECT last, floor FROM change_position;
+
+-- name: WaitingChanges :one
+SELECT EXISTS (SELECT FROM conversation_change WHERE position IS NULL)::boolean;
+
+-- name: GivePositions :execrows
+UPDATE conversation_change c SET position = sqlc.arg(last)::bigint + w.n
+FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS n FROM (SELECT seq FROM conversation_change WHERE position IS NULL ORDER BY seq LIMIT 2000) q) w
+WHERE c.seq = w.seq;
+
+-- name: RaisePosition :exec
+UPDATE change_position SET last = sqlc.arg(last);
+
+-- name: NotifyChanges :exec
+SELECT pg_notify('relance_conversation_change', '');
+
+-- name: PruneChanges :one
+WITH gone AS (DELETE FROM conversation_change WHERE seq IN (SELECT seq FROM conversation_change c WHERE c.position IS NOT NULL
+    AND c.create_time < now() - sqlc.arg(keep)::interval ORDER BY c.position LIMIT 5000) RETURNING position)
+SELECT coalesce(max(position), 0)::bigint AS floor, count(*)::bigint AS n FROM gone;
+
+-- name: RaiseFloor :exec
+UPDATE change_position SET floor = greatest(floor, sqlc.arg(floor)::bigint);
+
+-- name: ChangesAfter :many
+SELECT position::bigint AS position, lead_id, channel, message_id, kind, create_time FROM conversation_change
+WHERE workspace_id = sqlc.arg(workspace_id) AND position > sqlc.arg(after)::bigint ORDER BY position LIMIT 500;
+
+-- name: MessagesByID :many
+SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = ANY (sqlc.arg(ids)::uuid[]);
+
+-- name: Verdict :one
+SELECT * FROM message_verdict WHERE workspace_id = sqlc.arg(workspace_id) AND message_id = sqlc.arg(message_id);
+
+-- name: Verdicts :many
+SELECT message_id, verdict, classifier, update_time FROM message_verdict WHERE workspace_id = sqlc.arg(workspace_id) AND message_id = ANY (sqlc.arg(ids)::uuid[]);
+
+-- name: SaveVerdict :execrows
+INSERT INTO message_verdict AS v (workspace_id, message_id, verdict, classifier, create_time, update_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(message_id), sqlc.arg(verdict), sqlc.arg(classifier), sqlc.arg(now), sqlc.arg(now))
+ON CONFLICT (workspace_id, message_id) DO UPDATE SET verdict = excluded.verdict, classifier = excluded.classifier, update_time = excluded.update_time
+WHERE (v.verdict, v.classifier) IS DISTINCT FROM (excluded.verdict, excluded.classifier);
+
+-- name: AddVerdictChange :exec
+INSERT INTO conversation_change (workspace_id, lead_id, channel, message_id, kind)
+SELECT m.workspace_id, m.lead_id, m.channel, m.id, 'MESSAGE_VERDICT' FROM message m WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = sqlc.arg(message_id);
+
+-- name: ReleaseConversation :exec
+UPDATE conversation SET lease_until = NULL WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
