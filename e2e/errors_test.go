@@ -214,7 +214,7 @@ func statusOf(section, reason, code string) string {
 		}
 	}
 	return map[string]string{
-		"InvalidArgument": "400", "FailedPrecondition": "400", "Unauthenticated": "401", "PermissionDenied": "403",
+		"InvalidArgument": "400", "FailedPrecondition": "400", "OutOfRange": "400", "Unauthenticated": "401", "PermissionDenied": "403",
 		"NotFound": "404", "AlreadyExists": "409", "Aborted": "409", "ResourceExhausted": "429", "Unimplemented": "501",
 		"Unavailable": "503",
 	}[code]

@@ -35,6 +35,9 @@ func start(t *testing.T) string {
 	for _, m := range syncv1.SyncService_ServiceDesc.Methods {
 		policy["/"+syncv1.SyncService_ServiceDesc.ServiceName+"/"+m.MethodName] = []principal.Kind{principal.KindAdmin}
 	}
+	for _, m := range syncv1.SyncService_ServiceDesc.Streams {
+		policy["/"+syncv1.SyncService_ServiceDesc.ServiceName+"/"+m.StreamName] = []principal.Kind{principal.KindAdmin}
+	}
 	sync := rpctest.New(t, rpctest.Config{Service: "sync", Policy: policy, Register: func(r grpc.ServiceRegistrar) {
 		syncv1.RegisterSyncServiceServer(r, syncv1.UnimplementedSyncServiceServer{})
 	}})

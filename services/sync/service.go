@@ -172,7 +172,7 @@ func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
 		Store: on, Client: s.client, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
-		Mirror: s.mirrorOn(on),
+		Mirror:   s.mirrorOn(on),
 		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
 	}
 	if s.cfg.FollowUpsTarget != "" {

@@ -175,6 +175,13 @@ func policyOf(desc grpc.ServiceDesc, special map[string]principal.Kind) principa
 		}
 		policy["/"+desc.ServiceName+"/"+m.MethodName] = []principal.Kind{kind}
 	}
+	for _, m := range desc.Streams {
+		kind, ok := special[m.StreamName]
+		if !ok {
+			kind = principal.KindAdmin
+		}
+		policy["/"+desc.ServiceName+"/"+m.StreamName] = []principal.Kind{kind}
+	}
 	return policy
 }
 
