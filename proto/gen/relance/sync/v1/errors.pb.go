@@ -127,9 +127,6 @@ const (
 	// Metadata: cap, resets_at (RFC 3339), rule. Example: {"cap":"3","resets_at":"2026-01-08T13:00:00Z","rule":"us-fl-cap"}.
 	// Caller: defer to resets_at.
 	ErrorReason_ERROR_REASON_FREQUENCY_CAP ErrorReason = 51
-	// FailedPrecondition. The opt-out is not in force any more: a person has reversed it. Metadata: state. Example:
-	// {"state":"LIFTED"}. Caller: read it again.
-	ErrorReason_ERROR_REASON_OPT_OUT_NOT_ACTIVE ErrorReason = 52
 	// Unauthenticated. The signature does not fit the body, its time is more than 3 minutes off, or the workspace has no key
 	// for this sender. Metadata: none.
 	ErrorReason_ERROR_REASON_WEBHOOK_SIGNATURE_INVALID ErrorReason = 40
@@ -175,7 +172,6 @@ var (
 		29: "ERROR_REASON_PROVIDER_MESSAGE_CLAIMED",
 		50: "ERROR_REASON_QUIET_HOURS",
 		51: "ERROR_REASON_FREQUENCY_CAP",
-		52: "ERROR_REASON_OPT_OUT_NOT_ACTIVE",
 		40: "ERROR_REASON_WEBHOOK_SIGNATURE_INVALID",
 		41: "ERROR_REASON_WEBHOOK_SECRET_IN_USE",
 		55: "ERROR_REASON_CURSOR_EXPIRED",
@@ -213,7 +209,6 @@ var (
 		"ERROR_REASON_PROVIDER_MESSAGE_CLAIMED":  29,
 		"ERROR_REASON_QUIET_HOURS":               50,
 		"ERROR_REASON_FREQUENCY_CAP":             51,
-		"ERROR_REASON_OPT_OUT_NOT_ACTIVE":        52,
 		"ERROR_REASON_WEBHOOK_SIGNATURE_INVALID": 40,
 		"ERROR_REASON_WEBHOOK_SECRET_IN_USE":     41,
 		"ERROR_REASON_CURSOR_EXPIRED":            55,
@@ -251,8 +246,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\x87\n" +
-	"\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xe2\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -286,8 +280,7 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1fERROR_REASON_MESSAGE_NOT_PARKED\x10\x1c\x12)\n" +
 	"%ERROR_REASON_PROVIDER_MESSAGE_CLAIMED\x10\x1d\x12\x1c\n" +
 	"\x18ERROR_REASON_QUIET_HOURS\x102\x12\x1e\n" +
-	"\x1aERROR_REASON_FREQUENCY_CAP\x103\x12#\n" +
-	"\x1fERROR_REASON_OPT_OUT_NOT_ACTIVE\x104\x12*\n" +
+	"\x1aERROR_REASON_FREQUENCY_CAP\x103\x12*\n" +
 	"&ERROR_REASON_WEBHOOK_SIGNATURE_INVALID\x10(\x12&\n" +
 	"\"ERROR_REASON_WEBHOOK_SECRET_IN_USE\x10)\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x107B\xbd\x01\n" +

@@ -778,8 +778,6 @@ type Workspace struct {
 	SendingDisabled bool `protobuf:"varint,7,opt,name=sending_disabled,json=sendingDisabled,proto3" json:"sending_disabled,omitempty"`
 	// What may happen to sends with an unknown outcome, unless a send says otherwise. Unspecified is RESEND.
 	UnknownPolicy UnknownPolicy `protobuf:"varint,8,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
-	// What the workspace asks for beyond the law. It can only make sending stricter.
-	ContactPolicy *ContactPolicy `protobuf:"bytes,15,opt,name=contact_policy,json=contactPolicy,proto3" json:"contact_policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -868,13 +866,6 @@ func (x *Workspace) GetUnknownPolicy() UnknownPolicy {
 		return x.UnknownPolicy
 	}
 	return UnknownPolicy_UNKNOWN_POLICY_UNSPECIFIED
-}
-
-func (x *Workspace) GetContactPolicy() *ContactPolicy {
-	if x != nil {
-		return x.ContactPolicy
-	}
-	return nil
 }
 
 // Connection is a workspace's link to a provider. Its secrets are write-only and encrypted at rest. Exactly one of token
@@ -1759,149 +1750,11 @@ func (x *WebhookEvent) GetReplayCount() int32 {
 	return 0
 }
 
-// ContactPolicy is what a workspace asks for beyond the law. Empty fields ask for nothing. Law and policy both hold.
-type ContactPolicy struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Hours in which texts may leave, in the lead's zone, every day. Both or none of start and end.
-	SmsHours *DailyHours `protobuf:"bytes,1,opt,name=sms_hours,json=smsHours,proto3" json:"sms_hours,omitempty"`
-	// Hours in which email may leave. The law knows none: without this, email leaves at any hour.
-	EmailHours *DailyHours `protobuf:"bytes,2,opt,name=email_hours,json=emailHours,proto3" json:"email_hours,omitempty"`
-	// Most texts to a lead in 24 hours, 1 to 100; 0 for none but the law's cap.
-	SmsDailyCap int32 `protobuf:"varint,3,opt,name=sms_daily_cap,json=smsDailyCap,proto3" json:"sms_daily_cap,omitempty"`
-	// Most emails to a lead in 24 hours, 1 to 100; 0 for no cap.
-	EmailDailyCap int32 `protobuf:"varint,4,opt,name=email_daily_cap,json=emailDailyCap,proto3" json:"email_daily_cap,omitempty"`
-	// Text that confirms an opt-out by text, at most 160 characters and without marketing; empty sends none. It is sent at
-	// most once to a number, within five minutes.
-	OptOutConfirmation string `protobuf:"bytes,5,opt,name=opt_out_confirmation,json=optOutConfirmation,proto3" json:"opt_out_confirmation,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
-}
-
-func (x *ContactPolicy) Reset() {
-	*x = ContactPolicy{}
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ContactPolicy) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ContactPolicy) ProtoMessage() {}
-
-func (x *ContactPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ContactPolicy.ProtoReflect.Descriptor instead.
-func (*ContactPolicy) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *ContactPolicy) GetSmsHours() *DailyHours {
-	if x != nil {
-		return x.SmsHours
-	}
-	return nil
-}
-
-func (x *ContactPolicy) GetEmailHours() *DailyHours {
-	if x != nil {
-		return x.EmailHours
-	}
-	return nil
-}
-
-func (x *ContactPolicy) GetSmsDailyCap() int32 {
-	if x != nil {
-		return x.SmsDailyCap
-	}
-	return 0
-}
-
-func (x *ContactPolicy) GetEmailDailyCap() int32 {
-	if x != nil {
-		return x.EmailDailyCap
-	}
-	return 0
-}
-
-func (x *ContactPolicy) GetOptOutConfirmation() string {
-	if x != nil {
-		return x.OptOutConfirmation
-	}
-	return ""
-}
-
-// DailyHours is a part of every day, at least one hour long.
-type DailyHours struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// "09:00", included.
-	Start string `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
-	// "17:00", not included; "24:00" is the end of the day.
-	End           string `protobuf:"bytes,2,opt,name=end,proto3" json:"end,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DailyHours) Reset() {
-	*x = DailyHours{}
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DailyHours) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DailyHours) ProtoMessage() {}
-
-func (x *DailyHours) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DailyHours.ProtoReflect.Descriptor instead.
-func (*DailyHours) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *DailyHours) GetStart() string {
-	if x != nil {
-		return x.Start
-	}
-	return ""
-}
-
-func (x *DailyHours) GetEnd() string {
-	if x != nil {
-		return x.End
-	}
-	return ""
-}
-
 var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xb5\x03\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1912,8 +1765,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
-	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\x12E\n" +
-	"\x0econtact_policy\x18\x0f \x01(\v2\x1e.relance.sync.v1.ContactPolicyR\rcontactPolicy\"\xab\x05\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xab\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -2015,18 +1867,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\fprocess_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vprocessTime\x12!\n" +
 	"\frepeat_count\x18\n" +
 	" \x01(\x05R\vrepeatCount\x12!\n" +
-	"\freplay_count\x18\v \x01(\x05R\vreplayCount\"\x85\x02\n" +
-	"\rContactPolicy\x128\n" +
-	"\tsms_hours\x18\x01 \x01(\v2\x1b.relance.sync.v1.DailyHoursR\bsmsHours\x12<\n" +
-	"\vemail_hours\x18\x02 \x01(\v2\x1b.relance.sync.v1.DailyHoursR\n" +
-	"emailHours\x12\"\n" +
-	"\rsms_daily_cap\x18\x03 \x01(\x05R\vsmsDailyCap\x12&\n" +
-	"\x0femail_daily_cap\x18\x04 \x01(\x05R\remailDailyCap\x120\n" +
-	"\x14opt_out_confirmation\x18\x05 \x01(\tR\x12optOutConfirmation\"4\n" +
-	"\n" +
-	"DailyHours\x12\x14\n" +
-	"\x05start\x18\x01 \x01(\tR\x05start\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\tR\x03end*F\n" +
+	"\freplay_count\x18\v \x01(\x05R\vreplayCount*F\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCHANNEL_SMS\x10\x01\x12\x11\n" +
@@ -2116,7 +1957,7 @@ func file_relance_sync_v1_sync_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_sync_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_relance_sync_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(Channel)(0),                  // 0: relance.sync.v1.Channel
 	(Direction)(0),                // 1: relance.sync.v1.Direction
@@ -2137,57 +1978,52 @@ var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(*Lead)(nil),                  // 16: relance.sync.v1.Lead
 	(*Message)(nil),               // 17: relance.sync.v1.Message
 	(*WebhookEvent)(nil),          // 18: relance.sync.v1.WebhookEvent
-	(*ContactPolicy)(nil),         // 19: relance.sync.v1.ContactPolicy
-	(*DailyHours)(nil),            // 20: relance.sync.v1.DailyHours
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(Resolution)(0),               // 23: relance.sync.v1.Resolution
-	(*SendAttempt)(nil),           // 24: relance.sync.v1.SendAttempt
-	(*SendLook)(nil),              // 25: relance.sync.v1.SendLook
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(Resolution)(0),               // 21: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 22: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 23: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
-	21, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
-	21, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
+	19, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
+	19, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: relance.sync.v1.Workspace.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	19, // 3: relance.sync.v1.Workspace.contact_policy:type_name -> relance.sync.v1.ContactPolicy
-	6,  // 4: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
-	21, // 5: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
-	21, // 6: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
-	21, // 7: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
-	7,  // 8: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
-	8,  // 9: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
-	21, // 10: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
-	22, // 11: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
-	21, // 12: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
-	21, // 13: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
-	0,  // 14: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
-	5,  // 15: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
-	21, // 16: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	15, // 17: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	21, // 18: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	21, // 19: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	21, // 20: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	21, // 21: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 22: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
-	1,  // 23: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
-	2,  // 24: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	21, // 25: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	21, // 26: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	21, // 27: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	23, // 28: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
-	24, // 29: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
-	25, // 30: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
-	9,  // 31: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	11, // 32: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	21, // 33: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	21, // 34: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
-	20, // 35: relance.sync.v1.ContactPolicy.sms_hours:type_name -> relance.sync.v1.DailyHours
-	20, // 36: relance.sync.v1.ContactPolicy.email_hours:type_name -> relance.sync.v1.DailyHours
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	6,  // 3: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
+	19, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
+	19, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
+	19, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	7,  // 7: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
+	8,  // 8: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
+	19, // 9: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
+	20, // 10: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
+	19, // 11: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
+	19, // 12: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
+	0,  // 13: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
+	5,  // 14: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
+	19, // 15: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
+	15, // 16: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	19, // 17: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	19, // 18: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	19, // 19: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	19, // 20: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	0,  // 21: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
+	1,  // 22: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
+	2,  // 23: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
+	19, // 24: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	19, // 25: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	19, // 26: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	21, // 27: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	22, // 28: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	23, // 29: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	9,  // 30: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
+	11, // 31: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	19, // 32: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	19, // 33: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_proto_init() }
@@ -2202,7 +2038,7 @@ func file_relance_sync_v1_sync_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_proto_rawDesc), len(file_relance_sync_v1_sync_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   9,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
