@@ -77,8 +77,8 @@ func situations() []situation {
 	replied := func(p planted) {
 		p.change(func(l *syncv1.Lead) { l.LastInboundTime = timestamppb.New(start().Add(time.Minute)) })
 	}
-	quiet := refusal("QUIET_HOURS").(*apierr.Error).With("next_allowed_time", "2026-01-08T13:00:00Z").With("rule", "us-tcpa")
-	frequent := refusal("FREQUENCY_CAP").(*apierr.Error).With("cap", "3 in 24 h").With("resets_at", "2026-01-08T15:00:00Z")
+	quiet := typed(refusal("QUIET_HOURS")).With("next_allowed_time", "2026-01-08T13:00:00Z").With("rule", "us-tcpa")
+	frequent := typed(refusal("FREQUENCY_CAP")).With("cap", "3 in 24 h").With("resets_at", "2026-01-08T15:00:00Z")
 	return []situation{
 		refused("dnd", refusal("DND_ACTIVE"), "DND_ACTIVE"),
 		{name: "dnd, never tried", plant: dnd, untried: true, reason: "DND_ACTIVE", rule: "send"},
@@ -247,4 +247,10 @@ func TestExplainRefusesStrangers(t *testing.T) {
 		Name: w.workspace + "/enrollments/00000000-0000-0000-0000-000000000001",
 	})
 	rpctest.RequireError(t, err, codes.NotFound, "")
+}
+
+// typed is the typed error behind err.
+func typed(err error) *apierr.Error {
+	e, _ := apierr.From(err)
+	return e
 }

@@ -41,8 +41,10 @@ func TestEightReplicasStayBelowTheLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := pgtest.New(t, relancesync.Migrations())
-	run := hammer{T: t, url: provider.URL, message: ghl.Message{Channel: sending.SMS, ContactID: contact.ID},
-		who: ghl.Account{Location: location, Token: token}, late: map[string]bool{}, transit: limit.Transit()}
+	run := hammer{
+		T: t, url: provider.URL, message: ghl.Message{Channel: sending.SMS, ContactID: contact.ID},
+		who: ghl.Account{Location: location, Token: token}, late: map[string]bool{}, transit: limit.Transit(),
+	}
 	var wait stdsync.WaitGroup
 	until := time.Now().Add(7 * time.Second)
 	for range 8 {

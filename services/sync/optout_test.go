@@ -16,14 +16,14 @@ import (
 func TestOptOutIsProvenAndHoldsForTheNumber(t *testing.T) {
 	t.Parallel()
 	w := newRig(t).tenant(location)
-	clear, clearContact := w.lead(simulator.Contact{Phone: "+12125550123"})
+	plain, clearContact := w.lead(simulator.Contact{Phone: "+12125550123"})
 	unclear, unclearContact := w.lead(simulator.Contact{Phone: "+12125550124"})
 	other, otherContact := w.lead(simulator.Contact{Phone: "+12125550125"})
 	w.accept(w.said(clearContact.ID, "please take me off your list").Webhook)
 	w.accept(w.said(unclearContact.ID, "Enough already").Webhook)
 	w.accept(w.said(otherContact.ID, "Can you stop by tomorrow?").Webhook)
 	w.settled()
-	for _, lead := range []string{clear, unclear} {
+	for _, lead := range []string{plain, unclear} {
 		_, err := w.followups.SendMessage(t.Context(), sms(lead, "Hello"))
 		rpctest.RequireError(t, err, codes.FailedPrecondition, "OPTED_OUT")
 		w.eventually("opt-out event", func() bool {

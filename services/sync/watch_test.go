@@ -254,7 +254,9 @@ func TestWatchCursorsVerdictsAndDrain(t *testing.T) {
 		parent, cursor string
 		want           codes.Code
 	}{
-		{w.name, old, codes.OutOfRange}, {w.name, "junk", codes.InvalidArgument}, {other.name, old, codes.InvalidArgument},
+		{w.name, old, codes.OutOfRange},
+		{w.name, "junk", codes.InvalidArgument},
+		{other.name, old, codes.InvalidArgument},
 		{"workspaces/00000000-0000-4000-8000-000000000000", "", codes.NotFound},
 	} {
 		stream, err := clients[0].WatchConversations(ctx, &syncv1.WatchConversationsRequest{Parent: c.parent, Cursor: c.cursor})

@@ -12,7 +12,7 @@ import (
 )
 
 // load calls do(n) for n from 0 to total-1 from inFlight goroutines and gives the rate per second and the latencies.
-func load(ctx context.Context, inFlight, total int, do func(context.Context, int) error) (rate float64, latency []time.Duration, err error) {
+func load(ctx context.Context, total int, do func(context.Context, int) error) (rate float64, latency []time.Duration, err error) {
 	latency = make([]time.Duration, total)
 	var next atomic.Int64
 	var failed atomic.Pointer[error]

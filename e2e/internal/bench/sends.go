@@ -62,7 +62,7 @@ func (b *Sends) Run(ctx context.Context, sheet *figure.Sheet) error {
 		if err != nil {
 			return err
 		}
-		rate, _, err := load(ctx, inFlight, b.PerRound, b.bare)
+		rate, _, err := load(ctx, b.PerRound, b.bare)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (b *Sends) Run(ctx context.Context, sheet *figure.Sheet) error {
 			return err
 		}
 		outside += ended - began
-		own, latency, err := load(ctx, inFlight, b.PerRound, func(ctx context.Context, n int) error { return b.send(ctx, round*b.PerRound+n) })
+		own, latency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.send(ctx, round*b.PerRound+n) })
 		if err != nil {
 			return err
 		}

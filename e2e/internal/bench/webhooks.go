@@ -56,11 +56,11 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 	var rates, naive, p50, p99, bareP99 []float64
 	for round := range rounds + 1 {
 		events := b.events[round*b.PerRound : (round+1)*b.PerRound]
-		rate, latency, err := load(ctx, inFlight, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, bare, events[n]) })
+		rate, latency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, bare, events[n]) })
 		if err != nil {
 			return err
 		}
-		own, ownLatency, err := load(ctx, inFlight, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, gateway, events[n]) })
+		own, ownLatency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, gateway, events[n]) })
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, er
 		return "", fmt.Errorf("reserve address: %w", err)
 	}
 	r.command = func([]string) *exec.Cmd {
-		cmd := exec.Command(l.opts.Binary, "serve", "gateway", "--log-level=error")
+		cmd := exec.CommandContext(context.WithoutCancel(ctx), l.opts.Binary, "serve", "gateway", "--log-level=error")
 		cmd.Env = append(CleanEnv(), "RELANCE_TLS_CERT="+filepath.Join(l.dir, "gateway.pem"),
 			"RELANCE_TLS_KEY="+filepath.Join(l.dir, "gateway.key"), "RELANCE_TLS_CA="+filepath.Join(l.dir, "ca.pem"),
 			"RELANCE_GATEWAY_LISTEN="+r.Target, "RELANCE_GATEWAY_SYNC_TARGET="+syncTarget, "RELANCE_TRACE_RATIO=0",
@@ -73,6 +73,7 @@ func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, er
 
 func (l *Lab) syncCommand(r *Replica, extra []string) *exec.Cmd {
 	t := l.opts.Timing
+	//nolint:noctx // a replica is ended by a signal of the storm or by Stop, never by a context
 	cmd := exec.Command(l.opts.Binary, "serve", "sync", "--log-level=warn")
 	cert := func(name string) string { return filepath.Join(l.dir, name) }
 	cmd.Env = append(CleanEnv(),

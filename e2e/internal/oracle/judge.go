@@ -154,8 +154,14 @@ func (o *Oracle) Print(sheet *figure.Sheet, r Result) {
 		name  string
 		value int
 	}{
-		{"accepted", r.Accepted}, {"refused", r.Refused}, {"parked", r.Parked}, {"skipped", r.Skipped},
-		{"expired", r.Expired}, {"posts", r.Posts}, {"attempts_again", r.Again}, {"absent", r.Absent},
+		{"accepted", r.Accepted},
+		{"refused", r.Refused},
+		{"parked", r.Parked},
+		{"skipped", r.Skipped},
+		{"expired", r.Expired},
+		{"posts", r.Posts},
+		{"attempts_again", r.Again},
+		{"absent", r.Absent},
 	} {
 		sheet.Count(row.name, row.value, "sends", r.Planned)
 	}

@@ -179,10 +179,16 @@ func (o *Oracle) absorb(ctx context.Context, pool *pgxpool.Pool) {
 	o.samples++
 	for id, was := range o.final {
 		is, still := now[id]
-		after := is == "DELIVERED" || is == "FAILED_AFTER_ACCEPT"
-		if !still || (is != was && !(was == "PARKED" && (is == "ACCEPTED" || after)) && !(was == "ACCEPTED" && after)) {
+		if !still || (is != was && !mayBecome(was, is)) {
 			o.found[I6] = append(o.found[I6], fmt.Sprintf("%s: %s became %q", id, was, is))
 		}
 	}
 	o.final = now
+}
+
+// mayBecome tells which terminal states may still move: what was accepted is reported on, and what was parked can be
+// found after all.
+func mayBecome(was, is string) bool {
+	reported := is == "DELIVERED" || is == "FAILED_AFTER_ACCEPT"
+	return was == "ACCEPTED" && reported || was == "PARKED" && (is == "ACCEPTED" || reported)
 }

@@ -171,7 +171,8 @@ func (c Cell) compare(ctx context.Context, l *lab.Lab, place, mark string) (stri
 		return "", fmt.Errorf("cell %s: read intent: %w", c, err)
 	}
 	posts, taken := len(l.Sends(simulator.Filter{Location: place})), len(l.Accepted(simulator.Filter{Location: place}))
-	if state != c.State && !(c.State == "ACCEPTED" && state == "DELIVERED") || taken != c.Taken || posts > c.Posts {
+	asWanted := state == c.State || (c.State == "ACCEPTED" && state == "DELIVERED")
+	if !asWanted || taken != c.Taken || posts > c.Posts {
 		return fmt.Sprintf("%s, %d POSTs, %d taken; want %s, %d, %d", state, posts, taken, c.State, c.Posts, c.Taken), nil
 	}
 	return "", nil

@@ -33,11 +33,13 @@ func (h *harness) proofs() map[string]proof {
 	return map[string]proof{
 		"marketplace": {
 			"/api/webhooks/ghl", syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE,
-			map[string]string{"X-GHL-Signature": h.sign(event)}, http.StatusTooManyRequests, "600",
+			map[string]string{"X-GHL-Signature": h.sign(event)},
+			http.StatusTooManyRequests, "600",
 		},
 		"workflow": {
 			"/api/webhooks/ghl/sms", syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_WORKFLOW,
-			map[string]string{"X-Relance-Secret": "a-workspace-secret"}, http.StatusTooManyRequests, "600",
+			map[string]string{"X-Relance-Secret": "a-workspace-secret"},
+			http.StatusTooManyRequests, "600",
 		},
 		"emailbison": {
 			"/api/webhooks/email?token=a-workspace-secret", syncv1.WebhookSource_WEBHOOK_SOURCE_EMAILBISON,
@@ -45,15 +47,18 @@ func (h *harness) proofs() map[string]proof {
 		},
 		"smartlead": {
 			"/api/webhooks/smartlead?token=a-workspace-secret", syncv1.WebhookSource_WEBHOOK_SOURCE_SMARTLEAD,
-			map[string]string{"X-Smartlead-Signature": "sha256=" + mac, "X-Request-Id": "delivery-1"}, http.StatusServiceUnavailable, "60",
+			map[string]string{"X-Smartlead-Signature": "sha256=" + mac, "X-Request-Id": "delivery-1"},
+			http.StatusServiceUnavailable, "60",
 		},
 		"instantly": {
 			"/api/webhooks/instantly", syncv1.WebhookSource_WEBHOOK_SOURCE_INSTANTLY,
-			map[string]string{"Authorization": "Bearer a-workspace-secret"}, http.StatusServiceUnavailable, "60",
+			map[string]string{"Authorization": "Bearer a-workspace-secret"},
+			http.StatusServiceUnavailable, "60",
 		},
 		"calendly": {
 			calendlyPath, syncv1.WebhookSource_WEBHOOK_SOURCE_CALENDLY,
-			map[string]string{"Calendly-Webhook-Signature": calendlySignature}, http.StatusServiceUnavailable, "60",
+			map[string]string{"Calendly-Webhook-Signature": calendlySignature},
+			http.StatusServiceUnavailable, "60",
 		},
 	}
 }

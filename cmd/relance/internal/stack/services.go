@@ -51,7 +51,7 @@ func (s *Stack) availability(ctx context.Context) (process.Component, error) {
 		return process.Component{}, err
 	}
 	service, err := availability.New(ctx, availability.Config{
-		KeysetJSON: keyset,
+		KeysetJSON:  keyset,
 		DatabaseURL: postgres.RoleDSN(s.adminDSN, "availability"), SyncTarget: s.Targets["sync"],
 		Schedule: s.opts.SchedulerInterval > 0, ScheduleEvery: s.opts.SchedulerInterval, Reflection: s.opts.Reflection,
 	}, availability.Deps{

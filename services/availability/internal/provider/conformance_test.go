@@ -59,8 +59,11 @@ func subjects() []subject {
 		{"hubspot page", onHubSpot, look.Ask{Kind: calendar.HubSpot, ID: "eu1:" + calendars.HubSpotSlug}, 2, 2, true},
 		{"ghl page", onPage, look.Ask{Kind: calendar.GHL, Address: "/widget/bookings/team-intro"}, 2, 1, false},
 		{"ghl page with id", onPage, look.Ask{Kind: calendar.GHL, ID: calendars.GHLCalendar}, 1, 1, false},
-		{"icalendar", func(_ string, fetch *webfetch.Client) look.Provider { return &icalendar.Provider{Fetch: fetch} },
-			look.Ask{Kind: calendar.ICalendar, Address: "/feeds/private-0123456789/basic.ics", Hours: hours}, 1, 1, false},
+		{
+			"icalendar", func(_ string, fetch *webfetch.Client) look.Provider { return &icalendar.Provider{Fetch: fetch} },
+			look.Ask{Kind: calendar.ICalendar, Address: "/feeds/private-0123456789/basic.ics", Hours: hours},
+			1, 1, false,
+		},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/principal"
@@ -22,9 +23,10 @@ func (s *Server) ExplainAvailability(ctx context.Context, req *availabilityv1.Ex
 		choice.Zone = zone.String()
 	}
 	choice.StartAfter = bad.time("start_time", req.GetStartTime())
-	leadWorkspace, lead := workspace, workspace
+	var lead uuid.UUID
 	if req.GetLead() != "" {
-		if leadWorkspace, lead = bad.lead("lead", req.GetLead()); leadWorkspace != workspace {
+		var of uuid.UUID
+		if of, lead = bad.lead("lead", req.GetLead()); of != workspace {
 			bad.add("lead", "must be of the workspace")
 		}
 	}

@@ -154,7 +154,8 @@ func pauseRule() rule {
 		name: "pause_over", version: 1, applies: func(in Input) bool { return in.Enrollment.State == Paused },
 		facts: func(in Input) []Fact {
 			return []Fact{
-				{"reason", in.Enrollment.Reason}, moment("next_look", in.Enrollment.Next),
+				{"reason", in.Enrollment.Reason},
+				moment("next_look", in.Enrollment.Next),
 				moment("last_inbound", in.Lead.LastInbound), moment("last_outbound", in.Lead.LastOutbound),
 			}
 		},

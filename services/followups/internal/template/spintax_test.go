@@ -81,7 +81,8 @@ func TestFallbacksAndEscapes(t *testing.T) {
 	uses := Parse("{firstName|there} {company} {nope}").Uses()
 	want := []Use{
 		{Written: "{firstName}", Token: FirstName, Fallback: "there", HasFallback: true},
-		{Written: "{company}", Token: CompanyName}, {Written: "{nope}"},
+		{Written: "{company}", Token: CompanyName},
+		{Written: "{nope}"},
 	}
 	if diff := cmp.Diff(want, uses); diff != "" {
 		t.Error(diff)

@@ -91,8 +91,10 @@ func TestRelink(t *testing.T) {
 func TestCompareNamesWhatDiffers(t *testing.T) {
 	listed := []history.Listed{in("same", "a", noon), in("missing", "b", noon), in("altered", "c", noon), in("moved", "d", noon)}
 	stored := []history.Stored{
-		{ProviderID: "same", Inbound: true, Hash: []byte("a"), At: noon}, {ProviderID: "altered", Inbound: true, Hash: []byte("x"), At: noon},
-		{ProviderID: "moved", Inbound: true, Hash: []byte("d"), At: at(time.Millisecond)}, {ProviderID: "extra", Hash: []byte("e"), At: noon},
+		{ProviderID: "same", Inbound: true, Hash: []byte("a"), At: noon},
+		{ProviderID: "altered", Inbound: true, Hash: []byte("x"), At: noon},
+		{ProviderID: "moved", Inbound: true, Hash: []byte("d"), At: at(time.Millisecond)},
+		{ProviderID: "extra", Hash: []byte("e"), At: noon},
 		{ProviderID: "newer", Hash: []byte("f"), At: noon, Created: at(time.Hour)},
 	}
 	c := history.Compare(listed, stored, at(time.Minute))

@@ -137,8 +137,8 @@ func (p *polling) settle(ctx context.Context, w poll.Window, err error) {
 
 // hear raises and ends the alarm of a location whose messages come by the poller only; one line on each change.
 func (p *polling) hear(ctx context.Context) {
-	changed := false
-	p.state, changed = p.state.Heard(p.found, p.heard, p.now)
+	state, changed := p.state.Heard(p.found, p.heard, p.now)
+	p.state = state
 	switch {
 	case changed && !p.state.Silent.IsZero():
 		p.Logger.WarnContext(ctx, "webhooks silent: the poller finds messages and no webhook comes; see docs/webhooks.md",

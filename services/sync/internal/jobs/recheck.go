@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -38,7 +39,7 @@ func (d Deps) recheck(ctx context.Context, c db.ClaimChecksRow) error {
 	case err != nil:
 		return fmt.Errorf("recheck connection: %w", err)
 	}
-	if state != sending.Connected && d.Client.Probe(ctx, account) != nil {
+	if state != sending.Connected && !answers(ctx, d, account) {
 		return nil
 	}
 	err = d.Store.Workspace(ctx, c.WorkspaceID, func(tx *store.Tx) error {
@@ -52,4 +53,9 @@ func (d Deps) recheck(ctx context.Context, c db.ClaimChecksRow) error {
 		return fmt.Errorf("recheck connection: %w", err)
 	}
 	return nil
+}
+
+// answers reports whether the provider takes the account's token; why not is no matter here, the next check is set.
+func answers(ctx context.Context, d Deps, account ghl.Account) bool {
+	return d.Client.Probe(ctx, account) == nil
 }

@@ -78,13 +78,13 @@ func leadFor(ctx context.Context, tx *store.Tx, in delivery) (db.Lead, bool, err
 	}
 	facts = facts.Normal("")
 	if in.gone {
-		row, _, err := formerLead(ctx, tx, in.workspace, facts.ContactID)
+		row, err := formerLead(ctx, tx, in.workspace, facts.ContactID)
 		if err != nil || row.ID != uuid.Nil || !comesToUs(in) {
 			return row, false, err
 		}
 		row, created, err := tx.UpsertLead(ctx, in.workspace, facts)
 		if err == nil {
-			_, _, err = formerLead(ctx, tx, in.workspace, facts.ContactID)
+			_, err = formerLead(ctx, tx, in.workspace, facts.ContactID)
 		}
 		return row, created, err
 	}
@@ -127,23 +127,22 @@ func optional(s string) *string {
 
 // formerLead is the lead of a contact that the provider does not have any more. The link ends, so that nothing is sent
 // to the contact; what was written before still belongs to the lead, in whatever order it comes.
-func formerLead(ctx context.Context, tx *store.Tx, workspace uuid.UUID, contact string) (db.Lead, bool, error) {
+func formerLead(ctx context.Context, tx *store.Tx, workspace uuid.UUID, contact string) (db.Lead, error) {
 	if _, err := tx.RetireContact(ctx, db.RetireContactParams{Now: tx.Now, WorkspaceID: workspace, ContactID: contact}); err != nil {
-		return db.Lead{}, false, err
+		return db.Lead{}, err
 	}
 	err := tx.UnlinkContact(ctx, db.UnlinkContactParams{Now: tx.Now, WorkspaceID: workspace, ContactID: contact})
 	if err != nil {
-		return db.Lead{}, false, err
+		return db.Lead{}, err
 	}
 	id, err := tx.FormerContact(ctx, db.FormerContactParams{WorkspaceID: workspace, ContactID: contact})
 	if postgres.IsNoRows(err) {
-		return db.Lead{}, false, nil
+		return db.Lead{}, nil
 	}
 	if err != nil {
-		return db.Lead{}, false, err
+		return db.Lead{}, err
 	}
-	row, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: id})
-	return row, false, err
+	return tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: id})
 }
 
 // firstContact starts the history import the first time a lead's webhook comes in.

@@ -2,11 +2,12 @@ package jobs
 
 import (
 	"context"
-	"github.com/google/uuid"
-	"github.com/relance/relance/platform/postgres"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/optout"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sending"

@@ -113,7 +113,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%q: no rule, or another answer the second time", text)
 		}
 		// Clear words are not hidden by case or by space around them.
-		if again := Read("  " + strings.ToUpper(text) + "\n"); v.Kind == Out && strings.ToLower(strings.ToUpper(text)) == strings.ToLower(text) && again.Kind != Out {
+		if again := Read("  " + strings.ToUpper(text) + "\n"); v.Kind == Out && strings.EqualFold(strings.ToUpper(text), text) && again.Kind != Out {
 			t.Errorf("%q: %s, and %s in capitals", text, v.Kind, again.Kind)
 		}
 	})

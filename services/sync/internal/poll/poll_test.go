@@ -64,7 +64,8 @@ func TestBreaker(t *testing.T) {
 	t.Parallel()
 	set := poll.DefaultSettings()
 	fail := func(s poll.State, ok int) (poll.State, bool) { return s.Counted(1+ok, 1).Failed(noon, set, "X") }
-	s, opened := poll.State{}, false
+	var s poll.State
+	var opened bool
 	for i := range 5 {
 		if s, opened = fail(s, 0); opened != (i == 4) {
 			t.Fatalf("failure %d: open = %v", i+1, opened)

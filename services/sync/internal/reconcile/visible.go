@@ -46,7 +46,7 @@ func (r *Reconciler) Visible(ctx context.Context, workspace, intent uuid.UUID) (
 		// Not yet, or it could not be read: doubling the age keeps it at ten reads or so.
 		return min(max(age, time.Second), r.Timing.Visible-age+time.Second), nil
 	case err != nil:
-		return 0, nil // never read in all that time: that says nothing about the lists
+		return 0, nil //nolint:nilerr // never read in all that time: that says nothing about the lists
 	}
 	r.metrics.hidden.Add(ctx, 1)
 	r.logger.ErrorContext(ctx, "the provider's lists do not show an accepted message in the time assumed: raise send visible (V) and the settle time (S)",

@@ -31,7 +31,7 @@ func (s *Store) GivePositions(ctx context.Context) (int64, error) {
 		if err != nil {
 			return err
 		}
-		if n, err = tx.Queries.GivePositions(ctx, last); err != nil || n == 0 {
+		if n, err = tx.GivePositions(ctx, last); err != nil || n == 0 {
 			return err
 		}
 		if err := tx.RaisePosition(ctx, last+n); err != nil {
@@ -68,7 +68,7 @@ func (s *Store) PruneChanges(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var n int64
 		err := s.System(ctx, func(tx *Tx) error {
-			gone, err := tx.Queries.PruneChanges(ctx, pgtype.Interval{Days: int32(ChangesKept / (24 * time.Hour)), Valid: true})
+			gone, err := tx.PruneChanges(ctx, pgtype.Interval{Days: int32(ChangesKept / (24 * time.Hour)), Valid: true})
 			if err != nil || gone.N == 0 {
 				return err
 			}

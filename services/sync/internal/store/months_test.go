@@ -82,7 +82,9 @@ func (k *kept) number(sql string, args ...any) (n int) {
 	return n
 }
 
-func (k *kept) exists(table string) bool { return k.number(`SELECT count(to_regclass($1))`, "sync."+table) == 1 }
+func (k *kept) exists(table string) bool {
+	return k.number(`SELECT count(to_regclass($1))`, "sync."+table) == 1
+}
 
 func child(parent string, at time.Time) string { return parent + "_" + at.UTC().Format("2006_01") }
 

@@ -180,7 +180,7 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
 // tooLong reports whether the API refuses the range as longer than it takes.
 func tooLong(err error) bool {
-	status, ok := errors.AsType[*web.Status](err)
+	status, ok := errors.AsType[*web.StatusError](err)
 	return ok && status.Code == http.StatusBadRequest && bytes.Contains(bytes.ToLower(status.Body), []byte("range"))
 }
 

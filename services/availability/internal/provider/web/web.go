@@ -53,8 +53,8 @@ type Request struct {
 	ResetHeader string
 }
 
-// Status is the error of an answer that is not 200, for providers that act on one.
-type Status struct {
+// StatusError is the error of an answer that is not 200, for providers that act on one.
+type StatusError struct {
 	// Code is the HTTP status.
 	Code int
 	// Body is what came with it. Untrusted; never logged.
@@ -62,9 +62,9 @@ type Status struct {
 }
 
 // Error names the status only.
-func (s *Status) Error() string { return "HTTP status " + strconv.Itoa(s.Code) }
+func (s *StatusError) Error() string { return "HTTP status " + strconv.Itoa(s.Code) }
 
-// Read reads an address. Errors are *look.Error; behind one of an answered call is a *Status.
+// Read reads an address. Errors are *look.Error; behind one of an answered call is a *StatusError.
 func Read(ctx context.Context, f Fetcher, req Request) (webfetch.Answer, error) {
 	answer, err := f.Get(ctx, req.Address, req.Header)
 	if err != nil {
@@ -92,7 +92,7 @@ func failed(ctx context.Context, err error) *look.Error {
 }
 
 func judge(answer webfetch.Answer, resetHeader string) *look.Error {
-	status := &Status{Code: answer.Status, Body: answer.Body}
+	status := &StatusError{Code: answer.Status, Body: answer.Body}
 	e := look.Unreachable(fmt.Sprintf("HTTP_%d", answer.Status), status)
 	e.RetryAfter = RetryAfter(answer.Header, resetHeader)
 	switch answer.Status {
@@ -126,7 +126,7 @@ func RetryAfter(header http.Header, resetHeader string) time.Duration {
 
 // Code is the HTTP status behind an error of Read or JSON; 0 when there was no answer.
 func Code(err error) int {
-	if status, ok := errors.AsType[*Status](err); ok {
+	if status, ok := errors.AsType[*StatusError](err); ok {
 		return status.Code
 	}
 	return 0
