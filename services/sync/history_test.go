@@ -22,7 +22,7 @@ type thread struct {
 }
 
 func (w tenant) thread() thread {
-	lead, contact := w.lead(simulator.Contact{Phone: "+15550100001", Email: "ann@example.com", FirstName: "Ann"})
+	lead, contact := w.lead(simulator.Contact{Phone: "+12125550101", Email: "ann@example.com", FirstName: "Ann"})
 	return thread{tenant: w, lead: lead, contact: contact.ID}
 }
 
