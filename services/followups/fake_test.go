@@ -212,6 +212,9 @@ func allow(desc *grpc.ServiceDesc) principal.Policy {
 	for _, method := range desc.Methods {
 		policy["/"+desc.ServiceName+"/"+method.MethodName] = []principal.Kind{principal.KindFollowUps}
 	}
+	for _, method := range desc.Streams {
+		policy["/"+desc.ServiceName+"/"+method.StreamName] = []principal.Kind{principal.KindFollowUps}
+	}
 	return policy
 }
 

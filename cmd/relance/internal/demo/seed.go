@@ -2,9 +2,11 @@ package demo
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/simulator"
 )
 
@@ -36,6 +38,7 @@ func Seed(ctx context.Context, sim *simulator.Simulator, access Access) (Seeded,
 	for _, who := range w.people {
 		made, err := c.api(ctx, http.MethodPost, "/v1/"+w.name+"/leads", object{
 			"ghlContactId": who.contact.ID, "firstName": who.contact.FirstName, "email": who.contact.Email, "phone": who.contact.Phone,
+			"timeZone": noonZone(clock.System().Now()),
 		})
 		if err != nil {
 			return Seeded{}, err
@@ -47,4 +50,13 @@ func Seed(ctx context.Context, sim *simulator.Simulator, access Access) (Seeded,
 		}
 	}
 	return out, nil
+}
+
+// noonZone is a zone in which it is noon now, so that a sandbox may text its people at any hour of its user.
+func noonZone(now time.Time) string {
+	west := now.UTC().Hour() - 12
+	if west == 0 {
+		return "Etc/GMT"
+	}
+	return fmt.Sprintf("Etc/GMT%+d", west)
 }
