@@ -174,6 +174,10 @@ func (r *rig) signatures(t *testing.T) {
 func (r *rig) workflowSecrets(t *testing.T) {
 	contact := ghlID("WorkflowContact")
 	r.world.contact(t, r.world.locations[0], contact, "+12025550141")
+	// A workflow's webhook is a hint: its message has to be at the provider.
+	if _, err := r.world.AddInboundMessage(r.world.locations[0], contact, simulator.SMS, "tell me more"); err != nil {
+		t.Fatal(err)
+	}
 	payload, err := r.world.WorkflowWebhook(r.world.locations[0], contact, simulator.WorkflowMessage{Body: "tell me more"})
 	if err != nil {
 		t.Fatal(err)
