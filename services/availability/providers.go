@@ -17,7 +17,7 @@ func (s *Service) providers(connections look.Provider) look.Provider {
 	configured := webfetch.New(webfetch.Config{Plain: true, Control: webfetch.Anywhere(), Timeout: s.cfg.CallTimeout})
 	strangers := webfetch.Config{Timeout: s.cfg.CallTimeout, Control: s.deps.FeedControl, RootCAs: s.deps.FeedRoots}
 	pages := strangers
-	pages.Hosts = ghlpage.Hosts()
+	pages.Hosts = calendar.GHLHosts()
 	hubspotConfig := hubspot.Config{API: s.cfg.HubSpotAPI, Fetch: configured}
 	if s.cfg.HubSpotPages != "" {
 		hubspotConfig.Public = func(string) string { return s.cfg.HubSpotPages }

@@ -2,7 +2,6 @@ package calendars
 
 import (
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -137,5 +136,5 @@ func (w *World) calendarRange(rw http.ResponseWriter, r *http.Request) {
 	for date, spots := range days {
 		list = append(list, object{"date": date, "status": "available", "spots": spots})
 	}
-	answer(rw, 200, object{"days": list, "today": strings.Clone(w.now().UTC().Format(time.DateOnly))})
+	answer(rw, 200, object{"days": list, "today": w.now().UTC().Format(time.DateOnly)})
 }

@@ -75,7 +75,7 @@ func Parse(text string) (Address, error) {
 	case under(host, "hubspot.com"):
 		address.Kind = HubSpot
 		address.ID, address.Hublet, err = hubspotID(host, segments)
-	case slices.ContainsFunc(ghlHosts(), func(known string) bool { return under(host, known) }):
+	case slices.ContainsFunc(GHLHosts(), func(known string) bool { return under(host, known) }):
 		address.Kind = GHL
 		address.ID = ghlID(segments)
 	default:
@@ -87,8 +87,8 @@ func Parse(text string) (Address, error) {
 	return address, nil
 }
 
-// ghlHosts serve booking pages of GoHighLevel.
-func ghlHosts() []string { return []string{"leadconnectorhq.com", "msgsndr.com", "gohighlevel.com"} }
+// GHLHosts serve booking pages of GoHighLevel, with all that is below them.
+func GHLHosts() []string { return []string{"leadconnectorhq.com", "msgsndr.com", "gohighlevel.com"} }
 
 func normalise(text string) (u *url.URL, feed bool, err error) {
 	text = strings.TrimSpace(text)

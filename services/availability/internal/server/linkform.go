@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -153,7 +154,8 @@ func (f *linkForm) fits(link store.Link) {
 			f.bad.add("calendar_link.external_id", "must be the UUID of an event type or profile/event; or give source_url")
 		}
 	case calendar.HubSpot:
-		if _, slug, ok := strings.Cut(id, ":"); !isAddress("https://meetings.hubspot.com/"+pick(ok, slug, id), calendar.HubSpot) {
+		// "eu1:slug" in the EU, "slug" elsewhere.
+		if !isAddress("https://meetings.hubspot.com/"+id[strings.Index(id, ":")+1:], calendar.HubSpot) {
 			f.bad.add("calendar_link.external_id", "must be the slug of a meeting link; or give source_url")
 		}
 	case calendar.ICalendar:
@@ -173,13 +175,6 @@ func (f *linkForm) fits(link store.Link) {
 	if link.Token != "" && link.Provider != calendar.Calendly && link.Provider != calendar.HubSpot {
 		f.bad.add("calendar_link.api_token", "is used for Calendly and HubSpot only")
 	}
-}
-
-func pick(first bool, a, b string) string {
-	if first {
-		return a
-	}
-	return b
 }
 
 func isAddress(text string, kind calendar.Kind) bool {
@@ -221,8 +216,8 @@ func (f *linkForm) hours(in *availabilityv1.WorkingHours) slots.Hours {
 		out.Days = append(out.Days, weekday)
 	}
 	var okStart, okEnd bool
-	out.Start, okStart = clockMinutes(pick(in.GetStart() == "", "09:00", in.GetStart()))
-	out.End, okEnd = clockMinutes(pick(in.GetEnd() == "", "17:00", in.GetEnd()))
+	out.Start, okStart = clockMinutes(cmp.Or(in.GetStart(), "09:00"))
+	out.End, okEnd = clockMinutes(cmp.Or(in.GetEnd(), "17:00"))
 	if !okStart {
 		f.bad.add(field+"start", "must be HH:MM")
 	}

@@ -63,16 +63,3 @@ func (s *Store) Health(ctx context.Context, f HealthFilter) ([]Health, error) {
 	}
 	return out, wrap("list availability health", err)
 }
-
-// States counts the workspaces in each state.
-func (s *Store) States(ctx context.Context) (map[slots.State]int64, error) {
-	counts := map[slots.State]int64{}
-	err := s.system(ctx, func(q *db.Queries) error {
-		rows, err := q.States(ctx)
-		for _, row := range rows {
-			counts[slots.State(row.State)] = row.Workspaces
-		}
-		return err
-	})
-	return counts, wrap("count states", err)
-}

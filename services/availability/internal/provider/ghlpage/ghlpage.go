@@ -20,14 +20,12 @@ import (
 // known is how long it is remembered which calendar a page shows.
 const known = 24 * time.Hour
 
-// Hosts are the only hosts whose pages are read.
-func Hosts() []string { return []string{"leadconnectorhq.com", "msgsndr.com", "gohighlevel.com"} }
-
 // Config is where the pages are.
 type Config struct {
 	// Backend is the base URL of the public free-slots call. Default https://backend.leadconnectorhq.com.
 	Backend string
-	// Pages reads booking pages, by an address that a person gave: it must be guarded and bound to Hosts.
+	// Pages reads booking pages, by an address that a person gave: it must be guarded and bound
+	// to calendar.GHLHosts.
 	Pages web.Fetcher
 	// Fetch reads Backend.
 	Fetch web.Fetcher

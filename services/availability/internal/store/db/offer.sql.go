@@ -300,32 +300,3 @@ func (q *Queries) Offers(ctx context.Context, arg OffersParams) ([]Offer, error)
 	}
 	return items, nil
 }
-
-const states = `-- name: States :many
-SELECT state, count(*) AS workspaces FROM availability GROUP BY state
-`
-
-type StatesRow struct {
-	State      string
-	Workspaces int64
-}
-
-func (q *Queries) States(ctx context.Context) ([]StatesRow, error) {
-	rows, err := q.db.Query(ctx, states)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []StatesRow
-	for rows.Next() {
-		var i StatesRow
-		if err := rows.Scan(&i.State, &i.Workspaces); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}

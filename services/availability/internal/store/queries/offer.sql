@@ -37,6 +37,3 @@ WHERE workspace_id > @after AND (cardinality(@states::text[]) = 0 OR state = ANY
     AND (@fewer_than::integer = 0
         OR upcoming(slots, @now::timestamptz, interval '7 days') < @fewer_than)
 ORDER BY workspace_id LIMIT @page;
-
--- name: States :many
-SELECT state, count(*) AS workspaces FROM availability GROUP BY state;
