@@ -117,6 +117,8 @@ type Fault struct {
 	NotTaken       bool   `json:"notTaken,omitempty"`
 	Code           string `json:"code,omitempty"`
 	Body           string `json:"body,omitempty"`
+
+	freed <-chan struct{} // closed when the requests it holds may go on
 }
 
 // RetryAfterVariants are the values of Retry-After worth testing at a moment: seconds,
@@ -136,6 +138,9 @@ func (h *FaultHandle) ID() int { return h.id }
 
 // Remove ends the rule. Requests it already caught are not freed.
 func (h *FaultHandle) Remove() { h.book.remove(h.id) }
+
+// Free ends the rule, and the delays of the requests it caught are over at once.
+func (h *FaultHandle) Free() { h.book.free(h.id) }
 
 // Hits is how often the rule played.
 func (h *FaultHandle) Hits() int { return h.book.hits(h.id) }
@@ -162,6 +167,7 @@ type rule struct {
 	script bool
 	seen   int
 	played int
+	freed  chan struct{}
 }
 
 // moment is when a fault is looked for: a reset that needs nothing of the body comes
@@ -189,7 +195,7 @@ func (b *faultBook) add(r *rule) *FaultHandle {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.nextID++
-	r.id = b.nextID
+	r.id, r.freed = b.nextID, make(chan struct{})
 	b.rules = append(b.rules, r)
 	b.counts[r.id] = r
 	return &FaultHandle{id: r.id, book: b}
@@ -201,6 +207,12 @@ func (b *faultBook) remove(id int) bool {
 	before := len(b.rules)
 	b.rules = slices.DeleteFunc(b.rules, func(r *rule) bool { return r.id == id })
 	return len(b.rules) < before
+}
+
+func (b *faultBook) free(id int) {
+	if b.remove(id) {
+		close(b.counts[id].freed) // once: the second time there is no rule to remove
+	}
 }
 
 func (b *faultBook) clear() {
@@ -242,6 +254,7 @@ func (b *faultBook) draw(r *rule) *Fault {
 			return nil
 		}
 		r.played++
+		step.freed = r.freed
 		return &step
 	}
 	f := r.steps[0]
@@ -252,6 +265,7 @@ func (b *faultBook) draw(r *rule) *Fault {
 		return nil
 	}
 	r.played++
+	f.freed = r.freed
 	if f.DelayMax > f.Delay {
 		f.Delay += time.Duration(b.rng.Int64N(int64(f.DelayMax - f.Delay + 1)))
 	}

@@ -21,7 +21,7 @@ func (s *Simulator) play(w http.ResponseWriter, r *http.Request, c *call) {
 	s.log.InfoContext(r.Context(), "fault played", "fault", string(c.fault.Kind), "path", c.path)
 	switch c.fault.Kind {
 	case Latency:
-		if !s.wait(r.Context(), c.fault.Delay) {
+		if !s.hold(r.Context(), c.fault) {
 			s.record(c, 0, "client left")
 			return
 		}
@@ -34,12 +34,12 @@ func (s *Simulator) play(w http.ResponseWriter, r *http.Request, c *call) {
 		reset(w)
 	case AcceptThenHang:
 		a := s.finish(c, s.handle(c))
-		if s.wait(r.Context(), c.fault.Delay) {
+		if s.hold(r.Context(), c.fault) {
 			a.write(w)
 		}
 	case LateAccept:
 		// The delay runs on whether or not the client is still there.
-		s.wait(context.WithoutCancel(r.Context()), c.fault.Delay)
+		s.hold(context.WithoutCancel(r.Context()), c.fault)
 		s.record(c, 0, s.handle(c).refusal)
 		reset(w)
 	case SlowBody:
@@ -103,10 +103,17 @@ func (s *Simulator) tooMany(c *call) answer {
 
 // wait reports false when the client left or the simulator closed first.
 func (s *Simulator) wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+	return s.hold(ctx, &Fault{Delay: d})
+}
+
+// hold waits out a fault's delay, or until its rule frees it.
+func (s *Simulator) hold(ctx context.Context, f *Fault) bool {
+	timer := time.NewTimer(f.Delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-f.freed:
 		return true
 	case <-ctx.Done():
 		return false

@@ -2,14 +2,11 @@ package sync_test
 
 import (
 	"fmt"
-	stdsync "sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/rpctest"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	relancesync "github.com/relance/relance/services/sync"
@@ -50,25 +47,19 @@ func TestBreakerHoldsSendsBackAndOneProbeClosesIt(t *testing.T) {
 	if got := len(w.sim.Sends(simulator.Filter{})); got != 3 {
 		t.Errorf("POSTs = %d, want 3", got)
 	}
-	// Half open: of several sends at once one is the probe.
+	// Half open: while one send probes, the others are held back.
 	fault.Remove()
-	slow := w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(""), Kind: simulator.Latency, Delay: 500 * time.Millisecond})
+	slow := w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(""), Kind: simulator.AcceptThenHang, Delay: patience})
 	w.exec(`UPDATE connection SET breaker_until = now() - interval '1 second'`)
-	var wait stdsync.WaitGroup
-	var held atomic.Int64
-	for i := range 4 {
-		wait.Go(func() {
-			if err := send(10 + i); apierr.Reason(err) == "PROVIDER_UNAVAILABLE" {
-				held.Add(1)
-			} else if err != nil {
-				t.Error(err)
-			}
-		})
+	probe := make(chan error, 1)
+	go func() { probe <- send(10) }()
+	w.eventually("the probe is on its way", func() bool { return slow.Hits() == 1 })
+	for i := range 3 {
+		rpctest.RequireError(t, send(11+i), codes.Unavailable, "PROVIDER_UNAVAILABLE")
 	}
-	wait.Wait()
-	slow.Remove()
-	if got := held.Load(); got != 3 {
-		t.Errorf("held back while one probed = %d, want 3", got)
+	slow.Free()
+	if err := <-probe; err != nil {
+		t.Error(err)
 	}
 	if got := breaker(); got != syncv1.BreakerState_BREAKER_STATE_CLOSED {
 		t.Errorf("after the probe: %s", got)
