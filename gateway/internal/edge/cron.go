@@ -13,6 +13,7 @@ import (
 
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
 
 const (
@@ -122,6 +123,21 @@ type availabilityAnswer struct {
 	Timestamp                  string         `json:"timestamp"`
 }
 
+// syncAnswer is the receipt of a sync run: checked = proven + unproven + deferred + failed.
+type syncAnswer struct {
+	Success              bool   `json:"success"`
+	RunID                string `json:"runId"`
+	Checked              int32  `json:"checked"`
+	Proven               int32  `json:"proven"`
+	Unproven             int32  `json:"unproven"`
+	Deferred             int32  `json:"deferred"`
+	Failed               int32  `json:"failed"`
+	Imported             int32  `json:"imported"`
+	Healed               int32  `json:"healed"`
+	FinishedWithinBudget bool   `json:"finishedWithinBudget"`
+	Timestamp            string `json:"timestamp"`
+}
+
 // cronFollowUps runs what is due. Business outcomes are counts in a 200; a service that is away is a 503.
 func (e *Edge) cronFollowUps(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := e.cronCall(w, r)
@@ -180,6 +196,22 @@ func (e *Edge) cronAvailability(w http.ResponseWriter, r *http.Request) {
 			refreshError{Workspace: detail.GetWorkspace(), Reason: detail.GetReason()})
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// cronSync compares the conversations that are due with the provider.
+func (e *Edge) cronSync(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := e.cronCall(w, r)
+	defer cancel()
+	run, err := e.sync.SyncDueConversations(ctx, &syncv1.SyncDueConversationsRequest{TimeBudget: durationpb.New(e.opts.CronBudget)})
+	if err != nil {
+		writeCronError(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, syncAnswer{
+		Success: true, RunID: run.GetRun(), Checked: run.GetChecked(), Proven: run.GetProven(), Unproven: run.GetUnproven(),
+		Deferred: run.GetDeferred(), Failed: run.GetFailed(), Imported: run.GetImported(), Healed: run.GetHealed(),
+		FinishedWithinBudget: run.GetFinished(), Timestamp: e.timestamp(),
+	})
 }
 
 // cronCall bounds a cron call. A body, which is never read, costs its sender the connection, so that the server does not

@@ -26,6 +26,8 @@ func TestCronAnswersKeepTheirNames(t *testing.T) {
 		"/api/cron/availability": `{"success":true,"checked":15,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
 			"skippedBackoff":4,"errors":5,"errorDetails":[{"workspace":"workspaces/w","reason":"CALENDAR_UNREACHABLE"}],
 			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
+		"/api/cron/sync": `{"success":true,"runId":"r2","checked":10,"proven":1,"unproven":2,"deferred":3,"failed":4,"imported":5,"healed":6,
+			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
@@ -45,10 +47,10 @@ func TestCronAnswersKeepTheirNames(t *testing.T) {
 					}
 				}
 			}
-			who, _, calls := h.followups.get()
-			if path == "/api/cron/availability" {
-				who, _, calls = h.availability.get()
-			}
+			saw := map[string]*seen{
+				"/api/cron/followups": &h.followups.seen, "/api/cron/availability": &h.availability.seen, "/api/cron/sync": &h.sync.seen,
+			}[path]
+			who, _, calls := saw.get()
 			if who != (principal.Principal{Kind: principal.KindCron}) || calls != 6 {
 				t.Errorf("principal %v, %d calls", who, calls)
 			}

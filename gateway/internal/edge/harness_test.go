@@ -92,6 +92,12 @@ func (f *fakeSync) SendMessage(ctx context.Context, r *syncv1.SendMessageRequest
 	return &syncv1.SendMessageResponse{Message: &syncv1.Message{Lead: r.GetLead(), State: syncv1.MessageState_MESSAGE_STATE_ACCEPTED}}, nil
 }
 
+func (f *fakeSync) SyncDueConversations(ctx context.Context, r *syncv1.SyncDueConversationsRequest) (*syncv1.SyncDueConversationsResponse, error) {
+	return &syncv1.SyncDueConversationsResponse{
+		Run: "r2", Checked: 10, Proven: 1, Unproven: 2, Deferred: 3, Failed: 4, Imported: 5, Healed: 6, Finished: true,
+	}, f.note(ctx, r)
+}
+
 func (f *fakeSync) IdentifyWebhookSender(ctx context.Context, r *syncv1.IdentifyWebhookSenderRequest) (*syncv1.IdentifyWebhookSenderResponse, error) {
 	who, _ := principal.FromContext(ctx)
 	byPath := r.GetSource() == syncv1.WebhookSource_WEBHOOK_SOURCE_CALENDLY && r.GetWorkspace() == "workspaces/"+workspaceID
@@ -249,8 +255,10 @@ func newHarness(t testing.TB, change ...func(*Options)) *harness {
 	}
 	opts := Options{
 		Sync: dial(rpctest.Config{
-			Service:  "sync",
-			Policy:   policyOf(syncv1.SyncService_ServiceDesc, map[string]principal.Kind{"IdentifyWebhookSender": principal.KindGateway, "AcceptWebhook": principal.KindWebhook}),
+			Service: "sync",
+			Policy: policyOf(syncv1.SyncService_ServiceDesc, map[string]principal.Kind{
+				"IdentifyWebhookSender": principal.KindGateway, "AcceptWebhook": principal.KindWebhook, "SyncDueConversations": principal.KindCron,
+			}),
 			Register: func(r grpc.ServiceRegistrar) { syncv1.RegisterSyncServiceServer(r, h.sync) },
 		}),
 		FollowUps: dial(rpctest.Config{

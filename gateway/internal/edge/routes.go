@@ -50,6 +50,7 @@ func (e *Edge) routes() []route {
 		{path: "/openapi.json", methods: get(e.openAPI)},
 		{path: "/api/cron/followups", methods: both(e.cronFollowUps), guard: cron},
 		{path: "/api/cron/availability", methods: both(e.cronAvailability), guard: cron},
+		{path: "/api/cron/sync", methods: both(e.cronSync), guard: cron},
 		{
 			path: "/api/admin/workspaces", guard: admin,
 			methods: map[string]http.HandlerFunc{http.MethodPost: e.provisionWorkspace},

@@ -45,6 +45,10 @@ type Command struct {
 	Sequence sequenceCommand `cmd:"" help:"Import, export and compare sequences as YAML; docs/sequences.md is the reference."`
 	// Status shows ingestion.
 	Status statusCommand `cmd:"" help:"Show per workspace: last webhook, last poll, what only the poller found, loss rate, parked webhooks."`
+	// Backfill compares a whole workspace.
+	Backfill backfillCommand `cmd:"" help:"Compare the whole history of a workspace with the provider, with progress; safe to stop and to go on."`
+	// History shows certificates.
+	History historyCommand `cmd:"" help:"Show which conversations are known to be complete, and what the others lack."`
 	// Docs prints references.
 	ConfigReference referenceCommand `cmd:"" name:"config-reference" help:"Print the configuration reference as Markdown."`
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/cmd/relance/internal/api"
@@ -59,16 +60,21 @@ func (c statusCommand) Run(ctx context.Context, s Streams) error {
 
 func (c statusCommand) row(out io.Writer, table *tabwriter.Writer, h *syncv1.IngestionHealth) error {
 	if c.Output == "json" {
-		raw, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(h)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(out, string(raw))
-		return err
+		return jsonLine(out, h)
 	}
 	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%.1f%%\t%d\t%d\t%s\n", strings.TrimSuffix(h.GetName(), "/ingestionHealth"),
 		shown(h.GetDisplayName()), moment(h.GetLastWebhookTime()), moment(h.GetLastPollTime()), h.GetDeliveredCount(),
 		h.GetFoundCount()-h.GetLateCount(), 100*h.GetLossRate(), h.GetPendingCount(), h.GetParkedCount(), statusOf(h))
+	return err
+}
+
+// jsonLine prints a message on one line, its zero values too.
+func jsonLine(out io.Writer, m proto.Message) error {
+	raw, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, string(raw))
 	return err
 }
 

@@ -166,7 +166,7 @@ func (s *Server) SyncDueConversations(ctx context.Context, req *syncv1.SyncDueCo
 func (s *Server) BackfillConversations(ctx context.Context, req *syncv1.BackfillConversationsRequest) (*syncv1.BackfillConversationsResponse, error) {
 	var c check
 	workspace := c.workspace("parent", req.GetParent())
-	since := c.time("since", req.GetSince(), true)
+	since := c.time("since", req.GetSince(), false)
 	channel, known := map[syncv1.Channel]sending.Channel{syncv1.Channel_CHANNEL_SMS: sending.SMS, syncv1.Channel_CHANNEL_EMAIL: sending.Email}[req.GetChannel()]
 	c.when(!known, "channel", "must be CHANNEL_SMS or CHANNEL_EMAIL")
 	if err := c.err(); err != nil {
@@ -176,6 +176,9 @@ func (s *Server) BackfillConversations(ctx context.Context, req *syncv1.Backfill
 	err := s.inWorkspace(ctx, workspace, func(tx *store.Tx) error {
 		if _, err := tx.OneWorkspace(ctx, workspace); err != nil {
 			return found(err, "workspace", req.GetParent())
+		}
+		if since == nil {
+			since = &tx.Now
 		}
 		if !req.GetValidateOnly() {
 			err := tx.BackfillStart(ctx, db.BackfillStartParams{Channel: string(channel), Now: tx.Now, WorkspaceID: workspace, Since: *since})
@@ -190,7 +193,7 @@ func (s *Server) BackfillConversations(ctx context.Context, req *syncv1.Backfill
 	if err != nil {
 		return nil, err
 	}
-	return &syncv1.BackfillConversationsResponse{Leads: row.Leads, Waiting: row.Waiting}, nil
+	return &syncv1.BackfillConversationsResponse{Leads: row.Leads, Waiting: row.Waiting, Since: stamp(*since)}, nil
 }
 
 // thread reads "workspaces/{uuid}/leads/{uuid}/conversations/{channel}".

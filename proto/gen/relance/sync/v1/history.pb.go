@@ -788,7 +788,7 @@ type BackfillConversationsRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The channel.
 	Channel Channel `protobuf:"varint,2,opt,name=channel,proto3,enum=relance.sync.v1.Channel" json:"channel,omitempty"`
-	// Those compared at or after this time are done. Required: a backfill that goes on keeps its first time.
+	// Those compared at or after this time are done. Absent begins now; a backfill that goes on keeps the time of its first answer.
 	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// Count only, change nothing.
 	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
@@ -860,7 +860,9 @@ type BackfillConversationsResponse struct {
 	// Leads with a contact at the provider.
 	Leads int64 `protobuf:"varint,1,opt,name=leads,proto3" json:"leads,omitempty"`
 	// Of these, still to be compared.
-	Waiting       int64 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Waiting int64 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// The time by which they are judged: the request's, or that of the database when it had none.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -907,6 +909,13 @@ func (x *BackfillConversationsResponse) GetWaiting() int64 {
 		return x.Waiting
 	}
 	return 0
+}
+
+func (x *BackfillConversationsResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
 }
 
 // ConversationChange is one change of a conversation, after its commit.
@@ -1342,10 +1351,11 @@ const file_relance_sync_v1_history_proto_rawDesc = "" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x122\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x120\n" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12#\n" +
-	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\"O\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\"\x81\x01\n" +
 	"\x1dBackfillConversationsResponse\x12\x14\n" +
 	"\x05leads\x18\x01 \x01(\x03R\x05leads\x12\x18\n" +
-	"\awaiting\x18\x02 \x01(\x03R\awaiting\"\xb8\x02\n" +
+	"\awaiting\x18\x02 \x01(\x03R\awaiting\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xb8\x02\n" +
 	"\x12ConversationChange\x12/\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1b.relance.sync.v1.ChangeKindR\x04kind\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\tR\fconversation\x12!\n" +
@@ -1430,19 +1440,20 @@ var file_relance_sync_v1_history_proto_depIdxs = []int32{
 	19, // 6: relance.sync.v1.SyncDueConversationsRequest.time_budget:type_name -> google.protobuf.Duration
 	20, // 7: relance.sync.v1.BackfillConversationsRequest.channel:type_name -> relance.sync.v1.Channel
 	18, // 8: relance.sync.v1.BackfillConversationsRequest.since:type_name -> google.protobuf.Timestamp
-	0,  // 9: relance.sync.v1.ConversationChange.kind:type_name -> relance.sync.v1.ChangeKind
-	21, // 10: relance.sync.v1.ConversationChange.message:type_name -> relance.sync.v1.Message
-	18, // 11: relance.sync.v1.ConversationChange.create_time:type_name -> google.protobuf.Timestamp
-	15, // 12: relance.sync.v1.ConversationChange.verdict:type_name -> relance.sync.v1.MessageVerdict
-	12, // 13: relance.sync.v1.WatchConversationsResponse.changes:type_name -> relance.sync.v1.ConversationChange
-	18, // 14: relance.sync.v1.MessageVerdict.update_time:type_name -> google.protobuf.Timestamp
-	15, // 15: relance.sync.v1.SetMessageVerdictRequest.verdict:type_name -> relance.sync.v1.MessageVerdict
-	15, // 16: relance.sync.v1.SetMessageVerdictResponse.verdict:type_name -> relance.sync.v1.MessageVerdict
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 9: relance.sync.v1.BackfillConversationsResponse.since:type_name -> google.protobuf.Timestamp
+	0,  // 10: relance.sync.v1.ConversationChange.kind:type_name -> relance.sync.v1.ChangeKind
+	21, // 11: relance.sync.v1.ConversationChange.message:type_name -> relance.sync.v1.Message
+	18, // 12: relance.sync.v1.ConversationChange.create_time:type_name -> google.protobuf.Timestamp
+	15, // 13: relance.sync.v1.ConversationChange.verdict:type_name -> relance.sync.v1.MessageVerdict
+	12, // 14: relance.sync.v1.WatchConversationsResponse.changes:type_name -> relance.sync.v1.ConversationChange
+	18, // 15: relance.sync.v1.MessageVerdict.update_time:type_name -> google.protobuf.Timestamp
+	15, // 16: relance.sync.v1.SetMessageVerdictRequest.verdict:type_name -> relance.sync.v1.MessageVerdict
+	15, // 17: relance.sync.v1.SetMessageVerdictResponse.verdict:type_name -> relance.sync.v1.MessageVerdict
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_history_proto_init() }
