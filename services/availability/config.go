@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/relance/relance/platform/config"
+	"github.com/relance/relance/services/availability/internal/server"
 )
 
 // Config is the configuration of the availability service.
@@ -18,6 +19,7 @@ type Config struct {
 	Concurrency   int           `name:"concurrency" env:"RELANCE_AVAILABILITY_CONCURRENCY" default:"8" help:"Calendars read at once in a refresh run, 1 to 200."`
 	Schedule      bool          `name:"schedule" env:"RELANCE_AVAILABILITY_SCHEDULE" default:"true" negatable:"" help:"Refresh by itself, without an external cron."`
 	ScheduleEvery time.Duration `name:"schedule-every" env:"RELANCE_AVAILABILITY_SCHEDULE_EVERY" default:"60s" help:"Time between scheduled refreshes, 1s or more."`
+	CacheSlots    int           `name:"cache-slots" env:"RELANCE_AVAILABILITY_CACHE_SLOTS" default:"1000000" help:"Free times kept in memory over all workspaces, 1000 or more; a million are about 500 MB at most."`
 	DrainTimeout  time.Duration `name:"drain-timeout" env:"RELANCE_AVAILABILITY_DRAIN_TIMEOUT" default:"20s" help:"How long calls in flight may finish at shutdown."`
 	KeysetJSON    config.Secret `name:"keyset" env:"RELANCE_AVAILABILITY_KEYSET" help:"Tink AEAD keyset as JSON, or @file, that encrypts the tokens and feed addresses of calendars at rest. Required."`
 	CalendlyAPI   string        `name:"calendly-api-url" env:"RELANCE_AVAILABILITY_CALENDLY_API_URL" default:"https://api.calendly.com" help:"Calendly API host."`
@@ -58,6 +60,9 @@ func (c Config) withDefaults() Config {
 	if c.Concurrency == 0 {
 		c.Concurrency = 8
 	}
+	if c.CacheSlots == 0 {
+		c.CacheSlots = server.DefaultCacheSlots
+	}
 	if c.MaxConns == 0 {
 		c.MaxConns = 10
 	}
@@ -80,6 +85,7 @@ func (c Config) Problems() []string {
 	check(c.TTL >= 5*time.Second && c.TTL <= time.Hour, "TTL must be 5s to 1h")
 	check(c.CallTimeout >= time.Second && c.CallTimeout <= time.Minute, "call timeout must be 1s to 60s")
 	check(c.Concurrency >= 1 && c.Concurrency <= 200, "concurrency must be 1 to 200")
+	check(c.CacheSlots >= 1000, "cache slots must be 1000 or more")
 	check(c.ScheduleEvery >= time.Second, "schedule interval must be 1s or more")
 	check(c.DrainTimeout > 0, "drain timeout must be positive")
 	return problems

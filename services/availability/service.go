@@ -23,6 +23,7 @@ import (
 	"github.com/relance/relance/platform/rpc"
 	"github.com/relance/relance/platform/secretbox"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/changes"
 	"github.com/relance/relance/services/availability/internal/jobs"
 	"github.com/relance/relance/services/availability/internal/provider"
 	"github.com/relance/relance/services/availability/internal/refresh"
@@ -61,6 +62,7 @@ type Service struct {
 	pool      *pgxpool.Pool
 	sync      *grpc.ClientConn
 	refresher *refresh.Refresher
+	api       *server.Server
 	server    *rpc.Server
 }
 
@@ -125,9 +127,10 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	availabilityv1.RegisterAvailabilityServiceServer(s.server.Registrar(), server.New(server.Deps{
-		Store: rows, Refresher: s.refresher, Directory: source, Clock: s.deps.Clock,
-	}))
+	s.api = server.New(server.Deps{
+		Store: rows, Refresher: s.refresher, Directory: source, Clock: s.deps.Clock, CacheSlots: s.cfg.CacheSlots,
+	})
+	availabilityv1.RegisterAvailabilityServiceServer(s.server.Registrar(), s.api)
 	return nil
 }
 
@@ -147,7 +150,12 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run serves until ctx ends, then finishes the calls, runs and looks that were begun. It can be called once.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.close()
-	components := []process.Component{{Name: "serve", Run: s.server.Serve}}
+	components := []process.Component{
+		{Name: "serve", Run: s.server.Serve},
+		{Name: "hear changes", Run: func(ctx context.Context) error {
+			return changes.Run(ctx, changes.Config{Pool: s.pool, Logger: s.deps.Logger, Hearer: s.api})
+		}},
+	}
 	if s.cfg.Schedule {
 		components = append(components, process.Component{Name: "schedule", Run: func(ctx context.Context) error {
 			return jobs.Run(ctx, jobs.Config{

@@ -90,9 +90,7 @@ func (r *Refresher) Wait() { r.work.Wait() }
 // off is not read again, whatever the bound.
 func (r *Refresher) Fresh(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (store.Row, error) {
 	now := r.cfg.Clock.Now()
-	need := func(row store.Row) bool {
-		return !row.Due.After(now) || (resting(row) && row.AsOf.Before(notBefore))
-	}
+	need := func(row store.Row) bool { return Stale(row, now, notBefore) }
 	row, err := r.cfg.Store.Read(ctx, workspace)
 	for range attempts {
 		if err != nil || !need(row) {
@@ -101,6 +99,12 @@ func (r *Refresher) Fresh(ctx context.Context, workspace uuid.UUID, notBefore ti
 		row, err = r.join(ctx, workspace, need)
 	}
 	return row, err
+}
+
+// Stale reports whether the calendar is to be read before the row is used: it is due, or was read before notBefore and does
+// not back off.
+func Stale(row store.Row, now, notBefore time.Time) bool {
+	return !row.Due.After(now) || (resting(row) && row.AsOf.Before(notBefore))
 }
 
 // resting reports whether the row waits only because it was read well, not because of a failure.

@@ -146,6 +146,8 @@ type world struct {
 	sync       *fakeSync
 	syncServer *rpctest.Server
 	clock      *clock.Movable
+	db         *pgtest.DB
+	box        *secretbox.Box
 	pool       *pgxpool.Pool
 	store      *store.Store
 	refresher  *refresh.Refresher
@@ -167,7 +169,8 @@ func newWorld(t *testing.T) *world {
 		}},
 		clock: clock.NewMovable(now()), logs: &logs{},
 	}
-	w.pool = pgtest.New(t, store.Migrations()).Pool(t, store.Schema)
+	w.db = pgtest.New(t, store.Migrations())
+	w.pool = w.db.Pool(t, store.Schema)
 	policy := principal.Policy{}
 	for _, m := range syncv1.SyncService_ServiceDesc.Methods {
 		policy["/"+syncv1.SyncService_ServiceDesc.ServiceName+"/"+m.MethodName] = []principal.Kind{principal.KindAvailability}
@@ -178,7 +181,8 @@ func newWorld(t *testing.T) *world {
 	syncServer := rpctest.New(t, rpctest.Config{Service: "sync", Policy: policy, Register: func(r grpc.ServiceRegistrar) {
 		syncv1.RegisterSyncServiceServer(r, w.sync)
 	}})
-	w.store, w.syncServer = store.New(w.pool, box(t)), syncServer
+	w.box = box(t)
+	w.store, w.syncServer = store.New(w.pool, w.box), syncServer
 	w.refresher = w.newRefresher(t, syncServer)
 	t.Cleanup(w.refresher.Wait)
 	w.server = rpctest.New(t, rpctest.Config{Service: store.Schema, Policy: server.Policy(), Register: func(r grpc.ServiceRegistrar) {

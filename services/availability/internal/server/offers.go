@@ -59,7 +59,7 @@ func (s *Server) OfferSlots(ctx context.Context, req *availabilityv1.OfferSlotsR
 }
 
 func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
-	row, now, err := s.known(ctx, w.workspace, w.notBefore)
+	v, now, err := s.known(ctx, w.workspace, w.notBefore)
 	if err != nil {
 		return store.Offer{}, err
 	}
@@ -68,7 +68,7 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 		return store.Offer{}, fmt.Errorf("make offer id: %w", err)
 	}
 	// The rule of every read: never a time that is over, or beyond what was read.
-	starts := slots.Within(row.Slots, now, row.AsOf.Add(row.LookAhead))
+	row, starts := v.row, v.between(now, time.Time{})
 	return s.store.MakeOffer(ctx, store.Offer{
 		Workspace: w.workspace, ID: id, Request: w.request, Asked: w.asked, State: stateOf(row, starts), AsOf: row.AsOf, Time: now,
 		PublicURL: row.Link.PublicURL,

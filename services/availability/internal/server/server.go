@@ -10,6 +10,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/readcache"
 	"github.com/relance/relance/services/availability/internal/refresh"
 	"github.com/relance/relance/services/availability/internal/store"
 )
@@ -27,19 +28,34 @@ type Server struct {
 	refresher *refresh.Refresher
 	directory Directory
 	clock     clock.Clock
+	cache     *readcache.Cache[*view]
 }
 
-// Deps is what a Server is made of; all are required.
+// Deps is what a Server is made of; all but CacheSlots are required.
 type Deps struct {
 	Store     *store.Store
 	Refresher *refresh.Refresher
 	Directory Directory
 	Clock     clock.Clock
+	// CacheSlots bounds the free times kept in memory, over all workspaces. 0 means DefaultCacheSlots.
+	CacheSlots int
 }
 
-// New makes a Server.
+// DefaultCacheSlots are about 500 MB at most, should all be asked for in several zones.
+const DefaultCacheSlots = 1_000_000
+
+// New makes a Server, which observes the Store. Until it is told by changes.Run that it hears of changes, it reads every
+// row from the database.
 func New(d Deps) *Server {
-	return &Server{store: d.Store, refresher: d.Refresher, directory: d.Directory, clock: d.Clock}
+	if d.CacheSlots <= 0 {
+		d.CacheSlots = DefaultCacheSlots
+	}
+	s := &Server{
+		store: d.Store, refresher: d.Refresher, directory: d.Directory, clock: d.Clock,
+		cache: readcache.New(d.CacheSlots, (*view).weight),
+	}
+	d.Store.Observe(s.cache.Forget)
+	return s
 }
 
 // Policy is the table method to callers of the service; what is not in it is refused.

@@ -36,33 +36,31 @@ func (s *Server) GetSlots(ctx context.Context, req *availabilityv1.GetSlotsReque
 	if err != nil {
 		return nil, err
 	}
-	if err := s.admit(ctx, q.workspace); err != nil {
-		return nil, err
-	}
-	row, now, err := s.known(ctx, q.workspace, q.notBefore)
+	v, now, err := s.known(ctx, q.workspace, q.notBefore)
 	if err != nil {
 		return nil, err
 	}
-	known := slots.Within(row.Slots, later(now, q.start), row.AsOf.Add(row.LookAhead))
-	return q.answer(row, slots.Within(known, now, q.end), now), nil
+	return q.answer(v, now), nil
 }
 
-// known gives the workspace's row, fresh as the cache allows, when it can be offered from, and the time of the answer.
-func (s *Server) known(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (store.Row, time.Time, error) {
-	row, err := s.refresher.Fresh(ctx, workspace, notBefore)
+// known gives what is known of the workspace, fresh as the cache allows, when it can be offered from, and the time of the
+// answer. It lets in only who may see the workspace.
+func (s *Server) known(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (*view, time.Time, error) {
+	v, err := s.view(ctx, workspace, notBefore)
 	now := s.clock.Now()
 	if err != nil {
-		return row, now, toStatus(err)
+		return nil, now, err
 	}
+	row := v.row
 	if err := noSlots(row); err != nil {
-		return row, now, err
+		return nil, now, err
 	}
 	tooOld := row.AsOf.IsZero() || row.AsOf.Before(notBefore)
-	over := len(slots.Within(row.Slots, now, time.Time{})) == 0
+	over := len(v.between(now, time.Time{})) == 0
 	if row.State == slots.StateUnreachable && (tooOld || over) || row.State == slots.StateNew || row.Link == nil {
-		return row, now, unreachable(row, now)
+		return nil, now, unreachable(row, now)
 	}
-	return row, now, nil
+	return v, now, nil
 }
 
 func readQuery(req *availabilityv1.GetSlotsRequest, now time.Time) (query, error) {
@@ -113,22 +111,18 @@ func (p *problems) time(field string, value *timestamppb.Timestamp) time.Time {
 	return value.AsTime()
 }
 
-func (q query) answer(row store.Row, starts []time.Time, now time.Time) *availabilityv1.GetSlotsResponse {
+func (q query) answer(v *view, now time.Time) *availabilityv1.GetSlotsResponse {
+	row, labelled := v.row, v.in(q.zone)
+	from, to := v.span(later(now, q.start), q.end)
 	out := &availabilityv1.GetSlotsResponse{
 		// A cache whose last free time has passed, or a window without any, is empty to this caller.
-		State: stateProto(stateOf(row, starts)), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
-		PublicUrl: row.Link.PublicURL, Source: row.Source, Slots: q.label(starts),
+		State: stateProto(stateOf(row, v.starts[from:to])), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
+		PublicUrl: row.Link.PublicURL, Source: row.Source, Slots: labelled[from:to],
 	}
-	out.Suggestions = q.label(slots.Distribute(starts, slots.Choice{
+	for _, start := range slots.Distribute(v.starts[from:to], slots.Choice{
 		Zone: q.zone.String(), Now: now, StartAfter: q.start, Waking: q.zoneAsked,
-	}))
-	return out
-}
-
-func (q query) label(starts []time.Time) []*availabilityv1.Slot {
-	out := make([]*availabilityv1.Slot, 0, len(starts))
-	for _, start := range starts {
-		out = append(out, &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: slots.Label(start, q.zone)})
+	}) {
+		out.Suggestions = append(out.Suggestions, labelled[v.index(start)])
 	}
 	return out
 }

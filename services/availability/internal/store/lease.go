@@ -119,6 +119,7 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 	if !result.AsOf.IsZero() {
 		params.AsOf = &result.AsOf
 	}
+	defer s.changed(row.Workspace)
 	err = s.within(ctx, row.Workspace, func(q *db.Queries) error {
 		rows, err := q.Finish(ctx, params)
 		if err != nil {

@@ -39,12 +39,19 @@ func Migrations() postgres.Migrations {
 
 // Store is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
-	box  *secretbox.Box
+	pool    *pgxpool.Pool
+	box     *secretbox.Box
+	changed func(workspace uuid.UUID)
 }
 
 // New makes a Store on a pool whose search path is Schema. The box seals addresses and tokens.
-func New(pool *pgxpool.Pool, box *secretbox.Box) *Store { return &Store{pool: pool, box: box} }
+func New(pool *pgxpool.Pool, box *secretbox.Box) *Store {
+	return &Store{pool: pool, box: box, changed: func(uuid.UUID) {}}
+}
+
+// Observe has fn called with each workspace that this Store changes, before the change is answered. It must be called
+// before any change; changes by others are told by the database.
+func (s *Store) Observe(fn func(workspace uuid.UUID)) { s.changed = fn }
 
 // Row is what is known of a workspace's availability.
 type Row struct {
@@ -174,6 +181,8 @@ func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, change 
 
 // configure runs a change of configuration with the workspace's row locked, so that changes follow one another.
 func (s *Store) configure(ctx context.Context, workspace uuid.UUID, change func(*db.Queries, Row) error) error {
+	// Also after an error: the commit may have come through.
+	defer s.changed(workspace)
 	return s.within(ctx, workspace, func(q *db.Queries) error {
 		if err := q.AddWorkspaces(ctx, []uuid.UUID{workspace}); err != nil {
 			return err

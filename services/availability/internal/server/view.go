@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/relance/relance/platform/principal"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/changes"
+	"github.com/relance/relance/services/availability/internal/refresh"
+	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/store"
+)
+
+// maxZones bounds the zones that a view keeps labels of.
+const maxZones = 4
+
+// view is a row as it is served: its starts that may be offered, with labels by zone. All but the labels never change.
+type view struct {
+	row    store.Row
+	starts []time.Time
+
+	mu     sync.Mutex
+	labels map[string][]*availabilityv1.Slot
+}
+
+func newView(row store.Row) *view {
+	if row.Link != nil {
+		// What opens the calendar is of no use to readers.
+		link := *row.Link
+		link.SourceURL, link.Token = "", ""
+		row.Link = &link
+	}
+	return &view{
+		row: row, starts: slots.Within(row.Slots, time.Time{}, row.AsOf.Add(row.LookAhead)), labels: map[string][]*availabilityv1.Slot{},
+	}
+}
+
+func (v *view) weight() int { return len(v.starts) * maxZones / 2 }
+
+// span gives the indexes of the starts in [from, to); a zero to means no end.
+func (v *view) span(from, to time.Time) (first, last int) {
+	first, last = v.index(from), len(v.starts)
+	if !to.IsZero() {
+		last = max(first, v.index(to))
+	}
+	return first, last
+}
+
+func (v *view) between(from, to time.Time) []time.Time {
+	first, last := v.span(from, to)
+	return v.starts[first:last]
+}
+
+// index gives the first start that is not before t.
+func (v *view) index(t time.Time) int {
+	i, _ := slices.BinarySearchFunc(v.starts, t, time.Time.Compare)
+	return i
+}
+
+// in gives all starts with labels in a zone.
+func (v *view) in(zone *time.Location) []*availabilityv1.Slot {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if known, ok := v.labels[zone.String()]; ok {
+		return known
+	}
+	out := make([]*availabilityv1.Slot, len(v.starts))
+	for i, start := range v.starts {
+		out[i] = &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: slots.Label(start, zone)}
+	}
+	if len(v.labels) < maxZones {
+		v.labels[zone.String()] = out
+	}
+	return out
+}
+
+// view gives what is known of a workspace to a caller who may see it: from memory while that is fresh enough, else from
+// the database, after a look at the calendar where one is due.
+func (s *Server) view(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (*view, error) {
+	if err := principal.AuthorizeWorkspace(ctx, workspace.String()); err != nil {
+		return nil, err
+	}
+	if v, ok := s.cache.Get(workspace); ok && !refresh.Stale(v.row, s.clock.Now(), notBefore) {
+		return v, nil
+	}
+	if err := s.admit(ctx, workspace); err != nil {
+		return nil, err
+	}
+	// A look at the calendar changes the row, so it is the next reader who puts it in.
+	ticket := s.cache.Begin(workspace)
+	row, err := s.refresher.Fresh(ctx, workspace, notBefore)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	v := newView(row)
+	s.cache.Put(ticket, v)
+	return v, nil
+}
+
+// Changed drops what is known of the workspace that the payload names.
+func (s *Server) Changed(payload string) {
+	workspace, err := uuid.Parse(payload)
+	if err != nil {
+		// Somebody else speaks on the channel: what it means is not known, so nothing is.
+		s.cache.Distrust()
+		return
+	}
+	s.cache.Forget(workspace)
+}
+
+// Heard lets what is known be served for changes.Span.
+func (s *Server) Heard(since time.Time) { s.cache.Trust(since, changes.Span) }
+
+// Lost drops everything.
+func (s *Server) Lost() { s.cache.Distrust() }
