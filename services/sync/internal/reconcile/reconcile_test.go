@@ -97,6 +97,45 @@ func TestAnAbsentMessageIsSentOnceMore(t *testing.T) {
 	}
 }
 
+// A last look that cannot see the lists is no try of the send: it must not use up the tries.
+func TestABlindLastLookIsNoFailure(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	again := func(phone string) (person, uuid.UUID, *simulator.FaultHandle) {
+		p := r.person(phone)
+		intent := p.lost(p.request(text), simulator.Fault{Kind: simulator.EmptyTwoHundred, NotTaken: true})
+		r.looksUntil(intent, 15*time.Minute)
+		r.is(intent, sending.Retryable, "")
+		return p, intent, r.sim.AddFault(simulator.Fault{Match: simulator.Match{Method: "GET", Contact: p.contact}, Kind: simulator.Status5xxClean})
+	}
+	healed, first, fault := again("+12025550123")
+	for range 8 { // the limit of failures is 5
+		r.jobs(first)
+		row := r.is(first, sending.Retryable, sending.ProviderUnavailable)
+		if row.Failures != 0 {
+			t.Fatalf("failures = %d after attempt %d", row.Failures, row.Attempt)
+		}
+		r.clock.Advance(31 * time.Minute)
+	}
+	fault.Remove()
+	r.jobs(first)
+	r.is(first, sending.Accepted, "")
+	if healed.posts() != 2 || healed.accepted() != 1 {
+		t.Errorf("posts %d, accepted %d", healed.posts(), healed.accepted())
+	}
+	r.clock.Advance(20 * time.Hour) // to the next morning
+	// Nothing rests: when the lists stay dark, a person looks, and evidence may still settle it.
+	dark, second, _ := again("+12025550124")
+	for range 20 {
+		r.jobs(second)
+		r.clock.Advance(31 * time.Minute)
+	}
+	r.is(second, sending.Parked, sending.SendAmbiguous)
+	if dark.posts() != 1 {
+		t.Errorf("posts = %d", dark.posts())
+	}
+}
+
 func TestASecondUnknownIsParked(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

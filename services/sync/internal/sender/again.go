@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -28,9 +29,7 @@ func (s *Sender) lastLook(ctx context.Context, c claim, began time.Time) (bool, 
 	case isLimited(err):
 		m = unwritten(*limitedRead(err))
 	case (err != nil || !seen.Complete) && !planted.On(planted.FailedReadAbsent):
-		// A read that failed is not absence: nothing leaves, and the send comes again like one that was not sent.
-		m = s.judge(c, ghl.Result{Evidence: classify.Evidence{NotSent: true, Channel: c.message.Channel}})
-		m.verdict.Code = "look_failed"
+		m = s.blind(c)
 	case len(seen.Others) > 0:
 		m.state, m.refusal, m.verdict.Code = sending.Parked, &sending.Refusal{Reason: sending.SendNeedsEyes}, "look_different"
 	default:
@@ -39,6 +38,25 @@ func (s *Sender) lastLook(ctx context.Context, c claim, began time.Time) (bool, 
 	}
 	out, err := s.conclude(context.WithoutCancel(ctx), c, m)
 	return true, out, err
+}
+
+// blind is the outcome of a look that could not see everything. A read that failed is not absence, so nothing leaves; and it
+// is no failure of the send, which was not tried: only the provider's lists were. The send comes again, less and less often,
+// until a person has to look.
+func (s *Sender) blind(c claim) move {
+	if from := store.Deref(c.row.ClaimFrom); s.Clock.Now().Sub(from) >= s.Timing.Blindness() {
+		return move{
+			state: sending.Parked, refusal: &sending.Refusal{Reason: sending.SendAmbiguous},
+			verdict: classify.Verdict{Class: classify.Unknown, Code: "look_failed"},
+		}
+	}
+	meta := map[string]string{"provider": "ghl", "cause": "read_failed"}
+	limit := s.Timing.Backoff(int(c.attempt-c.row.Failures) - 1)
+	m := unwritten(sending.Decision{
+		Refusal: &sending.Refusal{Reason: sending.ProviderUnavailable, Meta: meta}, Retry: time.Duration(rand.Int64N(int64(limit))) + time.Second,
+	})
+	m.verdict.Code = "look_failed"
+	return m
 }
 
 // note records that the look before the second call found nothing. It is for people: without it the send goes on.

@@ -64,6 +64,10 @@ func (t Timing) Looks() []time.Duration {
 // Grace is how long after S an outcome may stay unknown because the provider cannot be read: 10 min for the default S.
 func (t Timing) Grace() time.Duration { return t.Settle * 2 / 3 }
 
+// Blindness is how long after its first claim a send whose last look cannot see the provider's lists is tried before a person
+// has to look: 8 h for the default S.
+func (t Timing) Blindness() time.Duration { return 32 * t.Settle }
+
 // Backoff is the longest wait before retry n (1-based); the caller takes a random part of it. It doubles from 30 s to
 // 30 min for the default S, and in the same proportion for any other.
 func (t Timing) Backoff(n int) time.Duration {
