@@ -126,7 +126,7 @@ func TestABlindLastLookIsNoFailure(t *testing.T) {
 	r.clock.Advance(20 * time.Hour) // to the next morning
 	// Nothing rests: when the lists stay dark, a person looks, and evidence may still settle it.
 	dark, second, _ := again("+12025550124")
-	for range 20 {
+	for range 50 { // the night lies between
 		r.jobs(second)
 		r.clock.Advance(31 * time.Minute)
 	}
