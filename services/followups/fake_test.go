@@ -131,6 +131,9 @@ type fakeAvailability struct {
 	mu    sync.Mutex
 	err   error
 	calls int
+	// offers are what was offered, by request id; offered counts those of times.
+	offers  map[string]*fakeOffer
+	offered int
 }
 
 func (f *fakeAvailability) GetSlots(context.Context, *availabilityv1.GetSlotsRequest) (*availabilityv1.GetSlotsResponse, error) {
@@ -144,6 +147,40 @@ func (f *fakeAvailability) GetSlots(context.Context, *availabilityv1.GetSlotsReq
 		State: availabilityv1.AvailabilityState_AVAILABILITY_STATE_OK, PublicUrl: "https://book.example.com/acme",
 		Suggestions: []*availabilityv1.Slot{{Label: fmt.Sprintf("slot A%d", f.calls)}, {Label: "slot B"}},
 	}, nil
+}
+
+func (f *fakeAvailability) OfferSlots(_ context.Context, req *availabilityv1.OfferSlotsRequest) (*availabilityv1.OfferSlotsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	if f.err != nil {
+		return nil, f.err
+	}
+	if old := f.offers[req.GetRequestId()]; old != nil {
+		if !proto.Equal(old.asked, req) {
+			return nil, apierr.New(codes.AlreadyExists, "availability.relance.dev", "REQUEST_ID_REUSED", "another offer")
+		}
+		return &availabilityv1.OfferSlotsResponse{Offer: old.offer}, nil
+	}
+	offer := &availabilityv1.Offer{Lead: req.GetLead(), PublicUrl: "https://book.example.com/acme", State: availabilityv1.AvailabilityState_AVAILABILITY_STATE_OK}
+	if !req.GetLinkOnly() {
+		f.offered++
+		label := fmt.Sprintf("slot A%d", f.offered)
+		if req.GetTimeZone() != "America/New_York" {
+			label += " " + req.GetTimeZone()
+		}
+		offer.Slots = []*availabilityv1.Slot{{Label: label}, {Label: "slot B"}}
+	}
+	if f.offers == nil {
+		f.offers = map[string]*fakeOffer{}
+	}
+	f.offers[req.GetRequestId()] = &fakeOffer{asked: req, offer: offer}
+	return &availabilityv1.OfferSlotsResponse{Offer: offer}, nil
+}
+
+type fakeOffer struct {
+	asked *availabilityv1.OfferSlotsRequest
+	offer *availabilityv1.Offer
 }
 
 // world is a followups service on a real database between fakes.

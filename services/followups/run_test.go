@@ -17,8 +17,11 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/postgres"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/name"
 	"github.com/relance/relance/services/followups/internal/run"
 )
 
@@ -322,6 +325,59 @@ func TestNotNowHasAWhen(t *testing.T) {
 	w.clock.Advance(time.Hour)
 	w.tick()
 	w.expect(e, completed, "", 2)
+}
+
+// What a message offers is what availability offered the lead under the step's own request id, in the lead's zone. A link
+// alone uses up no times. An offer that a dead run made in another zone is not said in the wrong one.
+func TestTimesAreOfferedUnderTheStepsRequest(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	lead := w.lead()
+	w.enroll(lead, w.sequence(sms("When? {availability}", 0, 0)))
+	w.enroll(w.lead(), w.sequence(sms("Book: {calendarLink}", 0, 0)))
+	if got := w.tick().GetResults().GetSucceeded(); got != 2 {
+		t.Fatalf("%d succeeded", got)
+	}
+	for _, call := range w.sync.calls {
+		made := w.availability.offers[call.GetRequestId()]
+		if made == nil || made.asked.GetLead() != call.GetLead() {
+			t.Fatalf("%v was not offered under its own id", call)
+		}
+		times := made.asked.GetLead() == lead
+		if made.asked.GetLinkOnly() == times || times && !strings.Contains(call.GetBody(), "slot A1 or slot B") {
+			t.Fatalf("%v says %q", made.asked, call.GetBody())
+		}
+	}
+	if w.availability.offered != 1 {
+		t.Fatalf("times were offered %d times", w.availability.offered)
+	}
+}
+
+func TestOfferOfADeadRunInAnotherZoneIsNotSaid(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	lead := w.lead()
+	e := w.enroll(lead, w.sequence(sms("When? {availability}", 0, 0)))
+	_, id, err := name.ParseChild(e, "enrollments")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := followup.StepKey{Workspace: uuid.MustParse(strings.TrimPrefix(w.workspace, "workspaces/")), Enrollment: id, Version: 1, Position: 1, Channel: followup.SMS}
+	_, err = w.availability.OfferSlots(t.Context(), &availabilityv1.OfferSlotsRequest{
+		Lead: lead, RequestId: key.RequestID().String(), TimeZone: "America/New_York",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sync.mu.Lock()
+	w.sync.leads[lead].TimeZone = "America/Chicago"
+	w.sync.mu.Unlock()
+	if got := w.tick().GetResults().GetSucceeded(); got != 1 || w.sync.calls[0].GetRequestId() != key.RequestID().String() {
+		t.Fatalf("%d succeeded; %v", got, w.sync.calls)
+	}
+	if body := w.sync.calls[0].GetBody(); !strings.Contains(body, "America/Chicago") {
+		t.Fatalf("says %q", body)
+	}
 }
 
 func TestCedarHasNoCalendar(t *testing.T) {

@@ -59,7 +59,7 @@ func (s *Server) OfferSlots(ctx context.Context, req *availabilityv1.OfferSlotsR
 }
 
 func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
-	v, now, err := s.known(ctx, w.workspace, w.notBefore)
+	v, now, err := s.offerable(ctx, w)
 	if err != nil {
 		return store.Offer{}, err
 	}
@@ -67,8 +67,12 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 	if err != nil {
 		return store.Offer{}, fmt.Errorf("make offer id: %w", err)
 	}
-	// The rule of every read: never a time that is over, or beyond what was read.
-	row, starts := v.row, v.between(now, time.Time{})
+	row := v.row
+	var starts []time.Time
+	if !w.asked.LinkOnly {
+		// The rule of every read: never a time that is over, or beyond what was read.
+		starts = v.between(now, time.Time{})
+	}
 	return s.store.MakeOffer(ctx, store.Offer{
 		Workspace: w.workspace, ID: id, Request: w.request, Asked: w.asked, State: stateOf(row, starts), AsOf: row.AsOf, Time: now,
 		PublicURL: row.Link.PublicURL,
@@ -78,6 +82,18 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 		},
 		Label: func(start time.Time) string { return slots.Label(start, w.zone) },
 	})
+}
+
+// offerable gives the row to offer from. A link alone needs a default calendar and nothing that was read of it.
+func (s *Server) offerable(ctx context.Context, w wish) (*view, time.Time, error) {
+	if !w.asked.LinkOnly {
+		return s.known(ctx, w.workspace, w.notBefore)
+	}
+	row, err := s.store.Read(ctx, w.workspace)
+	if err == nil && row.Link == nil {
+		err = noSlots(store.Row{Workspace: w.workspace, Reason: slots.ReasonNoDefaultCalendar})
+	}
+	return newView(row), s.clock.Now(), err
 }
 
 func (w wish) choice(l store.Ledger, now time.Time) slots.Choice {
@@ -118,6 +134,10 @@ func readWish(req *availabilityv1.OfferSlotsRequest, now time.Time) (wish, error
 	}
 	w.asked.Start = bad.time("start_time", req.GetStartTime())
 	w.notBefore = bad.maxAge(req.GetMaxAge(), now)
+	if w.asked.LinkOnly = req.GetLinkOnly(); w.asked.LinkOnly &&
+		(req.GetCount() != 0 || req.GetStrategy() != 0 || req.GetStartTime() != nil || req.GetMaxAge() != nil) {
+		bad.add("link_only", "goes without count, strategy, start_time and max_age")
+	}
 	return w, bad.err()
 }
 
@@ -133,6 +153,7 @@ func (w wish) same(made store.Offer) error {
 		{"strategy", made.Asked.Strategy != w.asked.Strategy},
 		{"count", made.Asked.Count != w.asked.Count},
 		{"start_time", !made.Asked.Start.Equal(w.asked.Start)},
+		{"link_only", made.Asked.LinkOnly != w.asked.LinkOnly},
 	} {
 		if f.differ {
 			fields = append(fields, f.name)
@@ -174,9 +195,12 @@ func (s *Server) ListOffers(ctx context.Context, req *availabilityv1.ListOffersR
 
 func offerProto(o store.Offer) *availabilityv1.Offer {
 	out := &availabilityv1.Offer{
-		Name: workspaceName(o.Workspace) + "/offers/" + o.ID.String(), Lead: workspaceName(o.Workspace) + "/leads/" + o.Asked.Lead.String(),
+		Lead: workspaceName(o.Workspace) + "/leads/" + o.Asked.Lead.String(),
 		Text: strings.Join(o.Labels, " or "), State: stateProto(o.State), AsOfTime: timestamppb.New(o.AsOf), PublicUrl: o.PublicURL,
 		OfferTime: timestamppb.New(o.Time),
+	}
+	if o.ID != uuid.Nil {
+		out.Name = workspaceName(o.Workspace) + "/offers/" + o.ID.String()
 	}
 	for i, start := range o.Starts {
 		out.Slots = append(out.Slots, &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: o.Labels[i]})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/relance/relance/platform/apierr"
@@ -68,8 +69,10 @@ func TestOffersAreRememberedAndNeverRepeated(t *testing.T) {
 			t.Errorf("text %q, want %q", offer.GetText(), want)
 		}
 	}
-	// 12 times were there and 12 were offered: nothing is left, which is an answer. Another lead still gets times.
-	if last, err := w.offer(t, lead); err != nil || len(last.GetSlots()) != 0 || last.GetText() != "" {
+	// 12 times were there and 12 were offered: nothing is left, which is an answer but no offer, so that the same request
+	// gets times when there are some. Another lead still gets times.
+	request := func(r *availabilityv1.OfferSlotsRequest) { r.RequestId = acme[len("workspaces/"):] }
+	if last, err := w.offer(t, lead, request); err != nil || len(last.GetSlots()) != 0 || last.GetText() != "" || last.GetName() != "" {
 		t.Errorf("%v, %v", last, err)
 	}
 	if other, err := w.offer(t, acme+"/leads/"+newID(t).String()); err != nil || len(other.GetSlots()) != 2 {
@@ -80,8 +83,13 @@ func TestOffersAreRememberedAndNeverRepeated(t *testing.T) {
 		t.Fatalf("%v, %v", list, err)
 	}
 	rest, err := w.followups.ListOffers(t.Context(), &availabilityv1.ListOffersRequest{Parent: lead, PageToken: list.GetNextPageToken()})
-	if err != nil || len(rest.GetOffers()) != 3 || rest.GetNextPageToken() != "" {
+	if err != nil || len(rest.GetOffers()) != 2 || rest.GetNextPageToken() != "" {
 		t.Errorf("%v, %v", rest, err)
+	}
+	w.sync.set(func(f *fakeSync) { f.slots = slotsPerDay(4, 4) })
+	w.clock.Advance(2 * time.Minute)
+	if anew, err := w.offer(t, lead, request); err != nil || len(anew.GetSlots()) != 2 {
+		t.Errorf("%v, %v", anew, err)
 	}
 }
 
@@ -112,6 +120,39 @@ func TestOfferIsIdempotent(t *testing.T) {
 	_, err = w.offer(t, acme+"/leads/"+newID(t).String(), with, func(r *availabilityv1.OfferSlotsRequest) { r.Count = 3 })
 	if e := rpctest.RequireError(t, err, codes.AlreadyExists, "REQUEST_ID_REUSED"); e.Metadata["fields"] != "lead,count" {
 		t.Errorf("metadata %v", e.Metadata)
+	}
+}
+
+// A link alone is an offer too: remembered, of no time, and given whether or not the calendar can be read.
+func TestLinkAloneUsesUpNoTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	acme := w.workspace(t)
+	lead, request := acme+"/leads/"+newID(t).String(), newID(t).String()
+	alone := func(r *availabilityv1.OfferSlotsRequest) { r.RequestId, r.LinkOnly = request, true }
+	_, err := w.offer(t, lead, alone)
+	rpctest.RequireError(t, err, codes.FailedPrecondition, "NO_DEFAULT_CALENDAR")
+	w.sync.set(func(f *fakeSync) { f.slots = slotsPerDay(1, 2) })
+	link := w.link(t, acme)
+	w.sync.set(func(f *fakeSync) { f.fail = status.Error(codes.Unavailable, "down") })
+	first, err := w.offer(t, lead, alone)
+	if err != nil || first.GetPublicUrl() != link.GetPublicUrl() || len(first.GetSlots()) != 0 {
+		t.Fatalf("%v, %v", first, err)
+	}
+	again, err := w.offer(t, lead, alone)
+	if err != nil || !proto.Equal(first, again) {
+		t.Errorf("%v, %v; want %v", again, err, first)
+	}
+	_, err = w.offer(t, lead, func(r *availabilityv1.OfferSlotsRequest) { r.RequestId = request })
+	rpctest.RequireError(t, err, codes.AlreadyExists, "REQUEST_ID_REUSED")
+	_, err = w.offer(t, lead, func(r *availabilityv1.OfferSlotsRequest) { r.LinkOnly, r.Count = true, 2 })
+	if e := rpctest.RequireError(t, err, codes.InvalidArgument, ""); len(e.Violations) != 1 || e.Violations[0].Field != "link_only" {
+		t.Errorf("violations %+v", e.Violations)
+	}
+	// Both times are still there for the lead.
+	w.sync.set(func(f *fakeSync) { f.fail = nil })
+	if offer, err := w.offer(t, lead); err != nil || len(offer.GetSlots()) != 2 {
+		t.Errorf("%v, %v", offer, err)
 	}
 }
 

@@ -21,6 +21,8 @@ type Asked struct {
 	Strategy slots.Strategy
 	Count    int
 	Start    time.Time
+	// LinkOnly asks for no times.
+	LinkOnly bool `json:",omitempty"`
 }
 
 // Offer is a set of times that a lead was offered.
@@ -68,7 +70,7 @@ func (s *Store) OfferByRequest(ctx context.Context, workspace, request uuid.UUID
 }
 
 // MakeOffer stores the offer that is chosen by the ledger, once for a request id: asked again, it gives the offer that was
-// made. Offers of a workspace follow one another, so that two at once do not choose the same.
+// made. One without times is not stored and has no ID. Offers of a workspace follow one another, so that two at once do not choose the same.
 func (s *Store) MakeOffer(ctx context.Context, offer Offer, by Chooser) (Offer, error) {
 	err := s.within(ctx, offer.Workspace, func(q *db.Queries) error {
 		if err := q.LockOffers(ctx, "offer "+offer.Workspace.String()); err != nil {
@@ -90,6 +92,10 @@ func (s *Store) MakeOffer(ctx context.Context, offer Offer, by Chooser) (Offer, 
 		offer.Labels = make([]string, 0, len(offer.Starts))
 		for _, start := range offer.Starts {
 			offer.Labels = append(offer.Labels, by.Label(start))
+		}
+		if len(offer.Starts) == 0 && !offer.Asked.LinkOnly {
+			offer.ID = uuid.Nil // Nothing was offered, so there is nothing to stand by: asked again, there may be times.
+			return nil
 		}
 		return insertOffer(ctx, q, offer)
 	})

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Refusal is what sync answered instead of a message.
+// Refusal is what sync answered instead of a message, or availability instead of times.
 type Refusal struct {
-	// Reason of sync.relance.dev.
+	// Reason of sync.relance.dev or availability.relance.dev.
 	Reason string
 	// Metadata of the error.
 	Metadata map[string]string

@@ -2,6 +2,7 @@ package followup
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/relance/relance/services/followups/internal/template"
@@ -9,22 +10,20 @@ import (
 
 // NeedsCalendar reports whether the step's text uses something of the workspace's calendar.
 func (s Step) NeedsCalendar() bool {
-	for _, token := range s.Tokens() {
-		if token.NeedsCalendar() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Tokens(), template.Token.NeedsCalendar)
 }
+
+// NeedsSlots reports whether the step's text offers times.
+func (s Step) NeedsSlots() bool { return slices.ContainsFunc(s.Tokens(), template.Token.NeedsSlots) }
 
 // compose renders the step, or says why it cannot be.
 func compose(in Input) (Content, Effect, bool) {
-	if in.Slots != nil && in.Slots.Unreachable {
-		return Content{}, stay(ReasonCalendarUnreachable, in.Now, in.Now.Add(waitLong)), false
+	if in.Slots != nil && in.Slots.Refusal.Reason == CalendarUnreachable {
+		return Content{}, withoutSlots(in), false // Not even a fallback is said for times that may be known in a moment.
 	}
 	content, err := Render(*in.Step, data(in))
 	if err != nil {
-		return Content{}, renderFailure(err), false
+		return Content{}, renderFailure(in, err), false
 	}
 	if strings.TrimSpace(content.Body) == "" || (in.Step.Channel == Email && strings.TrimSpace(content.Subject) == "") {
 		return Content{}, hold(ReasonMissingContent), false
@@ -32,7 +31,7 @@ func compose(in Input) (Content, Effect, bool) {
 	return content, Effect{}, true
 }
 
-func renderFailure(err error) Effect {
+func renderFailure(in Input, err error) Effect {
 	var bad *template.Error
 	if !errors.As(err, &bad) {
 		return hold(ReasonContentTooLarge)
@@ -43,10 +42,19 @@ func renderFailure(err error) Effect {
 		return Effect{Result: Failed, Reason: string(template.SpintaxError), Move: Hold}
 	case problem.Kind == template.UnknownToken:
 		return Effect{Result: Failed, Reason: "unknown_token: " + problem.Written, Move: Hold}
-	case problem.Token.NeedsSlots():
-		return hold(ReasonMissingAvailability)
+	case problem.Token.NeedsCalendar() && in.Slots != nil:
+		return withoutSlots(in)
 	}
 	return hold("missing_value: " + problem.Written)
+}
+
+// withoutSlots is what the refusal policy says of a calendar that offers nothing.
+func withoutSlots(in Input) Effect {
+	refusal := in.Slots.Refusal
+	refusal.Reason, refusal.Channel = in.Slots.Reason(), in.Step.Channel
+	effect := Refused(refusal, in.Enrollment, Try{Now: in.Now, Policy: in.Policy, Channel: in.Step.Channel})
+	effect.NewPart = false // Nothing was planned that could be over.
+	return effect
 }
 
 // Render makes the message of a step. Errors: those of package template.

@@ -40,14 +40,25 @@ type Settings struct {
 // DefaultSettings hold for a workspace that set none.
 func DefaultSettings() Settings { return Settings{Hours: DefaultHours()} }
 
-// Slots are what the workspace's calendar offers.
+// Slots are what the workspace's calendar offers a lead.
 type Slots struct {
 	// Labels are up to two times to offer.
 	Labels []string
 	// Link is the public URL of the default calendar; empty when there is none.
 	Link string
-	// Unreachable says that the calendar could not be read now; nothing else is set then.
-	Unreachable bool
+	// Refusal says why the calendar offers nothing; with a Reason nothing else is set.
+	Refusal Refusal
+}
+
+// NoSlots is the reason of a calendar that was read and has no time left to offer the lead.
+const NoSlots = "NO_SLOTS"
+
+// Reason is why there are no times, one that the refusal policy knows; empty when there are.
+func (s Slots) Reason() string {
+	if s.Refusal.Reason == "" && len(s.Labels) == 0 {
+		return NoSlots
+	}
+	return s.Refusal.Reason
 }
 
 // Content is a rendered message.
@@ -76,6 +87,8 @@ type Input struct {
 	Lead *Lead
 	// Settings of the workspace.
 	Settings Settings
+	// Policy holds for the step.
+	Policy Layers
 	// Zone of the workspace; nil when it is unknown.
 	Zone *time.Location
 	// Slots is nil when the calendar was not asked.

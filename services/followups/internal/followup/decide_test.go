@@ -70,11 +70,22 @@ func TestDecide(t *testing.T) {
 		}, Decision{Verdict: Send, Content: Content{Body: "Mon or Tue?"}}},
 		{
 			"no slots", func(in *Input) { in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{} },
-			settled(hold(ReasonMissingAvailability)),
+			settled(hold(ReasonMissingAvailability).from(OriginDefault)),
 		},
+		{"no slots, and the policy skips", func(in *Input) {
+			in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{}
+			in.Policy.Sequence = Policy{NoSlots: {Action: ActSkip}}
+		}, settled(Effect{Result: Skipped, Reason: NoSlots, Move: Advance, Task: TaskSkipped}.from(OriginSequence))},
+		{"no calendar, and the step says something else then", func(in *Input) {
+			in.Step.BodyTemplate, in.Slots = "{availability|Tell me when}?", &Slots{Refusal: Refusal{Reason: "NO_DEFAULT_CALENDAR"}}
+		}, Decision{Verdict: Send, Content: Content{Body: "Tell me when?"}}},
+		{"no calendar to link to, and the policy stops", func(in *Input) {
+			in.Step.BodyTemplate, in.Slots = "{calendarLink}", &Slots{Refusal: Refusal{Reason: "NO_DEFAULT_CALENDAR"}}
+			in.Policy.Step = Policy{"NO_DEFAULT_CALENDAR": {Action: ActStop}}
+		}, settled(Effect{Result: Skipped, Reason: "NO_DEFAULT_CALENDAR", Move: End, Task: TaskSkipped}.from(OriginStep))},
 		{"calendar away", func(in *Input) {
-			in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{Unreachable: true}
-		}, settled(Effect{Result: Deferred, Reason: ReasonCalendarUnreachable, Move: Stay, Until: at(t, "2026-01-07T15:15:00Z")})},
+			in.Step.BodyTemplate, in.Slots = "{availability|soon}?", &Slots{Refusal: Refusal{Reason: CalendarUnreachable}}
+		}, settled(Effect{Result: Deferred, Reason: CalendarUnreachable, Move: Stay, Until: at(t, "2026-01-07T15:15:00Z")}.from(OriginDefault))},
 		{"missing value", func(in *Input) { in.Lead.FirstName = "" }, settled(hold("missing_value: {firstName}"))},
 		{
 			"unknown token", func(in *Input) { in.Step.BodyTemplate = "{nope}" },

@@ -86,7 +86,7 @@ func (f Effect) from(origin Origin) Effect {
 	return f
 }
 
-// Reasons that followups itself gives. Refusals keep sync's reasons.
+// Reasons that followups itself gives. Refusals keep the reasons of sync and availability.
 const (
 	ReasonLeadReplied         = "lead_replied"
 	ReasonLeadGone            = "lead_gone"
@@ -100,7 +100,6 @@ const (
 	ReasonMissingAvailability = "missing_availability"
 	ReasonMissingContent      = "missing_content"
 	ReasonContentTooLarge     = "content_too_large"
-	ReasonCalendarUnreachable = "calendar_unreachable"
 	ReasonAttemptsExhausted   = "attempts_exhausted"
 	ReasonInternalError       = "internal_error"
 	ReasonSyncUnavailable     = "sync_unavailable"

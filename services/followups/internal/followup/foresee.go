@@ -96,10 +96,14 @@ func (w *walk) move(effect Effect) {
 // decide asks the rules, and foretells sync's answer from what sync says of the lead.
 func (w *walk) decide() (Effect, []Check) {
 	in := w.in
+	in.Policy = w.o.Try.Policy
+	if in.Step != nil {
+		in.Policy.Step = in.Step.Refusals
+	}
 	decision := Decide(in)
 	if decision.Verdict == NeedSlots {
 		if in.Slots = w.o.Slots; in.Slots == nil {
-			in.Slots = &Slots{Unreachable: true}
+			in.Slots = &Slots{Refusal: Refusal{Reason: CalendarUnreachable}}
 		}
 		decision = Decide(in)
 	}

@@ -12,7 +12,7 @@ func TestEveryReasonHasWords(t *testing.T) {
 	reasons := append(RefusalReasons(),
 		ReasonLeadReplied, ReasonLeadGone, ReasonSequenceInactive, ReasonWorkspacePaused, ReasonSendingDisabled, ReasonUnknownZone,
 		ReasonScheduled, ReasonBusinessHours, ReasonNoBusinessHours, ReasonMissingAvailability, ReasonMissingContent,
-		ReasonContentTooLarge, ReasonCalendarUnreachable, ReasonAttemptsExhausted, ReasonInternalError, ReasonSyncUnavailable,
+		ReasonContentTooLarge, CalendarUnreachable, ReasonAttemptsExhausted, ReasonInternalError, ReasonSyncUnavailable,
 		ReasonSendInProgress, ReasonAwaitingOutcome, ReasonMessageParked, ReasonNoStepLeft, ReasonManual, ReasonCancelled,
 		ReasonConditionUnmet, ReasonConditionError, ReasonTooLate, ReasonAwaitingApproval, ReasonTaskCreated, ReasonWaited,
 		ReasonDailyCap, ReasonMigrated, ReasonSpaced, ReasonSnoozed, ReasonBooked, ReasonSkippedByHand, "missing_value: {x}",

@@ -42,7 +42,7 @@ type Rule struct {
 	Delay time.Duration `json:"delay,omitempty"`
 }
 
-// Policy maps reasons of sync to rules. It is one layer: reasons that it leaves out are decided by the layer outside it.
+// Policy maps reasons of sync and availability to rules. It is one layer: reasons that it leaves out are decided by the layer outside it.
 type Policy map[string]Rule
 
 // Origin is the layer that decided a rule.
@@ -64,7 +64,7 @@ type Layers struct {
 
 // Resolved is the rule that holds for a reason, and the layer that it comes from.
 type Resolved struct {
-	// Reason of sync.
+	// Reason of sync or availability.
 	Reason string
 	// Rule that holds.
 	Rule Rule
@@ -72,7 +72,7 @@ type Resolved struct {
 	Origin Origin
 }
 
-// Resolve finds the rule for a reason. It reports false for a reason that sync does not have. An override that the
+// Resolve finds the rule for a reason. It reports false for a reason that neither service has. An override that the
 // reason does not allow is passed over, so that stored data can never make a permanent refusal be asked again.
 func (l Layers) Resolve(reason string) (Resolved, bool) {
 	row, ok := refusals()[reason]
@@ -203,10 +203,14 @@ func deferUntil(key string) refusal {
 	return r
 }
 
-// refusals is the default table of docs/errors.md; a test compares it with the page and with sync's enum.
+// CalendarUnreachable is availability's reason for a calendar that cannot be read now.
+const CalendarUnreachable = "CALENDAR_UNREACHABLE"
+
+// refusals is the default table of docs/errors.md; a test compares it with the page and with the services' enums.
 func refusals() map[string]refusal {
 	exhausted, unclassified, limited := skip(), skip(), deferFor(time.Minute)
 	exhausted.result, unclassified.alert, limited.retryInfo = Failed, true, true
+	noCalendar := pauseAs(ReasonMissingAvailability, ActSkip, ActStop)
 	reused := refusal{rule: Rule{Action: ActPause}, result: Failed, alert: true}
 	return map[string]refusal{
 		"DND_ACTIVE":               skipOrHold(WakeDNDCleared),
@@ -227,6 +231,12 @@ func refusals() map[string]refusal {
 		"PREVIOUS_SEND_UNRESOLVED": deferFor(5 * time.Minute),
 		"EMPTY_CONTENT":            pauseAs(ReasonMissingContent, ActSkip),
 		"REQUEST_ID_REUSED":        reused,
+		"NO_DEFAULT_CALENDAR":      noCalendar,
+		"UNSUPPORTED_CALENDAR":     noCalendar,
+		"UNSUPPORTED_DURATION":     noCalendar,
+		"CALENDAR_INACTIVE":        noCalendar,
+		NoSlots:                    noCalendar,
+		CalendarUnreachable:        deferFor(15 * time.Minute),
 		"PROVIDER_NOT_CONNECTED":   pauseAs("provider_not_connected", ActSkip),
 		"PROVIDER_AUTH_REVOKED":    deferFor(time.Hour),
 		"LOCATION_INACTIVE":        deferFor(time.Hour),

@@ -1,6 +1,7 @@
 package followup
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -163,7 +164,7 @@ func contentRule() rule {
 	return rule{name: "content", version: 1, facts: func(in Input) []Fact {
 		facts := []Fact{{"channel", string(in.Step.Channel)}, flag("rendered_before", in.Planned != nil)}
 		if in.Slots != nil && in.Planned == nil {
-			facts = append(facts, flag("calendar_reachable", !in.Slots.Unreachable), count("slots", len(in.Slots.Labels)),
+			facts = append(facts, Fact{"calendar_refusal", cmp.Or(in.Slots.Refusal.Reason, "none")}, count("slots", len(in.Slots.Labels)),
 				flag("calendar_link", in.Slots.Link != ""))
 		}
 		return facts

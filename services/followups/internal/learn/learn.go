@@ -21,6 +21,9 @@ import (
 const (
 	leadsPerCall = 500
 	readTimeout  = 10 * time.Second
+
+	availabilityDomain = "availability.relance.dev"
+	reused             = "REQUEST_ID_REUSED"
 )
 
 // Sync is the part of sync that only reads.
@@ -141,22 +144,36 @@ func channelOf(channel syncv1.Channel) followup.Channel {
 	return followup.SMS
 }
 
-// Slots reads what the calendar of a workspace offers in zone. It reports false when availability did not answer.
+// Slots reads what the calendar of a workspace could offer in zone, without offering it to anybody. It reports false when
+// availability did not answer.
 func (r Reader) Slots(ctx context.Context, id uuid.UUID, zone string) (*followup.Slots, bool) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	resp, err := r.Availability.GetSlots(ctx, &availabilityv1.GetSlotsRequest{Parent: name.Workspace(id), TimeZone: zone})
-	switch {
-	case err == nil:
-		slots := &followup.Slots{Link: resp.GetPublicUrl()}
-		for _, slot := range resp.GetSuggestions() {
-			slots.Labels = append(slots.Labels, slot.GetLabel())
-		}
-		return slots, true
-	case apierr.Code(err) == codes.FailedPrecondition: // no default calendar, or one that cannot be served
-		return &followup.Slots{}, true
-	case apierr.Reason(err) == "CALENDAR_UNREACHABLE":
-		return &followup.Slots{Unreachable: true}, true
+	if err != nil {
+		return NoSlots(err)
 	}
-	return nil, false
+	return &followup.Slots{Link: resp.GetPublicUrl(), Labels: Labels(resp.GetSuggestions())}, true
+}
+
+// Labels are the slots as they are said.
+func Labels(slots []*availabilityv1.Slot) []string {
+	var labels []string
+	for _, slot := range slots {
+		labels = append(labels, slot.GetLabel())
+	}
+	return labels
+}
+
+// NoSlots is what a typed refusal of availability tells of the calendar. It reports false for every other error: then
+// availability did not answer.
+func NoSlots(err error) (*followup.Slots, bool) {
+	typed, ok := apierr.From(err)
+	if !ok || typed.Domain != availabilityDomain {
+		return nil, false
+	}
+	if _, known := (followup.Layers{}).Resolve(typed.Reason); !known || typed.Reason == reused {
+		return nil, false
+	}
+	return &followup.Slots{Refusal: followup.Refusal{Reason: typed.Reason, Metadata: typed.Metadata, RetryAfter: typed.RetryAfter}}, true
 }

@@ -14,8 +14,9 @@ type workspace struct {
 	learn.Workspace
 	// away tells that sync did not answer; it is asked again for the next batch.
 	away bool
-	// slots is nil until a step needs them.
-	slots     *followup.Slots
+	// calendar is what availability refused for the workspace as a whole, by whether a link alone was asked for.
+	calendar map[bool]*followup.Slots
+	// slotsAway tells that availability did not answer; it is not asked again in this run.
 	slotsAway bool
 }
 
@@ -54,14 +55,4 @@ func (p *pass) readLeads(ctx context.Context, id uuid.UUID, group []*work) bool 
 		w.lead = leads[w.item.Enrollment.Lead]
 	}
 	return ok
-}
-
-// readSlots asks the calendar once per workspace and run. It reports false when availability did not answer.
-func (p *pass) readSlots(ctx context.Context, id uuid.UUID) (*followup.Slots, bool) {
-	ws := p.workspaces[id]
-	if ws.slots == nil && !ws.slotsAway {
-		slots, ok := p.reader.Slots(ctx, id, ws.ZoneName)
-		ws.slots, ws.slotsAway = slots, !ok
-	}
-	return ws.slots, !ws.slotsAway
 }

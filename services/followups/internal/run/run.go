@@ -30,6 +30,7 @@ const (
 	MaxBudget     = 55 * time.Second
 
 	sendTimeout   = 20 * time.Second
+	offerTimeout  = 10 * time.Second
 	commitTimeout = 15 * time.Second
 	answerTime    = 2 * time.Second
 	sendsAtOnce   = 8

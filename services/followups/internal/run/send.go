@@ -41,11 +41,11 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 	}
 	in := followup.Input{
 		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, Step: w.item.Step, Lead: w.lead,
-		Settings: w.item.Settings, Zone: ws.Zone, SendingDisabled: ws.SendingDisabled, Planned: w.item.Planned,
+		Settings: w.item.Settings, Policy: w.try.Policy, Zone: ws.Zone, SendingDisabled: ws.SendingDisabled, Planned: w.item.Planned,
 	}
 	decision := p.decide(in)
 	if decision.Verdict == followup.NeedSlots {
-		slots, ok := p.readSlots(ctx, w.item.Enrollment.Workspace)
+		slots, ok := p.offer(ctx, w)
 		if !ok {
 			w.note(followup.Away("availability_unavailable", w.item.Enrollment, w.try.Now), followup.RuleLearn)
 			return

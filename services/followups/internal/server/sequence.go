@@ -89,7 +89,7 @@ func (s *Server) supply(ctx context.Context, workspace uuid.UUID, seq followup.S
 		return out
 	}
 	slots, ok := s.reader.Slots(ctx, workspace, known.ZoneName)
-	out.NoCalendar = ok && slots != nil && !slots.Unreachable && slots.Link == ""
+	out.NoCalendar = ok && slots.Refusal.Reason == "NO_DEFAULT_CALENDAR"
 	return out
 }
 

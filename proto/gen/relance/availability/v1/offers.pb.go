@@ -85,7 +85,8 @@ type OfferSlotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "workspaces/{w}/leads/{uuid}". The lead is not looked up: it is whom the offer is remembered for.
 	Lead string `protobuf:"bytes,1,opt,name=lead,proto3" json:"lead,omitempty"`
-	// UUID chosen by the caller. Required: the same id answers the same offer, however long after.
+	// UUID chosen by the caller. Required: the same id answers the same offer, however long after. An answer without times
+	// (unless link_only) is no offer: it has no name, and the same id asks anew.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// IANA zone of the lead, for labels and for the choice. Default UTC.
 	TimeZone string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
@@ -96,7 +97,10 @@ type OfferSlotsRequest struct {
 	// How they are chosen.
 	Strategy OfferStrategy `protobuf:"varint,6,opt,name=strategy,proto3,enum=relance.availability.v1.OfferStrategy" json:"strategy,omitempty"`
 	// Do not offer from slots read longer ago than this. Default: whatever the cache holds, refreshed when stale.
-	MaxAge        *durationpb.Duration `protobuf:"bytes,7,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	MaxAge *durationpb.Duration `protobuf:"bytes,7,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// Only the link is said: no time is chosen or used up, and a calendar that is away or full does not matter. The wishes for
+	// times must be left out.
+	LinkOnly      bool `protobuf:"varint,8,opt,name=link_only,json=linkOnly,proto3" json:"link_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -178,6 +182,13 @@ func (x *OfferSlotsRequest) GetMaxAge() *durationpb.Duration {
 		return x.MaxAge
 	}
 	return nil
+}
+
+func (x *OfferSlotsRequest) GetLinkOnly() bool {
+	if x != nil {
+		return x.LinkOnly
+	}
+	return false
 }
 
 // OfferSlotsResponse carries the offer.
@@ -968,7 +979,7 @@ var File_relance_availability_v1_offers_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"\n" +
-	"$relance/availability/v1/offers.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\"\xac\x02\n" +
+	"$relance/availability/v1/offers.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\"\xc9\x02\n" +
 	"\x11OfferSlotsRequest\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x12\x1d\n" +
 	"\n" +
@@ -978,7 +989,8 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x14\n" +
 	"\x05count\x18\x05 \x01(\x05R\x05count\x12B\n" +
 	"\bstrategy\x18\x06 \x01(\x0e2&.relance.availability.v1.OfferStrategyR\bstrategy\x122\n" +
-	"\amax_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\"J\n" +
+	"\amax_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12\x1b\n" +
+	"\tlink_only\x18\b \x01(\bR\blinkOnly\"J\n" +
 	"\x12OfferSlotsResponse\x124\n" +
 	"\x05offer\x18\x01 \x01(\v2\x1e.relance.availability.v1.OfferR\x05offer\"\xce\x02\n" +
 	"\x05Offer\x12\x12\n" +
