@@ -84,6 +84,10 @@ teeth: ## Plant seven bugs; the proofs must find each
 rtests: ## Lost answers, nothing taken, repeated webhooks, outage, do-not-disturb (R3 R4 R10 R11 R18)
 	cd e2e && go run ./cmd/prove rtests
 
+.PHONY: legal
+legal: ## One million sends over all zones and clock changes: none outside the hours
+	@cd services/sync && RELANCE_LONG=1 go test -count=1 -v -run Never -timeout 30m ./internal/legal | grep -oE 'figure .*|^(FAIL|---|panic).*'
+
 .PHONY: bench/sync
 bench/sync: ## Speed of sync against bare loops of the same machine
 	cd e2e && go run ./cmd/prove bench
@@ -95,6 +99,7 @@ nightly: ## Every proof at full size: an hour or more on 2 cores
 	$(MAKE) teeth
 	$(MAKE) rtests
 	$(MAKE) model
+	$(MAKE) legal
 	$(MAKE) bench/sync
 	$(MAKE) fuzz FUZZTIME=60s
 

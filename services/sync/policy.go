@@ -24,6 +24,7 @@ func Policy() principal.Policy {
 		syncv1.SyncService_BatchGetLeads_FullMethodName:         services,
 		syncv1.SyncService_ListLeads_FullMethodName:             admin,
 		syncv1.SyncService_SendMessage_FullMethodName:           {principal.KindFollowUps, principal.KindAdmin},
+		syncv1.SyncService_CheckSend_FullMethodName:             append([]principal.Kind{principal.KindFollowUps}, people...),
 		syncv1.SyncService_GetMessage_FullMethodName:            append([]principal.Kind{principal.KindFollowUps}, people...),
 		syncv1.SyncService_ListMessages_FullMethodName:          people,
 		syncv1.SyncService_ResolveMessage_FullMethodName:        people,

@@ -30,7 +30,7 @@ func quiet(c Case) Decision {
 			// The fallback only ever narrowed: without it there may be a time at once.
 			return quiet(withZones(c, better))
 		}
-		until = c.Now.Add(again)
+		until, d.NoCommonHour = c.Now.Add(again), true
 	}
 	d.Until = until
 	return d

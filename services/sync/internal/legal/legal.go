@@ -85,8 +85,12 @@ const (
 // Decision is the answer, with the rule that made it.
 type Decision struct {
 	Verdict Verdict
-	// Until is when a deferred message may leave at the earliest.
-	Until  time.Time
+	// Until is when a deferred message may leave at the earliest: asked again at that very time, with nothing else sent or
+	// said in between, Decide allows it, unless NoCommonHour is set.
+	Until time.Time
+	// NoCommonHour is true when no hour of a fortnight suits every zone that the person may be in. Until is then only when
+	// to look again.
+	NoCommonHour bool
 	Kind   Kind
 	Rule   string
 	Source string
@@ -97,8 +101,31 @@ type Decision struct {
 	Scope string
 }
 
-// Decide answers. It is total, has no state and takes no lock.
+// maxSteps bounds how often a deferral is moved. Hours move it twice at most (to an hour of the better zones, from there to
+// one that suits the fallback too), a cap once and once more for each rule that comes into force meanwhile.
+const maxSteps = 16
+
+// Decide answers. It is total, has no state and takes no lock. A deferral is looked at as its caller will see it at its
+// time, and moved on until it holds: a cap may end at night, and a zone that gives way today may have an hour in common
+// with the others once the clocks have changed.
 func Decide(c Case) Decision {
+	d := decideAt(c)
+	for range maxSteps {
+		if d.Verdict != Defer || d.NoCommonHour {
+			break
+		}
+		c.Now = d.Until
+		next := decideAt(c)
+		if next.Verdict != Defer {
+			break
+		}
+		d.Until, d.NoCommonHour = next.Until, next.NoCommonHour
+	}
+	return d
+}
+
+// decideAt tells what holds at one moment.
+func decideAt(c Case) Decision {
 	free := exemption(c)
 	if d := revoked(c); d.Verdict == Deny && !free.OptOut {
 		return d

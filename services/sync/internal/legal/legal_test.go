@@ -306,3 +306,36 @@ func TestRulesAreWhole(t *testing.T) {
 		check(r.ID, r.Jurisdiction, r.Source, r.Basis)
 	}
 }
+
+// A time to come back at is one at which the message may leave, whatever put it off.
+func TestADeferralHolds(t *testing.T) {
+	t.Parallel()
+	florida := Case{Channel: SMS, Purpose: FollowUp, Margin: margin, Zones: zones(t, "America/New_York"), Jurisdictions: []string{"US", "US-FL"}}
+	// Three texts of the evening before: the first leaves the cap at 19:58, when the hours leave no time for the margin.
+	florida.Now = in(t, "America/New_York", "2026-05-13 19:00:00")
+	for _, wall := range []string{"2026-05-12 19:58:00", "2026-05-12 19:58:30", "2026-05-12 19:59:00"} {
+		florida.Sent = append(florida.Sent, in(t, "America/New_York", wall))
+	}
+	// In winter these have no hour in common; from the morning when the clocks of the first go forward they do.
+	far := Case{Channel: SMS, Purpose: FollowUp, Margin: margin, Zones: zones(t, "America/New_York", "Asia/Tokyo", "Europe/London")}
+	far.Zones[2].Fallback = true
+	far.Now = in(t, "America/New_York", "2026-02-21 20:57:00")
+	for name, c := range map[string]Case{"cap into the night": florida, "zone that gives way": far} {
+		d := Decide(c)
+		if d.Verdict != Defer || d.NoCommonHour {
+			t.Errorf("%s: %+v", name, d)
+			continue
+		}
+		c.Now = d.Until
+		if again := Decide(c); again.Verdict != Allow {
+			t.Errorf("%s: back at %s, and %+v", name, d.Until, again)
+		}
+	}
+	if d := Decide(florida); !d.Until.Equal(in(t, "America/New_York", "2026-05-14 08:00:00")) || d.Kind != KindCap {
+		t.Errorf("cap into the night: %+v", d)
+	}
+	hopeless := Case{Channel: SMS, Purpose: FollowUp, Margin: margin, Now: far.Now, Zones: zones(t, "America/New_York", "Asia/Tokyo", "Europe/London")}
+	if d := Decide(hopeless); d.Verdict != Defer || !d.NoCommonHour || !d.Until.Equal(far.Now.Add(24*time.Hour)) {
+		t.Errorf("without a common hour: %+v", d)
+	}
+}

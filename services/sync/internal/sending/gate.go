@@ -100,6 +100,8 @@ type Decision struct {
 	To State
 	// Retry is how long a "not now" lasts.
 	Retry time.Duration
+	// Law is the law's answer, when it decided.
+	Law legal.Decision
 }
 
 // slowRetry is how long a send waits for a configuration to be mended by a person.
@@ -119,7 +121,10 @@ func Gate(f Facts) Decision {
 	if refusal := SetupRefusal(f.Connection, f.SendingDisabled); refusal != nil {
 		return Decision{Refusal: refusal, Retry: slowRetry}
 	}
-	return lawful(f, legal.Decide(f.Legal))
+	law := legal.Decide(f.Legal)
+	d := lawful(f, law)
+	d.Law = law
+	return d
 }
 
 // lawful is what the law's answer means for the send: an opt-out ends it, hours and caps put it off.

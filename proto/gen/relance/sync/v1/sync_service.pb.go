@@ -2791,7 +2791,7 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -2992,7 +2992,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb4\x16\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x88\x17\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3006,7 +3006,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\aGetLead\x12\x1f.relance.sync.v1.GetLeadRequest\x1a .relance.sync.v1.GetLeadResponse\x12^\n" +
 	"\rBatchGetLeads\x12%.relance.sync.v1.BatchGetLeadsRequest\x1a&.relance.sync.v1.BatchGetLeadsResponse\x12R\n" +
 	"\tListLeads\x12!.relance.sync.v1.ListLeadsRequest\x1a\".relance.sync.v1.ListLeadsResponse\x12X\n" +
-	"\vSendMessage\x12#.relance.sync.v1.SendMessageRequest\x1a$.relance.sync.v1.SendMessageResponse\x12U\n" +
+	"\vSendMessage\x12#.relance.sync.v1.SendMessageRequest\x1a$.relance.sync.v1.SendMessageResponse\x12R\n" +
+	"\tCheckSend\x12!.relance.sync.v1.CheckSendRequest\x1a\".relance.sync.v1.CheckSendResponse\x12U\n" +
 	"\n" +
 	"GetMessage\x12\".relance.sync.v1.GetMessageRequest\x1a#.relance.sync.v1.GetMessageResponse\x12[\n" +
 	"\fListMessages\x12$.relance.sync.v1.ListMessagesRequest\x1a%.relance.sync.v1.ListMessagesResponse\x12a\n" +
@@ -3103,20 +3104,22 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(WebhookState)(0),                     // 60: relance.sync.v1.WebhookState
 	(*WebhookEvent)(nil),                  // 61: relance.sync.v1.WebhookEvent
 	(ConnectionState)(0),                  // 62: relance.sync.v1.ConnectionState
-	(*GetConversationRequest)(nil),        // 63: relance.sync.v1.GetConversationRequest
-	(*ListConversationsRequest)(nil),      // 64: relance.sync.v1.ListConversationsRequest
-	(*SyncConversationRequest)(nil),       // 65: relance.sync.v1.SyncConversationRequest
-	(*SyncDueConversationsRequest)(nil),   // 66: relance.sync.v1.SyncDueConversationsRequest
-	(*BackfillConversationsRequest)(nil),  // 67: relance.sync.v1.BackfillConversationsRequest
-	(*WatchConversationsRequest)(nil),     // 68: relance.sync.v1.WatchConversationsRequest
-	(*SetMessageVerdictRequest)(nil),      // 69: relance.sync.v1.SetMessageVerdictRequest
-	(*GetConversationResponse)(nil),       // 70: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 71: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 72: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 73: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 74: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 75: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 76: relance.sync.v1.SetMessageVerdictResponse
+	(*CheckSendRequest)(nil),              // 63: relance.sync.v1.CheckSendRequest
+	(*GetConversationRequest)(nil),        // 64: relance.sync.v1.GetConversationRequest
+	(*ListConversationsRequest)(nil),      // 65: relance.sync.v1.ListConversationsRequest
+	(*SyncConversationRequest)(nil),       // 66: relance.sync.v1.SyncConversationRequest
+	(*SyncDueConversationsRequest)(nil),   // 67: relance.sync.v1.SyncDueConversationsRequest
+	(*BackfillConversationsRequest)(nil),  // 68: relance.sync.v1.BackfillConversationsRequest
+	(*WatchConversationsRequest)(nil),     // 69: relance.sync.v1.WatchConversationsRequest
+	(*SetMessageVerdictRequest)(nil),      // 70: relance.sync.v1.SetMessageVerdictRequest
+	(*CheckSendResponse)(nil),             // 71: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 72: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 73: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 74: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 75: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 76: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 77: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 78: relance.sync.v1.SetMessageVerdictResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -3185,52 +3188,54 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	18, // 63: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
 	20, // 64: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
 	22, // 65: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	24, // 66: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 67: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 68: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	63, // 69: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
-	64, // 70: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
-	65, // 71: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
-	66, // 72: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
-	67, // 73: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
-	68, // 74: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
-	69, // 75: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	30, // 76: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 77: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 78: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 79: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 80: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 81: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 82: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 83: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 84: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 85: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 86: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 87: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 88: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 89: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 90: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 91: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 92: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 93: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	25, // 94: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 95: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 96: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	70, // 97: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	71, // 98: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	72, // 99: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	73, // 100: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	74, // 101: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	75, // 102: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	76, // 103: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	31, // 104: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 105: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 106: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 107: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 108: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 109: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	82, // [82:110] is the sub-list for method output_type
-	54, // [54:82] is the sub-list for method input_type
+	63, // 66: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
+	24, // 67: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 68: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 69: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	64, // 70: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
+	65, // 71: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
+	66, // 72: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
+	67, // 73: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
+	68, // 74: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
+	69, // 75: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
+	70, // 76: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
+	30, // 77: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 78: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 79: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 80: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 81: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 82: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 83: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 84: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 85: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 86: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 87: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 88: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 89: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 90: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 91: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 92: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 93: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 94: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	71, // 95: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25, // 96: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 97: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 98: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	72, // 99: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	73, // 100: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	74, // 101: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	75, // 102: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	76, // 103: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	77, // 104: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	78, // 105: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	31, // 106: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 107: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 108: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 109: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 110: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 111: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	83, // [83:112] is the sub-list for method output_type
+	54, // [54:83] is the sub-list for method input_type
 	54, // [54:54] is the sub-list for extension type_name
 	54, // [54:54] is the sub-list for extension extendee
 	0,  // [0:54] is the sub-list for field type_name
@@ -3241,6 +3246,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 	if File_relance_sync_v1_sync_service_proto != nil {
 		return
 	}
+	file_relance_sync_v1_compliance_proto_init()
 	file_relance_sync_v1_history_proto_init()
 	file_relance_sync_v1_resolve_proto_init()
 	file_relance_sync_v1_sync_proto_init()

@@ -31,6 +31,7 @@ const (
 	SyncService_BatchGetLeads_FullMethodName         = "/relance.sync.v1.SyncService/BatchGetLeads"
 	SyncService_ListLeads_FullMethodName             = "/relance.sync.v1.SyncService/ListLeads"
 	SyncService_SendMessage_FullMethodName           = "/relance.sync.v1.SyncService/SendMessage"
+	SyncService_CheckSend_FullMethodName             = "/relance.sync.v1.SyncService/CheckSend"
 	SyncService_GetMessage_FullMethodName            = "/relance.sync.v1.SyncService/GetMessage"
 	SyncService_ListMessages_FullMethodName          = "/relance.sync.v1.SyncService/ListMessages"
 	SyncService_ResolveMessage_FullMethodName        = "/relance.sync.v1.SyncService/ResolveMessage"
@@ -103,6 +104,10 @@ type SyncServiceClient interface {
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
 	// PROVIDER_UNAVAILABLE.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*SendMessageResponse, error)
+	// CheckSend tells what the gate would say of messages, now or later: the same function and facts as when a send is claimed,
+	// read at one moment. It writes nothing. A send under way to the lead and the words of the message are not looked at.
+	// Errors: NotFound for the workspace or a lead; InvalidArgument.
+	CheckSend(ctx context.Context, in *CheckSendRequest, opts ...grpc.CallOption) (*CheckSendResponse, error)
 	// GetMessage reads one message; with view FULL also the evidence about its sending.
 	// Errors: NotFound; InvalidArgument for an unknown view.
 	GetMessage(ctx context.Context, in *GetMessageRequest, opts ...grpc.CallOption) (*GetMessageResponse, error)
@@ -287,6 +292,16 @@ func (c *syncServiceClient) SendMessage(ctx context.Context, in *SendMessageRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SendMessageResponse)
 	err := c.cc.Invoke(ctx, SyncService_SendMessage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) CheckSend(ctx context.Context, in *CheckSendRequest, opts ...grpc.CallOption) (*CheckSendResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckSendResponse)
+	err := c.cc.Invoke(ctx, SyncService_CheckSend_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -516,6 +531,10 @@ type SyncServiceServer interface {
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
 	// PROVIDER_UNAVAILABLE.
 	SendMessage(context.Context, *SendMessageRequest) (*SendMessageResponse, error)
+	// CheckSend tells what the gate would say of messages, now or later: the same function and facts as when a send is claimed,
+	// read at one moment. It writes nothing. A send under way to the lead and the words of the message are not looked at.
+	// Errors: NotFound for the workspace or a lead; InvalidArgument.
+	CheckSend(context.Context, *CheckSendRequest) (*CheckSendResponse, error)
 	// GetMessage reads one message; with view FULL also the evidence about its sending.
 	// Errors: NotFound; InvalidArgument for an unknown view.
 	GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error)
@@ -621,6 +640,9 @@ func (UnimplementedSyncServiceServer) ListLeads(context.Context, *ListLeadsReque
 }
 func (UnimplementedSyncServiceServer) SendMessage(context.Context, *SendMessageRequest) (*SendMessageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SendMessage not implemented")
+}
+func (UnimplementedSyncServiceServer) CheckSend(context.Context, *CheckSendRequest) (*CheckSendResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckSend not implemented")
 }
 func (UnimplementedSyncServiceServer) GetMessage(context.Context, *GetMessageRequest) (*GetMessageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetMessage not implemented")
@@ -903,6 +925,24 @@ func _SyncService_SendMessage_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SyncServiceServer).SendMessage(ctx, req.(*SendMessageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_CheckSend_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckSendRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).CheckSend(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_CheckSend_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).CheckSend(ctx, req.(*CheckSendRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1242,6 +1282,10 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SendMessage",
 			Handler:    _SyncService_SendMessage_Handler,
+		},
+		{
+			MethodName: "CheckSend",
+			Handler:    _SyncService_CheckSend_Handler,
 		},
 		{
 			MethodName: "GetMessage",
