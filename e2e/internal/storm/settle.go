@@ -35,7 +35,11 @@ type Settled struct {
 
 // Settle runs one.
 func Settle(ctx context.Context, cfg Settling) (out Settled, err error) {
-	s := &Storm{oracle: oracle.New(), cfg: Config{Binary: cfg.Binary, Sends: cfg.Sends, Replicas: 2, PerPerson: 1, Seed: 1}, rng: seeded(1), open: true}
+	s := &Storm{oracle: oracle.New(), rng: seeded(1), open: true, cfg: Config{
+		Binary: cfg.Binary, Sends: cfg.Sends, Replicas: 2, PerPerson: 1, Seed: 1,
+		// A provider that answers nothing would open every breaker, and hold back what is to be settled.
+		Env: []string{"RELANCE_SYNC_BREAKER_FAILURES=1000000"},
+	}}
 	s.lab, err = lab.New(ctx, lab.Options{Binary: cfg.Binary, Timing: lab.Scaled(), Simulator: simulator.Config{OnReceive: s.oracle.Observe}})
 	if err != nil {
 		return out, err
