@@ -43,6 +43,7 @@ type rig struct {
 	lab      *lab.Lab
 	contacts []string
 	url      string
+	refused  atomic.Pointer[string] // a delivery that was not taken
 }
 
 func newRig(ctx context.Context, cfg Config, limits simulator.DeliveryLimits) (*rig, error) {
@@ -136,6 +137,9 @@ func RunDisorder(ctx context.Context, cfg Config, sheet *figure.Sheet) (err erro
 	if err != nil {
 		return err
 	}
+	if r.refused.Load() != nil {
+		sheet.Note(*r.refused.Load())
+	}
 	inbox, messages, err := r.settle(ctx)
 	if err != nil {
 		return err
@@ -159,11 +163,15 @@ func (r *rig) deliver(ctx context.Context, list []simulator.Payload, url string)
 			}
 			if d.OK() {
 				taken.Add(1)
+			} else {
+				why := fmt.Sprintf("not taken, as one example: %d %v: %v", d.Status(), d.Attempts, err)
+				r.refused.CompareAndSwap(nil, &why)
 			}
 			return nil
 		})
 	}
-	return int(taken.Load()), group.Wait()
+	err := group.Wait()
+	return int(taken.Load()), err
 }
 
 // RunOutage is R11: the database goes away while webhooks come in. The provider delivers again only what was answered with
