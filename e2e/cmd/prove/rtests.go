@@ -13,14 +13,19 @@ import (
 	"github.com/relance/relance/simulator"
 )
 
-func runTeeth(ctx context.Context, out io.Writer, _ []string) error {
+func runTeeth(ctx context.Context, out io.Writer, args []string) error {
+	flags := flag.NewFlagSet("teeth", flag.ContinueOnError)
+	only := flags.String("only", "", "one planted bug (services/sync/internal/planted); empty for all, and the control")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	binary, clean, err := build(ctx, "planted", "crashpoints")
 	if err != nil {
 		return err
 	}
 	defer clean()
 	sheet := figure.NewSheet(out)
-	if err := storm.RunTeeth(ctx, binary, sheet); err != nil {
+	if err := storm.RunTeeth(ctx, binary, *only, sheet); err != nil {
 		return err
 	}
 	return sheet.Err()
