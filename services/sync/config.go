@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/relance/relance/platform/config"
@@ -12,6 +13,12 @@ import (
 // DefaultGHLBaseURL is GoHighLevel's API host.
 const DefaultGHLBaseURL = "https://services.leadconnectorhq.com"
 
+// Hosts of the email senders' APIs.
+const (
+	DefaultSmartleadBaseURL = "https://server.smartlead.ai/api/v1"
+	DefaultInstantlyBaseURL = "https://api.instantly.ai"
+)
+
 // Config is the configuration of the sync service.
 type Config struct {
 	Listen                string        `name:"listen" env:"RELANCE_SYNC_LISTEN" default:"127.0.0.1:7001" help:"Address the gRPC server listens on."`
@@ -20,6 +27,9 @@ type Config struct {
 	GHLBaseURL            string        `name:"ghl-base-url" env:"RELANCE_SYNC_GHL_BASE_URL" default:"https://services.leadconnectorhq.com" help:"GoHighLevel API host."`
 	GHLClientID           string        `name:"ghl-client-id" env:"RELANCE_SYNC_GHL_CLIENT_ID" help:"Client id of the marketplace app, for workspaces that connect by OAuth."`
 	GHLClientSecret       config.Secret `name:"ghl-client-secret" env:"RELANCE_SYNC_GHL_CLIENT_SECRET" help:"Client secret of the marketplace app, or @file."`
+	SmartleadBaseURL      string        `name:"smartlead-base-url" env:"RELANCE_SYNC_SMARTLEAD_BASE_URL" default:"https://server.smartlead.ai/api/v1" help:"Smartlead API host with its version."`
+	InstantlyBaseURL      string        `name:"instantly-base-url" env:"RELANCE_SYNC_INSTANTLY_BASE_URL" default:"https://api.instantly.ai" help:"Instantly API host."`
+	AllowLocalProviders   bool          `name:"allow-local-providers" env:"RELANCE_SYNC_ALLOW_LOCAL_PROVIDERS" help:"Call EmailBison instances on plain http and on private addresses. For tests and sandboxes only: whoever may set connections can then reach your network."`
 	KeysetJSON            config.Secret `name:"keyset" env:"RELANCE_SYNC_KEYSET" help:"Tink AEAD keyset as JSON, or @file, that encrypts tokens, messages and webhooks at rest. Required."`
 	FollowUpsTarget       string        `name:"followups-target" env:"RELANCE_SYNC_FOLLOWUPS_TARGET" default:"127.0.0.1:7002" help:"gRPC target of the followups service, which gets lead events. Empty keeps them waiting."`
 	Reflection            bool          `name:"reflection" env:"RELANCE_SYNC_REFLECTION" help:"Let grpcurl list the service's methods."`
@@ -70,9 +80,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxFailures == 0 {
 		c.MaxFailures = 5
 	}
-	if c.GHLBaseURL == "" {
-		c.GHLBaseURL = DefaultGHLBaseURL
-	}
+	c.GHLBaseURL = cmp.Or(c.GHLBaseURL, DefaultGHLBaseURL)
+	c.SmartleadBaseURL = cmp.Or(c.SmartleadBaseURL, DefaultSmartleadBaseURL)
+	c.InstantlyBaseURL = cmp.Or(c.InstantlyBaseURL, DefaultInstantlyBaseURL)
 	return c
 }
 

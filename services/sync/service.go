@@ -32,6 +32,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/server"
@@ -65,6 +66,8 @@ type Service struct {
 	store    *store.Store
 	sender   *sender.Sender
 	client   *ghl.Client
+	mail     map[provider.Kind]provider.Mail
+	closers  []func()
 	oauth    *ghl.OAuth
 	budget   *budget.Limiter
 	server   *rpc.Server
@@ -116,7 +119,7 @@ func (s *Service) wire(ctx context.Context) error {
 	s.store = serving
 	s.feed = feed.New(serving, s.pools[0], s.deps.Logger)
 	s.budget = budget.New(budget.Config{
-		Rows: serving.Budgets(), Clock: clock.System(), Initial: func(budget.Key) budget.Limit { return ghl.DefaultLimit() },
+		Rows: serving.Budgets(), Clock: clock.System(), Initial: initialLimit,
 	})
 	s.oauth, err = ghl.NewOAuth(ghl.OAuthConfig{
 		BaseURL: s.cfg.GHLBaseURL, ClientID: s.cfg.GHLClientID, ClientSecret: s.cfg.GHLClientSecret.Secret,
@@ -126,6 +129,9 @@ func (s *Service) wire(ctx context.Context) error {
 	}
 	s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget})
 	if err != nil {
+		return err
+	}
+	if err := s.wireMail(); err != nil {
 		return err
 	}
 	s.sender = s.senderOn(serving)
@@ -146,7 +152,7 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 func (s *Service) reconcilerOn(on *store.Store) *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
 		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), Logger: s.deps.Logger,
-		Account: s.keeperOn(on).Usable,
+		Account: s.keeperOn(on).UsableOf, Mail: s.mail,
 	})
 }
 
@@ -163,14 +169,14 @@ func (s *Service) mirrorOn(on *store.Store) *mirror.Mirror {
 func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Looker: s.reconcilerOn(on),
-		Store:  on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
+		Store:  on, Client: s.senders(), Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
 		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: s.keeperOn(on), Budget: s.budget, BreakerLimit: s.cfg.BreakerFailures,
 	})
 }
 
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
-		Store: on, Client: s.client, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: on, Client: s.client, Mail: s.mail, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
 		Mirror:   s.mirrorOn(on),
 		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
@@ -207,7 +213,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 		return err
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: s.store, Sender: s.sender, Client: s.client, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: s.store, Sender: s.sender, Client: s.client, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed,
 	}))
 	return nil
@@ -285,6 +291,9 @@ func (s *Service) close() {
 	}
 	if s.oauth != nil {
 		s.oauth.Close()
+	}
+	for _, end := range s.closers {
+		end()
 	}
 	for _, pool := range s.pools {
 		pool.Close()

@@ -123,6 +123,7 @@ func refusalMeanings() map[string]Meaning {
 		"DND_ACTIVE":            {Says: "not sent: do-not-disturb is on for the channel", WayOut: "the lead or a person clears it at the provider; later steps of the channel are then sent"},
 		"NO_PHONE":              {Says: "not sent: the lead has no phone number", WayOut: "add one for the later steps"},
 		"NO_EMAIL":              {Says: "not sent: the lead has no email address", WayOut: "add one for the later steps"},
+		"NO_REPLY_TARGET":       {Says: "not sent: there is no email of the lead to answer", WayOut: "the lead writes through the sender, or GHL is connected; later steps are then sent"},
 		"INVALID_PHONE":         {Says: "not sent: the phone number is not valid", WayOut: "mend it for the later steps"},
 		"INVALID_EMAIL":         {Says: "not sent: the email address is not valid", WayOut: "mend it for the later steps"},
 		"CONTACT_NOT_FOUND":     {Says: "not sent: the contact is gone at the provider", WayOut: "link the lead to its contact"},

@@ -217,6 +217,7 @@ func refusals() map[string]refusal {
 		"OPTED_OUT":                {rule: Rule{Action: ActStopLead}},
 		"NO_PHONE":                 skipOrHold(WakeLeadChanged),
 		"NO_EMAIL":                 skipOrHold(WakeLeadChanged),
+		"NO_REPLY_TARGET":          skip(),
 		"INVALID_PHONE":            skipOrHold(WakeLeadChanged),
 		"INVALID_EMAIL":            skipOrHold(WakeLeadChanged),
 		"CONTACT_NOT_FOUND":        skipOrHold(WakeLeadChanged),

@@ -3,6 +3,7 @@
 package classify
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -48,6 +49,8 @@ type Evidence struct {
 	DailyRemaining string
 	// Channel is what was sent on.
 	Channel sending.Channel
+	// Provider is who answered: emailbison, smartlead or instantly; empty is GoHighLevel.
+	Provider string
 }
 
 // Verdict is the class with its facts.
@@ -83,10 +86,13 @@ type answer struct {
 // Classify judges one call.
 func Classify(e Evidence) Verdict {
 	if e.NotSent {
-		return Verdict{Class: Retryable, Refusal: ghlRefusal(sending.ProviderUnavailable), Code: "not_sent"}
+		return Verdict{Class: Retryable, Refusal: refusalOf(e, sending.ProviderUnavailable), Code: "not_sent"}
 	}
 	if e.Failed || e.Status == 0 {
 		return Verdict{Class: Unknown, Code: "broken_exchange"}
+	}
+	if e.Provider != "" && e.Provider != ghl {
+		return mail(e)
 	}
 	var a answer
 	parsed := utf8.Valid(e.Body) && json.Unmarshal(e.Body, &a) == nil
@@ -189,7 +195,7 @@ func RetryAfter(header string) time.Duration {
 func byStatus(e Evidence, text string) Verdict {
 	switch e.Status {
 	case 401, 403:
-		v := Verdict{Class: Suspended, Refusal: ghlRefusal(sending.ProviderAuthRevoked), Code: "auth"}
+		v := Verdict{Class: Suspended, Refusal: refusalOf(e, sending.ProviderAuthRevoked), Code: "auth"}
 		if e.Status == 401 && slices.ContainsFunc(tokenWords(), func(w string) bool { return strings.Contains(text, w) }) {
 			v.TokenExpired, v.Code = true, "token_expired"
 		}
@@ -215,8 +221,11 @@ func tokenWords() []string {
 	return []string{"invalid token: access token is invalid", "invalid jwt", "invalid private integration token"}
 }
 
-func ghlRefusal(reason sending.Reason) sending.Refusal {
-	return sending.Refusal{Reason: reason, Meta: map[string]string{"provider": "ghl"}}
+// ghl is the provider of evidence that names none.
+const ghl = "ghl"
+
+func refusalOf(e Evidence, reason sending.Reason) sending.Refusal {
+	return sending.Refusal{Reason: reason, Meta: map[string]string{"provider": cmp.Or(e.Provider, ghl)}}
 }
 
 // normalise flattens the provider's message, a string or a list of strings, to lower case with single spaces and plain

@@ -15,7 +15,10 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"code.dny.dev/ssrf"
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
@@ -31,14 +34,24 @@ type Client struct {
 	clock   clock.Clock
 }
 
+// Control judges an address before it is connected to, as net.Dialer.Control does. A refused call has not been sent.
+type Control func(network, address string, conn syscall.RawConn) error
+
+// Public is the Control that admits public unicast addresses on port 443 only: for hosts that a caller named, whatever they
+// resolve to.
+func Public() Control { return ssrf.New(ssrf.WithPorts(443)).Safe }
+
 // New makes a client whose calls last at most timeout (R). Its connections are its own; Close ends the idle ones.
-func New(timeout time.Duration) *Client {
+func New(timeout time.Duration) *Client { return NewGuarded(timeout, nil) }
+
+// NewGuarded is New with a judge of addresses; nil admits all.
+func NewGuarded(timeout time.Duration, control Control) *Client {
 	return &Client{
 		timeout: timeout, clock: clock.System(),
 		http: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                  nil,
-				DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+				DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second, Control: control}).DialContext,
 				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 				TLSHandshakeTimeout:    5 * time.Second,
 				MaxIdleConnsPerHost:    128,

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
@@ -111,9 +111,7 @@ func understood(rows []listed, channel sending.Channel) []HistoryMessage {
 	return out
 }
 
-func garbled() error {
-	return &ReadError{Status: 200, Verdict: classify.Verdict{Class: classify.Unknown, Code: "garbled"}}
-}
+func garbled() error { return provider.Garbled() }
 
 // Conversations lists the ids of a contact's conversations. Errors: ErrID, ReadError.
 func (c *Client) Conversations(ctx context.Context, who Account, contact string) ([]string, error) {

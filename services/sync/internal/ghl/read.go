@@ -9,49 +9,21 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
-// ReadError is a read that did not succeed. Its text holds nothing of the provider's.
-type ReadError struct {
-	// Status is the HTTP status, 0 without an answer.
-	Status int
-	// Verdict is what the classifier makes of it; its class is not meant for reads, its reason is.
-	Verdict classify.Verdict
-	// Text is the provider's message, lower case, for matching only; never log it.
-	text string
-}
+// ReadError is a read that did not succeed.
+type ReadError = provider.ReadError
 
-// Error names the status only.
-func (e *ReadError) Error() string {
-	return fmt.Sprintf("ghl: read answered status %d (%s)", e.Status, e.Verdict.Code)
-}
-
-// NotFound reports whether the provider says that the thing does not exist; it answers 400 for unknown ids.
-func (e *ReadError) NotFound() bool {
-	return e.Status == http.StatusNotFound || strings.Contains(e.text, "not found") || strings.Contains(e.text, "does not exist")
-}
-
-// Mentions reports whether the provider's message contains a lower-case phrase.
-func (e *ReadError) Mentions(phrase string) bool { return strings.Contains(e.text, phrase) }
-
-// RateLimited gives the verdict, with its window and wait, when err says that the budget is used up, here or at the provider.
-func RateLimited(err error) (classify.Verdict, bool) {
-	var failed *ReadError
-	if !errors.As(err, &failed) || failed.Verdict.Refusal.Reason != sending.ProviderRateLimited {
-		return classify.Verdict{}, false
-	}
-	v := failed.Verdict
-	v.Wait = max(v.Wait, time.Second)
-	return v, true
-}
+// RateLimited tells of a used-up budget; see provider.RateLimited.
+func RateLimited(err error) (classify.Verdict, bool) { return provider.RateLimited(err) }
 
 // get reads once a permit is there. A token that the provider calls expired is renewed, and the read made once more.
 func (c *Client) get(ctx context.Context, in call, into any) error {
@@ -73,12 +45,10 @@ func (c *Client) getOnce(ctx context.Context, in call, into any) error {
 	in.method = http.MethodGet
 	r := c.do(ctx, in)
 	if r.Evidence.Status != http.StatusOK || r.Evidence.Failed {
-		return &ReadError{
-			Status: r.Evidence.Status, Verdict: classify.Classify(r.Evidence), text: strings.ToLower(string(r.Evidence.Body)),
-		}
+		return provider.ReadFailed(r.Evidence)
 	}
 	if err := json.Unmarshal(r.Evidence.Body, into); err != nil {
-		return &ReadError{Status: r.Evidence.Status, Verdict: classify.Verdict{Class: classify.Unknown, Code: "garbled"}}
+		return garbled()
 	}
 	return nil
 }

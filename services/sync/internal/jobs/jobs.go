@@ -23,6 +23,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -48,6 +49,8 @@ const (
 type Deps struct {
 	Store  *store.Store
 	Client *ghl.Client
+	// Mail are the providers that answer emails.
+	Mail map[provider.Kind]provider.Mail
 	// Accounts opens the workspaces' credentials.
 	Accounts *token.Keeper
 	Sender   *sender.Sender

@@ -57,5 +57,8 @@ func (d Deps) recheck(ctx context.Context, c db.ClaimChecksRow) error {
 
 // answers reports whether the provider takes the account's token; why not is no matter here, the next check is set.
 func answers(ctx context.Context, d Deps, account ghl.Account) bool {
+	if mail, ok := d.Mail[account.Kind]; ok {
+		return mail.Probe(ctx, account) == nil
+	}
 	return d.Client.Probe(ctx, account) == nil
 }

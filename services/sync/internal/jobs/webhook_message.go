@@ -29,6 +29,9 @@ func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery
 			return err
 		}
 	}
+	if ours, err := d.observeMail(ctx, tx, who, in); ours || err != nil {
+		return err
+	}
 	entry := store.Entry{
 		Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Inbound: in.event.Inbound, Subject: in.event.Subject,
 		Body: in.event.Text, ProviderID: in.event.MessageID, At: at, Arrival: store.ByWebhook,
@@ -44,6 +47,9 @@ func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery
 		return err
 	}
 	if err := countArrival(ctx, tx, in, id, fresh); err != nil {
+		return err
+	}
+	if err := keepTarget(ctx, tx, in, id); err != nil {
 		return err
 	}
 	announced, err := tx.Announce(ctx, db.AnnounceParams{Now: &tx.Now, WorkspaceID: who.workspace, ID: id})

@@ -1,5 +1,5 @@
 // Package provider is what the sync service needs of a provider of messages. Each provider's client implements it, and all
-// pass one conformance suite (package conformance). GHL is the one there is.
+// pass one conformance suite (package conformance). GHL sends texts and emails; the others answer emails in their threads.
 package provider
 
 import (
@@ -15,18 +15,28 @@ import (
 // Kind names a provider, as stored and as in resource names.
 type Kind string
 
-// GHL is GoHighLevel.
-const GHL Kind = "ghl"
+// Providers. EmailBison, Smartlead and Instantly are senders of email campaigns.
+const (
+	GHL        Kind = "ghl"
+	EmailBison Kind = "emailbison"
+	Smartlead  Kind = "smartlead"
+	Instantly  Kind = "instantly"
+)
 
 // Known reports whether it is one of them.
-func (k Kind) Known() bool { return k == GHL }
+func (k Kind) Known() bool { return k == GHL || k.Mail() }
+
+// Mail reports whether it is a sender of email campaigns, which only answers emails that it brought.
+func (k Kind) Mail() bool { return k == EmailBison || k == Smartlead || k == Instantly }
 
 // Account is whose credentials a call uses.
 type Account struct {
 	// Kind is the provider; empty means GHL.
 	Kind Kind
-	// Location is the account at the provider: GHL's location id.
+	// Location is the account at the provider: GHL's location id, EmailBison's host, a fingerprint of the key elsewhere.
 	Location string
+	// BaseURL is the host of a provider that has many (EmailBison); empty for the provider's own.
+	BaseURL string
 	// App is whose limit the calls count against: the OAuth client id; empty for tokens made by hand.
 	App string
 	// Token opens the account.
@@ -41,7 +51,7 @@ func (a Account) Budget() budget.Key {
 	if key.Provider == "" {
 		key.Provider = string(GHL)
 	}
-	if key.App == "" {
+	if key.App == "" && key.Provider == string(GHL) {
 		key.App = "pit"
 	}
 	return key
@@ -67,6 +77,8 @@ type Message struct {
 	// ContactID is the provider's id of the person.
 	ContactID string
 	Content   sending.Content
+	// Target is the email that is answered, for providers that only answer.
+	Target sending.Target
 }
 
 // Result is what is known after a send.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/match"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -23,10 +24,11 @@ const maxPages = 20
 // ErrPartial says that the provider's list could not be read to its end.
 var ErrPartial = errors.New("provider list read in part")
 
-// Looker looks for a send in both lists of the provider.
+// Looker looks for a send in the lists of its provider.
 type Looker struct {
 	Store  *store.Store
 	Client *ghl.Client
+	Mail   map[provider.Kind]provider.Mail
 	Budget Budget
 	Timing sending.Timing
 }
@@ -37,6 +39,7 @@ type subject struct {
 	account ghl.Account
 	contact string
 	content sending.Content
+	target  sending.Target
 	seen    map[string]bool // ids in either list, so that a message counts once
 }
 
@@ -49,9 +52,11 @@ func (l *Looker) Look(ctx context.Context, row db.SendIntent, account ghl.Accoun
 		return sending.Sighting{}, err
 	}
 	var out sending.Sighting
-	err := l.export(ctx, s, &out)
-	if err == nil && len(out.Matches) == 0 {
-		err = l.conversations(ctx, s, &out)
+	var err error
+	for _, list := range l.lists(row) {
+		if err == nil && len(out.Matches) == 0 {
+			err = list(ctx, s, &out)
+		}
 	}
 	out.Complete = err == nil
 	byTime := func(a, b sending.Found) int { return a.At.Compare(b.At) }
@@ -67,12 +72,23 @@ func (l *Looker) describe(ctx context.Context, s *subject) (err error) {
 	err = l.Store.Workspace(ctx, s.row.WorkspaceID, func(tx *store.Tx) error {
 		who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: s.row.WorkspaceID, ID: s.row.LeadID})
 		s.contact = store.Deref(who.GhlContactID)
+		if err == nil {
+			s.target, _, err = tx.Target(ctx, s.row)
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("read whom to look for: %w", err)
 	}
 	return nil
+}
+
+// lists are the provider's, in the order in which they are read: GHL has two with an index each, the others show the thread.
+func (l *Looker) lists(row db.SendIntent) []func(context.Context, *subject, *sending.Sighting) error {
+	if row.Provider != string(provider.GHL) {
+		return []func(context.Context, *subject, *sending.Sighting) error{l.thread}
+	}
+	return []func(context.Context, *subject, *sending.Sighting) error{l.export, l.conversations}
 }
 
 // export walks the export by contact, channel and time. It has no upper bound: a clock that is ahead, or a message that was
@@ -216,6 +232,9 @@ func (l *Looker) claimed(ctx context.Context, workspace uuid.UUID, ids []string)
 
 // compare tells whether a message is the send by its words; an email is known by its Marker.
 func (l *Looker) compare(ctx context.Context, s *subject, m ghl.HistoryMessage) (match.Kind, error) {
+	if s.row.Provider != string(provider.GHL) {
+		return compareEmail(s.row.ID, s.content.HTML, m.Body), nil
+	}
 	if m.Channel != sending.Email {
 		return match.Compare(s.content.Body, m.Body), nil
 	}

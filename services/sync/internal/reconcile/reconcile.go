@@ -18,6 +18,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/planted"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -35,8 +36,10 @@ const (
 type Config struct {
 	Store  *store.Store
 	Client *ghl.Client
-	// Account gives a workspace's credentials, and false when there are none that can be used.
-	Account func(ctx context.Context, workspace uuid.UUID) (ghl.Account, bool, error)
+	// Mail are the providers that answer emails.
+	Mail map[provider.Kind]provider.Mail
+	// Account gives a workspace's credentials at a provider, and false when there are none that can be used.
+	Account func(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (ghl.Account, bool, error)
 	// Budget is the share of the provider's quota that looks may use; nil when the client limits its reads itself.
 	Budget Budget
 	// Clock is the business clock.
@@ -49,7 +52,7 @@ type Config struct {
 // Reconciler settles unknown outcomes. It is safe for concurrent use, also by several processes.
 type Reconciler struct {
 	Looker
-	account func(context.Context, uuid.UUID) (ghl.Account, bool, error)
+	account func(context.Context, uuid.UUID, provider.Kind) (ghl.Account, bool, error)
 	clock   clock.Clock
 	logger  *slog.Logger
 	metrics metrics
@@ -59,7 +62,7 @@ type Reconciler struct {
 // New makes a Reconciler.
 func New(cfg Config) *Reconciler {
 	return &Reconciler{
-		Looker:  Looker{Store: cfg.Store, Client: cfg.Client, Budget: cfg.Budget, Timing: cfg.Timing},
+		Looker:  Looker{Store: cfg.Store, Client: cfg.Client, Mail: cfg.Mail, Budget: cfg.Budget, Timing: cfg.Timing},
 		account: cfg.Account, clock: cfg.Clock, logger: cfg.Logger, metrics: newMetrics(),
 	}
 }
@@ -153,7 +156,7 @@ func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Durat
 var errNoConnection = errors.New("no usable connection")
 
 func (r *Reconciler) see(ctx context.Context, row db.SendIntent) (sending.Sighting, error) {
-	account, usable, err := r.account(ctx, row.WorkspaceID)
+	account, usable, err := r.account(ctx, row.WorkspaceID, provider.Kind(row.Provider))
 	if err != nil {
 		return sending.Sighting{}, err
 	}

@@ -113,7 +113,7 @@ func (r *rig) logger() *slog.Logger {
 func (r *rig) newReconciler() *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
 		Store: r.store, Client: r.client, Budget: r.budget, Clock: r.clock, Timing: r.timing, Logger: r.logger(),
-		Account: credentials.NewKeeper(credentials.Config{Store: r.store, Logger: r.logger()}).Usable,
+		Account: credentials.NewKeeper(credentials.Config{Store: r.store, Logger: r.logger()}).UsableOf,
 	})
 }
 

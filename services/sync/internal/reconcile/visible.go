@@ -9,6 +9,7 @@ import (
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -32,7 +33,7 @@ func (r *Reconciler) Visible(ctx context.Context, workspace, intent uuid.UUID) (
 	if err != nil {
 		return 0, fmt.Errorf("watch visibility: %w", err)
 	}
-	account, usable, err := r.account(ctx, workspace)
+	account, usable, err := r.account(ctx, workspace, provider.Kind(row.Provider))
 	if err != nil || !usable || row.ProviderMessageID == nil || sending.State(row.State) != sending.Accepted {
 		return 0, err // delivered meanwhile, or nobody to ask: it is a sample
 	}
@@ -60,7 +61,7 @@ func (r *Reconciler) shown(ctx context.Context, row db.SendIntent, account ghl.A
 	if err := r.describe(ctx, s); err != nil {
 		return false, err
 	}
-	for _, list := range []func(context.Context, *subject, *sending.Sighting) error{r.export, r.conversations} {
+	for _, list := range r.lists(row) {
 		s.seen = map[string]bool{}
 		// What is claimed is passed over by sift, but counted as seen.
 		if err := list(ctx, s, &sending.Sighting{}); err != nil {

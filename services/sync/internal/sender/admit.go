@@ -26,8 +26,8 @@ type Budget interface {
 
 // Accounts opens the credentials of a workspace.
 type Accounts interface {
-	// Account gives a token that can be used now, refreshing it where that is needed.
-	Account(ctx context.Context, workspace uuid.UUID) (provider.Account, sending.ConnectionState, error)
+	// AccountOf gives a token that can be used now, refreshing it where that is needed.
+	AccountOf(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error)
 	// Open decrypts the credentials of a row.
 	Open(row db.Connection) (provider.Account, error)
 }
@@ -35,7 +35,7 @@ type Accounts interface {
 // admit takes a permit before the claim, so that no lease is spent on waiting for one. A workspace that cannot send gets
 // none; the gate says why. A decision means "not now".
 func (s *Sender) admit(ctx context.Context, row db.SendIntent, byJob bool) (*budget.Permit, *sending.Decision, error) {
-	account, state, err := s.Accounts.Account(ctx, row.WorkspaceID)
+	account, state, err := s.Accounts.AccountOf(ctx, row.WorkspaceID, provider.Kind(row.Provider))
 	if errors.Is(err, token.ErrNone) || (err == nil && state != sending.Connected) {
 		return nil, nil, nil
 	}

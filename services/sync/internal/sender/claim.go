@@ -13,6 +13,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/planted"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -140,7 +141,7 @@ func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent)
 	if !sending.State(row.State).Claimable() || row.NextTime.After(tx.Now) {
 		return nil, outcomeOf(row, tx.Now), nil
 	}
-	setup, err := readSetup(ctx, tx, row.WorkspaceID)
+	setup, err := readSetup(ctx, tx, row.WorkspaceID, provider.Kind(row.Provider))
 	if err != nil {
 		return nil, Outcome{}, err
 	}
@@ -153,6 +154,11 @@ func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent)
 		return nil, Outcome{}, err
 	}
 	facts.Content = content
+	target, ok, err := tx.Target(ctx, row)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	facts.Target = ok
 	decision := sending.Gate(facts)
 	if decision.Refusal == nil {
 		if decision, err = s.liveGate(ctx, tx, row); err != nil {
@@ -168,12 +174,13 @@ func (s *Sender) tryClaim(ctx context.Context, tx *store.Tx, plan db.SendIntent)
 		out, err := closeUnsent(ctx, tx, row, decision)
 		return nil, out, err
 	}
-	return s.take(ctx, tx, row, takeInput{contact: facts.ContactID, content: content, setup: setup})
+	return s.take(ctx, tx, row, takeInput{contact: facts.ContactID, content: content, target: target, setup: setup})
 }
 
 type takeInput struct {
 	contact string
 	content sending.Content
+	target  sending.Target
 	setup   setup
 }
 
@@ -195,7 +202,7 @@ func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in t
 	}
 	return &claim{
 		row: row, attempt: attempt, account: account, connection: in.setup.connection,
-		message: ghl.Message{Channel: sending.Channel(row.Channel), ContactID: in.contact, Content: in.content},
+		message: ghl.Message{Channel: sending.Channel(row.Channel), ContactID: in.contact, Content: in.content, Target: in.target},
 	}, Outcome{Message: row.ID, State: sending.Sending}, nil
 }
 
@@ -211,7 +218,7 @@ func (s *Sender) gateFacts(ctx context.Context, tx *store.Tx, on subject) (sendi
 		return sending.Facts{}, err
 	}
 	return sending.Facts{
-		Legal: law, Connection: set.state, SendingDisabled: set.disabled, Channel: channel, ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
+		Legal: law, Connection: set.state, SendingDisabled: set.disabled, Provider: row.Provider, Target: row.ReplyTo != nil, Channel: channel, ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
 		Blocked: who.Blocked, Flag: flag, LastInbound: store.Deref(who.LastInboundTime), RepliedSince: store.Deref(row.RepliedSince),
 		Expire: store.Deref(row.ExpireTime), Now: tx.Now,
 	}, nil
@@ -265,12 +272,12 @@ type setup struct {
 	workspace  db.OneWorkspaceRow
 }
 
-func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID) (setup, error) {
+func readSetup(ctx context.Context, tx *store.Tx, workspace uuid.UUID, via provider.Kind) (setup, error) {
 	w, err := tx.OneWorkspace(ctx, workspace)
 	if err != nil {
 		return setup{}, fmt.Errorf("read workspace: %w", err)
 	}
-	c, err := tx.Connection(ctx, workspace)
+	c, err := tx.ConnectionOf(ctx, db.ConnectionOfParams{WorkspaceID: workspace, Provider: string(via)})
 	if postgres.IsNoRows(err) {
 		return setup{disabled: w.SendingDisabled, workspace: w}, nil
 	}

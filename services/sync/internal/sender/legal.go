@@ -80,7 +80,7 @@ func (s *Sender) history(ctx context.Context, tx *store.Tx, on subject, c *legal
 func (s *Sender) notNow(ctx context.Context, tx *store.Tx, r Request, on subject) (*Outcome, error) {
 	on.row = db.SendIntent{
 		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), Purpose: string(r.Purpose),
-		RepliedSince: r.RepliedSince, ExpireTime: r.Expire,
+		RepliedSince: r.RepliedSince, ExpireTime: r.Expire, Provider: string(r.via), ReplyTo: r.ReplyTo,
 	}
 	facts, err := s.gateFacts(ctx, tx, on)
 	if err != nil {

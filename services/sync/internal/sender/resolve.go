@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -199,6 +200,7 @@ func (s *Sender) planAgain(ctx context.Context, tx *store.Tx, row db.SendIntent)
 	id, err := s.insert(ctx, tx, Request{
 		Workspace: row.WorkspaceID, Lead: row.LeadID, RequestID: uuid.NewSHA1(row.ID, []byte("send again")),
 		Channel: sending.Channel(row.Channel), Content: content, Policy: sending.Policy(row.Policy), replaces: &row.ID,
+		ReplyTo: row.ReplyTo, via: provider.Kind(row.Provider),
 	})
 	if err != nil {
 		return nil, err

@@ -99,6 +99,10 @@ type Request struct {
 	Policy sending.Policy
 	// Purpose is why it is sent; empty is a follow-up.
 	Purpose legal.Purpose
+	// ReplyTo is the message to answer; nil lets the lead's newest email decide.
+	ReplyTo *uuid.UUID
+	// via is who sends.
+	via provider.Kind
 	// replaces is the parked send that a person sends again.
 	replaces *uuid.UUID
 }
@@ -153,7 +157,7 @@ func (s *Sender) plan(ctx context.Context, r Request) (row db.SendIntent, out *O
 		if !postgres.IsNoRows(err) {
 			return err
 		}
-		if out, err = s.beforePlan(ctx, tx, r); err != nil || out != nil {
+		if out, err = s.beforePlan(ctx, tx, &r); err != nil || out != nil {
 			return err
 		}
 		if _, err := s.insert(ctx, tx, r); err != nil {
@@ -171,7 +175,7 @@ func (s *Sender) plan(ctx context.Context, r Request) (row db.SendIntent, out *O
 	return row, out, nil
 }
 
-func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outcome, error) {
+func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r *Request) (*Outcome, error) {
 	who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
 	if postgres.IsNoRows(err) {
 		return nil, ErrNoLead
@@ -182,18 +186,21 @@ func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r Request) (*Outc
 	if r.Content.Empty(r.Channel) {
 		return &Outcome{Refusal: &sending.Refusal{Reason: sending.EmptyContent}}, nil
 	}
-	setup, err := readSetup(ctx, tx, r.Workspace)
+	if refusal, err := route(ctx, tx, who, r); err != nil || refusal != nil {
+		return &Outcome{Refusal: refusal}, err
+	}
+	setup, err := readSetup(ctx, tx, r.Workspace, r.via)
 	if err != nil {
 		return nil, err
 	}
-	if refusal := sending.SetupRefusal(setup.state, setup.disabled); refusal != nil {
+	if refusal := sending.SetupRefusal(string(r.via), setup.state, setup.disabled); refusal != nil {
 		return &Outcome{Refusal: refusal}, nil
 	}
 	live, err := tx.LiveIntent(ctx, db.LiveIntentParams{
 		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID,
 	})
 	if postgres.IsNoRows(err) || planted.On(planted.NoOneLive) {
-		return s.notNow(ctx, tx, r, subject{who: who, set: setup})
+		return s.notNow(ctx, tx, *r, subject{who: who, set: setup})
 	}
 	if err != nil {
 		return nil, err
@@ -225,7 +232,8 @@ func (s *Sender) insert(ctx context.Context, tx *store.Tx, r Request) (uuid.UUID
 	n, err := tx.InsertIntent(ctx, db.InsertIntentParams{
 		WorkspaceID: r.Workspace, ID: id, LeadID: r.Lead, Channel: string(r.Channel), RequestID: r.RequestID, ContentEnc: sealed,
 		SubjectHash: hash.Subject, BodyHash: hash.Body, HtmlHash: hash.HTML, Policy: string(r.Policy), RepliedSince: r.RepliedSince,
-		ExpireTime: r.Expire, Replaces: r.replaces, Purpose: string(cmp.Or(r.Purpose, legal.FollowUp)), Now: tx.Now,
+		ExpireTime: r.Expire, Replaces: r.replaces, Purpose: string(cmp.Or(r.Purpose, legal.FollowUp)),
+		Provider: string(r.via), ReplyTo: r.ReplyTo, Now: tx.Now,
 	})
 	if err != nil || n == 0 {
 		return id, err
@@ -245,6 +253,9 @@ func compare(row db.SendIntent, r Request) error {
 	}
 	if row.Channel != string(r.Channel) {
 		fields = append(fields, "channel")
+	}
+	if r.ReplyTo != nil && (row.ReplyTo == nil || *row.ReplyTo != *r.ReplyTo) {
+		fields = append(fields, "reply_to")
 	}
 	stored := sending.Hashes{Subject: row.SubjectHash, Body: row.BodyHash, HTML: row.HtmlHash}
 	if fields = append(fields, stored.Differ(r.Content.Hash())...); len(fields) > 0 {

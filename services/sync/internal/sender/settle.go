@@ -251,7 +251,9 @@ func accepted(ctx context.Context, tx *store.Tx, c claim, m move) error {
 	if err != nil {
 		return err
 	}
-	return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: c.row.WorkspaceID})
+	return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{
+		Now: &tx.Now, WorkspaceID: c.row.WorkspaceID, Provider: c.row.Provider,
+	})
 }
 
 func refused(ctx context.Context, tx *store.Tx, c claim, m move) error {
@@ -288,7 +290,9 @@ func (s *Sender) retry(ctx context.Context, tx *store.Tx, c claim, m move) error
 		if m.refusal.Reason == sending.LocationInactive {
 			state = sending.Inactive
 		}
-		n, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: c.row.WorkspaceID})
+		n, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{
+			State: string(state), Now: tx.Now, WorkspaceID: c.row.WorkspaceID, Provider: c.row.Provider,
+		})
 		if err != nil {
 			return err
 		}

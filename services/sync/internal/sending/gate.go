@@ -35,11 +35,16 @@ const (
 	QuietHours             Reason = "QUIET_HOURS"
 	FrequencyCap           Reason = "FREQUENCY_CAP"
 	SendExhausted          Reason = "SEND_EXHAUSTED"
+	// NoReplyTarget: a provider that only answers emails has none to answer.
+	NoReplyTarget Reason = "NO_REPLY_TARGET"
 	// SendAmbiguous parks a send of which nobody can tell whether it left; SendNeedsEyes one that may have left with other
 	// words.
 	SendAmbiguous Reason = "SEND_AMBIGUOUS"
 	SendNeedsEyes Reason = "SEND_NEEDS_EYES"
 )
+
+// ghl is the provider that sends where no other is named.
+const ghl = "ghl"
 
 // Refusal is a reason with the facts a caller acts on.
 type Refusal struct {
@@ -75,9 +80,12 @@ const (
 
 // Facts are what the gate decides on, all read in the transaction that claims.
 type Facts struct {
-	Channel         Channel
-	Content         Content
-	ContactID       string
+	Channel   Channel
+	Content   Content
+	ContactID string
+	// Provider is who sends; empty is ghl. One that only answers emails needs Target: that there is one to answer.
+	Provider        string
+	Target          bool
 	Phone, Email    string
 	Blocked         bool
 	Flag            ChannelStatus
@@ -118,7 +126,7 @@ func Gate(f Facts) Decision {
 	if refusal := leadRefusal(f); refusal != nil {
 		return Decision{Refusal: refusal, To: Skipped}
 	}
-	if refusal := SetupRefusal(f.Connection, f.SendingDisabled); refusal != nil {
+	if refusal := SetupRefusal(f.Provider, f.Connection, f.SendingDisabled); refusal != nil {
 		return Decision{Refusal: refusal, Retry: slowRetry}
 	}
 	law := legal.Decide(f.Legal)
@@ -153,21 +161,24 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// SetupRefusal tells what of the workspace's set-up keeps messages from leaving, or nil.
-func SetupRefusal(connection ConnectionState, disabled bool) *Refusal {
-	ghl := map[string]string{"provider": "ghl"}
+// SetupRefusal tells what of the workspace's set-up keeps messages from leaving through a provider, or nil.
+func SetupRefusal(provider string, connection ConnectionState, disabled bool) *Refusal {
+	if provider == "" {
+		provider = ghl
+	}
+	of := map[string]string{"provider": provider}
 	switch {
 	case disabled:
 		// The kill switch answers like a paused location: callers defer slowly and lose nothing.
-		return &Refusal{LocationInactive, map[string]string{"provider": "ghl", "cause": "sending_disabled"}}
+		return &Refusal{LocationInactive, map[string]string{"provider": provider, "cause": "sending_disabled"}}
 	case connection == NotConnected:
-		return &Refusal{ProviderNotConnected, ghl}
+		return &Refusal{ProviderNotConnected, of}
 	case connection == AuthRevoked:
-		return &Refusal{ProviderAuthRevoked, ghl}
+		return &Refusal{ProviderAuthRevoked, of}
 	case connection == ReconnectNeeded:
-		return &Refusal{ProviderAuthRevoked, map[string]string{"provider": "ghl", "cause": "reconnect_needed"}}
+		return &Refusal{ProviderAuthRevoked, map[string]string{"provider": provider, "cause": "reconnect_needed"}}
 	case connection == Inactive:
-		return &Refusal{LocationInactive, ghl}
+		return &Refusal{LocationInactive, of}
 	default:
 		return nil
 	}
@@ -200,7 +211,9 @@ func addressRefusal(f Facts) *Refusal {
 		return &Refusal{NoPhone, channel}
 	case f.Channel == Email && f.Email == "":
 		return &Refusal{NoEmail, channel}
-	case f.ContactID == "":
+	case f.Provider != "" && f.Provider != ghl && !f.Target:
+		return &Refusal{NoReplyTarget, map[string]string{"provider": f.Provider}}
+	case (f.Provider == "" || f.Provider == ghl) && f.ContactID == "":
 		return &Refusal{Reason: ContactNotFound}
 	case !f.RepliedSince.IsZero() && f.LastInbound.After(f.RepliedSince):
 		return &Refusal{LeadReplied, map[string]string{"replied_at": f.LastInbound.UTC().Format(time.RFC3339Nano)}}

@@ -53,11 +53,15 @@ func (s *Server) probe(ctx context.Context, row db.Connection) error {
 	if err != nil {
 		return err
 	}
-	err = s.Client.Probe(ctx, account)
+	if mail, ok := s.Mail[account.Kind]; ok {
+		err = mail.Probe(ctx, account)
+	} else {
+		err = s.Client.Probe(ctx, account)
+	}
 	if v, limited := ghl.RateLimited(err); limited {
 		return refusal(v.Refusal, workspaceName(row.WorkspaceID), v.Wait).WithCause(err)
 	}
-	return s.learn(ctx, row.WorkspaceID, err)
+	return s.learnOf(ctx, row.WorkspaceID, account.Kind, err)
 }
 
 func (s *Server) budget(ctx context.Context, row db.Connection) (*syncv1.ProviderBudget, error) {
@@ -100,8 +104,13 @@ func (s *Server) connectionOf(ctx context.Context, id uuid.UUID, kind provider.K
 
 func (s *Server) account(row db.Connection) (ghl.Account, error) { return s.Accounts.Open(row) }
 
-// learn keeps what a provider read says about the connection.
+// learn keeps what a read at GHL says about the connection.
 func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {
+	return s.learnOf(ctx, id, provider.GHL, outcome)
+}
+
+// learnOf keeps what a provider read says about the connection.
+func (s *Server) learnOf(ctx context.Context, id uuid.UUID, kind provider.Kind, outcome error) error {
 	state := sending.Connected
 	var failed *ghl.ReadError
 	if outcome != nil {
@@ -114,12 +123,14 @@ func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {
 		}
 	}
 	return s.inWorkspace(ctx, id, func(tx *store.Tx) error {
-		if _, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: id}); err != nil {
+		if _, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{
+			State: string(state), Now: tx.Now, WorkspaceID: id, Provider: string(kind),
+		}); err != nil {
 			return err
 		}
 		if state != sending.Connected {
 			return nil
 		}
-		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: id})
+		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: id, Provider: string(kind)})
 	})
 }

@@ -25,7 +25,11 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	id := c.workspace("parent", req.GetParent())
 	in := req.GetConnection()
 	kind := c.provider("connection.provider", in.GetProvider())
-	c.ghlConnection(in, s.Accounts.OAuthApp())
+	if kind.Mail() {
+		c.mailConnection(in, kind, s.LocalProviders)
+	} else {
+		c.ghlConnection(in, s.Accounts.OAuthApp())
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -39,6 +43,9 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	}
 	p := connectionParams{workspace: id, kind: kind, location: in.GetLocation()}
 	p.tokens.Access = redact.Secret(in.GetToken())
+	if kind.Mail() {
+		p.location, p.base = mailAccount(in)
+	}
 	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" {
 		if err := s.authorize(ctx, in, &p); err != nil {
 			return nil, err
@@ -56,6 +63,7 @@ type connectionParams struct {
 	workspace     uuid.UUID
 	kind          provider.Kind
 	location, app string
+	base          string
 	tokens        token.Tokens
 }
 
@@ -68,7 +76,7 @@ func (s *Server) authorize(ctx context.Context, in *syncv1.Connection, p *connec
 	var answer *token.AnswerError
 	switch {
 	case errors.As(err, &answer) && answer.Kind == token.Inactive:
-		return refusal(*sending.SetupRefusal(sending.Inactive, false), subject, 0).WithCause(err)
+		return refusal(*sending.SetupRefusal(string(provider.GHL), sending.Inactive, false), subject, 0).WithCause(err)
 	case errors.As(err, &answer) && answer.Kind == token.NoAnswer:
 		return refusal(sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl"}}, subject, 0).WithCause(err)
 	case errors.As(err, &answer):
@@ -93,7 +101,7 @@ func (s *Server) storeConnection(ctx context.Context, p connectionParams) (row d
 		if err != nil {
 			return err
 		}
-		params.Location, params.App, params.Now = p.location, p.app, tx.Now
+		params.Location, params.BaseUrl, params.App, params.Now = p.location, p.base, p.app, tx.Now
 		err = tx.UpsertConnection(ctx, params)
 		if postgres.IsUnique(err, "connection_location_key") {
 			return typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", p.location)
@@ -112,11 +120,12 @@ func (c *check) provider(field, name string) provider.Kind {
 	if name == "" {
 		kind = provider.GHL
 	}
-	c.when(!kind.Known(), field, "must be ghl")
+	c.when(!kind.Known(), field, "must be ghl, emailbison, smartlead or instantly")
 	return kind
 }
 
 func (c *check) ghlConnection(in *syncv1.Connection, app string) {
+	c.when(in.GetBaseUrl() != "", "connection.base_url", "is for emailbison only")
 	c.when(!lead.ValidID(in.GetLocation()) && (in.GetLocation() != "" || in.GetOauthCode() == ""),
 		"connection.location", "must be 15 to 64 letters and digits")
 	given := 0

@@ -36,7 +36,7 @@ func connectionProto(c db.Connection) *syncv1.Connection {
 	b := breaker.State{Until: store.Deref(c.BreakerUntil)}
 	return &syncv1.Connection{
 		BreakerState: syncv1.BreakerState(syncv1.BreakerState_value["BREAKER_STATE_"+string(b.Kind(clock.System().Now()))]), BreakerTime: optStamp(c.BreakerUntil),
-		Name: workspaceName(c.WorkspaceID) + "/connections/" + c.Provider, Location: c.Location, Provider: c.Provider,
+		Name: workspaceName(c.WorkspaceID) + "/connections/" + c.Provider, Location: c.Location, Provider: c.Provider, BaseUrl: c.BaseUrl,
 		Auth:      syncv1.ConnectionAuth(syncv1.ConnectionAuth_value["CONNECTION_AUTH_"+c.Auth]),
 		State:     syncv1.ConnectionState(syncv1.ConnectionState_value["CONNECTION_STATE_"+c.State]),
 		StateTime: stamp(c.StateTime), LastWebhookTime: optStamp(c.LastWebhookTime), LastSuccessTime: optStamp(c.LastSuccessTime),
@@ -84,7 +84,7 @@ func (s *Server) messageProto(r db.MessageRow) (*syncv1.Message, error) {
 		Name: messageName(m.WorkspaceID, m.ID), Lead: leadName(m.WorkspaceID, m.LeadID), Channel: channelProto(m.Channel),
 		Direction: syncv1.Direction_DIRECTION_OUTBOUND, State: syncv1.MessageState(syncv1.MessageState_value["MESSAGE_STATE_"+r.State]),
 		RefusalReason: r.Reason, Subject: subject, Body: body, ProviderMessageId: store.Deref(m.ProviderMessageID),
-		DeliveryStatus: r.Delivery, DuplicateSuspected: r.DuplicateSuspected,
+		Provider: r.Provider, DeliveryStatus: r.Delivery, DuplicateSuspected: r.DuplicateSuspected,
 		Resolution:   syncv1.Resolution(syncv1.Resolution_value["RESOLUTION_"+r.Resolution]),
 		AttemptCount: r.Attempt, MessageTime: stamp(m.MessageTime), CreateTime: stamp(m.CreateTime),
 	}
@@ -96,6 +96,9 @@ func (s *Server) messageProto(r db.MessageRow) (*syncv1.Message, error) {
 	}
 	if r.Replaces != nil {
 		out.Replaces = messageName(m.WorkspaceID, *r.Replaces)
+	}
+	if r.ReplyTo != nil {
+		out.ReplyTo = messageName(m.WorkspaceID, *r.ReplyTo)
 	}
 	if sending.State(r.State) == sending.Retryable {
 		out.NextAttemptTime = optStamp(r.NextTime)

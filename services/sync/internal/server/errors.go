@@ -70,6 +70,7 @@ func words(reason sending.Reason) string {
 		sending.OptedOut:               "the lead opted out of the channel; nothing may be sent on it again",
 		sending.NoPhone:                "the lead has no phone number",
 		sending.NoEmail:                "the lead has no email address",
+		sending.NoReplyTarget:          "there is no email of the lead that could be answered through this sender",
 		sending.InvalidPhone:           "the lead's phone number cannot be used",
 		sending.InvalidEmail:           "the lead's email address cannot be used",
 		sending.ContactNotFound:        "the contact does not exist at the provider, or the lead is not linked to one",

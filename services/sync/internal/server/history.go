@@ -120,7 +120,7 @@ func (s *Server) mirrorError(ctx context.Context, err error, thread store.Thread
 		if lookErr != nil {
 			return lookErr
 		}
-		if r := sending.SetupRefusal(sending.ConnectionState(row.State), false); r != nil {
+		if r := sending.SetupRefusal(row.Provider, sending.ConnectionState(row.State), false); r != nil {
 			return refusal(*r, workspaceName(thread.Workspace), 0)
 		}
 		return apierr.Aborted("the connection changed in between; ask again").WithCause(err)

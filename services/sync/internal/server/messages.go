@@ -59,6 +59,7 @@ func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {
 	}
 	in.Workspace, in.Lead = c.child("lead", req.GetLead(), "leads")
 	in.RequestID = c.id("request_id", req.GetRequestId())
+	in.ReplyTo = c.replyTo(req, in.Workspace)
 	in.RepliedSince = c.time("unless_replied_since", req.GetUnlessRepliedSince(), false)
 	in.Expire = c.time("expire_time", req.GetExpireTime(), false)
 	in.Purpose = c.purpose(req.GetPurpose())
@@ -80,6 +81,17 @@ func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {
 		c.add("unknown_policy", "is not a known policy")
 	}
 	return in, c.err()
+}
+
+// replyTo reads the message to answer, which is of the lead's workspace.
+func (c *check) replyTo(req *syncv1.SendMessageRequest, workspace uuid.UUID) *uuid.UUID {
+	if req.GetReplyTo() == "" {
+		return nil
+	}
+	of, id := c.child("reply_to", req.GetReplyTo(), "messages")
+	c.when(of != workspace, "reply_to", "must be in the lead's workspace")
+	c.when(req.GetChannel() != syncv1.Channel_CHANNEL_EMAIL, "reply_to", "is for email only")
+	return &id
 }
 
 func (c *check) purpose(p syncv1.SendPurpose) legal.Purpose {

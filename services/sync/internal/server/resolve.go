@@ -137,7 +137,7 @@ func (s *Server) unsettled(ctx context.Context, p db.UnsettledMessagesParams) ([
 		for _, r := range rows {
 			out = append(out, db.MessageRow{
 				Message: r.Message, State: r.State, Reason: r.Reason, RequestID: &r.RequestID, Attempt: r.Attempt, NextTime: &r.NextTime,
-				Delivery: r.Delivery, DuplicateSuspected: r.DuplicateSuspected, Replaces: r.Replaces,
+				Delivery: r.Delivery, DuplicateSuspected: r.DuplicateSuspected, Replaces: r.Replaces, Provider: r.Provider, ReplyTo: r.ReplyTo,
 			})
 		}
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/token"
@@ -34,6 +35,10 @@ type Config struct {
 	Store  *store.Store
 	Sender *sender.Sender
 	Client *ghl.Client
+	// Mail are the providers that answer emails.
+	Mail map[provider.Kind]provider.Mail
+	// LocalProviders admits instances of EmailBison on plain http: for tests.
+	LocalProviders bool
 	// Accounts opens the workspaces' credentials.
 	Accounts *token.Keeper
 	// Mirror compares conversations with the provider.

@@ -34,7 +34,7 @@ func (s *Server) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsReq
 	if err != nil {
 		return nil, err
 	}
-	if r := sending.SetupRefusal(sending.ConnectionState(row.State), false); r != nil {
+	if r := sending.SetupRefusal(row.Provider, sending.ConnectionState(row.State), false); r != nil {
 		return nil, refusal(*r, workspaceName(workspace), 0)
 	}
 	account, err := s.account(row)

@@ -71,9 +71,14 @@ func (k *Keeper) opened(row db.ConnectionForUseRow, err error) (provider.Account
 	return account, state, err
 }
 
-// Usable is Account for callers that need a connection that works: it reports false when there is none.
+// Usable is UsableOf of GHL.
 func (k *Keeper) Usable(ctx context.Context, workspace uuid.UUID) (provider.Account, bool, error) {
-	account, state, err := k.Account(ctx, workspace)
+	return k.UsableOf(ctx, workspace, provider.GHL)
+}
+
+// UsableOf is AccountOf for callers that need a connection that works: it reports false when there is none.
+func (k *Keeper) UsableOf(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, bool, error) {
+	account, state, err := k.AccountOf(ctx, workspace, kind)
 	if errors.Is(err, ErrNone) {
 		return provider.Account{}, false, nil
 	}
@@ -87,7 +92,7 @@ func (k *Keeper) Open(row db.Connection) (provider.Account, error) {
 	if err != nil {
 		return provider.Account{}, err
 	}
-	account := provider.Account{Kind: kind, Location: row.Location, App: row.App, Token: redact.Secret(secret)}
+	account := provider.Account{Kind: kind, Location: row.Location, BaseURL: row.BaseUrl, App: row.App, Token: redact.Secret(secret)}
 	if row.Auth == authOAuth {
 		account.Renew = func(ctx context.Context) (provider.Account, error) { return k.renew(ctx, row) }
 	}

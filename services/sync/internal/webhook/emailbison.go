@@ -38,11 +38,15 @@ type emailBisonData struct {
 		CreatedAt string `json:"created_at"`
 	} `json:"campaign_event"`
 	Lead struct {
+		ID        loose  `json:"id"`
 		Email     string `json:"email"`
 		FirstName string `json:"first_name"`
 		LastName  string `json:"last_name"`
 		Company   string `json:"company"`
 	} `json:"lead"`
+	Mailbox struct {
+		ID loose `json:"id"`
+	} `json:"sender_email"`
 	Email struct {
 		ID      loose  `json:"id"`
 		Subject string `json:"email_subject"`
@@ -74,7 +78,7 @@ func emailBisonEvent(d Delivery) (Event, error) {
 			e.bisonReply(data)
 		}
 	case "EMAIL_SENT", "MANUAL_EMAIL_SENT":
-		e.Kind, e.Subject, e.Text = Message, data.Email.Subject, data.Email.Body
+		e.Kind, e.Subject, e.Text, e.HTML = Message, data.Email.Subject, data.Email.Body, data.Email.Body
 		e.MessageID, e.MessageTime = identity("emailbison:sent:", data.Email.ID), parseTime(data.Email.SentAt)
 	case "EMAIL_BOUNCED":
 		e.Kind = Bounced
@@ -97,6 +101,9 @@ func (e *Event) bisonReply(data emailBisonData) {
 	e.Kind, e.Inbound, e.Subject = Message, true, data.Reply.Subject
 	e.Text = first(data.Reply.Text, data.Reply.HTML)
 	e.MessageID, e.MessageTime = identity("emailbison:reply:", data.Reply.ID), parseTime(data.Reply.Received)
+	e.Target = sending.Target{
+		Message: string(data.Reply.ID), Mailbox: string(data.Mailbox.ID), Lead: string(data.Lead.ID), To: first(data.Reply.From, e.Lead.Email),
+	}
 }
 
 func unwrapEmailBison(raw []byte) (emailBisonHead, emailBisonData, error) {

@@ -85,6 +85,11 @@ type Event struct {
 	Channel                  sending.Channel
 	Text, Subject, MessageID string
 	MessageTime              time.Time
+	// HTML is the markup of an email to the lead, where the sender gives it.
+	HTML string
+	// Target is what it takes to answer an email of the lead through the sender that brought it; not usable when the sender
+	// did not tell enough.
+	Target sending.Target
 	// ConversationID, Source (api, app, workflow ...), Status (the delivery status) and User (who wrote it) are the
 	// provider's, possibly empty.
 	ConversationID, Source, Status, User string

@@ -21,6 +21,7 @@ type instantly struct {
 	LastName     string `json:"lastName"`
 	Company      string `json:"companyName"`
 	EmailID      loose  `json:"email_id"`
+	Mailbox      string `json:"email_account"`
 	Subject      string `json:"email_subject"`
 	Text         string `json:"email_text"`
 	HTML         string `json:"email_html"`
@@ -48,9 +49,10 @@ func instantlyEvent(d Delivery) (Event, error) {
 		e.Kind, e.Inbound, e.MessageTime = Message, true, e.Changed
 		e.Subject, e.Text = first(i.ReplySubject, i.Subject), first(i.ReplyText, i.ReplySnippet, i.ReplyHTML)
 		e.MessageID = identity("instantly:reply:", i.EmailID, loose(i.Timestamp))
+		e.Target = sending.Target{Message: string(i.EmailID), Mailbox: i.Mailbox, Lead: e.Lead.Email, To: e.Lead.Email}
 	case "email_sent":
 		e.Kind, e.MessageTime = Message, e.Changed
-		e.Subject, e.Text = i.Subject, first(i.Text, i.HTML)
+		e.Subject, e.Text, e.HTML = i.Subject, first(i.Text, i.HTML), i.HTML
 		e.MessageID = identity("instantly:sent:", i.EmailID, loose(i.Timestamp))
 	case "email_bounced":
 		e.Kind = Bounced

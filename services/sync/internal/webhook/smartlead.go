@@ -19,6 +19,8 @@ type smartlead struct {
 	Type       string `json:"type"`
 
 	StatsID     loose  `json:"stats_id"`
+	CampaignID  loose  `json:"campaign_id"`
+	LeadID      loose  `json:"sl_email_lead_id"`
 	MessageID   loose  `json:"message_id"`
 	Stamp       string `json:"event_timestamp"`
 	Timestamp   string `json:"timestamp"`
@@ -84,6 +86,7 @@ func smartleadEvent(d Delivery) (Event, error) {
 	case "EMAIL_SENT", "FIRST_EMAIL_SENT":
 		e.Kind = Message
 		e.Subject, e.Text = first(s.SentSubject, s.Subject), first(s.SentMessage.Text, s.SentMessage.HTML, s.SentBody)
+		e.HTML = first(s.SentMessage.HTML, s.SentBody)
 		e.MessageID = identity("smartlead:sent:", loose(first(s.SentMessage.ID, s.MessageID, s.StatsID)))
 		e.MessageTime = firstTime(parseTime(s.SentMessage.Time), parseTime(s.TimeSent), e.Changed)
 	case "EMAIL_BOUNCE", "EMAIL_BOUNCED":
@@ -99,6 +102,9 @@ func (e *Event) smartleadReply(s smartlead) {
 	e.Kind, e.Inbound, e.Subject = Message, true, first(s.Reply.Subject, s.Subject)
 	e.Text = first(s.ReplyMessage.Text, s.VisibleText, s.ReplyBody, s.Reply.Body, s.ReplyMessage.HTML)
 	e.MessageTime = firstTime(parseTime(s.ReplyMessage.Time), parseTime(s.TimeReplied), parseTime(s.Reply.ReceivedAt), e.Changed)
+	e.Target = sending.Target{
+		Message: string(s.StatsID), Campaign: string(s.CampaignID), Lead: string(s.LeadID), Reference: string(s.ReplyMessage.ID),
+	}
 	// stats_id and message_id name the mail that was answered, so that two replies to it need the time too.
 	answered := loose(first(s.StatsID, s.MessageID))
 	if s.ReplyMessage.ID != "" {

@@ -135,6 +135,10 @@ const (
 	// OutOfRange. Changes after the cursor are not kept any more. Metadata: kept_days. Example: {"kept_days":"7"}. Caller:
 	// take a new cursor with an empty one, list again, go on.
 	ErrorReason_ERROR_REASON_CURSOR_EXPIRED ErrorReason = 55
+	// FailedPrecondition. The email can only leave as an answer, and there is nothing to answer: the lead never wrote through the
+	// sender, the message named by reply_to is none that can be answered, or the provider does not have it any more. Metadata:
+	// provider, when known. Example: {"provider":"emailbison"}. Caller: skip, advance; a person may write to the lead there.
+	ErrorReason_ERROR_REASON_NO_REPLY_TARGET ErrorReason = 60
 )
 
 // Enum value maps for ErrorReason.
@@ -175,6 +179,7 @@ var (
 		40: "ERROR_REASON_WEBHOOK_SIGNATURE_INVALID",
 		41: "ERROR_REASON_WEBHOOK_SECRET_IN_USE",
 		55: "ERROR_REASON_CURSOR_EXPIRED",
+		60: "ERROR_REASON_NO_REPLY_TARGET",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -212,6 +217,7 @@ var (
 		"ERROR_REASON_WEBHOOK_SIGNATURE_INVALID": 40,
 		"ERROR_REASON_WEBHOOK_SECRET_IN_USE":     41,
 		"ERROR_REASON_CURSOR_EXPIRED":            55,
+		"ERROR_REASON_NO_REPLY_TARGET":           60,
 	}
 )
 
@@ -246,7 +252,8 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xe2\t\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\x84\n" +
+	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -283,7 +290,8 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1aERROR_REASON_FREQUENCY_CAP\x103\x12*\n" +
 	"&ERROR_REASON_WEBHOOK_SIGNATURE_INVALID\x10(\x12&\n" +
 	"\"ERROR_REASON_WEBHOOK_SECRET_IN_USE\x10)\x12\x1f\n" +
-	"\x1bERROR_REASON_CURSOR_EXPIRED\x107B\xbd\x01\n" +
+	"\x1bERROR_REASON_CURSOR_EXPIRED\x107\x12 \n" +
+	"\x1cERROR_REASON_NO_REPLY_TARGET\x10<B\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (

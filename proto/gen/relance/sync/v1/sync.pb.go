@@ -874,9 +874,10 @@ type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Resource name, "workspaces/{w}/connections/{provider}". Output only.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// GHL location id, 15 to 64 letters and digits. Required unless oauth_code tells it.
+	// GHL location id, 15 to 64 letters and digits; required unless oauth_code tells it. Of the other providers, output only: what
+	// their limit is counted by (EmailBison's host, elsewhere a fingerprint of the key).
 	Location string `protobuf:"bytes,2,opt,name=location,proto3" json:"location,omitempty"`
-	// Private integration token. Input only: never returned.
+	// GHL's private integration token, or another provider's API key. Input only: never returned.
 	Token string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
 	// Whether the connection can be used. Output only.
 	State ConnectionState `protobuf:"varint,4,opt,name=state,proto3,enum=relance.sync.v1.ConnectionState" json:"state,omitempty"`
@@ -886,8 +887,11 @@ type Connection struct {
 	LastWebhookTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_webhook_time,json=lastWebhookTime,proto3" json:"last_webhook_time,omitempty"`
 	// When the provider last answered a call with success, if ever. Output only.
 	LastSuccessTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_success_time,json=lastSuccessTime,proto3" json:"last_success_time,omitempty"`
-	// Provider: "ghl", the default and the only one there is.
+	// Provider: "ghl" (default), or a sender of email campaigns through which emails are answered in their threads: "emailbison",
+	// "smartlead", "instantly".
 	Provider string `protobuf:"bytes,8,opt,name=provider,proto3" json:"provider,omitempty"`
+	// Host of the EmailBison instance, "https://host"; required for emailbison, and for it only.
+	BaseUrl string `protobuf:"bytes,9,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
 	// OAuth authorization code of an install of the marketplace app; it is exchanged at once. Input only.
 	OauthCode string `protobuf:"bytes,10,opt,name=oauth_code,json=oauthCode,proto3" json:"oauth_code,omitempty"`
 	// Redirect URI that the code was issued for, when the app has more than one. Input only.
@@ -986,6 +990,13 @@ func (x *Connection) GetLastSuccessTime() *timestamppb.Timestamp {
 func (x *Connection) GetProvider() string {
 	if x != nil {
 		return x.Provider
+	}
+	return ""
+}
+
+func (x *Connection) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
 	}
 	return ""
 }
@@ -1438,7 +1449,11 @@ type Message struct {
 	// Attempts to send it, oldest first. With view FULL only.
 	Attempts []*SendAttempt `protobuf:"bytes,19,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	// Looks for it at the provider, oldest first, at most 100. With view FULL only.
-	Looks         []*SendLook `protobuf:"bytes,20,rep,name=looks,proto3" json:"looks,omitempty"`
+	Looks []*SendLook `protobuf:"bytes,20,rep,name=looks,proto3" json:"looks,omitempty"`
+	// Who sends a message of ours: ghl, emailbison, smartlead, instantly; empty for others' messages. Output only.
+	Provider string `protobuf:"bytes,21,opt,name=provider,proto3" json:"provider,omitempty"`
+	// The message that it answers, "workspaces/{w}/messages/{uuid}"; empty for none. Output only.
+	ReplyTo       string `protobuf:"bytes,22,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1613,6 +1628,20 @@ func (x *Message) GetLooks() []*SendLook {
 	return nil
 }
 
+func (x *Message) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Message) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
+}
+
 // WebhookEvent is one stored webhook, without its body.
 type WebhookEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1765,7 +1794,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
-	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xab\x05\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xb6\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1776,7 +1805,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"state_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstateTime\x12F\n" +
 	"\x11last_webhook_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0flastWebhookTime\x12F\n" +
 	"\x11last_success_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x0flastSuccessTime\x12\x1a\n" +
-	"\bprovider\x18\b \x01(\tR\bprovider\x12\x1d\n" +
+	"\bprovider\x18\b \x01(\tR\bprovider\x12\x19\n" +
+	"\bbase_url\x18\t \x01(\tR\abaseUrl\x12\x1d\n" +
 	"\n" +
 	"oauth_code\x18\n" +
 	" \x01(\tR\toauthCode\x12,\n" +
@@ -1784,8 +1814,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\rrefresh_token\x18\f \x01(\tR\frefreshToken\x123\n" +
 	"\x04auth\x18\r \x01(\x0e2\x1f.relance.sync.v1.ConnectionAuthR\x04auth\x12B\n" +
 	"\rbreaker_state\x18\x0e \x01(\x0e2\x1d.relance.sync.v1.BreakerStateR\fbreakerState\x12=\n" +
-	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTimeJ\x04\b\t\x10\n" +
-	"R\bbase_url\"\xbe\x02\n" +
+	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTime\"\xbe\x02\n" +
 	"\x0eProviderBudget\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x129\n" +
@@ -1825,7 +1854,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"updateTime\x12(\n" +
 	"\x10time_zone_source\x18\x14 \x01(\tR\x0etimeZoneSource\x12\x14\n" +
 	"\x05state\x18\x15 \x01(\tR\x05state\x12\x18\n" +
-	"\acountry\x18\x16 \x01(\tR\acountry\"\xff\x06\n" +
+	"\acountry\x18\x16 \x01(\tR\acountry\"\xb6\a\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -1851,7 +1880,9 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"resolution\x18\x12 \x01(\x0e2\x1b.relance.sync.v1.ResolutionR\n" +
 	"resolution\x128\n" +
 	"\battempts\x18\x13 \x03(\v2\x1c.relance.sync.v1.SendAttemptR\battempts\x12/\n" +
-	"\x05looks\x18\x14 \x03(\v2\x19.relance.sync.v1.SendLookR\x05looks\"\xd0\x03\n" +
+	"\x05looks\x18\x14 \x03(\v2\x19.relance.sync.v1.SendLookR\x05looks\x12\x1a\n" +
+	"\bprovider\x18\x15 \x01(\tR\bprovider\x12\x19\n" +
+	"\breply_to\x18\x16 \x01(\tR\areplyTo\"\xd0\x03\n" +
 	"\fWebhookEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12\x1d\n" +

@@ -1229,7 +1229,10 @@ type SendMessageRequest struct {
 	// What may happen when the outcome stays unknown.
 	UnknownPolicy UnknownPolicy `protobuf:"varint,9,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
 	// Why it is sent. Default a follow-up, for which every rule holds.
-	Purpose       SendPurpose `protobuf:"varint,15,opt,name=purpose,proto3,enum=relance.sync.v1.SendPurpose" json:"purpose,omitempty"`
+	Purpose SendPurpose `protobuf:"varint,15,opt,name=purpose,proto3,enum=relance.sync.v1.SendPurpose" json:"purpose,omitempty"`
+	// For email: the message to answer in its thread, "workspaces/{w}/messages/{uuid}", one that EmailBison, Smartlead or Instantly
+	// brought. Default: the lead's newest email, through the sender that brought it, else a new email through GHL.
+	ReplyTo       string `protobuf:"bytes,16,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1332,6 +1335,13 @@ func (x *SendMessageRequest) GetPurpose() SendPurpose {
 		return x.Purpose
 	}
 	return SendPurpose_SEND_PURPOSE_UNSPECIFIED
+}
+
+func (x *SendMessageRequest) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
 }
 
 // SendMessageResponse carries the message.
@@ -2866,7 +2876,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"h\n" +
 	"\x11ListLeadsResponse\x12+\n" +
 	"\x05leads\x18\x01 \x03(\v2\x15.relance.sync.v1.LeadR\x05leads\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc7\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe2\x03\n" +
 	"\x12SendMessageRequest\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x122\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x12\x18\n" +
@@ -2879,7 +2889,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\vexpire_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12E\n" +
 	"\x0eunknown_policy\x18\t \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\x126\n" +
-	"\apurpose\x18\x0f \x01(\x0e2\x1c.relance.sync.v1.SendPurposeR\apurpose\"I\n" +
+	"\apurpose\x18\x0f \x01(\x0e2\x1c.relance.sync.v1.SendPurposeR\apurpose\x12\x19\n" +
+	"\breply_to\x18\x10 \x01(\tR\areplyTo\"I\n" +
 	"\x13SendMessageResponse\x122\n" +
 	"\amessage\x18\x01 \x01(\v2\x18.relance.sync.v1.MessageR\amessage\"Y\n" +
 	"\x11GetMessageRequest\x12\x12\n" +

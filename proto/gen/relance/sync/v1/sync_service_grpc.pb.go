@@ -98,7 +98,7 @@ type SyncServiceClient interface {
 	ListLeads(ctx context.Context, in *ListLeadsRequest, opts ...grpc.CallOption) (*ListLeadsResponse, error)
 	// SendMessage sends one message at most once and answers with its state. The same request_id with the same content
 	// answers the same message or the same refusal, however long after. An unknown outcome is a state, not an error.
-	// Errors: NotFound; FailedPrecondition DND_ACTIVE, OPTED_OUT, NO_PHONE, NO_EMAIL, INVALID_PHONE, INVALID_EMAIL,
+	// Errors: NotFound; FailedPrecondition DND_ACTIVE, OPTED_OUT, NO_PHONE, NO_EMAIL, NO_REPLY_TARGET, INVALID_PHONE, INVALID_EMAIL,
 	// CONTACT_NOT_FOUND, CHANNEL_WINDOW_CLOSED, LEAD_REPLIED, LEAD_BLOCKED, PREVIOUS_SEND_UNRESOLVED, EMPTY_CONTENT,
 	// REFUSED_UNCLASSIFIED, QUIET_HOURS, FREQUENCY_CAP, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, MESSAGE_EXPIRED,
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable
@@ -525,7 +525,7 @@ type SyncServiceServer interface {
 	ListLeads(context.Context, *ListLeadsRequest) (*ListLeadsResponse, error)
 	// SendMessage sends one message at most once and answers with its state. The same request_id with the same content
 	// answers the same message or the same refusal, however long after. An unknown outcome is a state, not an error.
-	// Errors: NotFound; FailedPrecondition DND_ACTIVE, OPTED_OUT, NO_PHONE, NO_EMAIL, INVALID_PHONE, INVALID_EMAIL,
+	// Errors: NotFound; FailedPrecondition DND_ACTIVE, OPTED_OUT, NO_PHONE, NO_EMAIL, NO_REPLY_TARGET, INVALID_PHONE, INVALID_EMAIL,
 	// CONTACT_NOT_FOUND, CHANNEL_WINDOW_CLOSED, LEAD_REPLIED, LEAD_BLOCKED, PREVIOUS_SEND_UNRESOLVED, EMPTY_CONTENT,
 	// REFUSED_UNCLASSIFIED, QUIET_HOURS, FREQUENCY_CAP, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, MESSAGE_EXPIRED,
 	// SEND_EXHAUSTED; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable

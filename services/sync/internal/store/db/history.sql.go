@@ -547,7 +547,8 @@ func (q *Queries) LockPosition(ctx context.Context) (int64, error) {
 const messagesByID = `-- name: MessagesByID :many
 SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
-    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = $1 AND m.id = ANY ($2::uuid[])
@@ -569,6 +570,8 @@ type MessagesByIDRow struct {
 	DuplicateSuspected bool
 	Replaces           *uuid.UUID
 	Resolution         string
+	Provider           string
+	ReplyTo            *uuid.UUID
 }
 
 func (q *Queries) MessagesByID(ctx context.Context, arg MessagesByIDParams) ([]MessagesByIDRow, error) {
@@ -605,6 +608,8 @@ func (q *Queries) MessagesByID(ctx context.Context, arg MessagesByIDParams) ([]M
 			&i.DuplicateSuspected,
 			&i.Replaces,
 			&i.Resolution,
+			&i.Provider,
+			&i.ReplyTo,
 		); err != nil {
 			return nil, err
 		}

@@ -176,7 +176,8 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) (i
 const listMessages = `-- name: ListMessages :many
 SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
-    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.lead_id = $2::uuid)
@@ -203,6 +204,8 @@ type ListMessagesRow struct {
 	DuplicateSuspected bool
 	Replaces           *uuid.UUID
 	Resolution         string
+	Provider           string
+	ReplyTo            *uuid.UUID
 }
 
 func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ListMessagesRow, error) {
@@ -244,6 +247,8 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 			&i.DuplicateSuspected,
 			&i.Replaces,
 			&i.Resolution,
+			&i.Provider,
+			&i.ReplyTo,
 		); err != nil {
 			return nil, err
 		}
@@ -258,7 +263,8 @@ func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]L
 const message = `-- name: Message :one
 SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
-    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = $1 AND m.id = $2
@@ -280,6 +286,8 @@ type MessageRow struct {
 	DuplicateSuspected bool
 	Replaces           *uuid.UUID
 	Resolution         string
+	Provider           string
+	ReplyTo            *uuid.UUID
 }
 
 func (q *Queries) Message(ctx context.Context, arg MessageParams) (MessageRow, error) {
@@ -310,6 +318,8 @@ func (q *Queries) Message(ctx context.Context, arg MessageParams) (MessageRow, e
 		&i.DuplicateSuspected,
 		&i.Replaces,
 		&i.Resolution,
+		&i.Provider,
+		&i.ReplyTo,
 	)
 	return i, err
 }

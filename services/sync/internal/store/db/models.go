@@ -252,6 +252,14 @@ type ProviderBudget struct {
 	DailyTime       *time.Time
 }
 
+type ReplyTarget struct {
+	WorkspaceID uuid.UUID
+	MessageID   uuid.UUID
+	Provider    string
+	TargetEnc   []byte
+	CreateTime  time.Time
+}
+
 type SendAttempt struct {
 	WorkspaceID uuid.UUID
 	IntentID    uuid.UUID
@@ -303,6 +311,8 @@ type SendIntent struct {
 	StateTime          time.Time
 	Replaces           *uuid.UUID
 	Purpose            string
+	Provider           string
+	ReplyTo            *uuid.UUID
 }
 
 type SendLook struct {

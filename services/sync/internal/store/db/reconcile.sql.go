@@ -25,7 +25,7 @@ WITH due AS (
 )
 UPDATE send_intent u SET next_look = now() + make_interval(secs => $1::double precision)
 FROM taken WHERE u.workspace_id = taken.workspace_id AND u.id = taken.id
-RETURNING u.workspace_id, u.id, u.lead_id, u.channel, u.request_id, u.content_enc, u.subject_hash, u.body_hash, u.html_hash, u.policy, u.replied_since, u.expire_time, u.state, u.reason, u.reason_meta, u.attempt, u.failures, u.ambiguous, u.next_time, u.intent_at, u.lease_until, u.provider_message_id, u.conversation_id, u.create_time, u.update_time, u.claim_from, u.claim_time, u.looks, u.failed_looks, u.look_time, u.next_look, u.delivery, u.duplicate_suspected, u.state_time, u.replaces, u.purpose, extract(epoch FROM now() - u.intent_at)::double precision AS age_seconds
+RETURNING u.workspace_id, u.id, u.lead_id, u.channel, u.request_id, u.content_enc, u.subject_hash, u.body_hash, u.html_hash, u.policy, u.replied_since, u.expire_time, u.state, u.reason, u.reason_meta, u.attempt, u.failures, u.ambiguous, u.next_time, u.intent_at, u.lease_until, u.provider_message_id, u.conversation_id, u.create_time, u.update_time, u.claim_from, u.claim_time, u.looks, u.failed_looks, u.look_time, u.next_look, u.delivery, u.duplicate_suspected, u.state_time, u.replaces, u.purpose, u.provider, u.reply_to, extract(epoch FROM now() - u.intent_at)::double precision AS age_seconds
 `
 
 type ClaimLooksParams struct {
@@ -93,6 +93,8 @@ func (q *Queries) ClaimLooks(ctx context.Context, arg ClaimLooksParams) ([]Claim
 			&i.SendIntent.StateTime,
 			&i.SendIntent.Replaces,
 			&i.SendIntent.Purpose,
+			&i.SendIntent.Provider,
+			&i.SendIntent.ReplyTo,
 			&i.AgeSeconds,
 		); err != nil {
 			return nil, err
@@ -201,7 +203,7 @@ func (q *Queries) IntentAge(ctx context.Context, arg IntentAgeParams) (float64, 
 }
 
 const intentByProvider = `-- name: IntentByProvider :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND provider_message_id = $2::text
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND provider_message_id = $2::text
 `
 
 type IntentByProviderParams struct {
@@ -249,12 +251,14 @@ func (q *Queries) IntentByProvider(ctx context.Context, arg IntentByProviderPara
 		&i.StateTime,
 		&i.Replaces,
 		&i.Purpose,
+		&i.Provider,
+		&i.ReplyTo,
 	)
 	return i, err
 }
 
 const openIntents = `-- name: OpenIntents :many
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3
     AND attempt > 0 AND state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
     AND (state <> 'PARKED' OR reason IN ('SEND_AMBIGUOUS', 'SEND_NEEDS_EYES'))
 ORDER BY array_position(ARRAY['SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED'], state), claim_time, id LIMIT 50
@@ -314,6 +318,8 @@ func (q *Queries) OpenIntents(ctx context.Context, arg OpenIntentsParams) ([]Sen
 			&i.StateTime,
 			&i.Replaces,
 			&i.Purpose,
+			&i.Provider,
+			&i.ReplyTo,
 		); err != nil {
 			return nil, err
 		}

@@ -174,7 +174,8 @@ func (q *Queries) SendLooks(ctx context.Context, arg SendLooksParams) ([]SendLoo
 }
 
 const unsettledMessages = `-- name: UnsettledMessages :many
-SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, i.state, i.reason, i.request_id, i.attempt, i.next_time, i.delivery, i.duplicate_suspected, i.replaces
+SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, i.state, i.reason, i.request_id, i.attempt, i.next_time, i.delivery, i.duplicate_suspected, i.replaces,
+    i.provider, i.reply_to
 FROM send_intent i JOIN message m ON m.workspace_id = i.workspace_id AND m.id = i.id
 WHERE i.workspace_id = $1 AND i.state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
     AND i.state = ANY ($2::text[]) AND ($3::uuid IS NULL OR i.lead_id = $3::uuid)
@@ -200,6 +201,8 @@ type UnsettledMessagesRow struct {
 	Delivery           string
 	DuplicateSuspected bool
 	Replaces           *uuid.UUID
+	Provider           string
+	ReplyTo            *uuid.UUID
 }
 
 // Sends that are not settled, newest first; parked ones only while nobody has resolved them.
@@ -242,6 +245,8 @@ func (q *Queries) UnsettledMessages(ctx context.Context, arg UnsettledMessagesPa
 			&i.Delivery,
 			&i.DuplicateSuspected,
 			&i.Replaces,
+			&i.Provider,
+			&i.ReplyTo,
 		); err != nil {
 			return nil, err
 		}

@@ -205,9 +205,10 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) er
 
 const insertIntent = `-- name: InsertIntent :execrows
 INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash,
-    policy, replied_since, expire_time, replaces, purpose, state, next_time, create_time, update_time)
+    policy, replied_since, expire_time, replaces, purpose, provider, reply_to, state, next_time, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, $13::uuid, $14, 'PLANNED', $15, $15, $15)
+    $10, $11, $12, $13::uuid, $14,
+    coalesce(nullif($15::text, ''), 'ghl'), $16::uuid, 'PLANNED', $17, $17, $17)
 ON CONFLICT (workspace_id, request_id) DO NOTHING
 `
 
@@ -226,6 +227,8 @@ type InsertIntentParams struct {
 	ExpireTime   *time.Time
 	Replaces     *uuid.UUID
 	Purpose      string
+	Provider     string
+	ReplyTo      *uuid.UUID
 	Now          time.Time
 }
 
@@ -245,6 +248,8 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 		arg.ExpireTime,
 		arg.Replaces,
 		arg.Purpose,
+		arg.Provider,
+		arg.ReplyTo,
 		arg.Now,
 	)
 	if err != nil {
@@ -254,7 +259,7 @@ func (q *Queries) InsertIntent(ctx context.Context, arg InsertIntentParams) (int
 }
 
 const intent = `-- name: Intent :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND id = $2
 `
 
 type IntentParams struct {
@@ -302,12 +307,14 @@ func (q *Queries) Intent(ctx context.Context, arg IntentParams) (SendIntent, err
 		&i.StateTime,
 		&i.Replaces,
 		&i.Purpose,
+		&i.Provider,
+		&i.ReplyTo,
 	)
 	return i, err
 }
 
 const intentByRequest = `-- name: IntentByRequest :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND request_id = $2
 `
 
 type IntentByRequestParams struct {
@@ -355,6 +362,8 @@ func (q *Queries) IntentByRequest(ctx context.Context, arg IntentByRequestParams
 		&i.StateTime,
 		&i.Replaces,
 		&i.Purpose,
+		&i.Provider,
+		&i.ReplyTo,
 	)
 	return i, err
 }
@@ -384,7 +393,7 @@ func (q *Queries) LiveIntent(ctx context.Context, arg LiveIntentParams) (uuid.UU
 }
 
 const lockIntent = `-- name: LockIntent :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose FROM send_intent WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockIntentParams struct {
@@ -432,6 +441,8 @@ func (q *Queries) LockIntent(ctx context.Context, arg LockIntentParams) (SendInt
 		&i.StateTime,
 		&i.Replaces,
 		&i.Purpose,
+		&i.Provider,
+		&i.ReplyTo,
 	)
 	return i, err
 }

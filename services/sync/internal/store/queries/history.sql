@@ -133,7 +133,8 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND position > sqlc.arg(after)::bigi
 -- name: MessagesByID :many
 SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
-    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = ANY (sqlc.arg(ids)::uuid[]);

@@ -37,7 +37,8 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
 -- name: Message :one
 SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
-    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = sqlc.arg(id);
@@ -45,7 +46,8 @@ WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = sqlc.arg(id);
 -- name: ListMessages :many
 SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
-    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
 WHERE m.workspace_id = sqlc.arg(workspace_id) AND (sqlc.narg(lead_id)::uuid IS NULL OR m.lead_id = sqlc.narg(lead_id)::uuid)

@@ -11,7 +11,8 @@ VALUES (sqlc.arg(workspace_id), sqlc.arg(intent_id), sqlc.arg(request_id), sqlc.
 
 -- name: UnsettledMessages :many
 -- Sends that are not settled, newest first; parked ones only while nobody has resolved them.
-SELECT sqlc.embed(m), i.state, i.reason, i.request_id, i.attempt, i.next_time, i.delivery, i.duplicate_suspected, i.replaces
+SELECT sqlc.embed(m), i.state, i.reason, i.request_id, i.attempt, i.next_time, i.delivery, i.duplicate_suspected, i.replaces,
+    i.provider, i.reply_to
 FROM send_intent i JOIN message m ON m.workspace_id = i.workspace_id AND m.id = i.id
 WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
     AND i.state = ANY (sqlc.arg(states)::text[]) AND (sqlc.narg(lead_id)::uuid IS NULL OR i.lead_id = sqlc.narg(lead_id)::uuid)

@@ -1,8 +1,9 @@
 -- name: InsertIntent :execrows
 INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash,
-    policy, replied_since, expire_time, replaces, purpose, state, next_time, create_time, update_time)
+    policy, replied_since, expire_time, replaces, purpose, provider, reply_to, state, next_time, create_time, update_time)
 VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(request_id), sqlc.arg(content_enc), sqlc.arg(subject_hash), sqlc.arg(body_hash), sqlc.arg(html_hash),
-    sqlc.arg(policy), sqlc.arg(replied_since), sqlc.arg(expire_time), sqlc.narg(replaces)::uuid, sqlc.arg(purpose), 'PLANNED', sqlc.arg(now), sqlc.arg(now), sqlc.arg(now))
+    sqlc.arg(policy), sqlc.arg(replied_since), sqlc.arg(expire_time), sqlc.narg(replaces)::uuid, sqlc.arg(purpose),
+    coalesce(nullif(sqlc.arg(provider)::text, ''), 'ghl'), sqlc.narg(reply_to)::uuid, 'PLANNED', sqlc.arg(now), sqlc.arg(now), sqlc.arg(now))
 ON CONFLICT (workspace_id, request_id) DO NOTHING;
 
 -- name: IntentByRequest :one
