@@ -20,7 +20,8 @@ type call struct {
 	body     []byte
 	params   map[string]string
 	handler  func(*call) answer
-	open     bool // needs neither token nor Version header
+	mail     MailSender // empty for GoHighLevel
+	open     bool       // needs neither token nor Version header
 	location string
 	contact  string
 	channel  string
@@ -37,6 +38,7 @@ type route struct {
 	segments []string
 	handler  func(*call) answer
 	open     bool
+	mail     MailSender
 }
 
 func newRoute(pattern string, handler func(*call) answer) route {
@@ -79,7 +81,7 @@ func (s *Simulator) newCall(r *http.Request) *call {
 	for _, candidate := range s.routes {
 		params, ok := candidate.match(r.Method, segments)
 		if ok {
-			c.params, c.handler, c.open = params, candidate.handler, candidate.open
+			c.params, c.handler, c.open, c.mail = params, candidate.handler, candidate.open, candidate.mail
 			break
 		}
 	}
@@ -87,6 +89,9 @@ func (s *Simulator) newCall(r *http.Request) *call {
 	defer s.mu.Unlock()
 	if g, ok := s.world.tokens[bearer(r.Header)]; ok {
 		c.location = g.location
+	}
+	if c.mail != "" {
+		c.location = string(c.mail)
 	}
 	c.contact = c.params["contactId"]
 	if c.contact == "" {
@@ -118,6 +123,15 @@ func (c *call) entry() Entry {
 	e := Entry{
 		Time: c.at, Method: c.method, Path: c.path, Query: c.query.Encode(), Location: c.location,
 		Contact: c.contact, Channel: c.channel, BodyHash: hashBody(c.body), Body: string(c.body),
+	}
+	if c.query.Has("api_key") {
+		query := url.Values{}
+		for name, values := range c.query {
+			if name != "api_key" {
+				query[name] = values
+			}
+		}
+		e.Query = query.Encode() // a key stays out of the ledger
 	}
 	if strings.HasPrefix(c.path, "/oauth/") {
 		e.Body, e.Query = "", "" // secrets stay out of the ledger

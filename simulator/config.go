@@ -123,7 +123,7 @@ func New(cfg Config) *Simulator {
 		stopping: make(chan struct{}),
 		world:    newWorld(),
 	}
-	s.routes = s.ghlRoutes()
+	s.routes = append(s.ghlRoutes(), s.mailRoutes()...)
 	s.admin = s.adminHandler()
 	return s
 }

@@ -56,17 +56,17 @@ func (s *Simulator) playAnswer(w http.ResponseWriter, c *call) {
 	case Status429:
 		s.tooMany(c).write(w)
 	case Status5xxClean:
-		s.finish(c, refuse(or(f.Status, http.StatusServiceUnavailable), "Internal server error")).write(w)
+		s.finish(c, c.refuse(or(f.Status, http.StatusServiceUnavailable), "Internal server error")).write(w)
 	case Status5xxAfterAccept:
 		s.handle(c)
-		s.finish(c, refuse(or(f.Status, http.StatusInternalServerError), "Internal server error")).write(w)
+		s.finish(c, c.refuse(or(f.Status, http.StatusInternalServerError), "Internal server error")).write(w)
 	case MalformedBody:
 		s.finish(c, spoil(s.taken(c), f.Variant)).write(w)
 	case Redirect:
 		a := answer{status: or(f.Status, http.StatusTemporaryRedirect), headers: map[string]string{"Location": "/_sim/followed"}}
 		s.finish(c, a).write(w)
 	case Unauthorized:
-		s.finish(c, refuse(http.StatusUnauthorized, "Invalid token: access token is invalid")).write(w)
+		s.finish(c, c.refuse(http.StatusUnauthorized, "Invalid token: access token is invalid")).write(w)
 	case EmptyTwoHundred:
 		s.taken(c)
 		s.finish(c, answer{status: http.StatusOK}).write(w)
@@ -91,7 +91,7 @@ func (s *Simulator) tooMany(c *call) answer {
 		message = "Trying to create too many Point In Time contexts. This limit can be set by changing the [point_in_time.max_open_pit_context] setting."
 	}
 	c.quota.remaining = 0
-	a := s.finish(c, refuse(http.StatusTooManyRequests, message))
+	a := s.finish(c, c.refuse(http.StatusTooManyRequests, message))
 	if c.fault.NoRateHeaders {
 		a.headers = map[string]string{"Date": a.headers["Date"]}
 	}

@@ -75,7 +75,7 @@ func (s *Simulator) Ledger() []Entry { return s.ledger.pick(func(Entry) bool { r
 // Requests returns the entries that match.
 func (s *Simulator) Requests(f Filter) []Entry { return s.ledger.pick(f.matches) }
 
-// Sends returns the matching POSTs of the send endpoint, accepted or not.
+// Sends returns the matching POSTs of the send endpoints, GoHighLevel's and the email senders', accepted or not.
 func (s *Simulator) Sends(f Filter) []Entry {
 	return s.ledger.pick(func(e Entry) bool { return isSend(e) && f.matches(e) })
 }
@@ -86,7 +86,9 @@ func (s *Simulator) Accepted(f Filter) []Entry {
 }
 
 func isSend(e Entry) bool {
-	return e.Method == http.MethodPost && strings.TrimSuffix(e.Path, "/") == sendPath
+	path := strings.TrimSuffix(e.Path, "/")
+	return e.Method == http.MethodPost && (path == sendPath || path == "/api/v2/emails/reply" || strings.HasSuffix(path, "/reply-email-thread") ||
+		(strings.HasPrefix(path, "/api/replies/") && strings.HasSuffix(path, "/reply")))
 }
 
 // ledger is append-only: an entry is added at receipt and completed once, before the

@@ -60,7 +60,9 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.newCall(r)
-	c.quota = s.limiter.take(c.location, c.at)
+	if c.mail == "" {
+		c.quota = s.limiter.take(c.location, c.at)
+	}
 	if fault := s.faults.pick(c, beforeBody); fault != nil {
 		c.fault = fault
 		s.receive(c)
@@ -112,7 +114,10 @@ func (s *Simulator) handle(c *call) answer {
 // finish completes the ledger entry and adds the headers every answer carries. The
 // answer must not be written before.
 func (s *Simulator) finish(c *call, a answer) answer {
-	headers := s.limiter.headers(c.quota)
+	headers := map[string]string{} // the email senders document none that all their accounts get
+	if c.mail == "" {
+		headers = s.limiter.headers(c.quota)
+	}
 	for name, value := range a.headers {
 		headers[name] = value
 	}

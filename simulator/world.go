@@ -35,6 +35,7 @@ type world struct {
 	refresh       map[string]*rotation
 	codes         map[string]string // authorization code to location
 	hook          hook
+	mail          mailWorld
 }
 
 type storedContact struct {
@@ -61,6 +62,7 @@ func newWorld() world {
 		tokens:        map[string]grant{},
 		refresh:       map[string]*rotation{},
 		codes:         map[string]string{},
+		mail:          mailWorld{accounts: map[MailSender]*mailAccount{}},
 	}
 }
 

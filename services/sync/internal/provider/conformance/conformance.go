@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -32,6 +33,8 @@ type Bench struct {
 	// Refuse makes the provider refuse the message for good, as Reason.
 	Refuse func()
 	Reason sending.Reason
+	// Nameless is true for a provider that accepts without an id: its sends are known by reading back.
+	Nameless bool
 	// ReadBack lists the ids of the messages that the provider shows as sent to the recipient.
 	ReadBack func(ctx context.Context) ([]string, error)
 }
@@ -41,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Bench) {
 	t.Helper()
 	for name, check := range map[string]func(*testing.T, Bench){
 		"accepted": accepted, "refused for good": refused, "provably not sent": notSent, "rate limited": rateLimited,
+		"rate limited, no headers": rateLimitedBare, "key refused": unauthorized, "slow body": slowBody,
 		"redirect not followed": redirect, "big answer capped": bigAnswer, "no retry, no idempotency key": plain,
 		"caller's cancellation does not cut a send": uncut,
 	} {
@@ -105,11 +109,20 @@ func (b Bench) fault(f simulator.Fault) {
 }
 
 func accepted(t *testing.T, b Bench) {
-	v := b.send(t)
-	if v.Class != classify.Accepted || v.MessageID != b.Sim.Accepted(simulator.Filter{})[0].MessageID {
-		t.Errorf("verdict = %+v", v)
-	}
+	b.acceptedAs(t, b.send(t))
 	b.takenOnce(t, 1)
+}
+
+// acceptedAs: the provider's id is given with the acceptance, or nothing is claimed.
+func (b Bench) acceptedAs(t *testing.T, v classify.Verdict) {
+	t.Helper()
+	want := classify.Verdict{Class: classify.Accepted, MessageID: b.Sim.Accepted(simulator.Filter{})[0].MessageID}
+	if b.Nameless {
+		want = classify.Verdict{Class: classify.Unknown}
+	}
+	if v.Class != want.Class || v.MessageID != want.MessageID {
+		t.Errorf("verdict = %+v, want %+v", v, want)
+	}
 }
 
 func refused(t *testing.T, b Bench) {
@@ -134,6 +147,36 @@ func rateLimited(t *testing.T, b Bench) {
 		t.Errorf("verdict = %+v", v)
 	}
 	b.takenOnce(t, 0)
+}
+
+// rateLimitedBare: a 429 without its headers may be somebody's in between. A provider that documents none is known by its words.
+func rateLimitedBare(t *testing.T, b Bench) {
+	b.fault(simulator.Fault{Kind: simulator.Status429, NoRateHeaders: true})
+	want := classify.Unknown
+	if b.Account.Kind.Mail() {
+		want = classify.Retryable
+	}
+	if v := b.send(t); v.Class != want {
+		t.Errorf("verdict = %+v, want %s", v, want)
+	}
+	b.takenOnce(t, 0)
+}
+
+func unauthorized(t *testing.T, b Bench) {
+	b.fault(simulator.Fault{Kind: simulator.Unauthorized})
+	v := b.send(t)
+	if v.Class != classify.Suspended || v.Refusal.Reason != sending.ProviderAuthRevoked {
+		t.Errorf("verdict = %+v", v)
+	}
+	if want := cmp.Or(string(b.Account.Kind), string(provider.GHL)); v.Refusal.Meta["provider"] != want {
+		t.Errorf("provider = %q, want %q", v.Refusal.Meta["provider"], want)
+	}
+	b.takenOnce(t, 0)
+}
+
+// slowBody: an answer that does not end in time says nothing.
+func slowBody(t *testing.T, b Bench) {
+	unknown(t, b, simulator.Fault{Kind: simulator.SlowBody, Delay: 2 * Timeout})
 }
 
 func unknown(t *testing.T, b Bench, f simulator.Fault) {
@@ -182,8 +225,6 @@ func plain(t *testing.T, b Bench) {
 func uncut(t *testing.T, b Bench) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v := classify.Classify(b.Client.Send(ctx, b.Account, b.Message).Evidence); v.Class != classify.Accepted {
-		t.Errorf("verdict = %+v", v)
-	}
+	b.acceptedAs(t, classify.Classify(b.Client.Send(ctx, b.Account, b.Message).Evidence))
 	b.takenOnce(t, 1)
 }
