@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/services/sync/internal/legal"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -53,7 +54,7 @@ func (*NoLeadError) Unwrap() error { return ErrNoLead }
 func (s *Sender) Check(ctx context.Context, in Checks) ([]Answer, error) {
 	var out []Answer
 	err := s.Store.Read(ctx, in.Workspace, func(tx *store.Tx) error {
-		p := &previewer{sender: s, tx: tx, in: in, facts: map[threadKey]sending.Facts{}, who: map[uuid.UUID]db.Lead{}}
+		p := &previewer{sender: s, tx: tx, in: in, facts: map[threadKey]sending.Facts{}, set: map[provider.Kind]setup{}, who: map[uuid.UUID]db.Lead{}}
 		out = make([]Answer, 0, len(in.Checks))
 		if err := p.load(ctx); err != nil {
 			return err
@@ -83,18 +84,12 @@ type previewer struct {
 	sender *Sender
 	tx     *store.Tx
 	in     Checks
-	set    setup
+	set    map[provider.Kind]setup
 	who    map[uuid.UUID]db.Lead
 	facts  map[threadKey]sending.Facts
 }
 
 func (p *previewer) load(ctx context.Context) (err error) {
-	if p.set, err = readSetup(ctx, p.tx, p.in.Workspace); err != nil {
-		return err
-	}
-	if p.in.AssumeReady {
-		p.set.state, p.set.disabled = sending.Connected, false
-	}
 	ids := make([]uuid.UUID, len(p.in.Checks))
 	for i, c := range p.in.Checks {
 		ids[i] = c.Lead
@@ -127,6 +122,22 @@ func (p *previewer) answer(ctx context.Context, c Check) (Answer, error) {
 	return a, nil
 }
 
+// setup reads the workspace's side of a provider once.
+func (p *previewer) setup(ctx context.Context, via provider.Kind) (setup, error) {
+	if set, known := p.set[via]; known {
+		return set, nil
+	}
+	set, err := readSetup(ctx, p.tx, p.in.Workspace, via)
+	if err != nil {
+		return setup{}, err
+	}
+	if p.in.AssumeReady {
+		set.state, set.disabled = sending.Connected, false
+	}
+	p.set[via] = set
+	return set, nil
+}
+
 // of reads the facts of a lead and channel once. There is always something to say: the words are not looked at.
 func (p *previewer) of(ctx context.Context, key threadKey) (sending.Facts, error) {
 	if f, known := p.facts[key]; known {
@@ -136,8 +147,18 @@ func (p *previewer) of(ctx context.Context, key threadKey) (sending.Facts, error
 	if !ok {
 		return sending.Facts{}, &NoLeadError{key.lead}
 	}
-	row := db.SendIntent{WorkspaceID: p.in.Workspace, LeadID: key.lead, Channel: string(key.channel)}
-	f, err := p.sender.gateFacts(ctx, p.tx, subject{row, who, p.set})
+	r := Request{Workspace: p.in.Workspace, Lead: key.lead, Channel: key.channel}
+	if _, err := route(ctx, p.tx, who, &r); err != nil {
+		return sending.Facts{}, err
+	}
+	set, err := p.setup(ctx, r.via)
+	if err != nil {
+		return sending.Facts{}, err
+	}
+	row := db.SendIntent{
+		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), Provider: string(r.via), ReplyTo: r.ReplyTo,
+	}
+	f, err := p.sender.gateFacts(ctx, p.tx, subject{row, who, set})
 	if err != nil {
 		return f, err
 	}

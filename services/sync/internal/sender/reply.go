@@ -46,6 +46,7 @@ func route(ctx context.Context, tx *store.Tx, who db.Lead, r *Request) (*sending
 	if len(connected) == 0 || slices.Contains(connected, string(provider.GHL)) {
 		return nil, nil
 	}
+	r.via = provider.Kind(connected[0])
 	return noTarget(connected[0]), nil
 }
 
