@@ -67,7 +67,10 @@ func TestCheckSendForetellsTheGate(t *testing.T) {
 		smsAt(florida, ""), smsAt(florida, "2026-01-08T03:00:00Z"), smsAt(florida, "2020-01-01T03:00:00Z"), email, smsAt(out, ""),
 	}})
 	for i, want := range []answered{
-		{verdict: allow}, {wait, "QUIET_HOURS", "default-hours", "2026-01-08T14:00:00Z"}, {verdict: allow}, {verdict: deny, reason: "NO_EMAIL"},
+		{verdict: allow},
+		{wait, "QUIET_HOURS", "default-hours", "2026-01-08T14:00:00Z"},
+		{verdict: allow},
+		{verdict: deny, reason: "NO_EMAIL"},
 		{verdict: deny, reason: "OPTED_OUT"},
 	} {
 		if got[i] != want {

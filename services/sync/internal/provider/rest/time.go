@@ -14,7 +14,7 @@ func (t *Time) UnmarshalJSON(raw []byte) error {
 	t.Time = time.Time{}
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
-		return nil
+		return nil //nolint:nilerr // another form is no readable time
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", time.DateTime} {
 		if at, err := time.Parse(layout, text); err == nil {
