@@ -91,9 +91,9 @@ type Decision struct {
 	// NoCommonHour is true when no hour of a fortnight suits every zone that the person may be in. Until is then only when
 	// to look again.
 	NoCommonHour bool
-	Kind   Kind
-	Rule   string
-	Source string
+	Kind         Kind
+	Rule         string
+	Source       string
 	// Zone and ZoneSource are those in which the rule said no; of hours only.
 	Zone, ZoneSource string
 	// Limit is the number of a cap. Scope is what an opt-out ended: channel or all.

@@ -60,25 +60,28 @@ func TestMachineFollowsTheTable(t *testing.T) {
 	}
 	var arrows sync.Map
 	run := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		run++
-		m := &machine{person: r.person(fmt.Sprintf("+1202555%04d", run)), texts: map[uuid.UUID]string{}, seen: &arrows}
-		rt.Repeat(map[string]func(*rapid.T){
-			"send": m.sendNew, "resume": m.resume, "pass": m.pass, "look": func(*rapid.T) { r.tick() }, "webhook": m.webhook,
-			"kill": m.kill, "resolve": m.resolve, "reconnect": m.reconnect, "": m.check,
+	// The control: runs that take few arrows show little, so there are more of them until these have been taken.
+	missing := []string{"UNKNOWN>ACCEPTED", "UNKNOWN>RETRYABLE", "UNKNOWN>PARKED", "SENDING>UNKNOWN", "RETRYABLE>SENDING", "SENDING>REFUSED"}
+	for round := 0; round < 6 && len(missing) > 0 && !t.Failed(); round++ {
+		rapid.Check(t, func(rt *rapid.T) {
+			run++
+			m := &machine{person: r.person(fmt.Sprintf("+1202555%04d", run)), texts: map[uuid.UUID]string{}, seen: &arrows}
+			m.morning()
+			rt.Repeat(map[string]func(*rapid.T){
+				"send": m.sendNew, "resume": m.resume, "pass": m.pass, "look": func(*rapid.T) { r.tick() }, "webhook": m.webhook,
+				"kill": m.kill, "resolve": m.resolve, "reconnect": m.reconnect, "": m.check,
+			})
+			m.finish(rt)
 		})
-		m.finish(rt)
-	})
+		missing = slices.DeleteFunc(missing, func(arrow string) bool { _, taken := arrows.Load(arrow); return taken })
+	}
 	var taken []string
 	arrows.Range(func(k, _ any) bool { taken = append(taken, k.(string)); return true })
 	slices.Sort(taken)
 	t.Logf("figure machine_arrows %d arrows n=%d", len(taken), run)
 	t.Log(strings.Join(taken, " "))
-	// The control: a run that takes few arrows shows little.
-	for _, arrow := range []string{"UNKNOWN>ACCEPTED", "UNKNOWN>RETRYABLE", "UNKNOWN>PARKED", "SENDING>UNKNOWN", "RETRYABLE>SENDING", "SENDING>REFUSED"} {
-		if _, ok := arrows.Load(arrow); !ok && run >= 25 {
-			t.Errorf("no run took %s", arrow)
-		}
+	if len(missing) > 0 && !t.Failed() {
+		t.Errorf("no run of %d took %s", run, missing)
 	}
 }
 
@@ -161,6 +164,11 @@ func (m *machine) resolve(t *rapid.T) {
 
 func (m *machine) reconnect(*rapid.T) { m.exec(`UPDATE connection SET state = 'CONNECTED'`) }
 
+// morning moves the clock, which all runs share, to the next morning of the people: at night nothing leaves.
+func (m *machine) morning() {
+	m.clock.Set(m.clock.Now().UTC().Truncate(24 * time.Hour).Add(39 * time.Hour))
+}
+
 // check compares moves and messages with what is promised.
 func (m *machine) check(t *rapid.T) {
 	type move struct{ from, reason, to string }
@@ -219,9 +227,11 @@ func (m *machine) compare(t *rapid.T) {
 	}
 }
 
-// finish lets everything come to its end: nothing rests (I8).
+// finish lets everything come to its end: nothing rests (I8). It begins in a morning, since what waits out a night is not
+// resting.
 func (m *machine) finish(t *rapid.T) {
 	m.reconnect(t)
+	m.morning()
 	for range 12 {
 		m.clock.Advance(31 * time.Minute)
 		m.exec(`UPDATE send_intent SET intent_at = intent_at - interval '16 min', lease_until = lease_until - interval '16 min', next_look = now()
@@ -235,6 +245,10 @@ func (m *machine) finish(t *rapid.T) {
 	}
 	m.check(t)
 	if n := m.count(`SELECT count(*) FROM send_intent WHERE lead_id = $1 AND state IN ('PLANNED', 'SENDING', 'UNKNOWN', 'RETRYABLE')`, m.lead); n != 0 {
+		for _, id := range m.intents {
+			row := m.row(id)
+			t.Logf("%s %s %s: attempt %d, ambiguous %d, next %s, at %s", id, row.State, row.Reason, row.Attempt, row.Ambiguous, row.NextTime, m.clock.Now())
+		}
 		t.Fatalf("%d sends never end (I8)", n)
 	}
 }
