@@ -100,3 +100,40 @@ func TestSuperuserIsRefused(t *testing.T) {
 		t.Error("a superuser could connect")
 	}
 }
+
+func TestReadWorkspaceSeesOneMomentAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	const own = "00000000-0000-7000-8000-000000000001"
+	pool := pgtest.New(t, migrations()).Pool(t, "sample")
+	insert := func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO note VALUES ($1, 'x')`, own)
+		return err
+	}
+	read := func(between func()) (before, after int) {
+		err := postgres.ReadWorkspace(t.Context(), pool, own, func(tx pgx.Tx) error {
+			if err := tx.QueryRow(t.Context(), `SELECT count(*) FROM note`).Scan(&before); err != nil {
+				return err
+			}
+			between()
+			return tx.QueryRow(t.Context(), `SELECT count(*) FROM note`).Scan(&after)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return before, after
+	}
+	before, after := read(func() {
+		if err := postgres.InWorkspace(t.Context(), pool, own, insert); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if before != 0 || after != 0 {
+		t.Errorf("rows = %d, then %d in one moment", before, after)
+	}
+	if now, _ := read(func() {}); now != 1 {
+		t.Errorf("rows of the next = %d, want 1 (the control)", now)
+	}
+	if err := postgres.ReadWorkspace(t.Context(), pool, own, insert); err == nil {
+		t.Error("a row was added while reading")
+	}
+}

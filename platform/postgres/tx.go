@@ -12,20 +12,25 @@ import (
 // InTx runs fn in a transaction that may see all workspaces: for work that is not one tenant's, such as claiming what is
 // due. It commits when fn returns nil. Make no remote call inside.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
-	return scoped(ctx, pool, [2]string{"relance.scope", "system"}, fn)
+	return scoped(ctx, pool, "begin", [2]string{"relance.scope", "system"}, fn)
 }
 
 // InWorkspace runs fn in a transaction that sees one workspace (bare UUID) only, enforced by row-level security.
 func InWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn func(pgx.Tx) error) error {
-	return scoped(ctx, pool, [2]string{"relance.workspace_id", workspace}, fn)
+	return scoped(ctx, pool, "begin", [2]string{"relance.workspace_id", workspace}, fn)
 }
 
-func scoped(ctx context.Context, pool *pgxpool.Pool, scope [2]string, fn func(pgx.Tx) error) error {
+// ReadWorkspace runs fn as InWorkspace does, seeing one moment in all its statements, and refusing changes.
+func ReadWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn func(pgx.Tx) error) error {
+	return scoped(ctx, pool, "begin isolation level repeatable read, read only", [2]string{"relance.workspace_id", workspace}, fn)
+}
+
+// scoped begins and sets the scope in one round trip: every transaction pays for it.
+func scoped(ctx context.Context, pool *pgxpool.Pool, begin string, scope [2]string, fn func(pgx.Tx) error) error {
 	if strings.ContainsFunc(scope[1], notWord) {
 		return fmt.Errorf("transaction: scope %s is not an id", scope[0])
 	}
-	// Begin and scope in one round trip: every transaction pays for it.
-	begin := "begin; select set_config('" + scope[0] + "', '" + scope[1] + "', true)"
+	begin += "; select set_config('" + scope[0] + "', '" + scope[1] + "', true)"
 	if err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{BeginQuery: begin}, fn); err != nil {
 		return fmt.Errorf("transaction: %w", err)
 	}

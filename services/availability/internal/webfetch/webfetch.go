@@ -88,7 +88,6 @@ func New(cfg Config) *Client {
 	}
 	dialer := &net.Dialer{Timeout: cfg.Timeout, Resolver: cfg.Resolver, Control: control}
 	return &Client{cfg: cfg, http: &http.Client{
-		Timeout: cfg.Timeout,
 		Transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4,
 			IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxHeaderBytes,
@@ -113,6 +112,8 @@ func (c *Client) Get(ctx context.Context, address string, header http.Header) (A
 	if err := c.admit(address); err != nil {
 		return Answer{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return Answer{}, fmt.Errorf("%w: not a URL", ErrForbidden)
@@ -129,6 +130,9 @@ func (c *Client) Get(ctx context.Context, address string, header http.Header) (A
 	read, err := io.ReadAll(io.LimitReader(res.Body, c.cfg.MaxBytes+1))
 	if err != nil {
 		return Answer{}, plain(err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Answer{}, plain(err) // a body that ends at the deadline may have been cut by it
 	}
 	if int64(len(read)) > c.cfg.MaxBytes {
 		return Answer{}, ErrTooLarge

@@ -100,12 +100,7 @@ func (s *Store) Snapshot(ctx context.Context, fn func(*Tx) error) error {
 // Read runs fn seeing one workspace at one moment, and changing nothing.
 func (s *Store) Read(ctx context.Context, workspace uuid.UUID, fn func(*Tx) error) error {
 	return s.run(ctx, func(body func(pgx.Tx) error) error {
-		return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SET TRANSACTION READ ONLY`); err != nil {
-				return fmt.Errorf("begin reading: %w", err)
-			}
-			return body(tx)
-		})
+		return postgres.ReadWorkspace(ctx, s.pool, workspace.String(), body)
 	}, fn)
 }
 
