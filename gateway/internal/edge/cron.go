@@ -113,6 +113,7 @@ type refreshError struct {
 type availabilityAnswer struct {
 	Success                    bool           `json:"success"`
 	Checked                    int32          `json:"checked"`
+	Attempted                  int32          `json:"attempted"`
 	Refreshed                  int32          `json:"refreshed"`
 	SkippedNoDefault           int32          `json:"skippedNoDefault"`
 	SkippedUnsupportedDuration int32          `json:"skippedUnsupportedDuration"`
@@ -186,7 +187,7 @@ func (e *Edge) cronAvailability(w http.ResponseWriter, r *http.Request) {
 	}
 	receipt := answer.GetReceipt()
 	out := availabilityAnswer{
-		Success: true, Checked: receipt.GetChecked(), Refreshed: receipt.GetRefreshed(),
+		Success: true, Checked: receipt.GetChecked(), Attempted: receipt.GetAttempted(), Refreshed: receipt.GetRefreshed(),
 		SkippedNoDefault: receipt.GetSkippedNoDefault(), SkippedUnsupportedDuration: receipt.GetSkippedUnsupportedDuration(),
 		SkippedBackoff: receipt.GetSkippedBackoff(), Errors: receipt.GetErrors(), ErrorDetails: []refreshError{},
 		FinishedWithinBudget: answer.GetFinishedWithinBudget(), Timestamp: e.timestamp(),

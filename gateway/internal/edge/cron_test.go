@@ -23,7 +23,7 @@ func TestCronAnswersKeepTheirNames(t *testing.T) {
 			"enrichmentResumed":{"checked":0,"resumed":0,"errors":[]},
 			"backfill":{"enabled":false,"workspacesChecked":0,"leadsChecked":0,"leadsEnrolled":0,"instancesStarted":0,"reasons":{},"errors":[]},
 			"finished":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
-		"/api/cron/availability": `{"success":true,"checked":15,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
+		"/api/cron/availability": `{"success":true,"checked":15,"attempted":6,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
 			"skippedBackoff":4,"errors":5,"errorDetails":[{"workspace":"workspaces/w","reason":"CALENDAR_UNREACHABLE"}],
 			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
 		"/api/cron/sync": `{"success":true,"runId":"r2","checked":10,"proven":1,"unproven":2,"deferred":3,"failed":4,"imported":5,"healed":6,

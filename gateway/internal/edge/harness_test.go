@@ -166,7 +166,7 @@ func (f *fakeAvailability) RefreshDueAvailability(ctx context.Context, r *availa
 		return nil, err
 	}
 	return &availabilityv1.RefreshDueAvailabilityResponse{FinishedWithinBudget: true, Receipt: &availabilityv1.RefreshReceipt{
-		Checked: 15, Refreshed: 1, SkippedNoDefault: 2, SkippedUnsupportedDuration: 3, SkippedBackoff: 4, Errors: 5,
+		Checked: 15, Attempted: 6, Refreshed: 1, SkippedNoDefault: 2, SkippedUnsupportedDuration: 3, SkippedBackoff: 4, Errors: 5,
 		ErrorDetails: []*availabilityv1.RefreshError{{Workspace: "workspaces/w", Reason: "CALENDAR_UNREACHABLE"}},
 	}}, nil
 }

@@ -30,6 +30,9 @@ func (r *Refresher) Due(ctx context.Context, budget time.Duration) (receipt slot
 	}
 	// Those that back off are known before the looks, so that none is counted twice.
 	run.receipt.Backoff = resting
+	if err := run.settle(started); err != nil {
+		return run.receipt, false, err
+	}
 	var workers sync.WaitGroup
 	for range r.cfg.Concurrency {
 		workers.Go(func() { run.work(started) })
@@ -71,6 +74,33 @@ type run struct {
 	err       error
 }
 
+// settleBatch bounds the rows that one transaction settles.
+const settleBatch = 1000
+
+// settle puts to rest, many at a time, the due workspaces without a default link: there is nothing to ask for them. What
+// somebody else holds just now is left to work.
+func (r *run) settle(ctx context.Context) error {
+	refused := r.refresher.refused(slots.ReasonNoDefaultCalendar, r.now)
+	for ctx.Err() == nil {
+		settled, err := r.refresher.cfg.Store.SettleUnconfigured(ctx, r.now, refused, settleBatch)
+		if err != nil && ctx.Err() != nil {
+			// The budget ended: the transaction was rolled back or is told by the next run.
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.receipt.NoDefault += settled.Count
+		for _, workspace := range settled.Changed {
+			r.refresher.logChange(ctx, workspace, refused)
+		}
+		if !settled.More {
+			return nil
+		}
+	}
+	return nil
+}
+
 // work claims and looks until nothing is due, the budget ends, or the database fails.
 func (r *run) work(ctx context.Context) {
 	for {
@@ -110,7 +140,10 @@ func (r *run) count(row store.Row, done outcome, err error) {
 		// The row keeps its lease until that runs out and is due again then.
 		r.refresher.cfg.Logger.Error("availability could not be stored",
 			slog.String("workspace", row.Workspace.String()), slog.Any("error", err))
-		done = outcome{verdict: slots.VerdictError, reason: "INTERNAL"}
+		done = outcome{verdict: slots.VerdictError, reason: "INTERNAL", asked: done.asked}
+	}
+	if done.asked {
+		r.receipt.Attempted++
 	}
 	r.receipt.Count(done.verdict, slots.Failure{Workspace: row.Workspace.String(), Reason: done.reason})
 }

@@ -162,6 +162,8 @@ func (r *Refresher) lease() time.Duration { return r.cfg.CallTimeout + leaseSlac
 type outcome struct {
 	verdict slots.Verdict
 	reason  string
+	// asked tells that the calendar was asked.
+	asked bool
 }
 
 // look reads the calendar of a claimed row, stores what was found and gives the lease back.
@@ -176,18 +178,23 @@ func (r *Refresher) look(ctx context.Context, row store.Row) (outcome, error) {
 	}
 	stored, changed, err := r.cfg.Store.Finish(ctx, row, result)
 	if err != nil {
-		return outcome{}, err
+		return outcome{asked: done.asked}, err
 	}
 	if !stored {
 		// The configuration changed during the look: it is due again at once.
-		return outcome{verdict: slots.VerdictBackoff}, nil
+		return outcome{verdict: slots.VerdictBackoff, asked: done.asked}, nil
 	}
 	if changed {
-		r.cfg.Logger.InfoContext(ctx, "availability state changed", slog.String("workspace", row.Workspace.String()),
-			slog.String("state", string(result.State)), slog.String("reason", string(result.Reason)),
-			slog.String("last_error", result.LastError), slog.Time("next_look", result.Due))
+		r.logChange(ctx, row.Workspace, result)
 	}
 	return done, nil
+}
+
+// logChange is the one line that a change of state is worth.
+func (r *Refresher) logChange(ctx context.Context, workspace uuid.UUID, result store.Result) {
+	r.cfg.Logger.InfoContext(ctx, "availability state changed", slog.String("workspace", workspace.String()),
+		slog.String("state", string(result.State)), slog.String("reason", string(result.Reason)),
+		slog.String("last_error", result.LastError), slog.Time("next_look", result.Due))
 }
 
 // find decides without a call where it can, and calls otherwise. Its error is only that of a cancelled context.
@@ -208,13 +215,14 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 			return store.Result{}, outcome{}, fmt.Errorf("read calendar: %w", ctx.Err())
 		}
 		result, failed := r.failed(row, err, now)
+		failed.asked = true
 		return result, failed, nil
 	}
 	starts := slots.Within(answer.Starts, now, until)
 	return store.Result{
 		State: slots.Of(slots.ReasonNone, len(starts)), Slots: starts, AsOf: now, Due: now.Add(r.cfg.Timing.TTL),
 		Source: answer.Source, Resolved: answer.Resolved,
-	}, outcome{verdict: slots.VerdictRefreshed}, nil
+	}, outcome{verdict: slots.VerdictRefreshed, asked: true}, nil
 }
 
 func ask(row store.Row, from, to time.Time) look.Ask {

@@ -41,6 +41,8 @@ type fakeSync struct {
 	// failFor fails looks at single workspaces, directoryDown every question about workspaces.
 	failFor       map[string]error
 	directoryDown error
+	// page is how many workspaces are listed at once; 0 means two, so that paging is walked.
+	page int
 	// hold, when set, keeps a look waiting until it is closed.
 	hold chan struct{}
 }
@@ -78,12 +80,15 @@ func (f *fakeSync) ListWorkspaces(_ context.Context, req *syncv1.ListWorkspacesR
 		return nil, f.directoryDown
 	}
 	out := &syncv1.ListWorkspacesResponse{}
-	// Pages of two, so that paging is walked.
 	from := 0
 	if req.GetPageToken() != "" {
 		from = len(req.GetPageToken())
 	}
-	to := min(from+2, len(f.workspaces))
+	size := f.page
+	if size == 0 {
+		size = 2
+	}
+	to := min(from+size, len(f.workspaces))
 	for _, id := range f.workspaces[from:to] {
 		out.Workspaces = append(out.Workspaces, &syncv1.Workspace{Name: "workspaces/" + id.String()})
 	}

@@ -59,7 +59,7 @@ func TestReceiptCountsEveryKind(t *testing.T) {
 	w.sync.set(func(f *fakeSync) { f.failFor = map[string]error{broken: errAway()} })
 	got := w.tick(t)
 	want := &availabilityv1.RefreshReceipt{
-		Checked: 4, Refreshed: 1, SkippedNoDefault: 1, SkippedUnsupportedDuration: 1, Errors: 1,
+		Checked: 4, Refreshed: 1, SkippedNoDefault: 1, SkippedUnsupportedDuration: 1, Errors: 1, Attempted: 2,
 		ErrorDetails: []*availabilityv1.RefreshError{{Workspace: broken, Reason: "PROVIDER_UNAVAILABLE"}},
 	}
 	if !proto.Equal(got, want) {

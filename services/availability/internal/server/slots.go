@@ -172,7 +172,7 @@ func (s *Server) RefreshDueAvailability(ctx context.Context, req *availabilityv1
 	out := &availabilityv1.RefreshReceipt{
 		Checked: int32(receipt.Checked()), Refreshed: int32(receipt.Refreshed), SkippedNoDefault: int32(receipt.NoDefault),
 		SkippedUnsupportedDuration: int32(receipt.Unsupported), SkippedBackoff: int32(receipt.Backoff),
-		Errors: int32(receipt.Errors),
+		Errors: int32(receipt.Errors), Attempted: int32(receipt.Attempted),
 	}
 	for _, failure := range receipt.Details {
 		out.ErrorDetails = append(out.ErrorDetails, &availabilityv1.RefreshError{

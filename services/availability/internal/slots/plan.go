@@ -62,6 +62,8 @@ const (
 type Receipt struct {
 	// Refreshed to Errors are disjoint: each workspace looked at is in exactly one.
 	Refreshed, NoDefault, Unsupported, Backoff, Errors int
+	// Attempted counts those of them whose calendar was asked, whatever came of it.
+	Attempted int
 	// Details names the first failed workspaces.
 	Details []Failure
 }

@@ -104,10 +104,13 @@ type Result struct {
 	Due time.Time
 }
 
+// reported is how the log's last line of a workspace is remembered.
+func (r Result) reported() string { return string(r.State) + " " + string(r.Reason) }
+
 // Finish stores the result and gives the lease back. stored is false when the lease was lost or the configuration
 // changed meanwhile; then nothing is stored. changed tells whether state or reason differ from what was last reported.
 func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, changed bool, err error) {
-	reported := string(result.State) + " " + string(result.Reason)
+	reported := result.reported()
 	params := db.FinishParams{
 		WorkspaceID: row.Workspace, Token: &row.token, ConfigVersion: row.version, State: string(result.State),
 		Reason: string(result.Reason), LastError: result.LastError, Reported: reported, Slots: result.Slots, Source: result.Source,

@@ -519,7 +519,9 @@ type RefreshReceipt struct {
 	// Workspaces whose provider failed; slots known before are kept.
 	Errors int32 `protobuf:"varint,6,opt,name=errors,proto3" json:"errors,omitempty"`
 	// One line per failed workspace, at most 100: resource name, reason.
-	ErrorDetails  []*RefreshError `protobuf:"bytes,7,rep,name=error_details,json=errorDetails,proto3" json:"error_details,omitempty"`
+	ErrorDetails []*RefreshError `protobuf:"bytes,7,rep,name=error_details,json=errorDetails,proto3" json:"error_details,omitempty"`
+	// Of those checked, how many had their calendar asked, whatever came of it.
+	Attempted     int32 `protobuf:"varint,8,opt,name=attempted,proto3" json:"attempted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +603,13 @@ func (x *RefreshReceipt) GetErrorDetails() []*RefreshError {
 		return x.ErrorDetails
 	}
 	return nil
+}
+
+func (x *RefreshReceipt) GetAttempted() int32 {
+	if x != nil {
+		return x.Attempted
+	}
+	return 0
 }
 
 // RefreshError names a workspace whose refresh failed.
@@ -698,7 +707,7 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\n" +
 	"look_ahead\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tlookAhead\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xc5\x02\n" +
+	"updateTime\"\xe3\x02\n" +
 	"\x0eRefreshReceipt\x12\x18\n" +
 	"\achecked\x18\x01 \x01(\x05R\achecked\x12\x1c\n" +
 	"\trefreshed\x18\x02 \x01(\x05R\trefreshed\x12,\n" +
@@ -706,7 +715,8 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x1cskipped_unsupported_duration\x18\x04 \x01(\x05R\x1askippedUnsupportedDuration\x12'\n" +
 	"\x0fskipped_backoff\x18\x05 \x01(\x05R\x0eskippedBackoff\x12\x16\n" +
 	"\x06errors\x18\x06 \x01(\x05R\x06errors\x12J\n" +
-	"\rerror_details\x18\a \x03(\v2%.relance.availability.v1.RefreshErrorR\ferrorDetails\"D\n" +
+	"\rerror_details\x18\a \x03(\v2%.relance.availability.v1.RefreshErrorR\ferrorDetails\x12\x1c\n" +
+	"\tattempted\x18\b \x01(\x05R\tattempted\"D\n" +
 	"\fRefreshError\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason*\xb0\x01\n" +

@@ -224,6 +224,45 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 	return i, err
 }
 
+const lockUnconfigured = `-- name: LockUnconfigured :many
+SELECT workspace_id, reported FROM availability a
+WHERE a.due_time <= $1 AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
+    AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
+ORDER BY a.due_time, a.workspace_id LIMIT $2 FOR UPDATE OF a SKIP LOCKED
+`
+
+type LockUnconfiguredParams struct {
+	Now   time.Time
+	Batch int32
+}
+
+type LockUnconfiguredRow struct {
+	WorkspaceID uuid.UUID
+	Reported    string
+}
+
+// Due rows that seem to have no default link. Whether they have none is asked again by SettleUnconfigured: the links that
+// this statement sees may be older than the rows that it locks.
+func (q *Queries) LockUnconfigured(ctx context.Context, arg LockUnconfiguredParams) ([]LockUnconfiguredRow, error) {
+	rows, err := q.db.Query(ctx, lockUnconfigured, arg.Now, arg.Batch)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LockUnconfiguredRow
+	for rows.Next() {
+		var i LockUnconfiguredRow
+		if err := rows.Scan(&i.WorkspaceID, &i.Reported); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const release = `-- name: Release :exec
 UPDATE availability SET lease_token = NULL, lease_until = NULL
 WHERE workspace_id = $1 AND lease_token = $2
@@ -249,6 +288,49 @@ WHERE workspace_id = $1
 func (q *Queries) Reset(ctx context.Context, workspaceID uuid.UUID) error {
 	_, err := q.db.Exec(ctx, reset, workspaceID)
 	return err
+}
+
+const settleUnconfigured = `-- name: SettleUnconfigured :many
+UPDATE availability a SET state = $1, reason = $2, last_error = '', reported = $3, slots = '{}',
+    source = '', as_of = NULL, failures = 0, due_time = $4, lease_token = NULL, lease_until = NULL
+WHERE a.workspace_id = ANY($5::uuid[])
+    AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
+RETURNING a.workspace_id
+`
+
+type SettleUnconfiguredParams struct {
+	State        string
+	Reason       string
+	Reported     string
+	DueTime      time.Time
+	WorkspaceIds []uuid.UUID
+}
+
+// The rows are locked, and links change only under that lock.
+func (q *Queries) SettleUnconfigured(ctx context.Context, arg SettleUnconfiguredParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, settleUnconfigured,
+		arg.State,
+		arg.Reason,
+		arg.Reported,
+		arg.DueTime,
+		arg.WorkspaceIds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var workspace_id uuid.UUID
+		if err := rows.Scan(&workspace_id); err != nil {
+			return nil, err
+		}
+		items = append(items, workspace_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const updateSettings = `-- name: UpdateSettings :one

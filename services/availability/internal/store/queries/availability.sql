@@ -26,6 +26,22 @@ WHERE workspace_id = (
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *;
 
+-- name: LockUnconfigured :many
+-- Due rows that seem to have no default link. Whether they have none is asked again by SettleUnconfigured: the links that
+-- this statement sees may be older than the rows that it locks.
+SELECT workspace_id, reported FROM availability a
+WHERE a.due_time <= @now AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
+    AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
+ORDER BY a.due_time, a.workspace_id LIMIT @batch FOR UPDATE OF a SKIP LOCKED;
+
+-- name: SettleUnconfigured :many
+-- The rows are locked, and links change only under that lock.
+UPDATE availability a SET state = @state, reason = @reason, last_error = '', reported = @reported, slots = '{}',
+    source = '', as_of = NULL, failures = 0, due_time = @due_time, lease_token = NULL, lease_until = NULL
+WHERE a.workspace_id = ANY(@workspace_ids::uuid[])
+    AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
+RETURNING a.workspace_id;
+
 -- name: Release :exec
 UPDATE availability SET lease_token = NULL, lease_until = NULL
 WHERE workspace_id = @workspace_id AND lease_token = @token;
