@@ -15,7 +15,7 @@ type Config struct {
 	AvailabilityTarget string        `name:"availability-target" env:"RELANCE_FOLLOWUPS_AVAILABILITY_TARGET" default:"127.0.0.1:7003" help:"gRPC target of the availability service."`
 	Reflection         bool          `name:"reflection" env:"RELANCE_FOLLOWUPS_REFLECTION" help:"Let grpcurl list the service's methods."`
 	SchedulerInterval  time.Duration `name:"scheduler-interval" env:"RELANCE_FOLLOWUPS_SCHEDULER_INTERVAL" default:"60s" help:"Time between runs of the built-in scheduler, 1s or more; 0 turns it off."`
-	BatchSize          int           `name:"batch-size" env:"RELANCE_FOLLOWUPS_BATCH_SIZE" default:"50" help:"Most enrollments claimed at once, 1 to 500."`
+	BatchSize          int           `name:"batch-size" env:"RELANCE_FOLLOWUPS_BATCH_SIZE" default:"200" help:"Most enrollments claimed at once, 1 to 500."`
 	LeaseDuration      time.Duration `name:"lease-duration" env:"RELANCE_FOLLOWUPS_LEASE_DURATION" default:"2m" help:"How long a batch stays claimed by the database's clock, 1s to 1h."`
 	MaxAttempts        int           `name:"max-attempts" env:"RELANCE_FOLLOWUPS_MAX_ATTEMPTS" default:"5" help:"Failed tries of a step after which its enrollment is parked, 1 to 20."`
 	DecisionRetention  time.Duration `name:"decision-retention" env:"RELANCE_FOLLOWUPS_DECISION_RETENTION" default:"4320h" help:"How long decision records are kept after they were last confirmed, 24h or more."`

@@ -5,7 +5,6 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultBatchSize   = 50
+	DefaultBatchSize   = 200
 	DefaultLease       = 2 * time.Minute
 	DefaultMaxAttempts = 5
 	// DefaultBudget and MaxBudget bound a run's time.
@@ -33,7 +32,6 @@ const (
 	offerTimeout  = 10 * time.Second
 	commitTimeout = 15 * time.Second
 	answerTime    = 2 * time.Second
-	sendsAtOnce   = 8
 )
 
 // Config is what a runner works with.
@@ -47,7 +45,7 @@ type Config struct {
 	Clock clock.Clock
 	// Logger gets changes; nil discards.
 	Logger *slog.Logger
-	// BatchSize is the most enrollments claimed at once; 0 means 50.
+	// BatchSize is the most enrollments claimed at once; 0 means 200.
 	BatchSize int
 	// Lease is how long a batch is claimed, by the database's clock; 0 means 2 minutes.
 	Lease time.Duration
@@ -62,6 +60,7 @@ type Config struct {
 type Runner struct {
 	cfg    Config
 	reader learn.Reader
+	sends  *bounds
 	// decide is replaced by tests.
 	decide func(followup.Input) followup.Decision
 }
@@ -84,7 +83,7 @@ func New(cfg Config) *Runner {
 		cfg.BeforeCommit = func(context.Context) error { return nil }
 	}
 	reader := learn.Reader{Sync: cfg.Sync, Availability: cfg.Availability}
-	return &Runner{cfg: cfg, reader: reader, decide: followup.Decide}
+	return &Runner{cfg: cfg, reader: reader, sends: newBounds(), decide: followup.Decide}
 }
 
 // Request bounds a run.
@@ -117,7 +116,7 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 	if err := r.fireSilences(budget); err != nil {
 		return store.Run{}, err
 	}
-	finished, err := p.batches(ctx, budget)
+	finished, err := p.flow(ctx, budget)
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -169,37 +168,15 @@ type pass struct {
 	turn uuid.UUID
 }
 
-func (p *pass) batches(ctx, budget context.Context) (finished bool, err error) {
-	for budget.Err() == nil {
-		batch, err := p.cfg.Store.Claim(budget, store.Claim{
-			Now: p.cfg.Clock.Now(), Size: p.cfg.BatchSize, Lease: p.cfg.Lease, After: p.turn,
-		})
-		if err != nil && budget.Err() != nil {
-			return false, nil //nolint:nilerr // the error is only the end of the budget: the run is over, not failed
-		}
-		if err != nil {
-			return false, err
-		}
-		if len(batch.Items) == 0 {
-			return true, nil
-		}
-		p.turn = batch.Last
-		if err := p.batch(ctx, budget, batch); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-// batch works on claimed items and commits them together.
-func (p *pass) batch(ctx, budget context.Context, batch store.Batch) error {
+// prepare decides claimed items and keeps what is about to be asked for.
+func (p *pass) prepare(ctx, budget context.Context, batch store.Batch) ([]*work, error) {
 	// Work that outlives the lease would be done by two; what is not begun by then is handed back.
 	begin, cancel := context.WithTimeout(budget, p.cfg.Lease*3/4)
-	defer cancel()
+	context.AfterFunc(budget, cancel)
 	try := followup.Try{Now: p.cfg.Clock.Now(), Max: p.cfg.MaxAttempts}
 	works := make([]*work, len(batch.Items))
 	for i, item := range batch.Items {
-		works[i] = &work{item: item, try: try}
+		works[i] = &work{item: item, try: try, begin: begin}
 		works[i].try.Policy = item.Policy()
 		if item.Step != nil {
 			works[i].try.Channel = item.Step.Channel
@@ -208,16 +185,9 @@ func (p *pass) batch(ctx, budget context.Context, batch store.Batch) error {
 	p.learn(begin, works)
 	p.decideAll(begin, works)
 	if err := p.takePlaces(ctx, works, try.Now); err != nil {
-		return err
+		return nil, err
 	}
-	if err := p.savePlans(ctx, works, try.Now); err != nil {
-		return err
-	}
-	p.sendAll(ctx, begin, works)
-	if err := p.cfg.BeforeCommit(ctx); err != nil {
-		return fmt.Errorf("before commit: %w", err)
-	}
-	return p.commit(ctx, batch.Token, works, try)
+	return works, p.savePlans(ctx, works, try.Now)
 }
 
 func (p *pass) savePlans(ctx context.Context, works []*work, now time.Time) error {
@@ -242,35 +212,15 @@ func (p *pass) savePlans(ctx context.Context, works []*work, now time.Time) erro
 	return nil
 }
 
-func (p *pass) commit(ctx context.Context, token uuid.UUID, works []*work, try followup.Try) error {
-	commit := store.Commit{Run: p.run, Token: token, Try: try}
-	for _, w := range works {
-		if w.effect == nil {
-			commit.Release = append(commit.Release, w.item)
-			continue
-		}
-		commit.Done = append(commit.Done, store.Done{
-			Item: w.item, Effect: *w.effect, Trace: w.trace, Zone: p.zoneOf(w),
-		})
-	}
-	// What was sent is recorded even when the caller has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-	defer cancel()
-	if err := p.cfg.Store.Commit(ctx, commit); err != nil {
-		return err
-	}
-	for _, done := range commit.Done {
-		p.logChange(ctx, done)
-	}
-	return nil
-}
-
 // zoneOf is the zone that the next delay is counted in: the lead's, or the workspace's while that is unknown.
 func (p *pass) zoneOf(w *work) *time.Location {
 	if w.lead != nil && w.lead.Zone != nil {
 		return w.lead.Zone
 	}
-	return p.workspaces[w.item.Enrollment.Workspace].Zone
+	if ws := p.workspaces[w.item.Enrollment.Workspace]; ws != nil {
+		return ws.Zone
+	}
+	return nil
 }
 
 // logChange writes a line when an enrollment stopped; going on and waiting are in the receipt.
@@ -288,12 +238,16 @@ func (p *pass) logChange(ctx context.Context, done store.Done) {
 
 // work is one item on its way to an effect.
 type work struct {
-	item    store.Item
+	item store.Item
+	// begin ends when the item must no longer be begun.
+	begin   context.Context //nolint:containedctx // the deadline of the item's batch, which lanes of several batches share
 	try     followup.Try
 	lead    *followup.Lead
 	content *followup.Content
 	// effect is nil until the item is worked on; items without one are handed back.
 	effect *followup.Effect
+	// zone is that of the next delay.
+	zone *time.Location
 	// trace are the rules that led to the content or the effect.
 	trace []followup.Check
 }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -36,6 +34,7 @@ func (p *pass) decideAll(ctx context.Context, works []*work) {
 
 func (p *pass) decideOne(ctx context.Context, w *work) {
 	ws := p.workspaces[w.item.Enrollment.Workspace]
+	w.zone = p.zoneOf(w)
 	if w.lead != nil {
 		w.lead.LinkedInConnected = w.item.LinkedInConnected
 	}
@@ -65,36 +64,6 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 	default:
 		w.settle(followup.Broken(w.item.Enrollment, w.try))
 	}
-}
-
-// sendAll asks sync for the messages, a few at once; those to one lead in order, since sync sends one at a time to a
-// person. What is not begun in time keeps no effect and is handed back.
-func (p *pass) sendAll(ctx, begin context.Context, works []*work) {
-	var order []uuid.UUID
-	byLead := map[uuid.UUID][]*work{}
-	for _, w := range works {
-		if w.content == nil || w.effect != nil {
-			continue
-		}
-		lead := w.item.Enrollment.Lead
-		if byLead[lead] == nil {
-			order = append(order, lead)
-		}
-		byLead[lead] = append(byLead[lead], w)
-	}
-	var group errgroup.Group
-	group.SetLimit(sendsAtOnce)
-	for _, lead := range order {
-		group.Go(func() error {
-			for _, w := range byLead[lead] {
-				if begin.Err() == nil {
-					p.sendIsolated(ctx, w)
-				}
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the functions return no errors: outcomes are effects
 }
 
 func (p *pass) sendIsolated(ctx context.Context, w *work) {
@@ -158,7 +127,7 @@ func (p *pass) refused(ctx context.Context, err error, w *work) followup.Effect 
 		// sync did not decide; asking again with the same id is harmless.
 		return followup.Away(followup.ReasonSyncUnavailable, e, w.try.Now)
 	}
-	p.logBroken(ctx, w, err)
+	p.logBroken(ctx, w.item.Enrollment, err)
 	return followup.Broken(e, w.try)
 }
 
@@ -179,13 +148,13 @@ func toChannel(channel followup.Channel) syncv1.Channel {
 }
 
 func (p *pass) broken(ctx context.Context, w *work, err error) {
-	p.logBroken(ctx, w, err)
+	p.logBroken(ctx, w.item.Enrollment, err)
 	w.note(followup.Broken(w.item.Enrollment, w.try), followup.RuleIntact)
 }
 
-func (p *pass) logBroken(ctx context.Context, w *work, err error) {
+func (p *pass) logBroken(ctx context.Context, e followup.Enrollment, err error) {
 	p.cfg.Logger.ErrorContext(ctx, "follow-up step could not be worked on",
-		slog.String("enrollment", w.item.Enrollment.ID.String()), slog.Any("error", err))
+		slog.String("enrollment", e.ID.String()), slog.Any("error", err))
 }
 
 // isolated turns a panic into an error, so that one item cannot stop its batch.

@@ -78,16 +78,12 @@ func takePlace(ctx context.Context, q *db.Queries, p Place, now time.Time) (bool
 
 func day(t time.Time) pgtype.Date { return pgtype.Date{Time: t, Valid: true} }
 
-// leavePlace gives a place back when nothing left, nor can leave by itself.
-func leavePlace(ctx context.Context, q *db.Queries, key followup.StepKey, effect followup.Effect) error {
+// leavesPlace tells that nothing left, nor can leave by itself: the place is given back.
+func leavesPlace(effect followup.Effect) bool {
 	switch {
 	case effect.Result == followup.Succeeded, effect.Result == followup.Unknown, effect.Move == followup.Await,
 		effect.Reason == followup.ReasonSendInProgress, effect.Reason == followup.ReasonSyncUnavailable:
-		return nil
+		return false
 	}
-	err := q.LeavePlace(ctx, db.LeavePlaceParams{WorkspaceID: key.Workspace, RequestID: key.RequestID()})
-	if err != nil {
-		return fmt.Errorf("leave place of the day: %w", err)
-	}
-	return nil
+	return true
 }

@@ -17,6 +17,8 @@ import (
 type Item struct {
 	// Enrollment is leased by the batch.
 	Enrollment followup.Enrollment
+	// Token fences the lease: the result is taken only while it is the row's token.
+	Token uuid.UUID
 	// SequenceActive tells whether the sequence may send.
 	SequenceActive bool
 	// Step is due; Next follows it. Nil when there is none.
@@ -50,11 +52,9 @@ func (i Item) Key() followup.StepKey {
 
 // Batch is a set of leased items.
 type Batch struct {
-	// Token fences the lease: results are taken only while it is the row's token.
-	Token uuid.UUID
 	// Last is the workspace whose turn was last, for the next claim's After.
 	Last uuid.UUID
-	// Items in order of workspace and time.
+	// Items in order of time.
 	Items []Item
 }
 
@@ -107,22 +107,23 @@ CROSS JOIN LATERAL (
 // Claim leases due enrollments, fairly over the workspaces. An empty batch means that nothing is due that is not in
 // somebody else's hands.
 func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
-	batch := Batch{Token: newID()}
+	batch, token := Batch{}, newID()
 	err := s.system(ctx, func(q *db.Queries, tx pgx.Tx) error {
-		workspaces, ids, err := lock(ctx, tx, claim)
+		workspaces, of, ids, err := lock(ctx, tx, claim)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
 		batch.Last = workspaces[len(workspaces)-1]
 		rows, err := q.LeaseDue(ctx, db.LeaseDueParams{
-			LeaseToken: batch.Token, LeaseSeconds: claim.Lease.Seconds(), WorkspaceIds: workspaces, Ids: ids,
+			LeaseToken: token, LeaseSeconds: claim.Lease.Seconds(), WorkspaceIds: of, Ids: ids,
 		})
 		if err != nil {
 			return fmt.Errorf("lease: %w", err)
 		}
 		for _, row := range rows {
-			batch.Items = append(batch.Items, Item{Enrollment: toEnrollment(row)})
+			batch.Items = append(batch.Items, Item{Enrollment: toEnrollment(row), Token: token})
 		}
+		slices.SortStableFunc(batch.Items, func(a, b Item) int { return a.Enrollment.Next.Compare(b.Enrollment.Next) })
 		return fill(ctx, q, workspaces, batch.Items)
 	})
 	if err != nil {
@@ -131,11 +132,12 @@ func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
 	return batch, nil
 }
 
-func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, ids []uuid.UUID, err error) {
+// lock gives the workspaces whose turn it is, and the locked enrollments with the workspace of each.
+func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, of, ids []uuid.UUID, err error) {
 	for _, after := range []uuid.UUID{claim.After, uuid.Nil} { // to the end, and round from the beginning
 		turn, err := queryIDs(ctx, tx, dueWorkspaces, claim.Now, claim.Size-len(workspaces), after)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		for _, id := range turn {
 			if !slices.Contains(workspaces, id) {
@@ -147,19 +149,19 @@ func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, ids []uuid.U
 		}
 	}
 	if len(workspaces) == 0 {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
-	share := (claim.Size + len(workspaces) - 1) / len(workspaces)
+	share := claim.Size / len(workspaces) // at least 1: there are no more workspaces than places
 	rows, err := tx.Query(ctx, lockDue, workspaces, claim.Now, share)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var workspace, id uuid.UUID
 	_, err = pgx.ForEachRow(rows, []any{&workspace, &id}, func() error {
-		ids = append(ids, id)
+		of, ids = append(of, workspace), append(ids, id)
 		return nil
 	})
-	return workspaces, ids, err
+	return workspaces, of, ids, err
 }
 
 func queryIDs(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]uuid.UUID, error) {
@@ -168,124 +170,4 @@ func queryIDs(ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]uuid.U
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-}
-
-// fill adds steps, sequences, plans and settings to the items, with one query each.
-func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
-	ids := make([]uuid.UUID, 0, len(items))
-	sequences := make([]uuid.UUID, 0, len(items))
-	byID := make(map[uuid.UUID]*Item, len(items))
-	for i := range items {
-		e := items[i].Enrollment
-		ids, sequences, byID[e.ID] = append(ids, e.ID), append(sequences, e.Sequence), &items[i]
-	}
-	steps, err := q.ListBatchSteps(ctx, db.ListBatchStepsParams{WorkspaceIds: workspaces, Ids: ids})
-	if err != nil {
-		return fmt.Errorf("list steps: %w", err)
-	}
-	for _, row := range steps {
-		item, step := byID[row.EnrollmentID], toStep(row.SequenceStep)
-		if step.Position == item.Enrollment.Position {
-			item.Step = &step
-		} else {
-			item.Next = &step
-		}
-	}
-	states, err := q.ListSequenceStates(ctx, db.ListSequenceStatesParams{WorkspaceIds: workspaces, Ids: sequences})
-	if err != nil {
-		return fmt.Errorf("list sequences: %w", err)
-	}
-	active, refusals := map[uuid.UUID]bool{}, map[uuid.UUID]followup.Policy{}
-	for _, row := range states {
-		active[row.ID], refusals[row.ID] = row.Active, toPolicy(row.Refusals)
-	}
-	settings, err := q.ListSettings(ctx, workspaces)
-	if err != nil {
-		return fmt.Errorf("list settings: %w", err)
-	}
-	byWorkspace := map[uuid.UUID]followup.Settings{}
-	for _, row := range settings {
-		byWorkspace[row.WorkspaceID] = toSettings(row).Settings
-	}
-	for i := range items {
-		items[i].SequenceActive = active[items[i].Enrollment.Sequence]
-		items[i].Refusals = refusals[items[i].Enrollment.Sequence]
-		items[i].Settings = followup.DefaultSettings()
-		if set, ok := byWorkspace[items[i].Enrollment.Workspace]; ok {
-			items[i].Settings = set
-		}
-	}
-	if err := fillConnected(ctx, q, workspaces, items); err != nil {
-		return err
-	}
-	return fillPlans(ctx, q, workspaces, items)
-}
-
-func fillConnected(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
-	leads := make([]uuid.UUID, len(items))
-	for i, item := range items {
-		leads[i] = item.Enrollment.Lead
-	}
-	rows, err := q.ListConnectedLeads(ctx, db.ListConnectedLeadsParams{WorkspaceIds: workspaces, LeadIds: leads})
-	if err != nil {
-		return fmt.Errorf("list LinkedIn connections: %w", err)
-	}
-	for i, item := range items {
-		items[i].LinkedInConnected = slices.Contains(rows, db.ListConnectedLeadsRow{
-			WorkspaceID: item.Enrollment.Workspace, LeadID: item.Enrollment.Lead,
-		})
-	}
-	return nil
-}
-
-func fillPlans(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
-	byRequest := map[uuid.UUID]*Item{}
-	var requests []uuid.UUID
-	for i := range items {
-		if items[i].Step != nil {
-			id := items[i].Key().RequestID()
-			byRequest[id], requests = &items[i], append(requests, id)
-		}
-	}
-	plans, err := q.ListPlans(ctx, db.ListPlansParams{WorkspaceIds: workspaces, RequestIds: requests})
-	if err != nil {
-		return fmt.Errorf("list plans: %w", err)
-	}
-	for _, plan := range plans {
-		byRequest[plan.RequestID].Planned = &followup.Content{Subject: plan.Subject, Body: plan.Body, HTML: plan.Html}
-	}
-	return nil
-}
-
-// Plan is a message that is about to be asked for.
-type Plan struct {
-	// Key is the step.
-	Key followup.StepKey
-	// Content as rendered now.
-	Content followup.Content
-}
-
-// SavePlans keeps rendered messages before sync is asked for them, so that a repetition after a crash asks for the same
-// content.
-func (s *Store) SavePlans(ctx context.Context, plans []Plan, now time.Time) error {
-	if len(plans) == 0 {
-		return nil
-	}
-	err := s.system(ctx, func(q *db.Queries, _ pgx.Tx) error {
-		for _, plan := range plans {
-			err := q.InsertPlan(ctx, db.InsertPlanParams{
-				WorkspaceID: plan.Key.Workspace, RequestID: plan.Key.RequestID(), EnrollmentID: plan.Key.Enrollment,
-				Version: int32(plan.Key.Version), Position: int32(plan.Key.Position), Part: int32(plan.Key.Part),
-				Subject: plan.Content.Subject, Body: plan.Content.Body, Html: plan.Content.HTML, Now: now,
-			})
-			if err != nil {
-				return fmt.Errorf("insert plan: %w", err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("save plans: %w", err)
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,64 +24,63 @@ type Done struct {
 	Effect followup.Effect
 	// Trace are the rules that led to it.
 	Trace []followup.Check
-	// Zone of the workspace, or nil when unknown.
+	// Zone is that of the next delay, or nil when unknown.
 	Zone *time.Location
-}
-
-// Commit is one batch's results.
-type Commit struct {
-	// Run is the receipt that they count in.
-	Run uuid.UUID
-	// Token is the batch's.
-	Token uuid.UUID
-	// Done are the results; Release are items that were not worked on.
-	Done    []Done
-	Release []Item
-	// Try bounds the tries of refusals that arrive with the commit.
+	// Try bounds the tries of refusals that arrive with the commit; its Now is when the item was taken up.
 	Try followup.Try
 }
 
-// Commit applies the results of a batch in one transaction: enrollments, tasks, run items and totals. Items whose lease
-// was lost meanwhile are left out; the run that took them over asks sync for the same message again.
+// Commit is what is recorded together.
+type Commit struct {
+	// Run is the receipt that they count in.
+	Run uuid.UUID
+	// Now is the business time of the records.
+	Now time.Time
+	// Done are the results; Release are items that were not worked on.
+	Done    []Done
+	Release []Item
+}
+
+// Commit applies results in one transaction: enrollments, tasks, run items, totals and decision records. Items whose lease
+// was lost meanwhile are left out; the run that took them over asks sync for the same message again. The number of
+// statements does not grow with the number of items.
 func (s *Store) Commit(ctx context.Context, c Commit) error {
-	slices.SortFunc(c.Done, func(a, b Done) int {
-		return cmp.Or(cmp.Compare(a.Item.Enrollment.Workspace.String(), b.Item.Enrollment.Workspace.String()),
-			cmp.Compare(a.Item.Enrollment.ID.String(), b.Item.Enrollment.ID.String()))
-	})
 	var err error
-	for range commitTries { // two batches that cancel each other's enrollments can deadlock; the loser repeats
+	for range commitTries { // two commits that end each other's enrollments can deadlock; the loser repeats
 		err = s.system(ctx, func(q *db.Queries, _ pgx.Tx) error { return commit(ctx, q, c) })
 		if !postgres.IsRetryable(err) {
 			break
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("commit batch: %w", err)
+		return fmt.Errorf("commit outcomes: %w", err)
 	}
 	return nil
 }
 
 func commit(ctx context.Context, q *db.Queries, c Commit) error {
-	held, err := lockLeased(ctx, q, c)
+	held, err := lockLeased(ctx, q, c.Done)
 	if err != nil {
 		return err
 	}
-	items := db.AddRunItemsParams{RunID: c.Run, Now: c.Try.Now}
-	decided := newDecisions(c.Run, c.Try.Now)
+	settled, err := settledMeanwhile(ctx, q, c.Done)
+	if err != nil {
+		return err
+	}
+	written := newWrites(c.Now)
+	items := db.AddRunItemsParams{RunID: c.Run, Now: c.Now}
+	decided := newDecisions(c.Run, c.Now)
 	for _, done := range c.Done {
-		e, ok := held[done.Item.Enrollment.ID]
+		e, ok := held[lease{done.Item.Enrollment.ID, done.Item.Token}]
 		if !ok {
 			continue
 		}
 		if was := done.Item.Enrollment; e.State == followup.Paused && was.State == followup.Paused && e.Reason == was.Reason {
-			e = e.GoOn(c.Try.Now) // it was claimed to see whether the pause is over: the effect tells
+			e = e.GoOn(done.Try.Now) // it was claimed to see whether the pause is over: the effect tells
 		}
-		effect, err := apply(ctx, q, e, done, c.Try)
-		if err != nil {
-			return err
-		}
+		effect := apply(written, e, done, settled)
 		if effect.Move == followup.EndLead {
-			endHeld(held, e, effect.Reason, c.Try.Now)
+			endHeld(held, e, effect.Reason, c.Now)
 		}
 		if err := decided.add(done.Item.Enrollment, effect, done.Trace); err != nil {
 			return err
@@ -96,6 +94,9 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		items.Reasons = append(items.Reasons, effect.Reason)
 		items.Messages = append(items.Messages, effect.Message)
 	}
+	if err := written.flush(ctx, q, true); err != nil {
+		return err
+	}
 	if len(items.Ids) > 0 {
 		if err := q.AddRunItems(ctx, items); err != nil {
 			return fmt.Errorf("add run items: %w", err)
@@ -104,135 +105,106 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 	if err := decided.save(ctx, q); err != nil {
 		return err
 	}
-	return release(ctx, q, c)
+	return release(ctx, q, c.Release)
 }
 
-// endHeld ends what the batch holds of the lead, as endLead did in the database, so that a later item does not revive it.
-func endHeld(held map[uuid.UUID]followup.Enrollment, of followup.Enrollment, reason string, now time.Time) {
-	for id, e := range held {
+// lease is one claim of one enrollment.
+type lease struct{ enrollment, token uuid.UUID }
+
+// endHeld ends what the commit holds of the lead, as endLead does in the database, so that a later item does not revive it.
+func endHeld(held map[lease]followup.Enrollment, of followup.Enrollment, reason string, now time.Time) {
+	for key, e := range held {
 		if e.Workspace != of.Workspace || e.Lead != of.Lead {
 			continue
 		}
 		if ended, err := e.Cancel(reason, now); err == nil {
-			held[id] = ended
+			held[key] = ended
 		}
 	}
 }
 
-func workspacesOf(c Commit) map[uuid.UUID][]uuid.UUID {
-	out := map[uuid.UUID][]uuid.UUID{}
-	for _, done := range c.Done {
-		out[done.Item.Enrollment.Workspace] = append(out[done.Item.Enrollment.Workspace], done.Item.Enrollment.ID)
+// lockLeased locks what is still held, always in the same order.
+func lockLeased(ctx context.Context, q *db.Queries, all []Done) (map[lease]followup.Enrollment, error) {
+	if len(all) == 0 {
+		return nil, nil
 	}
-	for _, item := range c.Release {
-		out[item.Enrollment.Workspace] = append(out[item.Enrollment.Workspace], item.Enrollment.ID)
+	var params db.LockLeasedParams
+	for _, done := range all {
+		params.WorkspaceIds = append(params.WorkspaceIds, done.Item.Enrollment.Workspace)
+		params.Ids, params.Tokens = append(params.Ids, done.Item.Enrollment.ID), append(params.Tokens, done.Item.Token)
 	}
-	return out
-}
-
-func lockLeased(ctx context.Context, q *db.Queries, c Commit) (map[uuid.UUID]followup.Enrollment, error) {
-	held := map[uuid.UUID]followup.Enrollment{}
-	byWorkspace := workspacesOf(c)
-	for _, workspace := range sortedKeys(byWorkspace) {
-		rows, err := q.LockLeased(ctx, db.LockLeasedParams{WorkspaceID: workspace, Ids: byWorkspace[workspace], LeaseToken: c.Token})
-		if err != nil {
-			return nil, fmt.Errorf("lock leased enrollments: %w", err)
-		}
-		for _, row := range rows {
-			held[row.ID] = toEnrollment(row)
+	rows, err := q.LockLeased(ctx, params)
+	if err != nil {
+		return nil, fmt.Errorf("lock leased enrollments: %w", err)
+	}
+	held := make(map[lease]followup.Enrollment, len(rows))
+	for _, row := range rows {
+		if row.LeaseToken != nil {
+			held[lease{row.ID, *row.LeaseToken}] = toEnrollment(row)
 		}
 	}
 	return held, nil
 }
 
-func release(ctx context.Context, q *db.Queries, c Commit) error {
-	byWorkspace := workspacesOf(c)
-	for _, workspace := range sortedKeys(byWorkspace) {
-		err := q.ReleaseLease(ctx, db.ReleaseLeaseParams{WorkspaceID: workspace, Ids: byWorkspace[workspace], LeaseToken: c.Token})
-		if err != nil {
-			return fmt.Errorf("release leases: %w", err)
+// settledMeanwhile gives the outcomes that came while the items were under way. It reads after the enrollments are locked,
+// so that none can come between.
+func settledMeanwhile(ctx context.Context, q *db.Queries, all []Done) (map[uuid.UUID]db.StepPlan, error) {
+	var params db.ListPlansParams
+	for _, done := range all {
+		if done.Item.Step != nil && done.Effect.Move == followup.Await {
+			key := done.Item.Key()
+			params.WorkspaceIds, params.RequestIds = append(params.WorkspaceIds, key.Workspace), append(params.RequestIds, key.RequestID())
 		}
+	}
+	if len(params.RequestIds) == 0 {
+		return nil, nil
+	}
+	rows, err := q.ListPlans(ctx, params)
+	if err != nil {
+		return nil, fmt.Errorf("read plans: %w", err)
+	}
+	settled := map[uuid.UUID]db.StepPlan{}
+	for _, row := range rows {
+		if row.Settled != nil {
+			settled[row.RequestID] = row
+		}
+	}
+	return settled, nil
+}
+
+func release(ctx context.Context, q *db.Queries, items []Item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	var params db.ReleaseLeasesParams
+	for _, item := range items {
+		params.WorkspaceIds = append(params.WorkspaceIds, item.Enrollment.Workspace)
+		params.Ids, params.Tokens = append(params.Ids, item.Enrollment.ID), append(params.Tokens, item.Token)
+	}
+	if err := q.ReleaseLeases(ctx, params); err != nil {
+		return fmt.Errorf("release leases: %w", err)
 	}
 	return nil
 }
 
-func sortedKeys(m map[uuid.UUID][]uuid.UUID) []uuid.UUID {
-	keys := make([]uuid.UUID, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b uuid.UUID) int { return cmp.Compare(a.String(), b.String()) })
-	return keys
-}
-
-// apply moves one locked enrollment by its effect and records the step.
-func apply(ctx context.Context, q *db.Queries, e followup.Enrollment, done Done, try followup.Try) (followup.Effect, error) {
-	effect, step := done.Effect, done.Item.Step
-	if step == nil {
-		return effect, save(ctx, q, e.Apply(effect, nil, done.Zone, try.Now), try.Now)
+// apply moves one locked enrollment by its effect and gives the effect as it is recorded.
+func apply(written *writes, e followup.Enrollment, done Done, settled map[uuid.UUID]db.StepPlan) followup.Effect {
+	effect, try := done.Effect, done.Try
+	if done.Item.Step == nil {
+		written.enrollments = append(written.enrollments, e.Apply(effect, nil, done.Zone, try.Now))
+		return effect
 	}
 	key := done.Item.Key()
 	try.Policy, try.Channel = done.Item.Policy(), key.Channel
-	if effect.Move == followup.Await {
-		// The outcome may have come while the batch was under way.
-		plan, err := q.GetPlan(ctx, db.GetPlanParams{WorkspaceID: key.Workspace, RequestID: key.RequestID()})
-		if err != nil && !postgres.IsNoRows(err) {
-			return effect, fmt.Errorf("read plan: %w", err)
-		}
-		if plan.Settled != nil {
-			effect = followup.Settle(*plan.Settled, e, try)
-			effect.Message = cmp.Or(plan.SettledMessage, done.Effect.Message)
-		}
+	if plan, ok := settled[key.RequestID()]; ok {
+		effect = followup.Settle(*plan.Settled, e, try)
+		effect.Message = cmp.Or(plan.SettledMessage, done.Effect.Message)
 	}
-	if done.Item.Settings.DailyCap > 0 {
-		if err := leavePlace(ctx, q, key, effect); err != nil {
-			return effect, err
-		}
+	if done.Item.Settings.DailyCap > 0 && leavesPlace(effect) {
+		written.leavePlace(key)
 	}
-	return effect, record(ctx, q, recording{Before: e, Key: key, Effect: effect, Next: done.Item.Next, Zone: done.Zone, Now: try.Now})
-}
-
-// recording is one effect on one locked enrollment.
-type recording struct {
-	Before followup.Enrollment
-	Key    followup.StepKey
-	Effect followup.Effect
-	Next   *followup.Step
-	Zone   *time.Location
-	Now    time.Time
-}
-
-// record saves the moved enrollment, its task, and for an opt-out the end of the lead's other enrollments.
-func record(ctx context.Context, q *db.Queries, r recording) error {
-	e, effect := r.Before, r.Effect
-	if err := save(ctx, q, e.Apply(effect, r.Next, r.Zone, r.Now), r.Now); err != nil {
-		return err
-	}
-	if effect.Task != "" {
-		var suggested followup.Content
-		if effect.Suggested != nil {
-			suggested = *effect.Suggested
-		}
-		err := q.InsertTask(ctx, db.InsertTaskParams{
-			Subject: suggested.Subject, Body: suggested.Body,
-			WorkspaceID: e.Workspace, ID: newID(), LeadID: e.Lead, EnrollmentID: e.ID, Version: int32(e.Version), Position: int32(r.Key.Position),
-			Part: int32(r.Key.Part), Channel: string(r.Key.Channel), State: string(effect.Task), Reason: effect.Reason,
-			Message: effect.Message, Now: r.Now,
-		})
-		if err != nil {
-			return fmt.Errorf("insert task: %w", err)
-		}
-	}
-	if effect.Move == followup.Advance || effect.NewPart {
-		err := q.EmptyPlan(ctx, db.EmptyPlanParams{WorkspaceID: e.Workspace, RequestID: r.Key.RequestID()})
-		if err != nil {
-			return fmt.Errorf("empty plan: %w", err)
-		}
-	}
-	if effect.Move == followup.EndLead {
-		return endLead(ctx, q, e, effect.Reason, r.Now)
-	}
-	return nil
+	written.add(recording{Before: e, Key: key, Effect: effect, Next: done.Item.Next, Zone: done.Zone, Now: try.Now})
+	return effect
 }
 
 // endLead cancels every running enrollment and pending task of a lead.

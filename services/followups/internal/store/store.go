@@ -116,15 +116,29 @@ func toEnrollment(row db.Enrollment) followup.Enrollment {
 	}
 }
 
+// save writes one enrollment and leaves its lease as it is.
 func save(ctx context.Context, q *db.Queries, e followup.Enrollment, now time.Time) error {
-	err := q.SaveEnrollment(ctx, db.SaveEnrollmentParams{
-		WorkspaceID: e.Workspace, ID: e.ID, State: string(e.State), Reason: e.Reason, Position: int32(e.Position),
-		BaseTime: e.Base, DueTime: optional(e.Due), NextTime: optional(e.Next), RepliedSince: e.RepliedSince,
-		EndTime: optional(e.End), Attempts: int32(e.Attempts), Part: int32(e.Part),
-		Approved: e.Approved, WakeOn: e.WakeOn, HoldUntil: optional(e.HoldUntil), Now: now,
-	})
-	if err != nil {
-		return fmt.Errorf("save enrollment %s: %w", e.ID, err)
+	return saveAll(ctx, q, []followup.Enrollment{e}, now, false)
+}
+
+// saveAll writes enrollments in one statement; release ends their leases with it.
+func saveAll(ctx context.Context, q *db.Queries, all []followup.Enrollment, now time.Time, release bool) error {
+	if len(all) == 0 {
+		return nil
+	}
+	p := db.SaveEnrollmentsParams{Now: now, Release: release}
+	for _, e := range all {
+		p.WorkspaceIds, p.Ids = append(p.WorkspaceIds, e.Workspace), append(p.Ids, e.ID)
+		p.States, p.Reasons = append(p.States, string(e.State)), append(p.Reasons, e.Reason)
+		p.Positions, p.Parts = append(p.Positions, int32(e.Position)), append(p.Parts, int32(e.Part))
+		p.BaseTimes, p.DueTimes = append(p.BaseTimes, e.Base.UTC()), append(p.DueTimes, e.Due.UTC())
+		p.NextTimes, p.EndTimes = append(p.NextTimes, e.Next.UTC()), append(p.EndTimes, e.End.UTC())
+		p.RepliedSinces, p.HoldUntils = append(p.RepliedSinces, e.RepliedSince.UTC()), append(p.HoldUntils, e.HoldUntil.UTC())
+		p.Attempts, p.Approved = append(p.Attempts, int32(e.Attempts)), append(p.Approved, e.Approved)
+		p.WakeOns = append(p.WakeOns, e.WakeOn)
+	}
+	if err := q.SaveEnrollments(ctx, p); err != nil {
+		return fmt.Errorf("save enrollments: %w", err)
 	}
 	return nil
 }

@@ -12,50 +12,50 @@ import (
 )
 
 const listBatchSteps = `-- name: ListBatchSteps :many
-SELECT e.id AS enrollment_id, st.workspace_id, st.sequence_id, st.version, st.position, st.channel, st.delay_days, st.delay_minutes, st.subject_template, st.body_template, st.step_id, st.anchor, st.condition, st.expression, st.requires_approval, st.send_within_minutes, st.refusals
-FROM enrollment AS e
-JOIN sequence_step AS st ON st.workspace_id = e.workspace_id AND st.sequence_id = e.sequence_id
-    AND st.version = e.sequence_version AND st.position IN (e.position, e.position + 1)
-WHERE e.workspace_id = ANY($1::uuid[]) AND e.id = ANY($2::uuid[])
+SELECT st.workspace_id, st.sequence_id, st.version, st.position, st.channel, st.delay_days, st.delay_minutes, st.subject_template, st.body_template, st.step_id, st.anchor, st.condition, st.expression, st.requires_approval, st.send_within_minutes, st.refusals FROM sequence_step AS st
+JOIN (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS sequence_id,
+    unnest($3::integer[]) AS version, unnest($4::integer[]) AS position) AS v
+    ON st.workspace_id = v.workspace_id AND st.sequence_id = v.sequence_id AND st.version = v.version AND st.position = v.position
 `
 
 type ListBatchStepsParams struct {
 	WorkspaceIds []uuid.UUID
-	Ids          []uuid.UUID
+	SequenceIds  []uuid.UUID
+	Versions     []int32
+	Positions    []int32
 }
 
-type ListBatchStepsRow struct {
-	EnrollmentID uuid.UUID
-	SequenceStep SequenceStep
-}
-
-func (q *Queries) ListBatchSteps(ctx context.Context, arg ListBatchStepsParams) ([]ListBatchStepsRow, error) {
-	rows, err := q.db.Query(ctx, listBatchSteps, arg.WorkspaceIds, arg.Ids)
+func (q *Queries) ListBatchSteps(ctx context.Context, arg ListBatchStepsParams) ([]SequenceStep, error) {
+	rows, err := q.db.Query(ctx, listBatchSteps,
+		arg.WorkspaceIds,
+		arg.SequenceIds,
+		arg.Versions,
+		arg.Positions,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ListBatchStepsRow
+	var items []SequenceStep
 	for rows.Next() {
-		var i ListBatchStepsRow
+		var i SequenceStep
 		if err := rows.Scan(
-			&i.EnrollmentID,
-			&i.SequenceStep.WorkspaceID,
-			&i.SequenceStep.SequenceID,
-			&i.SequenceStep.Version,
-			&i.SequenceStep.Position,
-			&i.SequenceStep.Channel,
-			&i.SequenceStep.DelayDays,
-			&i.SequenceStep.DelayMinutes,
-			&i.SequenceStep.SubjectTemplate,
-			&i.SequenceStep.BodyTemplate,
-			&i.SequenceStep.StepID,
-			&i.SequenceStep.Anchor,
-			&i.SequenceStep.Condition,
-			&i.SequenceStep.Expression,
-			&i.SequenceStep.RequiresApproval,
-			&i.SequenceStep.SendWithinMinutes,
-			&i.SequenceStep.Refusals,
+			&i.WorkspaceID,
+			&i.SequenceID,
+			&i.Version,
+			&i.Position,
+			&i.Channel,
+			&i.DelayDays,
+			&i.DelayMinutes,
+			&i.SubjectTemplate,
+			&i.BodyTemplate,
+			&i.StepID,
+			&i.Anchor,
+			&i.Condition,
+			&i.Expression,
+			&i.RequiresApproval,
+			&i.SendWithinMinutes,
+			&i.Refusals,
 		); err != nil {
 			return nil, err
 		}
@@ -68,9 +68,10 @@ func (q *Queries) ListBatchSteps(ctx context.Context, arg ListBatchStepsParams) 
 }
 
 const listConnectedLeads = `-- name: ListConnectedLeads :many
-SELECT DISTINCT workspace_id, lead_id FROM task
-WHERE workspace_id = ANY($1::uuid[]) AND lead_id = ANY($2::uuid[])
-  AND channel = 'linkedin' AND state = 'completed'
+SELECT DISTINCT t.workspace_id, t.lead_id FROM task AS t
+JOIN (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS lead_id) AS v
+    ON t.workspace_id = v.workspace_id AND t.lead_id = v.lead_id
+WHERE t.channel = 'linkedin' AND t.state = 'completed'
 `
 
 type ListConnectedLeadsParams struct {

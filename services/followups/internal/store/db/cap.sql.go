@@ -44,17 +44,19 @@ func (q *Queries) LeaveOtherDays(ctx context.Context, arg LeaveOtherDaysParams) 
 	return err
 }
 
-const leavePlace = `-- name: LeavePlace :exec
-DELETE FROM daily_touch WHERE workspace_id = $1 AND request_id = $2
+const leavePlaces = `-- name: LeavePlaces :exec
+DELETE FROM daily_touch AS t
+USING (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS request_id) AS v
+WHERE t.workspace_id = v.workspace_id AND t.request_id = v.request_id
 `
 
-type LeavePlaceParams struct {
-	WorkspaceID uuid.UUID
-	RequestID   uuid.UUID
+type LeavePlacesParams struct {
+	WorkspaceIds []uuid.UUID
+	RequestIds   []uuid.UUID
 }
 
-func (q *Queries) LeavePlace(ctx context.Context, arg LeavePlaceParams) error {
-	_, err := q.db.Exec(ctx, leavePlace, arg.WorkspaceID, arg.RequestID)
+func (q *Queries) LeavePlaces(ctx context.Context, arg LeavePlacesParams) error {
+	_, err := q.db.Exec(ctx, leavePlaces, arg.WorkspaceIds, arg.RequestIds)
 	return err
 }
 

@@ -190,7 +190,8 @@ const leaseDue = `-- name: LeaseDue :many
 UPDATE enrollment AS e
 SET lease_token = $1::uuid,
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
-WHERE e.workspace_id = ANY($3::uuid[]) AND e.id = ANY($4::uuid[])
+FROM (SELECT unnest($3::uuid[]) AS workspace_id, unnest($4::uuid[]) AS id) AS v
+WHERE e.workspace_id = v.workspace_id AND e.id = v.id
 RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved
 `
 
@@ -413,19 +414,20 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 }
 
 const lockLeased = `-- name: LockLeased :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
-WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND lease_token = $3::uuid
-ORDER BY id FOR UPDATE
+SELECT e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved FROM enrollment AS e
+JOIN (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS token) AS v
+    ON e.workspace_id = v.workspace_id AND e.id = v.id AND e.lease_token = v.token
+ORDER BY e.workspace_id, e.id FOR UPDATE OF e
 `
 
 type LockLeasedParams struct {
-	WorkspaceID uuid.UUID
-	Ids         []uuid.UUID
-	LeaseToken  uuid.UUID
+	WorkspaceIds []uuid.UUID
+	Ids          []uuid.UUID
+	Tokens       []uuid.UUID
 }
 
 func (q *Queries) LockLeased(ctx context.Context, arg LockLeasedParams) ([]Enrollment, error) {
-	rows, err := q.db.Query(ctx, lockLeased, arg.WorkspaceID, arg.Ids, arg.LeaseToken)
+	rows, err := q.db.Query(ctx, lockLeased, arg.WorkspaceIds, arg.Ids, arg.Tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -485,19 +487,20 @@ func (q *Queries) RecheckPaused(ctx context.Context, arg RecheckPausedParams) er
 	return err
 }
 
-const releaseLease = `-- name: ReleaseLease :exec
-UPDATE enrollment SET lease_token = NULL, lease_until = NULL
-WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND lease_token = $3::uuid
+const releaseLeases = `-- name: ReleaseLeases :exec
+UPDATE enrollment AS e SET lease_token = NULL, lease_until = NULL
+FROM (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS token) AS v
+WHERE e.workspace_id = v.workspace_id AND e.id = v.id AND e.lease_token = v.token
 `
 
-type ReleaseLeaseParams struct {
-	WorkspaceID uuid.UUID
-	Ids         []uuid.UUID
-	LeaseToken  uuid.UUID
+type ReleaseLeasesParams struct {
+	WorkspaceIds []uuid.UUID
+	Ids          []uuid.UUID
+	Tokens       []uuid.UUID
 }
 
-func (q *Queries) ReleaseLease(ctx context.Context, arg ReleaseLeaseParams) error {
-	_, err := q.db.Exec(ctx, releaseLease, arg.WorkspaceID, arg.Ids, arg.LeaseToken)
+func (q *Queries) ReleaseLeases(ctx context.Context, arg ReleaseLeasesParams) error {
+	_, err := q.db.Exec(ctx, releaseLeases, arg.WorkspaceIds, arg.Ids, arg.Tokens)
 	return err
 }
 
@@ -523,52 +526,63 @@ func (q *Queries) ResumePausedSequence(ctx context.Context, arg ResumePausedSequ
 	return err
 }
 
-const saveEnrollment = `-- name: SaveEnrollment :exec
-UPDATE enrollment
-SET state = $1, reason = $2, position = $3, base_time = $4, due_time = $5,
-    next_time = $6, replied_since = $7, end_time = $8, attempts = $9, part = $10,
-    approved = $11, wake_on = $12, hold_until = $13,
-    update_time = $14
-WHERE workspace_id = $15 AND id = $16
+const saveEnrollments = `-- name: SaveEnrollments :exec
+UPDATE enrollment AS e
+SET state = v.state, reason = v.reason, position = v.position, base_time = v.base_time,
+    due_time = nullif(v.due_time, '0001-01-01 00:00:00+00'::timestamptz), next_time = nullif(v.next_time, '0001-01-01 00:00:00+00'::timestamptz),
+    replied_since = v.replied_since, end_time = nullif(v.end_time, '0001-01-01 00:00:00+00'::timestamptz),
+    attempts = v.attempts, part = v.part, approved = v.approved, wake_on = v.wake_on,
+    hold_until = nullif(v.hold_until, '0001-01-01 00:00:00+00'::timestamptz), update_time = $1::timestamptz,
+    lease_token = CASE WHEN $2::boolean THEN NULL ELSE e.lease_token END,
+    lease_until = CASE WHEN $2::boolean THEN NULL ELSE e.lease_until END
+FROM (SELECT unnest($3::uuid[]) AS workspace_id, unnest($4::uuid[]) AS id, unnest($5::text[]) AS state,
+    unnest($6::text[]) AS reason, unnest($7::integer[]) AS position, unnest($8::timestamptz[]) AS base_time,
+    unnest($9::timestamptz[]) AS due_time, unnest($10::timestamptz[]) AS next_time,
+    unnest($11::timestamptz[]) AS replied_since, unnest($12::timestamptz[]) AS end_time,
+    unnest($13::integer[]) AS attempts, unnest($14::integer[]) AS part, unnest($15::boolean[]) AS approved,
+    unnest($16::text[]) AS wake_on, unnest($17::timestamptz[]) AS hold_until) AS v
+WHERE e.workspace_id = v.workspace_id AND e.id = v.id
 `
 
-type SaveEnrollmentParams struct {
-	State        string
-	Reason       string
-	Position     int32
-	BaseTime     time.Time
-	DueTime      *time.Time
-	NextTime     *time.Time
-	RepliedSince time.Time
-	EndTime      *time.Time
-	Attempts     int32
-	Part         int32
-	Approved     bool
-	WakeOn       string
-	HoldUntil    *time.Time
-	Now          time.Time
-	WorkspaceID  uuid.UUID
-	ID           uuid.UUID
+type SaveEnrollmentsParams struct {
+	Now           time.Time
+	Release       bool
+	WorkspaceIds  []uuid.UUID
+	Ids           []uuid.UUID
+	States        []string
+	Reasons       []string
+	Positions     []int32
+	BaseTimes     []time.Time
+	DueTimes      []time.Time
+	NextTimes     []time.Time
+	RepliedSinces []time.Time
+	EndTimes      []time.Time
+	Attempts      []int32
+	Parts         []int32
+	Approved      []bool
+	WakeOns       []string
+	HoldUntils    []time.Time
 }
 
-func (q *Queries) SaveEnrollment(ctx context.Context, arg SaveEnrollmentParams) error {
-	_, err := q.db.Exec(ctx, saveEnrollment,
-		arg.State,
-		arg.Reason,
-		arg.Position,
-		arg.BaseTime,
-		arg.DueTime,
-		arg.NextTime,
-		arg.RepliedSince,
-		arg.EndTime,
-		arg.Attempts,
-		arg.Part,
-		arg.Approved,
-		arg.WakeOn,
-		arg.HoldUntil,
+func (q *Queries) SaveEnrollments(ctx context.Context, arg SaveEnrollmentsParams) error {
+	_, err := q.db.Exec(ctx, saveEnrollments,
 		arg.Now,
-		arg.WorkspaceID,
-		arg.ID,
+		arg.Release,
+		arg.WorkspaceIds,
+		arg.Ids,
+		arg.States,
+		arg.Reasons,
+		arg.Positions,
+		arg.BaseTimes,
+		arg.DueTimes,
+		arg.NextTimes,
+		arg.RepliedSinces,
+		arg.EndTimes,
+		arg.Attempts,
+		arg.Parts,
+		arg.Approved,
+		arg.WakeOns,
+		arg.HoldUntils,
 	)
 	return err
 }

@@ -12,18 +12,19 @@ import (
 	"github.com/google/uuid"
 )
 
-const emptyPlan = `-- name: EmptyPlan :exec
-UPDATE step_plan SET subject = '', body = '', html = ''
-WHERE workspace_id = $1 AND request_id = $2
+const emptyPlans = `-- name: EmptyPlans :exec
+UPDATE step_plan AS p SET subject = '', body = '', html = ''
+FROM (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS request_id) AS v
+WHERE p.workspace_id = v.workspace_id AND p.request_id = v.request_id
 `
 
-type EmptyPlanParams struct {
-	WorkspaceID uuid.UUID
-	RequestID   uuid.UUID
+type EmptyPlansParams struct {
+	WorkspaceIds []uuid.UUID
+	RequestIds   []uuid.UUID
 }
 
-func (q *Queries) EmptyPlan(ctx context.Context, arg EmptyPlanParams) error {
-	_, err := q.db.Exec(ctx, emptyPlan, arg.WorkspaceID, arg.RequestID)
+func (q *Queries) EmptyPlans(ctx context.Context, arg EmptyPlansParams) error {
+	_, err := q.db.Exec(ctx, emptyPlans, arg.WorkspaceIds, arg.RequestIds)
 	return err
 }
 
@@ -56,43 +57,47 @@ func (q *Queries) GetPlan(ctx context.Context, arg GetPlanParams) (StepPlan, err
 	return i, err
 }
 
-const insertPlan = `-- name: InsertPlan :exec
+const insertPlans = `-- name: InsertPlans :exec
 INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, create_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::integer[]),
+    unnest($5::integer[]), unnest($6::integer[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
+    $10::timestamptz
 ON CONFLICT DO NOTHING
 `
 
-type InsertPlanParams struct {
-	WorkspaceID  uuid.UUID
-	RequestID    uuid.UUID
-	EnrollmentID uuid.UUID
-	Version      int32
-	Position     int32
-	Part         int32
-	Subject      string
-	Body         string
-	Html         string
-	Now          time.Time
+type InsertPlansParams struct {
+	WorkspaceIds  []uuid.UUID
+	RequestIds    []uuid.UUID
+	EnrollmentIds []uuid.UUID
+	Versions      []int32
+	Positions     []int32
+	Parts         []int32
+	Subjects      []string
+	Bodies        []string
+	Htmls         []string
+	Now           time.Time
 }
 
-func (q *Queries) InsertPlan(ctx context.Context, arg InsertPlanParams) error {
-	_, err := q.db.Exec(ctx, insertPlan,
-		arg.WorkspaceID,
-		arg.RequestID,
-		arg.EnrollmentID,
-		arg.Version,
-		arg.Position,
-		arg.Part,
-		arg.Subject,
-		arg.Body,
-		arg.Html,
+func (q *Queries) InsertPlans(ctx context.Context, arg InsertPlansParams) error {
+	_, err := q.db.Exec(ctx, insertPlans,
+		arg.WorkspaceIds,
+		arg.RequestIds,
+		arg.EnrollmentIds,
+		arg.Versions,
+		arg.Positions,
+		arg.Parts,
+		arg.Subjects,
+		arg.Bodies,
+		arg.Htmls,
 		arg.Now,
 	)
 	return err
 }
 
 const listPlans = `-- name: ListPlans :many
-SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time, version FROM step_plan WHERE workspace_id = ANY($1::uuid[]) AND request_id = ANY($2::uuid[])
+SELECT p.workspace_id, p.request_id, p.enrollment_id, p.position, p.part, p.subject, p.body, p.html, p.settled, p.settled_message, p.create_time, p.version FROM step_plan AS p
+JOIN (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS request_id) AS v
+    ON p.workspace_id = v.workspace_id AND p.request_id = v.request_id
 `
 
 type ListPlansParams struct {

@@ -187,46 +187,48 @@ func (q *Queries) InsertLeadEvent(ctx context.Context, arg InsertLeadEventParams
 	return result.RowsAffected(), nil
 }
 
-const insertTask = `-- name: InsertTask :exec
+const insertTasks = `-- name: InsertTasks :exec
 INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, subject, body, create_time)
-VALUES ($1, $2, $3, $4::uuid, $5::integer, $6::integer, $7, $8::text, $9, $10,
-    $11, $12, $13, $14)
+SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]),
+    unnest($5::integer[]), unnest($6::integer[]), unnest($7::integer[]), unnest($8::text[]),
+    unnest($9::text[]), unnest($10::text[]), unnest($11::text[]), unnest($12::text[]), unnest($13::text[]),
+    $14::timestamptz
 ON CONFLICT ON CONSTRAINT task_once DO UPDATE SET state = excluded.state, reason = excluded.reason, message = excluded.message
 WHERE excluded.state IN ('completed', 'skipped') AND task.state IN ('pending', 'completed')
 `
 
-type InsertTaskParams struct {
-	WorkspaceID  uuid.UUID
-	ID           uuid.UUID
-	LeadID       uuid.UUID
-	EnrollmentID uuid.UUID
-	Version      int32
-	Position     int32
-	Part         int32
-	Channel      string
-	State        string
-	Reason       string
-	Message      string
-	Subject      string
-	Body         string
-	Now          time.Time
+type InsertTasksParams struct {
+	WorkspaceIds  []uuid.UUID
+	Ids           []uuid.UUID
+	LeadIds       []uuid.UUID
+	EnrollmentIds []uuid.UUID
+	Versions      []int32
+	Positions     []int32
+	Parts         []int32
+	Channels      []string
+	States        []string
+	Reasons       []string
+	Messages      []string
+	Subjects      []string
+	Bodies        []string
+	Now           time.Time
 }
 
-func (q *Queries) InsertTask(ctx context.Context, arg InsertTaskParams) error {
-	_, err := q.db.Exec(ctx, insertTask,
-		arg.WorkspaceID,
-		arg.ID,
-		arg.LeadID,
-		arg.EnrollmentID,
-		arg.Version,
-		arg.Position,
-		arg.Part,
-		arg.Channel,
-		arg.State,
-		arg.Reason,
-		arg.Message,
-		arg.Subject,
-		arg.Body,
+func (q *Queries) InsertTasks(ctx context.Context, arg InsertTasksParams) error {
+	_, err := q.db.Exec(ctx, insertTasks,
+		arg.WorkspaceIds,
+		arg.Ids,
+		arg.LeadIds,
+		arg.EnrollmentIds,
+		arg.Versions,
+		arg.Positions,
+		arg.Parts,
+		arg.Channels,
+		arg.States,
+		arg.Reasons,
+		arg.Messages,
+		arg.Subjects,
+		arg.Bodies,
 		arg.Now,
 	)
 	return err

@@ -1,15 +1,15 @@
 -- name: ListBatchSteps :many
-SELECT e.id AS enrollment_id, sqlc.embed(st)
-FROM enrollment AS e
-JOIN sequence_step AS st ON st.workspace_id = e.workspace_id AND st.sequence_id = e.sequence_id
-    AND st.version = e.sequence_version AND st.position IN (e.position, e.position + 1)
-WHERE e.workspace_id = ANY(@workspace_ids::uuid[]) AND e.id = ANY(@ids::uuid[]);
+SELECT st.* FROM sequence_step AS st
+JOIN (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@sequence_ids::uuid[]) AS sequence_id,
+    unnest(@versions::integer[]) AS version, unnest(@positions::integer[]) AS position) AS v
+    ON st.workspace_id = v.workspace_id AND st.sequence_id = v.sequence_id AND st.version = v.version AND st.position = v.position;
 
 -- name: ListSequenceStates :many
 SELECT id, active, refusals FROM sequence
 WHERE workspace_id = ANY(@workspace_ids::uuid[]) AND id = ANY(@ids::uuid[]) AND delete_time IS NULL;
 
 -- name: ListConnectedLeads :many
-SELECT DISTINCT workspace_id, lead_id FROM task
-WHERE workspace_id = ANY(@workspace_ids::uuid[]) AND lead_id = ANY(@lead_ids::uuid[])
-  AND channel = 'linkedin' AND state = 'completed';
+SELECT DISTINCT t.workspace_id, t.lead_id FROM task AS t
+JOIN (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@lead_ids::uuid[]) AS lead_id) AS v
+    ON t.workspace_id = v.workspace_id AND t.lead_id = v.lead_id
+WHERE t.channel = 'linkedin' AND t.state = 'completed';

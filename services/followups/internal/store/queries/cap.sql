@@ -13,5 +13,7 @@ ON CONFLICT DO NOTHING;
 -- name: HasPlace :one
 SELECT EXISTS (SELECT FROM daily_touch WHERE workspace_id = @workspace_id AND request_id = @request_id);
 
--- name: LeavePlace :exec
-DELETE FROM daily_touch WHERE workspace_id = @workspace_id AND request_id = @request_id;
+-- name: LeavePlaces :exec
+DELETE FROM daily_touch AS t
+USING (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@request_ids::uuid[]) AS request_id) AS v
+WHERE t.workspace_id = v.workspace_id AND t.request_id = v.request_id;

@@ -25,21 +25,32 @@ WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND state IN ('active'
 ORDER BY id FOR UPDATE;
 
 -- name: LockLeased :many
-SELECT * FROM enrollment
-WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]) AND lease_token = @lease_token::uuid
-ORDER BY id FOR UPDATE;
+SELECT e.* FROM enrollment AS e
+JOIN (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@ids::uuid[]) AS id, unnest(@tokens::uuid[]) AS token) AS v
+    ON e.workspace_id = v.workspace_id AND e.id = v.id AND e.lease_token = v.token
+ORDER BY e.workspace_id, e.id FOR UPDATE OF e;
 
--- name: SaveEnrollment :exec
-UPDATE enrollment
-SET state = @state, reason = @reason, position = @position, base_time = @base_time, due_time = @due_time,
-    next_time = @next_time, replied_since = @replied_since, end_time = @end_time, attempts = @attempts, part = @part,
-    approved = @approved, wake_on = @wake_on, hold_until = @hold_until,
-    update_time = @now
-WHERE workspace_id = @workspace_id AND id = @id;
+-- name: SaveEnrollments :exec
+UPDATE enrollment AS e
+SET state = v.state, reason = v.reason, position = v.position, base_time = v.base_time,
+    due_time = nullif(v.due_time, '0001-01-01 00:00:00+00'::timestamptz), next_time = nullif(v.next_time, '0001-01-01 00:00:00+00'::timestamptz),
+    replied_since = v.replied_since, end_time = nullif(v.end_time, '0001-01-01 00:00:00+00'::timestamptz),
+    attempts = v.attempts, part = v.part, approved = v.approved, wake_on = v.wake_on,
+    hold_until = nullif(v.hold_until, '0001-01-01 00:00:00+00'::timestamptz), update_time = @now::timestamptz,
+    lease_token = CASE WHEN @release::boolean THEN NULL ELSE e.lease_token END,
+    lease_until = CASE WHEN @release::boolean THEN NULL ELSE e.lease_until END
+FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@ids::uuid[]) AS id, unnest(@states::text[]) AS state,
+    unnest(@reasons::text[]) AS reason, unnest(@positions::integer[]) AS position, unnest(@base_times::timestamptz[]) AS base_time,
+    unnest(@due_times::timestamptz[]) AS due_time, unnest(@next_times::timestamptz[]) AS next_time,
+    unnest(@replied_sinces::timestamptz[]) AS replied_since, unnest(@end_times::timestamptz[]) AS end_time,
+    unnest(@attempts::integer[]) AS attempts, unnest(@parts::integer[]) AS part, unnest(@approved::boolean[]) AS approved,
+    unnest(@wake_ons::text[]) AS wake_on, unnest(@hold_untils::timestamptz[]) AS hold_until) AS v
+WHERE e.workspace_id = v.workspace_id AND e.id = v.id;
 
--- name: ReleaseLease :exec
-UPDATE enrollment SET lease_token = NULL, lease_until = NULL
-WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]) AND lease_token = @lease_token::uuid;
+-- name: ReleaseLeases :exec
+UPDATE enrollment AS e SET lease_token = NULL, lease_until = NULL
+FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@ids::uuid[]) AS id, unnest(@tokens::uuid[]) AS token) AS v
+WHERE e.workspace_id = v.workspace_id AND e.id = v.id AND e.lease_token = v.token;
 
 -- name: ListEnrollments :many
 SELECT * FROM enrollment
@@ -63,5 +74,6 @@ WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND state = 'p
 UPDATE enrollment AS e
 SET lease_token = @lease_token::uuid,
     lease_until = clock_timestamp() + make_interval(secs => @lease_seconds::float8)
-WHERE e.workspace_id = ANY(@workspace_ids::uuid[]) AND e.id = ANY(@ids::uuid[])
+FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@ids::uuid[]) AS id) AS v
+WHERE e.workspace_id = v.workspace_id AND e.id = v.id
 RETURNING e.*;

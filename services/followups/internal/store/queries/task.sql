@@ -1,7 +1,9 @@
--- name: InsertTask :exec
+-- name: InsertTasks :exec
 INSERT INTO task (workspace_id, id, lead_id, enrollment_id, version, position, part, channel, state, reason, message, subject, body, create_time)
-VALUES (@workspace_id, @id, @lead_id, @enrollment_id::uuid, @version::integer, @position::integer, @part, @channel::text, @state, @reason,
-    @message, @subject, @body, @now)
+SELECT unnest(@workspace_ids::uuid[]), unnest(@ids::uuid[]), unnest(@lead_ids::uuid[]), unnest(@enrollment_ids::uuid[]),
+    unnest(@versions::integer[]), unnest(@positions::integer[]), unnest(@parts::integer[]), unnest(@channels::text[]),
+    unnest(@states::text[]), unnest(@reasons::text[]), unnest(@messages::text[]), unnest(@subjects::text[]), unnest(@bodies::text[]),
+    @now::timestamptz
 ON CONFLICT ON CONSTRAINT task_once DO UPDATE SET state = excluded.state, reason = excluded.reason, message = excluded.message
 WHERE excluded.state IN ('completed', 'skipped') AND task.state IN ('pending', 'completed');
 
