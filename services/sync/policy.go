@@ -35,6 +35,8 @@ func Policy() principal.Policy {
 		syncv1.SyncService_BackfillConversations_FullMethodName: admin,
 		syncv1.SyncService_WatchConversations_FullMethodName:    people,
 		syncv1.SyncService_SetMessageVerdict_FullMethodName:     people,
+		syncv1.SyncService_ListOptOuts_FullMethodName:           people,
+		syncv1.SyncService_ReviewOptOut_FullMethodName:          people,
 		syncv1.SyncService_ListFreeSlots_FullMethodName:         {principal.KindAvailability},
 		syncv1.SyncService_IdentifyWebhookSender_FullMethodName: {principal.KindGateway},
 		syncv1.SyncService_AcceptWebhook_FullMethodName:         {principal.KindWebhook},

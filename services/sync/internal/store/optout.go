@@ -64,3 +64,62 @@ func (t *Tx) recordOptOut(ctx context.Context, f Flag) error {
 	}
 	return nil
 }
+
+// NotPendingError says that an opt-out does not wait for a person, or was decided otherwise.
+type NotPendingError struct {
+	// Review is where it stands: NONE, CONFIRMED or REVERSED.
+	Review string
+}
+
+// Error says so.
+func (e *NotPendingError) Error() string {
+	return "the opt-out does not wait for a review: " + e.Review
+}
+
+// OptOutDecision is a person's decision about an opt-out that was read in unclear words.
+type OptOutDecision struct {
+	Workspace, ID uuid.UUID
+	// Dismiss lifts the opt-out; otherwise it is confirmed.
+	Dismiss bool
+	// Reviewer is the principal; Reason is what they gave for it.
+	Reviewer, Reason string
+}
+
+// DecideOptOut records the decision, opens the channel of a dismissed one in the same commit, and reports whether that changed
+// anything. It answers no rows for an unknown opt-out, and NotPendingError.
+func (t *Tx) DecideOptOut(ctx context.Context, d OptOutDecision) (db.OptOut, bool, error) {
+	row, err := t.OptOut(ctx, db.OptOutParams{WorkspaceID: d.Workspace, ID: d.ID})
+	if err != nil {
+		return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
+	}
+	// The lead's lock comes first, as for whoever records an opt-out or claims a send.
+	if _, err = t.LockLead(ctx, db.LockLeadParams{WorkspaceID: d.Workspace, ID: row.LeadID}); err != nil {
+		return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
+	}
+	if row, err = t.LockOptOut(ctx, db.LockOptOutParams{WorkspaceID: d.Workspace, ID: d.ID}); err != nil {
+		return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
+	}
+	next := db.ReviewOptOutParams{
+		Review: "CONFIRMED", State: row.State, Push: row.Push, Reviewer: d.Reviewer, Note: d.Reason, Now: &t.Now, WorkspaceID: d.Workspace, ID: d.ID,
+	}
+	if d.Dismiss {
+		next.Review, next.State, next.Push = "REVERSED", "LIFTED", "NOT_NEEDED"
+	}
+	if row.Review == next.Review {
+		return row, false, nil
+	}
+	if row.Review != "PENDING" {
+		return db.OptOut{}, false, &NotPendingError{Review: row.Review}
+	}
+	if _, err = t.ReviewOptOut(ctx, next); err != nil {
+		return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
+	}
+	if d.Dismiss {
+		_, err = t.ReopenChannel(ctx, db.ReopenChannelParams{Now: t.Now, WorkspaceID: d.Workspace, LeadID: row.LeadID, Channel: row.Channel})
+		if err != nil {
+			return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
+		}
+	}
+	row, err = t.OptOut(ctx, db.OptOutParams{WorkspaceID: d.Workspace, ID: d.ID})
+	return row, true, err
+}

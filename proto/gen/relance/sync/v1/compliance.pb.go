@@ -79,6 +79,120 @@ func (SendVerdict) EnumDescriptor() ([]byte, []int) {
 	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{0}
 }
 
+// OptOutReview tells whether a person has to look at an opt-out.
+type OptOutReview int32
+
+const (
+	// Unknown; never stored.
+	OptOutReview_OPT_OUT_REVIEW_UNSPECIFIED OptOutReview = 0
+	// The words, or the event, were clear. Nobody can dismiss it here.
+	OptOutReview_OPT_OUT_REVIEW_NOT_NEEDED OptOutReview = 1
+	// The words were unclear. It is in force until a person has looked.
+	OptOutReview_OPT_OUT_REVIEW_PENDING OptOutReview = 2
+	// A person read them as an opt-out. It is in force for good.
+	OptOutReview_OPT_OUT_REVIEW_CONFIRMED OptOutReview = 3
+	// A person read them as none. It is not in force any more.
+	OptOutReview_OPT_OUT_REVIEW_DISMISSED OptOutReview = 4
+)
+
+// Enum value maps for OptOutReview.
+var (
+	OptOutReview_name = map[int32]string{
+		0: "OPT_OUT_REVIEW_UNSPECIFIED",
+		1: "OPT_OUT_REVIEW_NOT_NEEDED",
+		2: "OPT_OUT_REVIEW_PENDING",
+		3: "OPT_OUT_REVIEW_CONFIRMED",
+		4: "OPT_OUT_REVIEW_DISMISSED",
+	}
+	OptOutReview_value = map[string]int32{
+		"OPT_OUT_REVIEW_UNSPECIFIED": 0,
+		"OPT_OUT_REVIEW_NOT_NEEDED":  1,
+		"OPT_OUT_REVIEW_PENDING":     2,
+		"OPT_OUT_REVIEW_CONFIRMED":   3,
+		"OPT_OUT_REVIEW_DISMISSED":   4,
+	}
+)
+
+func (x OptOutReview) Enum() *OptOutReview {
+	p := new(OptOutReview)
+	*p = x
+	return p
+}
+
+func (x OptOutReview) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OptOutReview) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_compliance_proto_enumTypes[1].Descriptor()
+}
+
+func (OptOutReview) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_compliance_proto_enumTypes[1]
+}
+
+func (x OptOutReview) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OptOutReview.Descriptor instead.
+func (OptOutReview) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{1}
+}
+
+// OptOutDecision is what a person reads in unclear words.
+type OptOutDecision int32
+
+const (
+	// No decision; refused.
+	OptOutDecision_OPT_OUT_DECISION_UNSPECIFIED OptOutDecision = 0
+	// They are an opt-out: it stays, for good.
+	OptOutDecision_OPT_OUT_DECISION_CONFIRM OptOutDecision = 1
+	// They are none: the channel opens again, unless something else closes it.
+	OptOutDecision_OPT_OUT_DECISION_DISMISS OptOutDecision = 2
+)
+
+// Enum value maps for OptOutDecision.
+var (
+	OptOutDecision_name = map[int32]string{
+		0: "OPT_OUT_DECISION_UNSPECIFIED",
+		1: "OPT_OUT_DECISION_CONFIRM",
+		2: "OPT_OUT_DECISION_DISMISS",
+	}
+	OptOutDecision_value = map[string]int32{
+		"OPT_OUT_DECISION_UNSPECIFIED": 0,
+		"OPT_OUT_DECISION_CONFIRM":     1,
+		"OPT_OUT_DECISION_DISMISS":     2,
+	}
+)
+
+func (x OptOutDecision) Enum() *OptOutDecision {
+	p := new(OptOutDecision)
+	*p = x
+	return p
+}
+
+func (x OptOutDecision) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OptOutDecision) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_compliance_proto_enumTypes[2].Descriptor()
+}
+
+func (OptOutDecision) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_compliance_proto_enumTypes[2]
+}
+
+func (x OptOutDecision) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OptOutDecision.Descriptor instead.
+func (OptOutDecision) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{2}
+}
+
 // SendCheck asks whether a message could leave.
 type SendCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -381,6 +495,398 @@ func (x *CheckSendResponse) GetResults() []*SendCheckResult {
 	return nil
 }
 
+// OptOut is the record of one opt-out. It is never deleted.
+type OptOut struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/optOuts/{uuid}".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The lead, "workspaces/{w}/leads/{uuid}".
+	Lead string `protobuf:"bytes,2,opt,name=lead,proto3" json:"lead,omitempty"`
+	// The channel.
+	Channel Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=relance.sync.v1.Channel" json:"channel,omitempty"`
+	// How it was learned: inbound_text, provider_dnd, provider_refusal, unsubscribe, person, earlier.
+	Source string `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	// Rule of the detector that read the words; empty when none did.
+	Rule string `protobuf:"bytes,5,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The message it was read in, "workspaces/{w}/messages/{uuid}"; empty for none. GetMessage gives its words.
+	Message string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	// True while it keeps messages from leaving.
+	Active bool `protobuf:"varint,7,opt,name=active,proto3" json:"active,omitempty"`
+	// Whether a person has to look, or has.
+	Review OptOutReview `protobuf:"varint,8,opt,name=review,proto3,enum=relance.sync.v1.OptOutReview" json:"review,omitempty"`
+	// The principal who decided; empty before.
+	Reviewer string `protobuf:"bytes,9,opt,name=reviewer,proto3" json:"reviewer,omitempty"`
+	// The reason that the reviewer gave.
+	ReviewReason string `protobuf:"bytes,10,opt,name=review_reason,json=reviewReason,proto3" json:"review_reason,omitempty"`
+	// When the reviewer decided.
+	ReviewTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=review_time,json=reviewTime,proto3" json:"review_time,omitempty"`
+	// When the lead said it, by the provider's clock where known.
+	OptOutTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=opt_out_time,json=optOutTime,proto3" json:"opt_out_time,omitempty"`
+	// When it was recorded here.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptOut) Reset() {
+	*x = OptOut{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptOut) ProtoMessage() {}
+
+func (x *OptOut) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptOut.ProtoReflect.Descriptor instead.
+func (*OptOut) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OptOut) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OptOut) GetLead() string {
+	if x != nil {
+		return x.Lead
+	}
+	return ""
+}
+
+func (x *OptOut) GetChannel() Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return Channel_CHANNEL_UNSPECIFIED
+}
+
+func (x *OptOut) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *OptOut) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *OptOut) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *OptOut) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *OptOut) GetReview() OptOutReview {
+	if x != nil {
+		return x.Review
+	}
+	return OptOutReview_OPT_OUT_REVIEW_UNSPECIFIED
+}
+
+func (x *OptOut) GetReviewer() string {
+	if x != nil {
+		return x.Reviewer
+	}
+	return ""
+}
+
+func (x *OptOut) GetReviewReason() string {
+	if x != nil {
+		return x.ReviewReason
+	}
+	return ""
+}
+
+func (x *OptOut) GetReviewTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReviewTime
+	}
+	return nil
+}
+
+func (x *OptOut) GetOptOutTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OptOutTime
+	}
+	return nil
+}
+
+func (x *OptOut) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+// ListOptOutsRequest pages through opt-outs.
+type ListOptOutsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{uuid}". Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// At most this many, default 50, at most 500.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before, of the same parent and needs_review.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// List only those that wait for a person.
+	NeedsReview   bool `protobuf:"varint,4,opt,name=needs_review,json=needsReview,proto3" json:"needs_review,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOptOutsRequest) Reset() {
+	*x = ListOptOutsRequest{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOptOutsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOptOutsRequest) ProtoMessage() {}
+
+func (x *ListOptOutsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOptOutsRequest.ProtoReflect.Descriptor instead.
+func (*ListOptOutsRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListOptOutsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListOptOutsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListOptOutsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListOptOutsRequest) GetNeedsReview() bool {
+	if x != nil {
+		return x.NeedsReview
+	}
+	return false
+}
+
+// ListOptOutsResponse is one page, newest first.
+type ListOptOutsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The opt-outs.
+	OptOuts []*OptOut `protobuf:"bytes,1,rep,name=opt_outs,json=optOuts,proto3" json:"opt_outs,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOptOutsResponse) Reset() {
+	*x = ListOptOutsResponse{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOptOutsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOptOutsResponse) ProtoMessage() {}
+
+func (x *ListOptOutsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOptOutsResponse.ProtoReflect.Descriptor instead.
+func (*ListOptOutsResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListOptOutsResponse) GetOptOuts() []*OptOut {
+	if x != nil {
+		return x.OptOuts
+	}
+	return nil
+}
+
+func (x *ListOptOutsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ReviewOptOutRequest is a person's decision about unclear words.
+type ReviewOptOutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/optOuts/{uuid}". Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The decision. Required.
+	Decision OptOutDecision `protobuf:"varint,2,opt,name=decision,proto3,enum=relance.sync.v1.OptOutDecision" json:"decision,omitempty"`
+	// Why, 1 to 500 characters, for the record. Required. A repeated decision keeps the first reason.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewOptOutRequest) Reset() {
+	*x = ReviewOptOutRequest{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewOptOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewOptOutRequest) ProtoMessage() {}
+
+func (x *ReviewOptOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewOptOutRequest.ProtoReflect.Descriptor instead.
+func (*ReviewOptOutRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReviewOptOutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReviewOptOutRequest) GetDecision() OptOutDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return OptOutDecision_OPT_OUT_DECISION_UNSPECIFIED
+}
+
+func (x *ReviewOptOutRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReviewOptOutResponse carries the opt-out.
+type ReviewOptOutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The opt-out as decided.
+	OptOut        *OptOut `protobuf:"bytes,1,opt,name=opt_out,json=optOut,proto3" json:"opt_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReviewOptOutResponse) Reset() {
+	*x = ReviewOptOutResponse{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReviewOptOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReviewOptOutResponse) ProtoMessage() {}
+
+func (x *ReviewOptOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReviewOptOutResponse.ProtoReflect.Descriptor instead.
+func (*ReviewOptOutResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReviewOptOutResponse) GetOptOut() *OptOut {
+	if x != nil {
+		return x.OptOut
+	}
+	return nil
+}
+
 var File_relance_sync_v1_compliance_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_compliance_proto_rawDesc = "" +
@@ -411,12 +917,55 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"accumulate\x12!\n" +
 	"\fassume_ready\x18\x04 \x01(\bR\vassumeReady\"O\n" +
 	"\x11CheckSendResponse\x12:\n" +
-	"\aresults\x18\x01 \x03(\v2 .relance.sync.v1.SendCheckResultR\aresults*r\n" +
+	"\aresults\x18\x01 \x03(\v2 .relance.sync.v1.SendCheckResultR\aresults\"\xf2\x03\n" +
+	"\x06OptOut\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x12\n" +
+	"\x04rule\x18\x05 \x01(\tR\x04rule\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\x12\x16\n" +
+	"\x06active\x18\a \x01(\bR\x06active\x125\n" +
+	"\x06review\x18\b \x01(\x0e2\x1d.relance.sync.v1.OptOutReviewR\x06review\x12\x1a\n" +
+	"\breviewer\x18\t \x01(\tR\breviewer\x12#\n" +
+	"\rreview_reason\x18\n" +
+	" \x01(\tR\freviewReason\x12;\n" +
+	"\vreview_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"reviewTime\x12<\n" +
+	"\fopt_out_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"optOutTime\x12;\n" +
+	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\"\x8b\x01\n" +
+	"\x12ListOptOutsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12!\n" +
+	"\fneeds_review\x18\x04 \x01(\bR\vneedsReview\"q\n" +
+	"\x13ListOptOutsResponse\x122\n" +
+	"\bopt_outs\x18\x01 \x03(\v2\x17.relance.sync.v1.OptOutR\aoptOuts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"~\n" +
+	"\x13ReviewOptOutRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
+	"\bdecision\x18\x02 \x01(\x0e2\x1f.relance.sync.v1.OptOutDecisionR\bdecision\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"H\n" +
+	"\x14ReviewOptOutResponse\x120\n" +
+	"\aopt_out\x18\x01 \x01(\v2\x17.relance.sync.v1.OptOutR\x06optOut*r\n" +
 	"\vSendVerdict\x12\x1c\n" +
 	"\x18SEND_VERDICT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SEND_VERDICT_ALLOW\x10\x01\x12\x15\n" +
 	"\x11SEND_VERDICT_DENY\x10\x02\x12\x16\n" +
-	"\x12SEND_VERDICT_DEFER\x10\x03B\xc1\x01\n" +
+	"\x12SEND_VERDICT_DEFER\x10\x03*\xa5\x01\n" +
+	"\fOptOutReview\x12\x1e\n" +
+	"\x1aOPT_OUT_REVIEW_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19OPT_OUT_REVIEW_NOT_NEEDED\x10\x01\x12\x1a\n" +
+	"\x16OPT_OUT_REVIEW_PENDING\x10\x02\x12\x1c\n" +
+	"\x18OPT_OUT_REVIEW_CONFIRMED\x10\x03\x12\x1c\n" +
+	"\x18OPT_OUT_REVIEW_DISMISSED\x10\x04*n\n" +
+	"\x0eOptOutDecision\x12 \n" +
+	"\x1cOPT_OUT_DECISION_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18OPT_OUT_DECISION_CONFIRM\x10\x01\x12\x1c\n" +
+	"\x18OPT_OUT_DECISION_DISMISS\x10\x02B\xc1\x01\n" +
 	"\x13com.relance.sync.v1B\x0fComplianceProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (
@@ -431,33 +980,48 @@ func file_relance_sync_v1_compliance_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_compliance_proto_rawDescData
 }
 
-var file_relance_sync_v1_compliance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_relance_sync_v1_compliance_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_relance_sync_v1_compliance_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_relance_sync_v1_compliance_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_relance_sync_v1_compliance_proto_goTypes = []any{
 	(SendVerdict)(0),              // 0: relance.sync.v1.SendVerdict
-	(*SendCheck)(nil),             // 1: relance.sync.v1.SendCheck
-	(*SendCheckResult)(nil),       // 2: relance.sync.v1.SendCheckResult
-	(*CheckSendRequest)(nil),      // 3: relance.sync.v1.CheckSendRequest
-	(*CheckSendResponse)(nil),     // 4: relance.sync.v1.CheckSendResponse
-	nil,                           // 5: relance.sync.v1.SendCheckResult.MetadataEntry
-	(Channel)(0),                  // 6: relance.sync.v1.Channel
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(SendPurpose)(0),              // 8: relance.sync.v1.SendPurpose
+	(OptOutReview)(0),             // 1: relance.sync.v1.OptOutReview
+	(OptOutDecision)(0),           // 2: relance.sync.v1.OptOutDecision
+	(*SendCheck)(nil),             // 3: relance.sync.v1.SendCheck
+	(*SendCheckResult)(nil),       // 4: relance.sync.v1.SendCheckResult
+	(*CheckSendRequest)(nil),      // 5: relance.sync.v1.CheckSendRequest
+	(*CheckSendResponse)(nil),     // 6: relance.sync.v1.CheckSendResponse
+	(*OptOut)(nil),                // 7: relance.sync.v1.OptOut
+	(*ListOptOutsRequest)(nil),    // 8: relance.sync.v1.ListOptOutsRequest
+	(*ListOptOutsResponse)(nil),   // 9: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutRequest)(nil),   // 10: relance.sync.v1.ReviewOptOutRequest
+	(*ReviewOptOutResponse)(nil),  // 11: relance.sync.v1.ReviewOptOutResponse
+	nil,                           // 12: relance.sync.v1.SendCheckResult.MetadataEntry
+	(Channel)(0),                  // 13: relance.sync.v1.Channel
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(SendPurpose)(0),              // 15: relance.sync.v1.SendPurpose
 }
 var file_relance_sync_v1_compliance_proto_depIdxs = []int32{
-	6, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
-	7, // 1: relance.sync.v1.SendCheck.time:type_name -> google.protobuf.Timestamp
-	8, // 2: relance.sync.v1.SendCheck.purpose:type_name -> relance.sync.v1.SendPurpose
-	0, // 3: relance.sync.v1.SendCheckResult.verdict:type_name -> relance.sync.v1.SendVerdict
-	5, // 4: relance.sync.v1.SendCheckResult.metadata:type_name -> relance.sync.v1.SendCheckResult.MetadataEntry
-	7, // 5: relance.sync.v1.SendCheckResult.defer_until_time:type_name -> google.protobuf.Timestamp
-	1, // 6: relance.sync.v1.CheckSendRequest.checks:type_name -> relance.sync.v1.SendCheck
-	2, // 7: relance.sync.v1.CheckSendResponse.results:type_name -> relance.sync.v1.SendCheckResult
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	13, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
+	14, // 1: relance.sync.v1.SendCheck.time:type_name -> google.protobuf.Timestamp
+	15, // 2: relance.sync.v1.SendCheck.purpose:type_name -> relance.sync.v1.SendPurpose
+	0,  // 3: relance.sync.v1.SendCheckResult.verdict:type_name -> relance.sync.v1.SendVerdict
+	12, // 4: relance.sync.v1.SendCheckResult.metadata:type_name -> relance.sync.v1.SendCheckResult.MetadataEntry
+	14, // 5: relance.sync.v1.SendCheckResult.defer_until_time:type_name -> google.protobuf.Timestamp
+	3,  // 6: relance.sync.v1.CheckSendRequest.checks:type_name -> relance.sync.v1.SendCheck
+	4,  // 7: relance.sync.v1.CheckSendResponse.results:type_name -> relance.sync.v1.SendCheckResult
+	13, // 8: relance.sync.v1.OptOut.channel:type_name -> relance.sync.v1.Channel
+	1,  // 9: relance.sync.v1.OptOut.review:type_name -> relance.sync.v1.OptOutReview
+	14, // 10: relance.sync.v1.OptOut.review_time:type_name -> google.protobuf.Timestamp
+	14, // 11: relance.sync.v1.OptOut.opt_out_time:type_name -> google.protobuf.Timestamp
+	14, // 12: relance.sync.v1.OptOut.create_time:type_name -> google.protobuf.Timestamp
+	7,  // 13: relance.sync.v1.ListOptOutsResponse.opt_outs:type_name -> relance.sync.v1.OptOut
+	2,  // 14: relance.sync.v1.ReviewOptOutRequest.decision:type_name -> relance.sync.v1.OptOutDecision
+	7,  // 15: relance.sync.v1.ReviewOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_compliance_proto_init() }
@@ -471,8 +1035,8 @@ func file_relance_sync_v1_compliance_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_compliance_proto_rawDesc), len(file_relance_sync_v1_compliance_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   5,
+			NumEnums:      3,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -3003,7 +3003,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x88\x17\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbf\x18\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3029,7 +3029,9 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x14SyncDueConversations\x12,.relance.sync.v1.SyncDueConversationsRequest\x1a-.relance.sync.v1.SyncDueConversationsResponse\x12v\n" +
 	"\x15BackfillConversations\x12-.relance.sync.v1.BackfillConversationsRequest\x1a..relance.sync.v1.BackfillConversationsResponse\x12o\n" +
 	"\x12WatchConversations\x12*.relance.sync.v1.WatchConversationsRequest\x1a+.relance.sync.v1.WatchConversationsResponse0\x01\x12j\n" +
-	"\x11SetMessageVerdict\x12).relance.sync.v1.SetMessageVerdictRequest\x1a*.relance.sync.v1.SetMessageVerdictResponse\x12^\n" +
+	"\x11SetMessageVerdict\x12).relance.sync.v1.SetMessageVerdictRequest\x1a*.relance.sync.v1.SetMessageVerdictResponse\x12X\n" +
+	"\vListOptOuts\x12#.relance.sync.v1.ListOptOutsRequest\x1a$.relance.sync.v1.ListOptOutsResponse\x12[\n" +
+	"\fReviewOptOut\x12$.relance.sync.v1.ReviewOptOutRequest\x1a%.relance.sync.v1.ReviewOptOutResponse\x12^\n" +
 	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12v\n" +
 	"\x15IdentifyWebhookSender\x12-.relance.sync.v1.IdentifyWebhookSenderRequest\x1a..relance.sync.v1.IdentifyWebhookSenderResponse\x12^\n" +
 	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12j\n" +
@@ -3123,14 +3125,18 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*BackfillConversationsRequest)(nil),  // 68: relance.sync.v1.BackfillConversationsRequest
 	(*WatchConversationsRequest)(nil),     // 69: relance.sync.v1.WatchConversationsRequest
 	(*SetMessageVerdictRequest)(nil),      // 70: relance.sync.v1.SetMessageVerdictRequest
-	(*CheckSendResponse)(nil),             // 71: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 72: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 73: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 74: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 75: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 76: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 77: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 78: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsRequest)(nil),            // 71: relance.sync.v1.ListOptOutsRequest
+	(*ReviewOptOutRequest)(nil),           // 72: relance.sync.v1.ReviewOptOutRequest
+	(*CheckSendResponse)(nil),             // 73: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 74: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 75: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 76: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 77: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 78: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 79: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 80: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 81: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 82: relance.sync.v1.ReviewOptOutResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -3210,43 +3216,47 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	68, // 74: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
 	69, // 75: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
 	70, // 76: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	30, // 77: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 78: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 79: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 80: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 81: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 82: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 83: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 84: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 85: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 86: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 87: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 88: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 89: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 90: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 91: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 92: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 93: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 94: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	71, // 95: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25, // 96: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 97: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 98: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	72, // 99: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	73, // 100: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	74, // 101: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	75, // 102: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	76, // 103: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	77, // 104: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	78, // 105: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	31, // 106: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 107: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 108: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 109: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 110: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 111: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	83, // [83:112] is the sub-list for method output_type
-	54, // [54:83] is the sub-list for method input_type
+	71, // 77: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
+	72, // 78: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
+	30, // 79: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 80: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 81: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 82: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 83: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 84: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 85: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 86: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 87: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 88: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 89: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 90: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 91: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 92: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 93: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 94: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 95: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 96: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	73, // 97: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25, // 98: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 99: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 100: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	74, // 101: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	75, // 102: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	76, // 103: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	77, // 104: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	78, // 105: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	79, // 106: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	80, // 107: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	81, // 108: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	82, // 109: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	31, // 110: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 111: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 112: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 113: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 114: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 115: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	85, // [85:116] is the sub-list for method output_type
+	54, // [54:85] is the sub-list for method input_type
 	54, // [54:54] is the sub-list for extension type_name
 	54, // [54:54] is the sub-list for extension extendee
 	0,  // [0:54] is the sub-list for field type_name

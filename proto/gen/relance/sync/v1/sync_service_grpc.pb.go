@@ -42,6 +42,8 @@ const (
 	SyncService_BackfillConversations_FullMethodName = "/relance.sync.v1.SyncService/BackfillConversations"
 	SyncService_WatchConversations_FullMethodName    = "/relance.sync.v1.SyncService/WatchConversations"
 	SyncService_SetMessageVerdict_FullMethodName     = "/relance.sync.v1.SyncService/SetMessageVerdict"
+	SyncService_ListOptOuts_FullMethodName           = "/relance.sync.v1.SyncService/ListOptOuts"
+	SyncService_ReviewOptOut_FullMethodName          = "/relance.sync.v1.SyncService/ReviewOptOut"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
 	SyncService_IdentifyWebhookSender_FullMethodName = "/relance.sync.v1.SyncService/IdentifyWebhookSender"
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
@@ -144,6 +146,13 @@ type SyncServiceClient interface {
 	// SetMessageVerdict stores what a classifier outside says of a message. The same verdict again changes nothing.
 	// Errors: NotFound; InvalidArgument.
 	SetMessageVerdict(ctx context.Context, in *SetMessageVerdictRequest, opts ...grpc.CallOption) (*SetMessageVerdictResponse, error)
+	// ListOptOuts lists the opt-outs of a workspace, all or those that wait for a person, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListOptOuts(ctx context.Context, in *ListOptOutsRequest, opts ...grpc.CallOption) (*ListOptOutsResponse, error)
+	// ReviewOptOut records what a person reads in unclear words; DISMISS lifts the opt-out. People only. The same decision
+	// again changes nothing and answers the same.
+	// Errors: NotFound; FailedPrecondition OPT_OUT_NOT_PENDING when the opt-out was clear or decided otherwise; InvalidArgument.
+	ReviewOptOut(ctx context.Context, in *ReviewOptOutRequest, opts ...grpc.CallOption) (*ReviewOptOutResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -417,6 +426,26 @@ func (c *syncServiceClient) SetMessageVerdict(ctx context.Context, in *SetMessag
 	return out, nil
 }
 
+func (c *syncServiceClient) ListOptOuts(ctx context.Context, in *ListOptOutsRequest, opts ...grpc.CallOption) (*ListOptOutsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOptOutsResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListOptOuts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) ReviewOptOut(ctx context.Context, in *ReviewOptOutRequest, opts ...grpc.CallOption) (*ReviewOptOutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReviewOptOutResponse)
+	err := c.cc.Invoke(ctx, SyncService_ReviewOptOut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFreeSlotsResponse)
@@ -571,6 +600,13 @@ type SyncServiceServer interface {
 	// SetMessageVerdict stores what a classifier outside says of a message. The same verdict again changes nothing.
 	// Errors: NotFound; InvalidArgument.
 	SetMessageVerdict(context.Context, *SetMessageVerdictRequest) (*SetMessageVerdictResponse, error)
+	// ListOptOuts lists the opt-outs of a workspace, all or those that wait for a person, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListOptOuts(context.Context, *ListOptOutsRequest) (*ListOptOutsResponse, error)
+	// ReviewOptOut records what a person reads in unclear words; DISMISS lifts the opt-out. People only. The same decision
+	// again changes nothing and answers the same.
+	// Errors: NotFound; FailedPrecondition OPT_OUT_NOT_PENDING when the opt-out was clear or decided otherwise; InvalidArgument.
+	ReviewOptOut(context.Context, *ReviewOptOutRequest) (*ReviewOptOutResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -673,6 +709,12 @@ func (UnimplementedSyncServiceServer) WatchConversations(*WatchConversationsRequ
 }
 func (UnimplementedSyncServiceServer) SetMessageVerdict(context.Context, *SetMessageVerdictRequest) (*SetMessageVerdictResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetMessageVerdict not implemented")
+}
+func (UnimplementedSyncServiceServer) ListOptOuts(context.Context, *ListOptOutsRequest) (*ListOptOutsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOptOuts not implemented")
+}
+func (UnimplementedSyncServiceServer) ReviewOptOut(context.Context, *ReviewOptOutRequest) (*ReviewOptOutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReviewOptOut not implemented")
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
@@ -1120,6 +1162,42 @@ func _SyncService_SetMessageVerdict_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_ListOptOuts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOptOutsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListOptOuts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListOptOuts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListOptOuts(ctx, req.(*ListOptOutsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_ReviewOptOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReviewOptOutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ReviewOptOut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ReviewOptOut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ReviewOptOut(ctx, req.(*ReviewOptOutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFreeSlotsRequest)
 	if err := dec(in); err != nil {
@@ -1322,6 +1400,14 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetMessageVerdict",
 			Handler:    _SyncService_SetMessageVerdict_Handler,
+		},
+		{
+			MethodName: "ListOptOuts",
+			Handler:    _SyncService_ListOptOuts_Handler,
+		},
+		{
+			MethodName: "ReviewOptOut",
+			Handler:    _SyncService_ReviewOptOut_Handler,
 		},
 		{
 			MethodName: "ListFreeSlots",

@@ -42,11 +42,3 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = 'A
 -- The trigger lets this through only where a person's reversal of the same moment is on record.
 UPDATE lead_channel SET status = 'OPEN', source = 'person', update_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) AND status = 'OPTED_OUT';
-
--- name: SettlePush :execrows
-UPDATE opt_out SET push = sqlc.arg(push), push_error = sqlc.arg(push_error), push_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND push = 'PENDING';
-
--- name: UnblockLead :execrows
-UPDATE lead SET blocked = false, unblocked_by = sqlc.arg(principal), unblock_time = sqlc.arg(now), update_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND blocked;
