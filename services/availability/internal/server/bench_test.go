@@ -1,0 +1,236 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/relance/relance/platform/postgres"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/calendar"
+	"github.com/relance/relance/services/availability/internal/provider"
+	"github.com/relance/relance/services/availability/internal/provider/calendly"
+	"github.com/relance/relance/services/availability/internal/store"
+	"github.com/relance/relance/services/availability/internal/webfetch"
+	"github.com/relance/relance/simulator/calendars"
+)
+
+// figure prints one measured figure; `make bench/availability` shows these lines.
+func figure(name string, value float64, unit string, n int) {
+	_, _ = fmt.Fprintf(os.Stdout, "figure %s %.3g %s n=%d\n", name, value, unit, n)
+}
+
+// benchSize is a number, smaller by RELANCE_BENCH_SCALE (a divisor) for a quick look.
+func benchSize(n int) int {
+	if scale, err := strconv.Atoi(os.Getenv("RELANCE_BENCH_SCALE")); err == nil && scale > 0 {
+		return max(n/scale, 1)
+	}
+	return n
+}
+
+// TestBench measures; it proves nothing and is skipped unless RELANCE_BENCH is set.
+func TestBench(t *testing.T) {
+	if os.Getenv("RELANCE_BENCH") == "" {
+		t.Skip("set RELANCE_BENCH=1, or run make bench/availability")
+	}
+	t.Run("cached", benchCached)
+	t.Run("refresh", benchRefresh)
+	t.Run("size", benchSizes)
+}
+
+// load makes n calls, 16 at a time, and gives how long they took in all and each.
+func load(t *testing.T, n int, call func(context.Context) error) (time.Duration, []time.Duration) {
+	t.Helper()
+	const workers = 16
+	var each [workers][]time.Duration
+	var group sync.WaitGroup
+	began := time.Now()
+	for worker := range workers {
+		group.Go(func() {
+			for range n / workers {
+				start := time.Now()
+				if err := call(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+				each[worker] = append(each[worker], time.Since(start))
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(began), slices.Concat(each[:]...)
+}
+
+func quantile(all []time.Duration, q float64) float64 {
+	slices.Sort(all)
+	return float64(all[int(q*float64(len(all)-1))].Microseconds()) / 1000
+}
+
+// benchCached compares slots from memory with a bare grpc-go call of the same answer size over the same kind of
+// connection, in alternating rounds so that both meet the same machine.
+func benchCached(t *testing.T) {
+	const rounds = 6
+	for _, count := range []int{20, 160} {
+		w := newWorld(t)
+		w.sync.set(func(f *fakeSync) {
+			f.slots = nil
+			for i := range count {
+				f.slots = append(f.slots, now().Add(time.Duration(i/8*24)*time.Hour+time.Duration(i%8+1)*30*time.Minute))
+			}
+		})
+		r := w.newReplica(t, nil, w.db.DSN(store.Schema))
+		acme := w.workspace(t)
+		w.link(t, acme)
+		answer := r.slots(t, acme)
+		eventually(t, "it is not served from memory", func() bool { return r.fromMemory(t, acme) })
+		bare := bareCall(t, w, answer)
+		cached := func(ctx context.Context) error {
+			_, err := r.followups.GetSlots(ctx, &availabilityv1.GetSlotsRequest{Parent: acme})
+			return err
+		}
+		n := benchSize(24_000) / rounds
+		var bareTook, took time.Duration
+		var bareEach, each []time.Duration
+		before := r.queries.Load()
+		for range rounds {
+			all, one := load(t, n, bare)
+			bareTook, bareEach = bareTook+all, append(bareEach, one...)
+			all, one = load(t, n, cached)
+			took, each = took+all, append(each, one...)
+		}
+		name := "get_slots_" + strconv.Itoa(count)
+		figure(name, float64(len(each))/took.Seconds(), "calls/s", len(each))
+		figure(name+"_bare", float64(len(bareEach))/bareTook.Seconds(), "calls/s", len(bareEach))
+		figure(name+"_of_bare", bareTook.Seconds()/took.Seconds()*float64(len(each))/float64(len(bareEach)), "ratio", len(each))
+		figure(name+"_p99", quantile(each, 0.99), "ms", len(each))
+		figure(name+"_bare_p99", quantile(bareEach, 0.99), "ms", len(bareEach))
+		figure(name+"_statements", float64(r.queries.Load()-before)/float64(len(each)), "per_call", len(each))
+	}
+}
+
+// benchRefresh refreshes workspaces against a Calendly that answers at once, and after 200 ms.
+func benchRefresh(t *testing.T) {
+	n, w := benchSize(1000), newWorld(t)
+	world := calendars.New(w.clock.Now)
+	t.Cleanup(world.Close)
+	world.Set(func(p *calendars.Plan) { p.Free = []time.Time{now().Add(3 * time.Hour), now().Add(50 * time.Hour)} })
+	var delay atomic.Int64
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Duration(delay.Load()))
+		world.Server().Config.Handler.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(slow.Close)
+	fetch := webfetch.New(webfetch.Config{Plain: true, Control: webfetch.Anywhere(), Timeout: 8 * time.Second})
+	r := w.newReplica(t, provider.Router{
+		calendar.Calendly: calendly.New(calendly.Config{API: slow.URL, Public: slow.URL, Fetch: fetch}),
+	}, w.db.DSN(store.Schema))
+	w.sync.set(func(f *fakeSync) { f.page = 500 })
+	for range n {
+		_, err := r.admin.CreateCalendarLink(t.Context(), &availabilityv1.CreateCalendarLinkRequest{
+			Parent: w.workspace(t), CalendarLink: &availabilityv1.CalendarLink{
+				DisplayName: "Intro", PublicUrl: "https://calendly.com/acme/intro", ApiToken: calendars.Token,
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, run := range []struct {
+		name  string
+		delay time.Duration
+	}{{"first", 0}, {"at_once", 0}, {"200ms", 200 * time.Millisecond}} {
+		w.clock.Advance(2 * time.Minute)
+		delay.Store(int64(run.delay))
+		calls, began := len(world.Calls()), time.Now()
+		receipt, finished, err := r.refresher.Due(t.Context(), 10*time.Minute)
+		took := time.Since(began)
+		if err != nil || !finished || receipt.Refreshed != n {
+			t.Fatalf("%+v %v %v", receipt, finished, err)
+		}
+		figure("refresh_"+run.name, took.Seconds(), "s", n)
+		figure("refresh_"+run.name+"_calls", float64(len(world.Calls())-calls)/float64(n), "per_workspace", n)
+		if run.delay > 0 {
+			// Eight at a time, each one call long.
+			figure("refresh_"+run.name+"_of_waiting", took.Seconds()/(run.delay.Seconds()*float64(n)/8), "ratio", n)
+		}
+	}
+}
+
+// benchSizes measures what a tick with 50 due calendars and a read from the database cost among few and many workspaces.
+func benchSizes(t *testing.T) {
+	few := newSized(t, 100)
+	many := newSized(t, benchSize(100_000))
+	var ticks, reads [2][]time.Duration
+	for range 15 {
+		for i, s := range []*sized{few, many} {
+			s.clock.Advance(2 * time.Minute)
+			began := time.Now()
+			if receipt := s.tick(t); receipt.GetRefreshed() != 50 {
+				t.Fatalf("%v", receipt)
+			}
+			ticks[i] = append(ticks[i], time.Since(began))
+			_, each := load(t, 320, func(context.Context) error {
+				_, err := s.slots(t, s.acme)
+				return err
+			})
+			reads[i] = append(reads[i], each...)
+		}
+	}
+	for i, name := range []string{"100", strconv.Itoa(benchSize(100_000))} {
+		figure("tick_of_50_among_"+name, quantile(ticks[i], 0.5), "ms_p50", len(ticks[i]))
+		figure("read_among_"+name, quantile(reads[i], 0.5), "ms_p50", len(reads[i]))
+	}
+	figure("tick_ratio", quantile(ticks[1], 0.5)/quantile(ticks[0], 0.5), "ratio", len(ticks[1]))
+	figure("read_ratio", quantile(reads[1], 0.5)/quantile(reads[0], 0.5), "ratio", len(reads[1]))
+	// A tick also asks sync for all workspaces, to find new ones: what that adds grows with them.
+	many.sync.set(func(f *fakeSync) { f.workspaces, f.page = many.others, 500 })
+	began := time.Now()
+	many.tick(t)
+	figure("tick_that_lists_"+strconv.Itoa(benchSize(100_000)), float64(time.Since(began).Milliseconds()), "ms", 1)
+}
+
+// sized is a world with so many workspaces that are not due, besides 50 that are each minute; sync lists the 50.
+type sized struct {
+	*world
+	acme   string
+	others []uuid.UUID
+}
+
+func newSized(t *testing.T, n int) *sized {
+	t.Helper()
+	s := &sized{world: newWorld(t)}
+	for range 50 {
+		s.acme = s.workspace(t)
+		s.link(t, s.acme)
+	}
+	for range n {
+		s.others = append(s.others, newID(t))
+	}
+	err := postgres.InTx(t.Context(), s.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO availability (workspace_id, state, reported, slots, as_of, due_time)
+			SELECT w, 'ok', 'ok ', ARRAY(SELECT $2::timestamptz + make_interval(hours => h) FROM generate_series(1, 40) AS h), $2,
+				$2::timestamptz + interval '1 year' FROM unnest($1::uuid[]) AS w`, s.others, now())
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(t.Context(), `INSERT INTO calendar_link (workspace_id, id, display_name, provider, external_id, public_url,
+				is_default, create_time, update_time)
+			SELECT w, w, 'Intro', 'ghl', 'x', 'https://book.example.com', true, $2, $2 FROM unnest($1::uuid[]) AS w`, s.others, now())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
