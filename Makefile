@@ -51,7 +51,7 @@ test/pg18: ## Test all modules on the fetched PostgreSQL 18, whatever is install
 
 .PHONY: bench/followups
 bench/followups: ## Measure the followups service, one line a figure (RELANCE_BENCH_SCALE=20 for a quick look)
-	@cd services/followups && RELANCE_BENCH=1 go test -count=1 -run '^TestBench$$' -timeout 40m . | grep --line-buffered -E '^(figure|FAIL|---|panic)'
+	@cd services/followups && RELANCE_BENCH=1 go test -v -count=1 -run '^TestBench$$' -timeout 40m . | grep --line-buffered -E '^(figure|FAIL|---|panic)'
 
 .PHONY: bench/availability
 bench/availability: ## Measure the availability service, one line a figure (RELANCE_BENCH_SCALE=20 for a quick look)
