@@ -38,6 +38,7 @@ type rig struct {
 	db       *pgtest.DB
 	ca       *rpc.CA
 	target   string
+	cfg      relancesync.Config
 	events   *eventLog
 
 	admin     syncv1.SyncServiceClient
@@ -100,6 +101,7 @@ func newRig(t *testing.T, change ...func(*relancesync.Config)) *rig {
 	for _, c := range change {
 		c(&cfg)
 	}
+	r.cfg = cfg
 	r.start(cfg)
 	r.admin = syncv1.NewSyncServiceClient(r.as(principal.Principal{Kind: principal.KindAdmin}))
 	r.followups = syncv1.NewSyncServiceClient(r.conn("followups"))

@@ -200,6 +200,7 @@ func TestCalendlyBookings(t *testing.T) {
 		}
 		w.settled()
 	}
+	w.graceOver()
 	for email, want := range map[string][]followupsv1.LeadEventType{
 		"keeps@example.com": {created, booked}, "cancels@example.com": {created, booked, cancelled},
 		"moves@example.com": {created, booked},

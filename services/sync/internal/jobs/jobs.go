@@ -81,6 +81,9 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ProcessWebhook]) error {
 			return d.processWebhook(ctx, job)
 		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.SettleCancellations]) error {
+			return d.settleCancellations(ctx, job.Args)
+		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
 			return d.sweepWebhooks(ctx)
 		})),

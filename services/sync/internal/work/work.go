@@ -21,6 +21,18 @@ type ProcessWebhook struct {
 // Kind names the job.
 func (ProcessWebhook) Kind() string { return "process_webhook" }
 
+// SettleCancellations tells of a lead's cancelled appointments that no other took the place of.
+type SettleCancellations struct {
+	Workspace string `json:"workspace"`
+	Lead      string `json:"lead"`
+}
+
+// Kind names the job.
+func (SettleCancellations) Kind() string { return "settle_cancellations" }
+
+// InsertOpts tries for hours: nothing else tells of a cancellation.
+func (SettleCancellations) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 500} }
+
 // SweepWebhooks queues stored webhooks whose job was lost.
 type SweepWebhooks struct{}
 

@@ -47,6 +47,40 @@ func (q *Queries) ArrivedLate(ctx context.Context, arg ArrivedLateParams) (time.
 	return message_time, err
 }
 
+const bookedAhead = `-- name: BookedAhead :one
+SELECT EXISTS (SELECT FROM booking WHERE workspace_id = $1 AND lead_id = $2 AND status = 'booked'
+    AND (start_time IS NULL OR start_time > $3::timestamptz))
+`
+
+type BookedAheadParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Now         time.Time
+}
+
+func (q *Queries) BookedAhead(ctx context.Context, arg BookedAheadParams) (bool, error) {
+	row := q.db.QueryRow(ctx, bookedAhead, arg.WorkspaceID, arg.LeadID, arg.Now)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const cancellationsSettled = `-- name: CancellationsSettled :exec
+UPDATE booking SET settle_time = NULL WHERE workspace_id = $1 AND lead_id = $2
+    AND settle_time <= $3::timestamptz
+`
+
+type CancellationsSettledParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Now         time.Time
+}
+
+func (q *Queries) CancellationsSettled(ctx context.Context, arg CancellationsSettledParams) error {
+	_, err := q.db.Exec(ctx, cancellationsSettled, arg.WorkspaceID, arg.LeadID, arg.Now)
+	return err
+}
+
 const countIngested = `-- name: CountIngested :exec
 INSERT INTO ingestion_hour AS h (workspace_id, hour, delivered, found, late)
 VALUES ($1, $2, $3, $4, $5)
@@ -111,7 +145,7 @@ func (q *Queries) FormerContact(ctx context.Context, arg FormerContactParams) (u
 }
 
 const lockBooking = `-- name: LockBooking :one
-SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time FROM booking WHERE workspace_id = $1 AND provider = $2 AND provider_id = $3 FOR UPDATE
+SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time FROM booking WHERE workspace_id = $1 AND provider = $2 AND provider_id = $3 FOR UPDATE
 `
 
 type LockBookingParams struct {
@@ -136,6 +170,7 @@ func (q *Queries) LockBooking(ctx context.Context, arg LockBookingParams) (Booki
 		&i.ProviderTime,
 		&i.CreateTime,
 		&i.UpdateTime,
+		&i.SettleTime,
 	)
 	return i, err
 }
@@ -206,13 +241,58 @@ func (q *Queries) UnlinkContact(ctx context.Context, arg UnlinkContactParams) er
 	return err
 }
 
+const untoldCancellations = `-- name: UntoldCancellations :many
+SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time FROM booking WHERE workspace_id = $1 AND lead_id = $2 AND settle_time IS NOT NULL
+ORDER BY start_time DESC NULLS LAST, provider_time DESC, provider, provider_id FOR UPDATE
+`
+
+type UntoldCancellationsParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+}
+
+// The lead's cancellations that followups was not told of; the primary appointment comes first.
+func (q *Queries) UntoldCancellations(ctx context.Context, arg UntoldCancellationsParams) ([]Booking, error) {
+	rows, err := q.db.Query(ctx, untoldCancellations, arg.WorkspaceID, arg.LeadID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Booking
+	for rows.Next() {
+		var i Booking
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Provider,
+			&i.ProviderID,
+			&i.LeadID,
+			&i.Calendar,
+			&i.Status,
+			&i.Final,
+			&i.StartTime,
+			&i.EndTime,
+			&i.ProviderTime,
+			&i.CreateTime,
+			&i.UpdateTime,
+			&i.SettleTime,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const upsertBooking = `-- name: UpsertBooking :exec
-INSERT INTO booking (workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time)
+INSERT INTO booking (workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, settle_time, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7,
-    $8, $9, $10, $11, $11)
+    $8, $9, $10, $11, $12, $12)
 ON CONFLICT (workspace_id, provider, provider_id) DO UPDATE SET calendar = excluded.calendar, status = excluded.status, final = excluded.final,
     start_time = coalesce(excluded.start_time, booking.start_time), end_time = coalesce(excluded.end_time, booking.end_time),
-    provider_time = excluded.provider_time, update_time = excluded.update_time
+    provider_time = excluded.provider_time, settle_time = excluded.settle_time, update_time = excluded.update_time
 `
 
 type UpsertBookingParams struct {
@@ -226,6 +306,7 @@ type UpsertBookingParams struct {
 	StartTime    *time.Time
 	EndTime      *time.Time
 	ProviderTime time.Time
+	SettleTime   *time.Time
 	Now          time.Time
 }
 
@@ -241,6 +322,7 @@ func (q *Queries) UpsertBooking(ctx context.Context, arg UpsertBookingParams) er
 		arg.StartTime,
 		arg.EndTime,
 		arg.ProviderTime,
+		arg.SettleTime,
 		arg.Now,
 	)
 	return err

@@ -23,6 +23,7 @@ type Booking struct {
 	ProviderTime time.Time
 	CreateTime   time.Time
 	UpdateTime   time.Time
+	SettleTime   *time.Time
 }
 
 type ChangePosition struct {
