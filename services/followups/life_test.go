@@ -2,6 +2,7 @@ package followups_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -157,8 +158,9 @@ func TestBookingCompletesAndBlockedCancels(t *testing.T) {
 	if _, err := w.admin.PauseEnrollment(t.Context(), &followupsv1.PauseEnrollmentRequest{Name: second}); err != nil {
 		t.Fatal(err)
 	}
+	longest := strings.Repeat("a", 300) // as long as sync keeps them
 	booking := func(event *followupsv1.LeadEvent) {
-		event.BookingId, event.BookingTime = "appointment-1", timestamppb.New(start().AddDate(0, 0, 5))
+		event.BookingId, event.BookingTime = longest, timestamppb.New(start().AddDate(0, 0, 5))
 	}
 	w.tell(lead, typeBooked, start().Add(time.Minute), booking)
 	w.expect(e, completed, "meeting_booked", 1)
@@ -167,6 +169,10 @@ func TestBookingCompletesAndBlockedCancels(t *testing.T) {
 	enroll := &followupsv1.EnrollLeadRequest{Parent: w.workspace, Enrollment: &followupsv1.Enrollment{Lead: lead, Sequence: sequence}}
 	_, err := w.admin.EnrollLead(t.Context(), enroll)
 	rpctest.RequireError(t, err, codes.FailedPrecondition, "LEAD_NOT_ELIGIBLE")
+	// Moved to it from another, whose end nobody told.
+	w.tell(lead, typeBooked, start(), func(event *followupsv1.LeadEvent) {
+		event.BookingId, event.BookingTime = "moved", timestamppb.New(start().AddDate(0, 0, 4))
+	})
 	w.tell(lead, typeUnbooked, start().Add(2*time.Minute), booking)
 	w.tell(lead, typeBooked, start().Add(time.Minute), booking) // late news of the same appointment
 	w.expect(e, completed, "meeting_booked", 1)

@@ -19,7 +19,7 @@ import (
 
 const (
 	maxEvents    = 500
-	maxBookingID = 200
+	maxBookingID = 300
 	// textTimeout is how long the text of a reply is waited for.
 	textTimeout = 2 * time.Second
 )

@@ -136,6 +136,10 @@ func unbooked(ctx context.Context, q *db.Queries, event Event, now time.Time) er
 	if err != nil || !latest {
 		return err
 	}
+	err = q.CancelBookings(ctx, db.CancelBookingsParams{WorkspaceID: event.Workspace, LeadID: event.Lead, EventTime: event.Time})
+	if err != nil {
+		return fmt.Errorf("cancel bookings before: %w", err)
+	}
 	title := "The meeting was cancelled: follow up to find a new time"
 	if !event.BookingTime.IsZero() {
 		title = "The meeting of " + event.BookingTime.UTC().Format(time.RFC3339) + " was cancelled: follow up to find a new time"

@@ -12,6 +12,23 @@ import (
 	"github.com/google/uuid"
 )
 
+const cancelBookings = `-- name: CancelBookings :exec
+UPDATE booking SET state = 'cancelled' WHERE workspace_id = $1 AND lead_id = $2 AND state = 'booked'
+    AND event_time <= $3
+`
+
+type CancelBookingsParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	EventTime   time.Time
+}
+
+// A cancellation tells that the lead has no appointment ahead: those before it were moved or cancelled too.
+func (q *Queries) CancelBookings(ctx context.Context, arg CancelBookingsParams) error {
+	_, err := q.db.Exec(ctx, cancelBookings, arg.WorkspaceID, arg.LeadID, arg.EventTime)
+	return err
+}
+
 const getBooking = `-- name: GetBooking :one
 SELECT workspace_id, lead_id, booking_id, state, booking_time, event_time FROM booking WHERE workspace_id = $1 AND lead_id = $2 AND booking_id = $3
 `

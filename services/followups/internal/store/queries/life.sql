@@ -8,6 +8,11 @@ WHERE booking.event_time <= excluded.event_time;
 -- name: GetBooking :one
 SELECT * FROM booking WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND booking_id = @booking_id;
 
+-- name: CancelBookings :exec
+-- A cancellation tells that the lead has no appointment ahead: those before it were moved or cancelled too.
+UPDATE booking SET state = 'cancelled' WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND state = 'booked'
+    AND event_time <= @event_time;
+
 -- name: HasBookingAhead :one
 SELECT EXISTS (SELECT FROM booking WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND state = 'booked'
     AND (booking_time IS NULL OR booking_time > @now::timestamptz));
