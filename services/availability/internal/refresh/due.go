@@ -85,7 +85,7 @@ func (r *run) settle(ctx context.Context) error {
 		settled, err := r.refresher.cfg.Store.SettleUnconfigured(ctx, r.now, refused, settleBatch)
 		if err != nil && ctx.Err() != nil {
 			// The budget ended: the transaction was rolled back or is told by the next run.
-			return nil
+			return nil //nolint:nilerr // see above: not an error of the run
 		}
 		if err != nil {
 			return err
