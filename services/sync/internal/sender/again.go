@@ -50,7 +50,7 @@ func (s *Sender) blind(c claim) move {
 			verdict: classify.Verdict{Class: classify.Unknown, Code: "look_failed"},
 		}
 	}
-	meta := map[string]string{"provider": "ghl", "cause": "read_failed"}
+	meta := map[string]string{"provider": c.row.Provider, "cause": "read_failed"}
 	limit := s.Timing.Backoff(int(c.attempt-c.row.Failures) - 1)
 	m := unwritten(sending.Decision{
 		Refusal: &sending.Refusal{Reason: sending.ProviderUnavailable, Meta: meta}, Retry: time.Duration(rand.Int64N(int64(limit))) + time.Second,
