@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/relance/relance/e2e/internal/lab"
 	"github.com/relance/relance/simulator"
 )
 
@@ -23,7 +24,12 @@ func TestKilledRunIsFinishedExactlyOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	db := database(t)
-	keys, env := keyset(t), append(secrets(), "RELANCE_DATABASE_URL="+db.DSN("relance"))
+	// A message that was claimed and never posted leaves again at the settle time; at the default of 15 minutes no test waits.
+	timing := lab.Timing{
+		Write: 5 * time.Second, Pause: 2 * time.Second, Call: 5 * time.Second,
+		Delay: 2 * time.Second, Visible: 2 * time.Second, Settle: 17 * time.Second,
+	}
+	keys, env := keyset(t), append(append(secrets(), "RELANCE_DATABASE_URL="+db.DSN("relance")), timing.Env()...)
 	p := w.serve(t, keys, env...)
 	c := newClient(p.gateway(t), adminSecret, cronSecret)
 	c.ready(t, p)

@@ -194,6 +194,15 @@ func Root(ctx context.Context) (string, error) {
 	return filepath.Dir(work), nil
 }
 
+// Env is the timing as the environment of a process that serves sync.
+func (t Timing) Env() []string {
+	return []string{
+		"RELANCE_SYNC_SEND_WRITE=" + t.Write.String(), "RELANCE_SYNC_SEND_PAUSE=" + t.Pause.String(),
+		"RELANCE_SYNC_SEND_CALL=" + t.Call.String(), "RELANCE_SYNC_SEND_DELAY=" + t.Delay.String(),
+		"RELANCE_SYNC_SEND_VISIBLE=" + t.Visible.String(), "RELANCE_SYNC_SEND_SETTLE=" + t.Settle.String(),
+	}
+}
+
 // Production is the timing of the defaults.
 func Production() Timing {
 	return Timing{

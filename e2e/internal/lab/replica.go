@@ -7,6 +7,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -72,7 +73,6 @@ func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, er
 }
 
 func (l *Lab) syncCommand(r *Replica, extra []string) *exec.Cmd {
-	t := l.opts.Timing
 	//nolint:noctx // a replica is ended by a signal of the storm or by Stop, never by a context
 	cmd := exec.Command(l.opts.Binary, "serve", "sync", "--log-level=warn")
 	cert := func(name string) string { return filepath.Join(l.dir, name) }
@@ -80,12 +80,9 @@ func (l *Lab) syncCommand(r *Replica, extra []string) *exec.Cmd {
 		"RELANCE_TLS_CERT="+cert("sync.pem"), "RELANCE_TLS_KEY="+cert("sync.key"), "RELANCE_TLS_CA="+cert("ca.pem"),
 		"RELANCE_SYNC_LISTEN="+r.Target, "RELANCE_SYNC_DATABASE_URL="+l.DSN("sync"),
 		"RELANCE_SYNC_KEYSET="+l.keyset, "RELANCE_SYNC_GHL_BASE_URL="+l.URL, "RELANCE_SYNC_FOLLOWUPS_TARGET=",
-		"RELANCE_TRACE_RATIO=0", "RELANCE_SYNC_DRAIN_TIMEOUT="+max(t.Call, 5*time.Second).String(),
-		"RELANCE_SYNC_SEND_WRITE="+t.Write.String(), "RELANCE_SYNC_SEND_PAUSE="+t.Pause.String(),
-		"RELANCE_SYNC_SEND_CALL="+t.Call.String(), "RELANCE_SYNC_SEND_DELAY="+t.Delay.String(),
-		"RELANCE_SYNC_SEND_VISIBLE="+t.Visible.String(), "RELANCE_SYNC_SEND_SETTLE="+t.Settle.String(),
+		"RELANCE_TRACE_RATIO=0", "RELANCE_SYNC_DRAIN_TIMEOUT="+max(l.opts.Timing.Call, 5*time.Second).String(),
 	)
-	cmd.Env = append(append(append(cmd.Env, l.opts.Env...), r.env...), extra...)
+	cmd.Env = slices.Concat(cmd.Env, l.opts.Timing.Env(), l.opts.Env, r.env, extra)
 	return cmd
 }
 
