@@ -11,18 +11,36 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
-	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/platform/pgserver"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/run"
-	"github.com/relance/relance/services/followups/internal/store"
 )
+
+// TestBench measures; it proves nothing and is skipped unless RELANCE_BENCH is set. The other side is a sync that answers
+// at once over mutual TLS, so that the figures are those of followups alone; PostgreSQL is durable, as in production.
+func TestBench(t *testing.T) {
+	if os.Getenv("RELANCE_BENCH") == "" {
+		t.Skip("set RELANCE_BENCH=1, or run make bench/followups")
+	}
+	server, err := pgserver.Start(t.Context(), pgserver.Config{Durable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	t.Setenv("RELANCE_TEST_DATABASE_URL", server.DSN("postgres"))
+	t.Run("throughput", benchThroughput)
+	t.Run("replicas", benchReplicas)
+	t.Run("claim", benchClaim)
+	t.Run("fairness", benchFairness)
+	t.Run("simulate", benchSimulate)
+	t.Run("memory", benchMemory)
+}
 
 // figure prints one measured figure; `make bench/followups` shows these lines.
 func figure(name string, value float64, unit string, n int) {
-	_, _ = fmt.Fprintf(os.Stdout, "figure %s %.3g %s n=%d\n", name, value, unit, n)
+	_, _ = fmt.Fprintf(os.Stdout, "figure %s %s %s n=%d\n", name, strconv.FormatFloat(value, 'g', 4, 64), unit, n)
 }
 
 func rate(n int, took time.Duration) float64 { return float64(n) / took.Seconds() }
@@ -35,30 +53,66 @@ func benchSize(n int) int {
 	return n
 }
 
-// TestBench measures; it proves nothing and is skipped unless RELANCE_BENCH is set. The other side is a sync that answers
-// at once over mutual TLS, so that the figures are those of followups alone.
-func TestBench(t *testing.T) {
-	if os.Getenv("RELANCE_BENCH") == "" {
-		t.Skip("set RELANCE_BENCH=1, or run make bench/followups")
-	}
-	t.Run("throughput", benchThroughput)
-	t.Run("replicas", benchReplicas)
-	t.Run("claim", benchClaim)
-	t.Run("simulate", benchSimulate)
-	t.Run("memory", benchMemory)
+// benchSync answers at once, knows every lead, and remembers no more than the ids that it was asked for.
+type benchSync struct {
+	syncv1.UnimplementedSyncServiceServer
+	mu  sync.Mutex
+	ids map[string]int
+	// slow is how long a message takes, by workspace id.
+	slow map[string]time.Duration
+	// took, if set, is called for each message.
+	took func(workspace string)
 }
 
-func (w *world) config() (cfg run.Config) {
-	w.runner(func(c *run.Config) { c.BatchSize = run.DefaultBatchSize; cfg = *c })
-	return cfg
+func (f *benchSync) GetWorkspace(_ context.Context, req *syncv1.GetWorkspaceRequest) (*syncv1.GetWorkspaceResponse, error) {
+	return &syncv1.GetWorkspaceResponse{Workspace: &syncv1.Workspace{Name: req.GetName(), TimeZone: "America/New_York"}}, nil
+}
+
+func (f *benchSync) BatchGetLeads(_ context.Context, req *syncv1.BatchGetLeadsRequest) (*syncv1.BatchGetLeadsResponse, error) {
+	out := &syncv1.BatchGetLeadsResponse{}
+	for _, name := range req.GetNames() {
+		out.Leads = append(out.Leads, &syncv1.Lead{Name: name, FirstName: "Ada", Email: "ada@example.com", Phone: "+12025550123"})
+	}
+	return out, nil
+}
+
+func (f *benchSync) SendMessage(_ context.Context, req *syncv1.SendMessageRequest) (*syncv1.SendMessageResponse, error) {
+	workspace := req.GetLead()[11:47]
+	time.Sleep(f.slow[workspace])
+	f.mu.Lock()
+	f.ids[req.GetRequestId()]++
+	took := f.took
+	f.mu.Unlock()
+	if took != nil {
+		took(workspace)
+	}
+	return &syncv1.SendMessageResponse{Message: &syncv1.Message{
+		Name: "workspaces/" + workspace + "/messages/" + req.GetRequestId(), State: syncv1.MessageState_MESSAGE_STATE_ACCEPTED,
+	}}, nil
+}
+
+// bench is a world whose sync answers at once.
+type bench struct {
+	*world
+	other *benchSync
+	cfg   run.Config
+}
+
+func benchWorld(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{world: setup(t), other: &benchSync{ids: map[string]int{}}}
+	b.runner(func(c *run.Config) { b.cfg = *c })
+	b.cfg.BatchSize, b.cfg.Logger = run.DefaultBatchSize, nil
+	b.cfg.Sync = syncv1.NewSyncServiceClient(serveSync(t, b.other).Conn(t, "followups"))
+	return b
 }
 
 // drain runs until nothing is due.
-func (w *world) drain(runner *run.Runner) (processed int) {
+func (b *bench) drain(runner *run.Runner) (processed int) {
 	for {
-		receipt, err := runner.Run(w.t.Context(), run.Request{Budget: run.MaxBudget})
+		receipt, err := runner.Run(b.t.Context(), run.Request{Budget: run.MaxBudget})
 		if err != nil {
-			w.t.Fatal(err)
+			b.t.Fatal(err)
 		}
 		processed += receipt.Counts.Processed()
 		if receipt.Finished {
@@ -68,141 +122,128 @@ func (w *world) drain(runner *run.Runner) (processed int) {
 }
 
 func benchThroughput(t *testing.T) {
-	w := setup(t)
-	n, cfg := benchSize(4000), w.config()
-	sequence := w.sequence(sms("Hi {firstName}", 0, 0))
-	began := time.Now()
-	w.sendBare(cfg.Sync, n)
-	bare := rate(n, time.Since(began))
+	b := benchWorld(t)
+	n := benchSize(40_000)
+	sequence := b.sequence(sms("Hi {firstName}", 0, 0), sms("Hi {firstName}, still there?", 3, 0))
+	bare := b.sendBare(n)
 	figure("send_bare", bare, "messages/s", n)
-	w.plant(sequence, n)
+	b.due(sequence, n)
+	began := time.Now()
+	got := b.drain(run.New(b.cfg))
+	sent := rate(got, time.Since(began))
+	figure("decided_sent_recorded", sent, "steps/s", got)
+	figure("decided_sent_recorded_of_bare", sent/bare, "ratio", got)
+	if got != n {
+		t.Fatalf("%d of %d steps", got, n)
+	}
+	b.due(sequence, n)
+	planted{world: b.world}.settings(&followupsv1.Settings{WorkStart: "00:00", WorkEnd: "00:01"}, "work_start", "work_end")
 	began = time.Now()
-	got := w.drain(run.New(cfg))
-	figure("decided_sent_recorded", rate(got, time.Since(began)), "steps/s", got)
-	figure("decided_sent_recorded_of_bare", rate(got, time.Since(began))/bare, "ratio", got)
-	w.plant(sequence, n)
-	planted{world: w}.settings(&followupsv1.Settings{WorkStart: "00:00", WorkEnd: "00:01"}, "work_start", "work_end")
-	began = time.Now()
-	got = w.drain(run.New(cfg))
+	got = b.drain(run.New(b.cfg))
 	figure("refused_at_the_gate", rate(got, time.Since(began)), "steps/s", got)
 }
 
-func (w *world) sendBare(client syncv1.SyncServiceClient, n int) {
-	lead := w.lead()
+// sendBare is the rate of the calls alone: as many at once as a run makes, without a database.
+func (b *bench) sendBare(n int) float64 {
+	const workers = 32
+	lead := b.lead()
 	var group sync.WaitGroup
-	for worker := range 8 {
+	began := time.Now()
+	for range workers {
 		group.Go(func() {
-			for range n / 8 {
-				_, err := client.SendMessage(context.WithoutCancel(w.t.Context()), &syncv1.SendMessageRequest{
+			for range n / workers {
+				_, err := b.cfg.Sync.SendMessage(context.WithoutCancel(b.t.Context()), &syncv1.SendMessageRequest{
 					Lead: lead, Channel: syncv1.Channel_CHANNEL_SMS, Body: "Hi", RequestId: uuid.NewString(),
 				})
 				if err != nil {
-					w.t.Errorf("worker %d: %v", worker, err)
+					b.t.Error(err)
 					return
 				}
 			}
 		})
 	}
 	group.Wait()
+	return rate(n/workers*workers, time.Since(began))
 }
 
 func benchReplicas(t *testing.T) {
 	for _, replicas := range []int{1, 2, 4} {
-		w := setup(t)
-		n := benchSize(4000)
-		w.plant(w.sequence(sms("Hi", 0, 0)), n)
+		b := benchWorld(t)
+		n := benchSize(20_000)
+		b.due(b.sequence(sms("Hi", 0, 0)), n)
 		began := time.Now()
 		var group sync.WaitGroup
 		for range replicas {
-			group.Go(func() { w.drain(run.New(w.config())) })
+			group.Go(func() { b.drain(run.New(b.cfg)) })
 		}
 		group.Wait()
 		took := time.Since(began)
-		ids := map[string]bool{}
-		for _, call := range w.sync.calls {
-			ids[call.GetRequestId()] = true
+		calls := 0
+		for _, times := range b.other.ids {
+			calls += times
 		}
-		figure("replicas_"+strconv.Itoa(replicas), rate(n, took), "steps/s", n)
-		figure("replicas_"+strconv.Itoa(replicas)+"_duplicates", float64(len(w.sync.calls)-len(ids)), "messages", len(w.sync.calls))
-		if len(ids) != n {
-			t.Fatalf("%d of %d steps", len(ids), n)
+		name := "replicas_" + strconv.Itoa(replicas)
+		figure(name, rate(n, took), "steps/s", n)
+		figure(name+"_duplicates", float64(calls-len(b.other.ids)), "messages", calls)
+		if len(b.other.ids) != n {
+			t.Fatalf("%d of %d steps", len(b.other.ids), n)
 		}
 	}
-}
-
-// idle adds enrollments that are due in a year.
-func (w *world) idle(sequence string, n int) {
-	w.t.Helper()
-	err := postgres.InTx(w.t.Context(), w.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(w.t.Context(), `INSERT INTO enrollment (workspace_id, id, lead_id, sequence_id, sequence_version, state, position,
-				base_time, due_time, next_time, start_time, replied_since, create_time, update_time)
-			SELECT $1, gen_random_uuid(), gen_random_uuid(), $2, 1, 'active', 1, $3, later, later, $3, $3, $3, $3
-			FROM (SELECT $3::timestamptz + interval '1 year' + make_interval(secs => n) AS later FROM generate_series(1, $4::int) AS n) AS rows`,
-			sequence[11:47], sequence[len(sequence)-36:], w.clock.Now(), n)
-		return err
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if err := postgres.InTx(w.t.Context(), w.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(w.t.Context(), `ANALYZE enrollment`)
-		return err
-	}); err != nil {
-		w.t.Log(err) // the role may not own the table
-	}
-}
-
-func benchClaim(t *testing.T) {
-	const due, batch = 1000, 50
-	var costs []float64
-	for _, rows := range []int{10_000, benchSize(2_000_000)} {
-		w := setup(t)
-		sequence := w.sequence(sms("Hi", 0, 0))
-		w.idle(sequence, rows-due)
-		w.plant(sequence, due)
-		began, claimed := time.Now(), 0
-		for {
-			got, err := store.New(w.pool).Claim(t.Context(), store.Claim{Now: w.clock.Now(), Size: batch, Lease: time.Hour})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(got.Items) == 0 {
-				break
-			}
-			claimed += len(got.Items)
-		}
-		cost := time.Since(began).Seconds() * 1000 / (due / batch)
-		costs = append(costs, cost)
-		figure("claim_of_"+strconv.Itoa(rows), cost, "ms/batch", claimed)
-	}
-	figure("claim_ratio", costs[1]/costs[0], "ratio", due)
 }
 
 func benchSimulate(t *testing.T) {
-	w := setup(t)
+	b := benchWorld(t)
 	var steps []*followupsv1.SequenceStep
 	for range 10 {
 		steps = append(steps, sms("Hi {firstName}", 1, 0))
 	}
-	req := &followupsv1.SimulateSequenceRequest{Name: w.sequence(steps...)}
+	req := &followupsv1.SimulateSequenceRequest{Name: b.sequence(steps...)}
 	n := benchSize(10_000)
 	for range n {
-		req.Leads = append(req.Leads, w.lead())
+		req.Leads = append(req.Leads, b.lead())
 	}
 	began := time.Now()
-	plans, _, err := w.simulate(req)
+	plans, _, err := b.simulate(req)
 	if err != nil || len(plans) != n {
 		t.Fatalf("%d plans, %v", len(plans), err)
 	}
 	figure("simulate_10_steps", time.Since(began).Seconds(), "s", n)
 }
 
-// resident is the process's memory in MiB, with PostgreSQL apart.
-func resident(t *testing.T) float64 {
-	t.Helper()
+func benchMemory(t *testing.T) {
+	for _, n := range []int{10_000, benchSize(1_000_000)} {
+		b := benchWorld(t)
+		b.due(b.sequence(sms("Hi", 0, 0)), n)
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		peak := make(chan float64)
+		go func() { peak <- peakResident(ctx) }()
+		if _, err := run.New(b.cfg).Run(t.Context(), run.Request{Budget: 8 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		figure("rss_with_due_"+strconv.Itoa(n), <-peak, "MiB", n)
+	}
+}
+
+// peakResident is the most memory of this process, the sync that answers included and PostgreSQL not, in MiB, until ctx ends.
+func peakResident(ctx context.Context) (peak float64) {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		peak = max(peak, resident())
+		select {
+		case <-ctx.Done():
+			return peak
+		case <-ticker.C:
+		}
+	}
+}
+
+// resident is this process's memory in MiB; 0 where the kernel does not tell.
+func resident() float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		t.Skip("no /proc here")
+		return 0
 	}
 	for line := range strings.Lines(string(status)) {
 		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
@@ -211,18 +252,4 @@ func resident(t *testing.T) float64 {
 		}
 	}
 	return 0
-}
-
-func benchMemory(t *testing.T) {
-	for _, due := range []int{10_000, benchSize(1_000_000)} {
-		w := setup(t)
-		sequence := w.sequence(sms("Hi", 0, 0))
-		w.idle(sequence, due)
-		w.clock.Advance(2 * 365 * 24 * time.Hour)
-		_, err := run.New(w.config()).Run(t.Context(), run.Request{Budget: 10 * time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		figure("rss_with_due_"+strconv.Itoa(due), resident(t), "MiB", due)
-	}
 }

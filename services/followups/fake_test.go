@@ -186,6 +186,7 @@ type fakeOffer struct {
 // world is a followups service on a real database between fakes.
 type world struct {
 	t            *testing.T
+	db           *pgtest.DB
 	pool         *pgxpool.Pool
 	clock        *clock.Movable
 	sync         *fakeSync
@@ -207,11 +208,9 @@ func setup(t *testing.T) *world {
 		sync:         &fakeSync{zone: "America/New_York", leads: map[string]*syncv1.Lead{}, sent: map[string]*syncv1.SendMessageRequest{}, texts: map[string]string{}},
 		availability: &fakeAvailability{},
 	}
-	w.pool = pgtest.New(t, followups.Migrations()).Pool(t, followups.Name)
-	syncServer := rpctest.New(t, rpctest.Config{
-		Service: "sync", Policy: allow(&syncv1.SyncService_ServiceDesc),
-		Register: func(r grpc.ServiceRegistrar) { syncv1.RegisterSyncServiceServer(r, w.sync) },
-	})
+	w.db = pgtest.New(t, followups.Migrations())
+	w.pool = w.db.Pool(t, followups.Name)
+	syncServer := serveSync(t, w.sync)
 	availabilityServer := rpctest.New(t, rpctest.Config{
 		Service: "availability", Policy: allow(&availabilityv1.AvailabilityService_ServiceDesc),
 		Register: func(r grpc.ServiceRegistrar) { availabilityv1.RegisterAvailabilityServiceServer(r, w.availability) },
@@ -238,6 +237,14 @@ func setup(t *testing.T) *world {
 	w.cron = w.as(principal.Principal{Kind: principal.KindCron})
 	w.events = w.as(principal.Principal{Kind: principal.KindSync})
 	return w
+}
+
+func serveSync(t *testing.T, impl syncv1.SyncServiceServer) *rpctest.Server {
+	t.Helper()
+	return rpctest.New(t, rpctest.Config{
+		Service: "sync", Policy: allow(&syncv1.SyncService_ServiceDesc),
+		Register: func(r grpc.ServiceRegistrar) { syncv1.RegisterSyncServiceServer(r, impl) },
+	})
 }
 
 func (w *world) as(p principal.Principal) followupsv1.FollowUpsServiceClient {
