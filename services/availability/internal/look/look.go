@@ -4,6 +4,7 @@ package look
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,11 +41,25 @@ type Answer struct {
 	// Resolved is kept with the link and given back with the next Ask, so that what identifies the calendar is asked for
 	// once. Opaque to everyone but the provider.
 	Resolved string
+	// Host is who answered, when it is not the Host that was to be asked first.
+	Host string
 }
 
 // Provider reads calendars. Errors that are not *Error count as unreachable. Safe for concurrent use.
 type Provider interface {
 	FreeSlots(ctx context.Context, ask Ask) (Answer, error)
+	// Host names the host that a look asks first, without a call: looks that fail are counted by it. Empty when it cannot be
+	// told; then they are not counted.
+	Host(ask Ask) string
+}
+
+// HostOf is the host of an address, with its port; empty when there is none.
+func HostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // Error is a look that failed. It carries nothing that the provider said in words.

@@ -21,6 +21,14 @@ func (r Router) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, error
 	return p.FreeSlots(ctx, ask)
 }
 
+// Host is that of the provider of the kind.
+func (r Router) Host(ask look.Ask) string {
+	if p := r[ask.Kind]; p != nil {
+		return p.Host(ask)
+	}
+	return ""
+}
+
 // Fallback asks First, and Second where First cannot be used because the workspace has no working connection. When
 // Second fails too, the answer is First's.
 type Fallback struct{ First, Second look.Provider }
@@ -40,5 +48,15 @@ func (f Fallback) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, err
 	if secondErr != nil {
 		return look.Answer{}, err
 	}
+	// That First was left out says nothing of its host.
+	second.Host = f.Second.Host(ask)
 	return second, nil
+}
+
+// Host is First's, or Second's where First is not asked.
+func (f Fallback) Host(ask look.Ask) string {
+	if ask.ID == "" {
+		return f.Second.Host(ask)
+	}
+	return f.First.Host(ask)
 }

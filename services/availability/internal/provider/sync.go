@@ -53,6 +53,9 @@ func (s *Sync) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, error)
 	return look.Answer{Starts: starts, Source: "api"}, nil
 }
 
+// Host is GoHighLevel's API, which the sync service asks.
+func (*Sync) Host(look.Ask) string { return "services.leadconnectorhq.com" }
+
 func failure(err error) *look.Error {
 	f := look.Unreachable("SYNC_FAILED", err)
 	e, ok := apierr.From(err)

@@ -24,6 +24,9 @@ func (r *Refresher) Due(ctx context.Context, budget time.Duration) (receipt slot
 		return receipt, false, err
 	}
 	run := &run{refresher: r, now: r.cfg.Clock.Now()}
+	if err := run.putOff(started); err != nil && started.Err() == nil {
+		return receipt, false, err
+	}
 	resting, err := r.cfg.Store.BackingOff(ctx, run.now)
 	if err != nil {
 		return receipt, false, err
@@ -33,12 +36,24 @@ func (r *Refresher) Due(ctx context.Context, budget time.Duration) (receipt slot
 	if err := run.settle(started); err != nil {
 		return run.receipt, false, err
 	}
-	var workers sync.WaitGroup
-	for range r.cfg.Concurrency {
-		workers.Go(func() { run.work(started) })
+	for again := true; again; again = run.reopened(started) {
+		var workers sync.WaitGroup
+		for range r.cfg.Concurrency {
+			workers.Go(func() { run.work(started) })
+		}
+		workers.Wait()
 	}
-	workers.Wait()
 	return run.receipt, run.exhausted, run.err
+}
+
+// reopened reports whether a host answered again during the run, whose calendars are due now: they are not left for the
+// next run.
+func (r *run) reopened(ctx context.Context) bool {
+	if r.hastened == 0 || r.err != nil || ctx.Err() != nil {
+		return false
+	}
+	r.hastened, r.exhausted, r.cursor = 0, false, store.Cursor{}
+	return true
 }
 
 // discover makes rows for workspaces that were never seen, so that one without any calendar is counted and rests. When
@@ -72,6 +87,8 @@ type run struct {
 	receipt   slots.Receipt
 	exhausted bool
 	err       error
+	// hastened counts the rows that became due during the run.
+	hastened int
 }
 
 // settleBatch bounds the rows that one transaction settles.
@@ -140,10 +157,15 @@ func (r *run) count(row store.Row, done outcome, err error) {
 		// The row keeps its lease until that runs out and is due again then.
 		r.refresher.cfg.Logger.Error("availability could not be stored",
 			slog.String("workspace", row.Workspace.String()), slog.Any("error", err))
-		done = outcome{verdict: slots.VerdictError, reason: "INTERNAL", asked: done.asked}
+		done.verdict, done.reason = slots.VerdictError, "INTERNAL"
 	}
 	if done.asked {
 		r.receipt.Attempted++
+	}
+	if done.hastened > 0 {
+		r.hastened += done.hastened
+		// They were counted as backing off when the run began, and are counted again for what becomes of them.
+		r.receipt.Backoff = max(r.receipt.Backoff-done.hastened, 0)
 	}
 	r.receipt.Count(done.verdict, slots.Failure{Workspace: row.Workspace.String(), Reason: done.reason})
 }

@@ -164,6 +164,8 @@ type outcome struct {
 	reason  string
 	// asked tells that the calendar was asked.
 	asked bool
+	// hastened is how many others are due at once because of it.
+	hastened int
 }
 
 // look reads the calendar of a claimed row, stores what was found and gives the lease back.
@@ -178,11 +180,11 @@ func (r *Refresher) look(ctx context.Context, row store.Row) (outcome, error) {
 	}
 	stored, changed, err := r.cfg.Store.Finish(ctx, row, result)
 	if err != nil {
-		return outcome{asked: done.asked}, err
+		return outcome{asked: done.asked, hastened: done.hastened}, err
 	}
 	if !stored {
 		// The configuration changed during the look: it is due again at once.
-		return outcome{verdict: slots.VerdictBackoff, asked: done.asked}, nil
+		return outcome{verdict: slots.VerdictBackoff, asked: done.asked, hastened: done.hastened}, nil
 	}
 	if changed {
 		r.logChange(ctx, row.Workspace, result)
@@ -207,22 +209,50 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 		return r.refused(reason, now), refusal(reason), nil
 	}
 	until := now.Add(row.LookAhead)
+	question := ask(row, now, until)
+	pass, err := r.enter(ctx, question, now)
+	if err != nil {
+		return store.Result{}, outcome{}, err
+	}
+	if !pass.Wait.IsZero() {
+		return waits(row, pass, now), outcome{verdict: slots.VerdictBackoff}, nil
+	}
 	call, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
 	defer cancel()
-	answer, err := r.cfg.Provider.FreeSlots(call, ask(row, now, until))
-	if err != nil {
-		if ctx.Err() != nil {
-			return store.Result{}, outcome{}, fmt.Errorf("read calendar: %w", ctx.Err())
-		}
-		result, failed := r.failed(row, err, now)
-		failed.asked = true
-		return result, failed, nil
+	answer, err := r.cfg.Provider.FreeSlots(call, question)
+	if err != nil && ctx.Err() != nil {
+		return store.Result{}, outcome{}, errors.Join(fmt.Errorf("read calendar: %w", ctx.Err()),
+			r.cfg.Store.LeaveHost(context.WithoutCancel(ctx), pass))
 	}
-	starts := slots.Within(answer.Starts, now, until)
+	weight, wanted := weigh(question, err), demand(err)
+	if answer.Host != "" && answer.Host != pass.Host {
+		weight = saysNothing
+	}
+	result, done := r.judge(row, answer, err, now)
+	turn, err := r.settle(ctx, pass, weight, store.Verdict{LastError: result.LastError, Demand: wanted, Now: now})
+	result.Host, result.Waiting = pass.Host, weight == failsIt && wanted == 0
+	done.asked, done.hastened = true, turn.Hastened
+	return result, done, err
+}
+
+// judge makes a result of what a look found.
+func (r *Refresher) judge(row store.Row, answer look.Answer, err error, now time.Time) (store.Result, outcome) {
+	if err != nil {
+		return r.failed(row, err, now)
+	}
+	starts := slots.Within(answer.Starts, now, now.Add(row.LookAhead))
 	return store.Result{
 		State: slots.Of(slots.ReasonNone, len(starts)), Slots: starts, AsOf: now, Due: now.Add(r.cfg.Timing.TTL),
 		Source: answer.Source, Resolved: answer.Resolved,
-	}, outcome{verdict: slots.VerdictRefreshed, asked: true}, nil
+	}, outcome{verdict: slots.VerdictRefreshed}
+}
+
+// demand is the provider's own Retry-After behind an error; zero for none.
+func demand(err error) time.Duration {
+	if failure, ok := errors.AsType[*look.Error](err); ok {
+		return failure.RetryAfter
+	}
+	return 0
 }
 
 func ask(row store.Row, from, to time.Time) look.Ask {

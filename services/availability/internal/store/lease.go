@@ -102,6 +102,9 @@ type Result struct {
 	Failures int
 	// Due is when to look again.
 	Due time.Time
+	// Host is the host that was asked; Waiting tells that the row is due at once when it answers again.
+	Host    string
+	Waiting bool
 }
 
 // reported is how the log's last line of a workspace is remembered.
@@ -114,7 +117,7 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 	params := db.FinishParams{
 		WorkspaceID: row.Workspace, Token: &row.token, ConfigVersion: row.version, State: string(result.State),
 		Reason: string(result.Reason), LastError: result.LastError, Reported: reported, Slots: result.Slots, Source: result.Source,
-		Failures: int32(min(result.Failures, 1<<20)), DueTime: result.Due,
+		Failures: int32(min(result.Failures, 1<<20)), DueTime: result.Due, Host: result.Host, Waiting: result.Waiting,
 	}
 	if params.Slots == nil {
 		params.Slots = []time.Time{}

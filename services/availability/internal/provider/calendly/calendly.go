@@ -87,6 +87,14 @@ func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, er
 	return p.through(ctx, ask, "page")
 }
 
+// Host is the API's where there is a token, else that of the pages.
+func (p *Provider) Host(ask look.Ask) string {
+	if ask.Token != "" {
+		return look.HostOf(p.cfg.API)
+	}
+	return look.HostOf(p.cfg.Public)
+}
+
 func refusesToken(err error) bool {
 	code := web.Code(err)
 	return code == http.StatusForbidden || code == http.StatusUnauthorized

@@ -84,6 +84,9 @@ func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, er
 	return answer, err
 }
 
+// Host is that of the free slots: the page before them is read once a day.
+func (p *Provider) Host(look.Ask) string { return look.HostOf(p.cfg.Backend) }
+
 // Slots decodes free slots: an object whose keys are dates with slots, beside others such as traceId. A slot is a string
 // or an object with a startTime. Errors are *look.Error.
 func Slots(body []byte) ([]time.Time, error) {

@@ -104,6 +104,9 @@ func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, er
 	return answer, nil
 }
 
+// Host is the API's where there is a token, else that of the hublet's pages.
+func (p *Provider) Host(ask look.Ask) string { return look.HostOf(p.door(ask).base) }
+
 // starts gives the month's starts for a meeting length, and notes which lengths the link serves.
 func (p page) starts(meeting time.Duration, served map[time.Duration]bool) ([]time.Time, error) {
 	var starts []time.Time

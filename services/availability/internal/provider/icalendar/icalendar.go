@@ -41,3 +41,6 @@ func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, er
 	}
 	return look.Answer{Starts: starts, Source: "feed"}, nil
 }
+
+// Host is that of the feed. The host is no secret; the rest of the address is.
+func (*Provider) Host(ask look.Ask) string { return look.HostOf(ask.Address) }

@@ -23,7 +23,7 @@ func (q *Queries) AddWorkspaces(ctx context.Context, workspaceIds []uuid.UUID) e
 }
 
 const availability = `-- name: Availability :one
-SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source FROM availability WHERE workspace_id = $1
+SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting FROM availability WHERE workspace_id = $1
 `
 
 func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Availability, error) {
@@ -46,6 +46,8 @@ func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Avai
 		&i.LeaseToken,
 		&i.LeaseUntil,
 		&i.Source,
+		&i.Host,
+		&i.Waiting,
 	)
 	return i, err
 }
@@ -63,8 +65,9 @@ func (q *Queries) BackingOff(ctx context.Context, now time.Time) (int64, error) 
 
 const finish = `-- name: Finish :execrows
 UPDATE availability SET state = $1, reason = $2, last_error = $3, reported = $4, slots = $5,
-    source = $6, as_of = $7, failures = $8, due_time = $9, lease_token = NULL, lease_until = NULL
-WHERE workspace_id = $10 AND lease_token = $11 AND config_version = $12
+    source = $6, as_of = $7, failures = $8, due_time = $9, host = $10, waiting = $11,
+    lease_token = NULL, lease_until = NULL
+WHERE workspace_id = $12 AND lease_token = $13 AND config_version = $14
 `
 
 type FinishParams struct {
@@ -77,6 +80,8 @@ type FinishParams struct {
 	AsOf          *time.Time
 	Failures      int32
 	DueTime       time.Time
+	Host          string
+	Waiting       bool
 	WorkspaceID   uuid.UUID
 	Token         *uuid.UUID
 	ConfigVersion int64
@@ -93,6 +98,8 @@ func (q *Queries) Finish(ctx context.Context, arg FinishParams) (int64, error) {
 		arg.AsOf,
 		arg.Failures,
 		arg.DueTime,
+		arg.Host,
+		arg.Waiting,
 		arg.WorkspaceID,
 		arg.Token,
 		arg.ConfigVersion,
@@ -147,7 +154,7 @@ WHERE workspace_id = (
     WHERE d.due_time <= $3 AND (d.due_time, d.workspace_id) > ($4::timestamptz, $5::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting
 `
 
 type LeaseNextDueParams struct {
@@ -185,12 +192,14 @@ func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Ava
 		&i.LeaseToken,
 		&i.LeaseUntil,
 		&i.Source,
+		&i.Host,
+		&i.Waiting,
 	)
 	return i, err
 }
 
 const lockAvailability = `-- name: LockAvailability :one
-SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
+SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
 FROM availability WHERE workspace_id = $1 FOR UPDATE
 `
 
@@ -219,6 +228,8 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 		&i.Availability.LeaseToken,
 		&i.Availability.LeaseUntil,
 		&i.Availability.Source,
+		&i.Availability.Host,
+		&i.Availability.Waiting,
 		&i.Leased,
 	)
 	return i, err
@@ -280,7 +291,7 @@ func (q *Queries) Release(ctx context.Context, arg ReleaseParams) error {
 
 const reset = `-- name: Reset :exec
 UPDATE availability SET config_version = config_version + 1, state = 'new', reason = '', last_error = '', slots = '{}',
-    source = '', as_of = NULL, failures = 0, due_time = 'epoch'
+    source = '', as_of = NULL, failures = 0, due_time = 'epoch', host = '', waiting = false
 WHERE workspace_id = $1
 `
 
@@ -292,7 +303,7 @@ func (q *Queries) Reset(ctx context.Context, workspaceID uuid.UUID) error {
 
 const settleUnconfigured = `-- name: SettleUnconfigured :many
 UPDATE availability a SET state = $1, reason = $2, last_error = '', reported = $3, slots = '{}',
-    source = '', as_of = NULL, failures = 0, due_time = $4, lease_token = NULL, lease_until = NULL
+    source = '', as_of = NULL, failures = 0, due_time = $4, host = '', waiting = false, lease_token = NULL, lease_until = NULL
 WHERE a.workspace_id = ANY($5::uuid[])
     AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
 RETURNING a.workspace_id
@@ -337,7 +348,7 @@ const updateSettings = `-- name: UpdateSettings :one
 UPDATE availability SET meeting_minutes = coalesce($1, meeting_minutes),
     look_ahead_seconds = coalesce($2, look_ahead_seconds), settings_time = $3
 WHERE workspace_id = $4
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting
 `
 
 type UpdateSettingsParams struct {
@@ -372,6 +383,8 @@ func (q *Queries) UpdateSettings(ctx context.Context, arg UpdateSettingsParams) 
 		&i.LeaseToken,
 		&i.LeaseUntil,
 		&i.Source,
+		&i.Host,
+		&i.Waiting,
 	)
 	return i, err
 }

@@ -27,6 +27,8 @@ type Availability struct {
 	LeaseToken       *uuid.UUID
 	LeaseUntil       *time.Time
 	Source           string
+	Host             string
+	Waiting          bool
 }
 
 type CalendarLink struct {
@@ -65,4 +67,17 @@ type OfferedStart struct {
 	WorkspaceID uuid.UUID
 	StartTime   time.Time
 	Times       int32
+}
+
+type ProviderHost struct {
+	Host         string
+	Failures     int32
+	Since        *time.Time
+	WindowTime   *time.Time
+	WindowCalls  int32
+	WindowFailed int32
+	OpenUntil    *time.Time
+	LastError    string
+	UpdateTime   time.Time
+	ProbeUntil   *time.Time
 }

@@ -37,7 +37,7 @@ ORDER BY a.due_time, a.workspace_id LIMIT @batch FOR UPDATE OF a SKIP LOCKED;
 -- name: SettleUnconfigured :many
 -- The rows are locked, and links change only under that lock.
 UPDATE availability a SET state = @state, reason = @reason, last_error = '', reported = @reported, slots = '{}',
-    source = '', as_of = NULL, failures = 0, due_time = @due_time, lease_token = NULL, lease_until = NULL
+    source = '', as_of = NULL, failures = 0, due_time = @due_time, host = '', waiting = false, lease_token = NULL, lease_until = NULL
 WHERE a.workspace_id = ANY(@workspace_ids::uuid[])
     AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
 RETURNING a.workspace_id;
@@ -48,13 +48,14 @@ WHERE workspace_id = @workspace_id AND lease_token = @token;
 
 -- name: Finish :execrows
 UPDATE availability SET state = @state, reason = @reason, last_error = @last_error, reported = @reported, slots = @slots,
-    source = @source, as_of = sqlc.narg('as_of'), failures = @failures, due_time = @due_time, lease_token = NULL, lease_until = NULL
+    source = @source, as_of = sqlc.narg('as_of'), failures = @failures, due_time = @due_time, host = @host, waiting = @waiting,
+    lease_token = NULL, lease_until = NULL
 WHERE workspace_id = @workspace_id AND lease_token = @token AND config_version = @config_version;
 
 -- name: Reset :exec
 -- The configuration changed: what was read says nothing any more, and it is read again at once.
 UPDATE availability SET config_version = config_version + 1, state = 'new', reason = '', last_error = '', slots = '{}',
-    source = '', as_of = NULL, failures = 0, due_time = 'epoch'
+    source = '', as_of = NULL, failures = 0, due_time = 'epoch', host = '', waiting = false
 WHERE workspace_id = @workspace_id;
 
 -- name: UpdateSettings :one
