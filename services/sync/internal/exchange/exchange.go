@@ -24,8 +24,12 @@ import (
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 )
 
-// MaxAnswer is how much of an answer is read; a longer one is cut and will not parse.
-const MaxAnswer = 1 << 20
+// MaxAnswer is how much of a write's answer is read, MaxList of a read's: 500 messages with the longest texts that go by
+// SMS, however they are escaped. A longer answer is cut and will not parse.
+const (
+	MaxAnswer = 1 << 20
+	MaxList   = 8 << 20
+)
 
 // Client exchanges. It is safe for concurrent use and holds no credentials.
 type Client struct {
@@ -97,7 +101,7 @@ type Answer struct {
 	// Status is the HTTP status, 0 without an answer.
 	Status int
 	Header http.Header
-	// Body is the answer, cut at MaxAnswer.
+	// Body is the answer, cut at MaxAnswer or MaxList.
 	Body []byte
 	// Latency is how long the exchange took.
 	Latency time.Duration
@@ -107,13 +111,13 @@ type Answer struct {
 // http.Transport repeats a POST by itself only when not one byte of it went out on a kept connection that had died, so one
 // Write is at most one POST.
 func (c *Client) Write(ctx context.Context, r Request) Answer {
-	return c.do(context.WithoutCancel(ctx), r)
+	return c.do(context.WithoutCancel(ctx), r, MaxAnswer)
 }
 
 // Read makes one call that changes nothing; the caller may cancel it.
-func (c *Client) Read(ctx context.Context, r Request) Answer { return c.do(ctx, r) }
+func (c *Client) Read(ctx context.Context, r Request) Answer { return c.do(ctx, r, MaxList) }
 
-func (c *Client) do(ctx context.Context, r Request) Answer {
+func (c *Client) do(ctx context.Context, r Request, most int64) Answer {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	var wrote atomic.Bool
@@ -136,7 +140,7 @@ func (c *Client) do(ctx context.Context, r Request) Answer {
 		return Answer{NotSent: !wrote.Load(), Failed: true, Wrote: wrote.Load(), Latency: c.clock.Now().Sub(start)}
 	}
 	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	return Answer{
 		Failed: err != nil, Wrote: true, Status: resp.StatusCode, Header: resp.Header, Body: raw, Latency: c.clock.Now().Sub(start),
 	}

@@ -28,6 +28,9 @@ type HistoryMessage struct {
 	EmailIDs []string
 }
 
+// exportPage is how many messages a page of the export has: the most that the provider gives.
+const exportPage = "500"
+
 // HistoryQuery asks for a page of a contact's history.
 type HistoryQuery struct {
 	ContactID string
@@ -62,7 +65,7 @@ func (c *Client) History(ctx context.Context, who Account, q HistoryQuery) ([]Hi
 		return nil, "", ErrID
 	}
 	query := url.Values{
-		"locationId": {who.Location}, "contactId": {q.ContactID}, "limit": {"100"}, "sortBy": {"createdAt"}, "sortOrder": {"desc"},
+		"locationId": {who.Location}, "contactId": {q.ContactID}, "limit": {exportPage}, "sortBy": {"createdAt"}, "sortOrder": {"desc"},
 		"channel": {map[sending.Channel]string{sending.SMS: "SMS", sending.Email: "Email"}[q.Channel]},
 	}
 	if q.Cursor != "" {

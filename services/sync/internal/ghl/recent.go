@@ -10,10 +10,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
-// recentPage is how many messages a page of a location's messages has: small enough for the largest texts to fit into the
-// longest answer that is read.
-const recentPage = "200"
-
 // RecentQuery asks for a page of a location's messages.
 type RecentQuery struct {
 	Channel sending.Channel
@@ -30,7 +26,7 @@ func (c *Client) Recent(ctx context.Context, who Account, q RecentQuery) ([]Hist
 		return nil, "", ErrID
 	}
 	query := url.Values{
-		"locationId": {who.Location}, "limit": {recentPage}, "sortBy": {"updatedAt"}, "sortOrder": {"desc"},
+		"locationId": {who.Location}, "limit": {exportPage}, "sortBy": {"updatedAt"}, "sortOrder": {"desc"},
 		"channel":   {map[sending.Channel]string{sending.SMS: "SMS", sending.Email: "Email"}[q.Channel]},
 		"startDate": {q.From.UTC().Format(time.RFC3339Nano)}, "endDate": {q.To.UTC().Format(time.RFC3339Nano)},
 	}

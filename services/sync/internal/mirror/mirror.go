@@ -66,8 +66,10 @@ type walk struct {
 	verify  bool
 	// conversations are the provider's, read once.
 	conversations []string
-	listed        []history.Listed
-	receipt       Receipt
+	// again holds the conversations whose list was begun once more.
+	again   map[string]bool
+	listed  []history.Listed
+	receipt Receipt
 }
 
 // Sync reads a conversation whole. With verify it changes nothing but the certificate. Errors: ErrNoLead, ErrNoContact,
@@ -139,6 +141,11 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 	seen := map[place]bool{}
 	for range maxPages {
 		page, next, err := m.page(ctx, w, at)
+		if back, ok := w.fallBack(at, err); ok {
+			at = back
+			clear(seen) // The pages that follow may lead to the same cursors.
+			continue
+		}
 		if err != nil {
 			return m.failed(ctx, w, at, err)
 		}
@@ -162,10 +169,10 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 	return ErrTooLong
 }
 
-// failed forgets a place that the provider does not know any more: its cursors expire.
+// failed forgets a place that leads nowhere: the provider does not take its cursor, nor does going back help.
 func (m *Mirror) failed(ctx context.Context, w *walk, at place, err error) error {
 	var failed *ghl.ReadError
-	if at.token == "" || !errors.As(err, &failed) || failed.Status < 400 || failed.Status >= 500 || failed.Status == 429 {
+	if w.verify || at.token == "" || !errors.As(err, &failed) || !cursorRefused(failed) {
 		return err
 	}
 	reset := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) error {

@@ -3,9 +3,12 @@ package mirror
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -16,7 +19,10 @@ import (
 // then the export, which lags and shows what no conversation does. The zero value is the beginning.
 type place struct {
 	list, id, token string
-	done            bool
+	// bound is the newest time that the export is asked for, empty for none; oldest is the oldest time that it has shown, from
+	// which it is asked anew when its cursor has expired. Both are RFC 3339.
+	bound, oldest string
+	done          bool
 }
 
 const (
@@ -31,7 +37,11 @@ func (p place) String() string {
 	if p.done || p.list == "" {
 		return ""
 	}
-	return p.list + "|" + p.id + "|" + p.token
+	id := p.id
+	if p.list == listExport && p.bound+p.oldest != "" {
+		id = p.bound + "/" + p.oldest
+	}
+	return p.list + "|" + id + "|" + p.token
 }
 
 func parsePlace(text string) place {
@@ -39,7 +49,12 @@ func parsePlace(text string) place {
 	if len(parts) != 3 || (parts[0] != listConversation && parts[0] != listExport) {
 		return place{}
 	}
-	return place{list: parts[0], id: parts[1], token: parts[2]}
+	p := place{list: parts[0], id: parts[1], token: parts[2]}
+	if p.list == listExport {
+		p.id = ""
+		p.bound, p.oldest, _ = strings.Cut(parts[1], "/")
+	}
+	return p
 }
 
 // afterList is the beginning of the list that follows the one of p.
@@ -74,14 +89,19 @@ func (m *Mirror) page(ctx context.Context, w *walk, at place) ([]store.Imported,
 	if at.list == listConversation {
 		found, token, err = m.Client.Conversation(ctx, w.account, ghl.ConversationQuery{ID: at.id, Channel: w.Channel, Cursor: at.token})
 	} else {
-		found, token, err = m.Client.History(ctx, w.account, ghl.HistoryQuery{ContactID: w.contact, Channel: w.Channel, Cursor: at.token})
+		found, token, err = m.Client.History(ctx, w.account, ghl.HistoryQuery{
+			ContactID: w.contact, Channel: w.Channel, Cursor: at.token, To: parseMoment(at.bound),
+		})
 	}
 	if err != nil {
 		return nil, place{}, err
 	}
 	next := at.afterList(w.conversations)
 	if token != "" {
-		next = place{list: at.list, id: at.id, token: token}
+		next = place{list: at.list, id: at.id, token: token, bound: at.bound, oldest: at.oldest}
+		if at.list == listExport {
+			next.oldest = oldestOf(found, at.oldest)
+		}
 	}
 	page, err := m.texts(ctx, w, found)
 	return page, next, err
@@ -141,4 +161,64 @@ func (m *Mirror) known(ctx context.Context, thread store.Thread, ids []string) (
 		return err
 	})
 	return known, err
+}
+
+// oldestOf is the oldest time of a page and of those before it.
+func oldestOf(found []ghl.HistoryMessage, before string) string {
+	oldest := parseMoment(before)
+	for _, f := range found {
+		if !f.At.IsZero() && (oldest.IsZero() || f.At.Before(oldest)) {
+			oldest = f.At
+		}
+	}
+	if oldest.IsZero() {
+		return ""
+	}
+	return oldest.UTC().Format(time.RFC3339Nano)
+}
+
+// parseMoment reads a time of a place; zero for none.
+func parseMoment(text string) time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, text)
+	return at
+}
+
+// fallBack is where a walk goes on when the provider does not take a cursor any more: the export from the oldest message
+// that it has shown, a conversation's list once more from its beginning. It reports false when that leads nowhere.
+func (w *walk) fallBack(at place, err error) (place, bool) {
+	var failed *ghl.ReadError
+	if at.token == "" || !errors.As(err, &failed) || !cursorRefused(failed) {
+		return place{}, false
+	}
+	if at.list == listConversation {
+		if w.again[at.id] {
+			return place{}, false
+		}
+		if w.again == nil {
+			w.again = map[string]bool{}
+		}
+		w.again[at.id] = true
+		return place{list: at.list, id: at.id}, true
+	}
+	oldest, bound := parseMoment(at.oldest), parseMoment(at.bound)
+	if oldest.IsZero() {
+		// A place from before the export's times were kept: from its beginning, whose pages give a time.
+		return place{list: listExport}, true
+	}
+	// Lists cut times to milliseconds; what the bound repeats is known by its id.
+	to := oldest.Truncate(time.Millisecond).Add(time.Millisecond)
+	if !bound.IsZero() && !to.Before(bound) {
+		return place{}, false
+	}
+	return place{list: listExport, bound: to.UTC().Format(time.RFC3339Nano), oldest: at.oldest}, true
+}
+
+// cursorRefused tells a refused cursor from a provider in trouble, a used-up budget and a token that is refused.
+func cursorRefused(e *ghl.ReadError) bool {
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	default:
+		return e.Status >= 400 && e.Status < 500 && e.Verdict.Class != classify.Suspended
+	}
 }
