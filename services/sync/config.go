@@ -41,6 +41,7 @@ type Config struct {
 	PollGrace             time.Duration `name:"poll-grace" env:"RELANCE_SYNC_POLL_GRACE" default:"1m" help:"How long a webhook may take before its message is looked for, at most 1h."`
 	PollTick              time.Duration `name:"poll-tick" env:"RELANCE_SYNC_POLL_TICK" default:"10s" help:"How often due comparisons are started."`
 	PollDisabled          bool          `name:"poll-disabled" env:"RELANCE_SYNC_POLL_DISABLED" help:"Never compare: what webhooks lose then stays lost."`
+	WatchStall            time.Duration `name:"watch-stall" env:"RELANCE_SYNC_WATCH_STALL" default:"1m" help:"How long a watcher of conversations may take nothing before its stream is ended, at least 1s."`
 	HistoryMonths         int           `name:"history-months" env:"RELANCE_SYNC_HISTORY_MONTHS" default:"13" help:"Months of send attempts, looks and delivered events that are kept, 2 or more; 0 keeps all."`
 	SendWrite             time.Duration `name:"send-write" env:"RELANCE_SYNC_SEND_WRITE" default:"5s" help:"W: longest time from a send's claim to its call."`
 	SendPause             time.Duration `name:"send-pause" env:"RELANCE_SYNC_SEND_PAUSE" default:"60s" help:"P: longest sleep of a process between check and write that is assumed."`
@@ -60,6 +61,7 @@ func (c Config) withDefaults() Config {
 		{&c.PollInterval, 5 * time.Minute},
 		{&c.PollGrace, time.Minute},
 		{&c.PollTick, 10 * time.Second},
+		{&c.WatchStall, time.Minute},
 		{&c.SendWrite, 5 * time.Second},
 		{&c.SendPause, time.Minute},
 		{&c.SendCall, 15 * time.Second},
@@ -107,6 +109,7 @@ func (c Config) Problems() []string {
 	check(c.PollInterval >= time.Second && c.PollInterval <= 24*time.Hour, "poll interval must be 1s to 24h")
 	check(c.PollGrace > 0 && c.PollGrace <= time.Hour, "poll grace must be more than 0 and at most 1h")
 	check(c.PollTick >= 10*time.Millisecond, "poll tick must be 10ms or more")
+	check(c.WatchStall >= time.Second, "watch stall must be 1s or more")
 	if err := c.timing().Check(); err != nil {
 		check(false, err.Error())
 	}

@@ -214,7 +214,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
 		Store: s.store, Sender: s.sender, Client: s.client, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
-		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed,
+		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed, WatchStall: s.cfg.WatchStall,
 	}))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -45,6 +46,8 @@ type Config struct {
 	Mirror *mirror.Mirror
 	// Feed wakes who watches conversations.
 	Feed *feed.Feed
+	// WatchStall is how long a watcher may take nothing before its stream is ended.
+	WatchStall time.Duration
 	// Clock is the business clock.
 	Clock  clock.Clock
 	Logger *slog.Logger

@@ -21,7 +21,10 @@ import (
 // heartbeat is the longest silence of a stream.
 const heartbeat = 15 * time.Second
 
-const reasonCursorExpired = "CURSOR_EXPIRED"
+const (
+	reasonCursorExpired  = "CURSOR_EXPIRED"
+	reasonWatcherStalled = "WATCHER_STALLED"
+)
 
 // WatchConversations streams the changes of a workspace. Each watcher reads the table from its own place, page by page;
 // one that reads slowly holds nothing but its connection.
@@ -53,13 +56,40 @@ func (s *Server) WatchConversations(req *syncv1.WatchConversationsRequest, strea
 	if err != nil {
 		return err
 	}
-	if err := stream.Send(&syncv1.WatchConversationsResponse{Cursor: cursorOf(workspace, at)}); err != nil {
+	out := &outlet{stream: stream, workspace: workspace, stall: s.WatchStall}
+	if err := out.send(nil, at); err != nil {
 		return err
 	}
-	return s.follow(ctx, stream, workspace, at)
+	return s.follow(ctx, out, at)
 }
 
-func (s *Server) follow(ctx context.Context, stream grpc.ServerStreamingServer[syncv1.WatchConversationsResponse], workspace uuid.UUID, at int64) error {
+// outlet writes to a watcher. It holds one answer at a time: a watcher that does not take it is not read for, and is shown the
+// door in the end.
+type outlet struct {
+	stream    grpc.ServerStreamingServer[syncv1.WatchConversationsResponse]
+	workspace uuid.UUID
+	stall     time.Duration
+}
+
+func (o *outlet) send(changes []*syncv1.ConversationChange, at int64) error {
+	sent := make(chan error, 1)
+	go func() {
+		// It ends with the stream at the latest.
+		sent <- o.stream.Send(&syncv1.WatchConversationsResponse{Changes: changes, Cursor: cursorOf(o.workspace, at)})
+	}()
+	timer := time.NewTimer(o.stall)
+	defer timer.Stop()
+	select {
+	case err := <-sent:
+		return err
+	case <-timer.C:
+		return typed(codes.ResourceExhausted, reasonWatcherStalled, "the watcher takes nothing; handle what has come and watch again from the last cursor").
+			With("stalled_for", o.stall.String())
+	}
+}
+
+func (s *Server) follow(ctx context.Context, out *outlet, at int64) error {
+	workspace := out.workspace
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -70,7 +100,7 @@ func (s *Server) follow(ctx context.Context, stream grpc.ServerStreamingServer[s
 		}
 		if len(changes) > 0 {
 			at = last
-			if err := stream.Send(&syncv1.WatchConversationsResponse{Changes: changes, Cursor: cursorOf(workspace, at)}); err != nil {
+			if err := out.send(changes, at); err != nil {
 				return err
 			}
 			continue
@@ -84,7 +114,7 @@ func (s *Server) follow(ctx context.Context, stream grpc.ServerStreamingServer[s
 			if at, err = s.enter(ctx, workspace, at, false); err != nil {
 				return err
 			}
-			if err := stream.Send(&syncv1.WatchConversationsResponse{Cursor: cursorOf(workspace, at)}); err != nil {
+			if err := out.send(nil, at); err != nil {
 				return err
 			}
 		}

@@ -142,6 +142,9 @@ const (
 	// FailedPrecondition. The opt-out does not wait for a person: it was clear, or a person decided otherwise. Metadata: review
 	// (NOT_NEEDED, CONFIRMED, DISMISSED). Example: {"review":"NOT_NEEDED"}. Caller: read the opt-out again; leave it as it is.
 	ErrorReason_ERROR_REASON_OPT_OUT_NOT_PENDING ErrorReason = 61
+	// ResourceExhausted. A watcher took nothing for a minute although there was something to tell, and its stream was ended.
+	// Metadata: stalled_for. Example: {"stalled_for":"1m0s"}. Caller: handle what it has, watch again from its last cursor.
+	ErrorReason_ERROR_REASON_WATCHER_STALLED ErrorReason = 76
 )
 
 // Enum value maps for ErrorReason.
@@ -184,6 +187,7 @@ var (
 		55: "ERROR_REASON_CURSOR_EXPIRED",
 		60: "ERROR_REASON_NO_REPLY_TARGET",
 		61: "ERROR_REASON_OPT_OUT_NOT_PENDING",
+		76: "ERROR_REASON_WATCHER_STALLED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -223,6 +227,7 @@ var (
 		"ERROR_REASON_CURSOR_EXPIRED":            55,
 		"ERROR_REASON_NO_REPLY_TARGET":           60,
 		"ERROR_REASON_OPT_OUT_NOT_PENDING":       61,
+		"ERROR_REASON_WATCHER_STALLED":           76,
 	}
 )
 
@@ -257,7 +262,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xaa\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xcc\n" +
 	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
@@ -297,7 +302,8 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\"ERROR_REASON_WEBHOOK_SECRET_IN_USE\x10)\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x107\x12 \n" +
 	"\x1cERROR_REASON_NO_REPLY_TARGET\x10<\x12$\n" +
-	" ERROR_REASON_OPT_OUT_NOT_PENDING\x10=B\xbd\x01\n" +
+	" ERROR_REASON_OPT_OUT_NOT_PENDING\x10=\x12 \n" +
+	"\x1cERROR_REASON_WATCHER_STALLED\x10LB\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (

@@ -141,7 +141,8 @@ type SyncServiceClient interface {
 	// WatchConversations streams the changes of a workspace after their commit, from a cursor on, and a sign of life when
 	// there are none.
 	// Errors: InvalidArgument for a foreign cursor; OutOfRange CURSOR_EXPIRED when changes after the cursor are not kept
-	// any more: list again; Unavailable when the server stops: go on with the cursor elsewhere.
+	// any more: list again; ResourceExhausted WATCHER_STALLED when the caller takes nothing; Unavailable when the server stops: go
+	// on with the cursor, elsewhere.
 	WatchConversations(ctx context.Context, in *WatchConversationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchConversationsResponse], error)
 	// SetMessageVerdict stores what a classifier outside says of a message. The same verdict again changes nothing.
 	// Errors: NotFound; InvalidArgument.
@@ -595,7 +596,8 @@ type SyncServiceServer interface {
 	// WatchConversations streams the changes of a workspace after their commit, from a cursor on, and a sign of life when
 	// there are none.
 	// Errors: InvalidArgument for a foreign cursor; OutOfRange CURSOR_EXPIRED when changes after the cursor are not kept
-	// any more: list again; Unavailable when the server stops: go on with the cursor elsewhere.
+	// any more: list again; ResourceExhausted WATCHER_STALLED when the caller takes nothing; Unavailable when the server stops: go
+	// on with the cursor, elsewhere.
 	WatchConversations(*WatchConversationsRequest, grpc.ServerStreamingServer[WatchConversationsResponse]) error
 	// SetMessageVerdict stores what a classifier outside says of a message. The same verdict again changes nothing.
 	// Errors: NotFound; InvalidArgument.
