@@ -43,6 +43,9 @@ type fakeSync struct {
 	sent  map[string]*syncv1.SendMessageRequest
 	// texts are those of replies, by message.
 	texts map[string]string
+	// checks are the questions to the gate; foretold, if set, answers them instead of the leads' flags.
+	checks   int
+	foretold func(*syncv1.SendCheck) *syncv1.SendCheckResult
 	// answer, if set, replaces the acceptance.
 	answer func(*syncv1.SendMessageRequest) (*syncv1.Message, error)
 	down   atomic.Bool
@@ -96,6 +99,30 @@ func (f *fakeSync) SendMessage(_ context.Context, req *syncv1.SendMessageRequest
 	return &syncv1.SendMessageResponse{Message: &syncv1.Message{
 		Name: "workspaces/" + req.GetLead()[11:47] + "/messages/" + req.GetRequestId(), State: syncv1.MessageState_MESSAGE_STATE_ACCEPTED,
 	}}, nil
+}
+
+// CheckSend answers as the gate would.
+func (f *fakeSync) CheckSend(_ context.Context, req *syncv1.CheckSendRequest) (*syncv1.CheckSendResponse, error) {
+	if f.down.Load() {
+		return nil, apierr.Unavailable("away", nil)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.checks += len(req.GetChecks())
+	out := &syncv1.CheckSendResponse{}
+	for _, check := range req.GetChecks() {
+		if f.foretold != nil {
+			out.Results = append(out.Results, f.foretold(check))
+			continue
+		}
+		result := &syncv1.SendCheckResult{Verdict: syncv1.SendVerdict_SEND_VERDICT_ALLOW}
+		if _, err := f.gate(&syncv1.SendMessageRequest{Lead: check.GetLead(), Channel: check.GetChannel()}); err != nil {
+			refused, _ := apierr.From(err)
+			result.Verdict, result.Reason, result.Metadata = syncv1.SendVerdict_SEND_VERDICT_DENY, refused.Reason, refused.Metadata
+		}
+		out.Results = append(out.Results, result)
+	}
+	return out, nil
 }
 
 // GetMessage gives the text of a reply.

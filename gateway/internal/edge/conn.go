@@ -53,9 +53,16 @@ func (c *guardedConn) Invoke(ctx context.Context, method string, args, reply any
 	return c.next.Invoke(ctx, method, args, reply, opts...)
 }
 
-// NewStream refuses: no route streams.
-func (c *guardedConn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
-	return nil, apierr.New(codes.Unimplemented, Domain, ReasonRouteUnknown, "streams are not served over HTTP")
+// NewStream opens a stream as the context's principal, under the same rules as Invoke.
+func (c *guardedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, err := c.outgoing(ctx, method)
+	if err != nil {
+		return nil, err
+	}
+	if record, ok := recordFrom(ctx); ok {
+		record.rpc = method
+	}
+	return c.next.NewStream(ctx, desc, method, opts...)
 }
 
 func (c *guardedConn) outgoing(ctx context.Context, method string) (context.Context, error) {

@@ -143,6 +143,18 @@ type fakeFollowUps struct {
 	seen
 }
 
+// SimulateSequence answers in two parts, or fails before or after the first.
+func (f *fakeFollowUps) SimulateSequence(r *followupsv1.SimulateSequenceRequest, stream grpc.ServerStreamingServer[followupsv1.SimulateSequenceResponse]) error {
+	failure := f.note(stream.Context(), r)
+	if failure != nil && len(r.GetLeads()) == 0 {
+		return failure
+	}
+	if err := stream.Send(&followupsv1.SimulateSequenceResponse{Done: 1, Total: 2}); err != nil || failure != nil {
+		return failure
+	}
+	return stream.Send(&followupsv1.SimulateSequenceResponse{Done: 2, Total: 2, Counts: &followupsv1.SimulationCounts{Leads: 2}})
+}
+
 func (f *fakeFollowUps) RunDueFollowUps(ctx context.Context, r *followupsv1.RunDueFollowUpsRequest) (*followupsv1.RunDueFollowUpsResponse, error) {
 	if err := f.note(ctx, r); err != nil {
 		return nil, err

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	availabilitygw "github.com/relance/relance/gateway/internal/gen/gw/relance/availability/v1"
@@ -30,6 +32,7 @@ func newResources(ctx context.Context, e *Edge) (http.Handler, error) {
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithErrorHandler(resourceError),
 		runtime.WithRoutingErrorHandler(routingError),
+		runtime.WithStreamErrorHandler(streamError),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
 			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
@@ -76,7 +79,7 @@ func (e *Edge) resource(w http.ResponseWriter, r *http.Request) {
 			header.Set(key, values[0])
 		}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), e.opts.CallTimeout)
+	ctx, cancel := e.resourceTime(w, r)
 	defer cancel()
 	clean := r.WithContext(ctx)
 	clean.Header = header
@@ -86,6 +89,30 @@ func (e *Edge) resource(w http.ResponseWriter, r *http.Request) {
 	clean.Trailer = nil
 	w.Header().Set("Cache-Control", "no-store")
 	e.resources.ServeHTTP(w, clean)
+}
+
+// streamTime bounds an answer that comes in parts.
+const streamTime = 5 * time.Minute
+
+// resourceTime bounds a call. An answer in parts may outlast what the server allows for ordinary ones.
+func (e *Edge) resourceTime(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	if !strings.HasSuffix(r.URL.Path, ":simulate") {
+		return context.WithTimeout(r.Context(), e.opts.CallTimeout)
+	}
+	control := http.NewResponseController(w)
+	// The body has been read. A server without deadlines, as in tests, needs no longer ones.
+	_ = control.SetReadDeadline(time.Time{})
+	_ = control.SetWriteDeadline(time.Now().Add(streamTime + e.opts.CallTimeout)) //nolint:forbidigo // the connection's deadline is the machine's time
+	return context.WithTimeout(r.Context(), streamTime)
+}
+
+// streamError is the last part of an answer in parts that broke off, and the whole of one that never began.
+func streamError(ctx context.Context, err error) *status.Status {
+	e := public(err)
+	if record, ok := recordFrom(ctx); ok {
+		record.reason, record.err = e.Reason, e
+	}
+	return e.GRPCStatus()
 }
 
 func resourceError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/foretell"
 )
 
 // Phase says where a step stands.
@@ -36,6 +37,17 @@ type Case struct {
 	Slots *followup.Slots
 	// Try bounds tries as in a run.
 	Try followup.Try
+	// Taken are the places of the lead's days that other messages have.
+	Taken map[followup.DayPlace]int
+	// Foreseen is what the look ahead saw; see Look.
+	Foreseen []followup.Foreseen
+}
+
+// Look is the look ahead that the explanation needs.
+func (c Case) Look() foretell.Look {
+	return foretell.Look{In: c.Input, Outlook: followup.Outlook{
+		Steps: c.Steps, Slots: c.Slots, Until: c.Input.Now.Add(Horizon), Past: true, Try: c.Try, Taken: c.Taken,
+	}}
 }
 
 // Step tells about one step.
@@ -70,9 +82,6 @@ func Explain(c Case) Explanation {
 	if !e.State.Ended() {
 		out.Next = e.Next
 	}
-	foreseen := followup.Foresee(c.Input, followup.Outlook{
-		Steps: c.Steps, Slots: c.Slots, Until: c.Input.Now.Add(Horizon), Past: true, Try: c.Try,
-	})
 	for _, step := range c.Steps {
 		s := Step{Step: step, Phase: phase(e, step.Position)}
 		for _, record := range c.Records {
@@ -80,7 +89,7 @@ func Explain(c Case) Explanation {
 				s.Records = append(s.Records, record)
 			}
 		}
-		for _, look := range foreseen {
+		for _, look := range c.Foreseen {
 			if look.Position == step.Position {
 				s.Foreseen = append(s.Foreseen, look)
 			}
@@ -88,7 +97,7 @@ func Explain(c Case) Explanation {
 		s.Says = s.sentence()
 		out.Steps = append(out.Steps, s)
 	}
-	out.standing(c.Input, foreseen)
+	out.standing(c.Input, c.Foreseen)
 	return out
 }
 
@@ -165,6 +174,9 @@ func (s Step) sentence() string {
 		text = says(last.Effect.Reason)
 	}
 	text += " at " + last.At.Format(time.RFC3339)
+	if last.NoCommonHour {
+		text += ", and no hour suits every zone that the lead may be in: set the lead's time zone"
+	}
 	if last.Assumed != "" {
 		text += ", if " + last.Assumed
 	}

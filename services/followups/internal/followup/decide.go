@@ -12,9 +12,6 @@ type Lead struct {
 	LastInbound time.Time
 	// LastOutbound is when we last wrote, a person or a sequence; zero for never.
 	LastOutbound time.Time
-	// Closed gives, for channels that sync will refuse as it stands, the reason. It foretells what sync will say; a run
-	// asks sync all the same.
-	Closed map[Channel]string
 	// Zone of the lead; nil when it is unknown.
 	Zone *time.Location
 	// LinkedInConnected tells that a person completed a LinkedIn task of the lead.

@@ -3,6 +3,8 @@ package followup
 import (
 	"cmp"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Foreseen is one look at a step that has not been taken yet.
@@ -15,7 +17,36 @@ type Foreseen struct {
 	Trace  []Check
 	// Assumed is what had to be assumed to come this far, such as "lead_replied is over"; empty for none.
 	Assumed string
+	// NoCommonHour tells that no hour suits every zone that the lead may be in, so that no time can be foretold.
+	NoCommonHour bool
+
+	// timed tells that the gate named when the wait is over.
+	timed bool
 }
+
+// Ask is a message of which only sync's gate can tell whether it may leave.
+type Ask struct {
+	// Lead gets it on Channel.
+	Lead    uuid.UUID
+	Channel Channel
+	// At is when it would leave.
+	At time.Time
+}
+
+// Said is what the gate says; the zero value lets the message leave.
+type Said struct {
+	// Refusal is what a send would be refused with; its Reason is empty when it may leave.
+	Refusal Refusal
+	// Waits tells that it may leave later; otherwise a refusal stands as far as is known.
+	Waits bool
+	// Rule and Source name the rule of the law that decided, if one did.
+	Rule, Source string
+	// NoCommonHour tells that no hour suits every zone that the lead may be in.
+	NoCommonHour bool
+}
+
+// Gate says whether a message could leave; before are those that left earlier, in order, which count for its caps.
+type Gate func(ask Ask, before []Ask) Said
 
 // Outlook bounds a look ahead.
 type Outlook struct {
@@ -29,6 +60,17 @@ type Outlook struct {
 	Past bool
 	// Try bounds tries as in a run; its Now is not used.
 	Try Try
+	// Gate is asked for every message; nil lets all leave.
+	Gate Gate
+	// Taken are the places of days that other messages to the lead have, for the workspace's daily cap.
+	Taken map[DayPlace]int
+}
+
+// DayPlace is a lead's day on a channel.
+type DayPlace struct {
+	// Day as DayOf gives it.
+	Day     time.Time
+	Channel Channel
 }
 
 const looksPerStep = 12
@@ -51,6 +93,9 @@ type walk struct {
 	e       Enrollment
 	assumed string
 	out     []Foreseen
+	// sent are the messages that left so far; at counts the looks at the present step.
+	sent []Ask
+	at   int
 }
 
 func (w *walk) step(position int) *Step {
@@ -73,15 +118,16 @@ func (w *walk) look() bool {
 		return false
 	}
 	w.in.Now, w.in.Enrollment, w.in.Step = at, w.e, w.step(w.e.Position)
-	effect, trace := w.decide()
-	seen := Foreseen{Position: w.e.Position, At: at, Effect: effect, Trace: trace, Assumed: w.assumed}
-	stuck := w.repeats(seen)
+	seen := Foreseen{Position: w.e.Position, At: at, Assumed: w.assumed}
+	w.decide(&seen)
+	effect, stuck := seen.Effect, w.repeats(seen)
 	if !stuck {
 		w.out = append(w.out, seen)
 	}
-	if w.e.Position != seen.Position || effect.Move == Advance {
-		w.in.Planned = nil
+	if w.at++; effect.Move == Advance {
+		w.in.Planned, w.at = nil, 0
 	}
+	stuck = stuck || seen.NoCommonHour || w.at >= looksPerStep
 	if stuck || effect.Move == Hold || effect.Move == Await {
 		return w.beyond(cmp.Or(effect.Reason, string(effect.Move)))
 	}
@@ -93,8 +139,8 @@ func (w *walk) move(effect Effect) {
 	w.e = w.e.GoOn(w.in.Now).Apply(effect, w.step(w.e.Position+1), w.in.leadZone(), w.in.Now)
 }
 
-// decide asks the rules, and foretells sync's answer from what sync says of the lead.
-func (w *walk) decide() (Effect, []Check) {
+// decide asks the rules, and the gate what sync would say.
+func (w *walk) decide(seen *Foreseen) {
 	in := w.in
 	in.Policy = w.o.Try.Policy
 	if in.Step != nil {
@@ -107,38 +153,64 @@ func (w *walk) decide() (Effect, []Check) {
 		}
 		decision = Decide(in)
 	}
+	seen.Effect, seen.Trace = decision.Effect, decision.Trace
 	if decision.Verdict != Send {
-		return decision.Effect, decision.Trace
+		return
 	}
-	effect, refusal := w.answer()
-	return effect, append(decision.Trace, AnswerCheck(RuleSend, effect, flag("foreseen", true), Fact{"refusal", cmp.Or(refusal, "none")}))
+	if w.full() {
+		seen.Effect = Capped(in)
+		seen.Trace = append(seen.Trace, CapCheck(seen.Effect, in.Settings.DailyCap))
+		return
+	}
+	w.answer(seen)
 }
 
-func (w *walk) answer() (Effect, string) {
+// answer is what sync would say, and what that means for the step.
+func (w *walk) answer(seen *Foreseen) {
 	try := w.o.Try
 	try.Now, try.Channel, try.Policy.Step = w.in.Now, w.in.Step.Channel, w.in.Step.Refusals
-	if reason := w.in.Lead.refusal(w.in.Step.Channel); reason != "" {
-		return Refused(Refusal{Reason: reason, Channel: try.Channel}, w.e, try), reason
+	ask, said := Ask{Lead: w.e.Lead, Channel: try.Channel, At: w.in.Now}, Said{}
+	if w.o.Gate != nil {
+		said = w.o.Gate(ask, w.sent)
 	}
-	return Answered(Answer{State: "accepted"}, w.e, try), ""
+	facts := []Fact{flag("foreseen", true), {"refusal", cmp.Or(said.Refusal.Reason, "none")}}
+	if said.Rule != "" {
+		facts = append(facts, Fact{"law", said.Rule}, Fact{"source", said.Source})
+	}
+	if said.Refusal.Reason == "" {
+		w.sent = append(w.sent, ask)
+		seen.Effect = Answered(Answer{State: "accepted"}, w.e, try)
+	} else {
+		said.Refusal.Channel = try.Channel
+		seen.Effect = Refused(said.Refusal, w.e, try)
+		until := refusals()[said.Refusal.Reason].until
+		seen.timed, seen.NoCommonHour = said.Refusal.Metadata[until] != "", said.NoCommonHour
+		if said.NoCommonHour {
+			facts = append(facts, flag("no_common_hour", true))
+		}
+	}
+	seen.Trace = append(seen.Trace, AnswerCheck(RuleSend, seen.Effect, facts...))
 }
 
-// refusal is the reason with which sync would refuse the channel as the lead stands; empty for none.
-func (l *Lead) refusal(channel Channel) string {
-	switch {
-	case l.Closed[channel] != "":
-		return l.Closed[channel]
-	case channel == SMS && l.Phone == "":
-		return "NO_PHONE"
-	case channel == Email && l.Email == "":
-		return "NO_EMAIL"
+// full tells that the lead's day on the channel has no place left under the workspace's daily cap.
+func (w *walk) full() bool {
+	room := w.in.Settings.DailyCap
+	if room == 0 || w.in.Zone == nil {
+		return false
 	}
-	return ""
+	here := DayPlace{Day: DayOf(w.in.Now, w.in.Zone), Channel: w.in.Step.Channel}
+	taken := w.o.Taken[here]
+	for _, ask := range w.sent {
+		if (DayPlace{Day: DayOf(ask.At, w.in.Zone), Channel: ask.Channel}) == here {
+			taken++
+		}
+	}
+	return taken >= room
 }
 
 // repeats reports whether the look only says again what the one before said: nothing known ends the wait.
 func (w *walk) repeats(seen Foreseen) bool {
-	if len(w.out) == 0 || seen.Effect.Move != Stay {
+	if len(w.out) == 0 || seen.Effect.Move != Stay || seen.timed {
 		return false
 	}
 	before := w.out[len(w.out)-1]
@@ -169,7 +241,7 @@ func (w *walk) beyond(reason string) bool {
 		return false
 	}
 	w.assumed = reason + " is over"
-	w.in.Planned = nil
+	w.in.Planned, w.at = nil, 0
 	w.move(Effect{Result: Succeeded, Move: Advance})
 	return !w.e.State.Ended()
 }

@@ -30,6 +30,7 @@ const (
 type Sync interface {
 	GetWorkspace(ctx context.Context, in *syncv1.GetWorkspaceRequest, opts ...grpc.CallOption) (*syncv1.GetWorkspaceResponse, error)
 	BatchGetLeads(ctx context.Context, in *syncv1.BatchGetLeadsRequest, opts ...grpc.CallOption) (*syncv1.BatchGetLeadsResponse, error)
+	CheckSend(ctx context.Context, in *syncv1.CheckSendRequest, opts ...grpc.CallOption) (*syncv1.CheckSendResponse, error)
 }
 
 // Availability is the part of availability that only reads.
@@ -107,7 +108,7 @@ func (r Reader) chunk(ctx context.Context, workspace uuid.UUID, ids []uuid.UUID,
 func toLead(lead *syncv1.Lead) *followup.Lead {
 	out := &followup.Lead{
 		FirstName: lead.GetFirstName(), LastName: lead.GetLastName(), Email: lead.GetEmail(), Phone: lead.GetPhone(),
-		Company: lead.GetCompanyName(), Blocked: lead.GetBlocked(), Closed: map[followup.Channel]string{},
+		Company: lead.GetCompanyName(), Blocked: lead.GetBlocked(),
 	}
 	if zone, err := followup.Zone(lead.GetTimeZone()); err == nil {
 		out.Zone = zone
@@ -118,30 +119,7 @@ func toLead(lead *syncv1.Lead) *followup.Lead {
 	if lead.GetLastOutboundTime() != nil {
 		out.LastOutbound = lead.GetLastOutboundTime().AsTime()
 	}
-	for _, channel := range lead.GetChannels() {
-		if reason := closedBy(channel.GetStatus()); reason != "" {
-			out.Closed[channelOf(channel.GetChannel())] = reason
-		}
-	}
 	return out
-}
-
-// closedBy is the reason with which sync refuses a channel in this state.
-func closedBy(status syncv1.ChannelStatus) string {
-	switch status {
-	case syncv1.ChannelStatus_CHANNEL_STATUS_DND, syncv1.ChannelStatus_CHANNEL_STATUS_DND_PERMANENT:
-		return "DND_ACTIVE"
-	case syncv1.ChannelStatus_CHANNEL_STATUS_OPTED_OUT:
-		return "OPTED_OUT"
-	}
-	return ""
-}
-
-func channelOf(channel syncv1.Channel) followup.Channel {
-	if channel == syncv1.Channel_CHANNEL_EMAIL {
-		return followup.Email
-	}
-	return followup.SMS
 }
 
 // Slots reads what the calendar of a workspace could offer in zone, without offering it to anybody. It reports false when

@@ -15,6 +15,7 @@ import (
 	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/name"
 )
 
@@ -77,7 +78,7 @@ func (p *pass) send(ctx context.Context, w *work) {
 	call, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	resp, err := p.cfg.Sync.SendMessage(call, &syncv1.SendMessageRequest{
-		Lead: name.Lead(e.Workspace, e.Lead), Channel: toChannel(key.Channel), Subject: w.content.Subject,
+		Lead: name.Lead(e.Workspace, e.Lead), Channel: learn.Channel(key.Channel), Subject: w.content.Subject,
 		Body: w.content.Body, Html: w.content.HTML, RequestId: key.RequestID().String(),
 		UnlessRepliedSince: timestamppb.New(e.RepliedSince),
 	})
@@ -138,13 +139,6 @@ func answer(m *syncv1.Message) followup.Answer {
 		out.RetryAt = m.GetNextAttemptTime().AsTime()
 	}
 	return out
-}
-
-func toChannel(channel followup.Channel) syncv1.Channel {
-	if channel == followup.Email {
-		return syncv1.Channel_CHANNEL_EMAIL
-	}
-	return syncv1.Channel_CHANNEL_SMS
 }
 
 func (p *pass) broken(ctx context.Context, w *work, err error) {

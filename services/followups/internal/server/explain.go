@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -10,6 +11,7 @@ import (
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/followups/internal/explain"
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/foretell"
 	"github.com/relance/relance/services/followups/internal/name"
 	"github.com/relance/relance/services/followups/internal/store"
 )
@@ -34,6 +36,11 @@ func (s *Server) ExplainEnrollment(ctx context.Context, req *followupsv1.Explain
 	if known.Input.Zone != nil {
 		out.TimeZone = known.Input.Zone.String()
 	}
+	seen, err := foretell.Run(ctx, s.reader.Gate(workspace), []foretell.Look{known.Look()})
+	if err != nil {
+		return nil, apierr.Unavailable("sync's gate cannot be asked now", err)
+	}
+	known.Foreseen = seen[0]
 	explanation := explain.Explain(known)
 	out.Summary, out.WayOut, out.NeedsPerson = explanation.Says, explanation.WayOut, explanation.Person
 	out.NextLookTime = stamp(explanation.Next)
@@ -44,7 +51,7 @@ func (s *Server) ExplainEnrollment(ctx context.Context, req *followupsv1.Explain
 }
 
 // learn reads what a run would read before it decides.
-func (s *Server) learn(ctx context.Context, stored store.Case) (explain.Case, error) {
+func (s *Server) learn(ctx context.Context, stored store.Case) (out explain.Case, err error) {
 	item := stored.Item
 	e := item.Enrollment
 	workspace, ok := s.reader.Workspace(ctx, e.Workspace)
@@ -55,7 +62,7 @@ func (s *Server) learn(ctx context.Context, stored store.Case) (explain.Case, er
 	if !ok {
 		return explain.Case{}, apierr.Unavailable("the lead cannot be read now", nil)
 	}
-	out := explain.Case{
+	out = explain.Case{
 		Steps: stored.Steps, Records: stored.Records,
 		Try: followup.Try{Now: s.now(), Max: s.cfg.MaxAttempts, Policy: item.Policy()},
 		Input: followup.Input{
@@ -63,10 +70,24 @@ func (s *Server) learn(ctx context.Context, stored store.Case) (explain.Case, er
 			Settings: item.Settings, Zone: workspace.Zone, SendingDisabled: workspace.SendingDisabled, Planned: item.Planned,
 		},
 	}
+	if out.Taken, err = s.places(ctx, item, workspace.Zone); err != nil {
+		return explain.Case{}, err
+	}
 	if slices.ContainsFunc(stored.Steps, followup.Step.NeedsCalendar) {
 		out.Slots, _ = s.reader.Slots(ctx, e.Workspace, workspace.ZoneName)
 	}
 	return out, nil
+}
+
+// places are those of the lead's days that other messages have.
+func (s *Server) places(ctx context.Context, item store.Item, zone *time.Location) (map[followup.DayPlace]int, error) {
+	if item.Settings.DailyCap == 0 || zone == nil || item.Step == nil {
+		return nil, nil
+	}
+	lead := item.Enrollment.Lead
+	taken, err := s.cfg.Store.ListPlaces(ctx, item.Enrollment.Workspace, followup.DayOf(s.now(), zone),
+		map[uuid.UUID]uuid.UUID{lead: item.Key().RequestID()})
+	return taken[lead], mapped(err, "enrollment", "")
 }
 
 func stepExplanationPB(step explain.Step) *followupsv1.StepExplanation {

@@ -12,6 +12,7 @@ import (
 	"github.com/relance/relance/platform/apierr"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/name"
 	"github.com/relance/relance/services/followups/internal/simulate"
 	"github.com/relance/relance/services/followups/internal/store"
@@ -21,12 +22,25 @@ const (
 	maxCohort      = 10_000
 	simulatedPart  = 500
 	defaultHorizon = 90 * 24 * time.Hour
-	maxHorizon     = 400 * 24 * time.Hour
+	// maxHorizon is a day less than sync's gate looks ahead, for clocks that differ.
+	maxHorizon = 399 * 24 * time.Hour
 )
 
-// simulation is one call of SimulateSequence.
+// simulated is the part of the store that simulations read, in transactions that cannot write.
+type simulated interface {
+	GetSimulated(ctx context.Context, workspace, sequence uuid.UUID) (store.Simulated, error)
+	GetVersion(ctx context.Context, workspace, sequence uuid.UUID, version int) ([]followup.Step, error)
+	CountRunning(ctx context.Context, workspace, sequence uuid.UUID) (int, error)
+	ListRunning(ctx context.Context, workspace, sequence uuid.UUID, page store.Page) ([]store.Item, error)
+	ListPlaces(ctx context.Context, workspace uuid.UUID, from time.Time, own map[uuid.UUID]uuid.UUID) (map[uuid.UUID]map[followup.DayPlace]int, error)
+}
+
+// simulation is one call of SimulateSequence. It holds nothing that can send or write; a test walks its types.
 type simulation struct {
-	*Server
+	rows                simulated
+	reader              learn.Reader
+	now                 time.Time
+	maxAttempts         int
 	workspace, sequence uuid.UUID
 	cohort              simulate.Cohort
 	stream              grpc.ServerStreamingServer[followupsv1.SimulateSequenceResponse]
@@ -46,7 +60,10 @@ func (s *Server) SimulateSequence(req *followupsv1.SimulateSequenceRequest,
 	if err != nil {
 		return err
 	}
-	sim := &simulation{Server: s, workspace: workspace, sequence: sequence, stream: stream, versions: map[int][]followup.Step{}}
+	sim := &simulation{
+		rows: s.cfg.Store, reader: s.reader, now: s.now(), maxAttempts: s.cfg.MaxAttempts,
+		workspace: workspace, sequence: sequence, stream: stream, versions: map[int][]followup.Step{},
+	}
 	leads, err := sim.read(req)
 	if err != nil {
 		return err
@@ -82,7 +99,7 @@ func (s *simulation) read(req *followupsv1.SimulateSequenceRequest) ([]uuid.UUID
 		}
 		leads = append(leads, id)
 	}
-	s.cohort.From = s.now()
+	s.cohort.From = s.now
 	if at := req.GetFromTime(); at != nil {
 		if s.cohort.From = at.AsTime(); at.CheckValid() != nil {
 			bad("from_time", "is not a time")
@@ -94,8 +111,8 @@ func (s *simulation) read(req *followupsv1.SimulateSequenceRequest) ([]uuid.UUID
 			bad("to_time", "is not a time")
 		}
 	}
-	if ahead := s.cohort.To.Sub(s.cohort.From); ahead <= 0 || ahead > maxHorizon {
-		bad("to_time", "must be after from_time by at most 400 days")
+	if !s.cohort.To.After(s.cohort.From) || s.cohort.To.Sub(s.now) > maxHorizon {
+		bad("to_time", "must be after from_time, and at most 399 days ahead of now")
 	}
 	if len(violations) > 0 {
 		return nil, apierr.Invalid(violations...)
@@ -105,7 +122,7 @@ func (s *simulation) read(req *followupsv1.SimulateSequenceRequest) ([]uuid.UUID
 
 // learn reads what all leads have in common.
 func (s *simulation) learn(ctx context.Context, subject string) error {
-	stored, err := s.cfg.Store.GetSimulated(ctx, s.workspace, s.sequence)
+	stored, err := s.rows.GetSimulated(ctx, s.workspace, s.sequence)
 	if err != nil {
 		return mapped(err, "sequence", subject)
 	}
@@ -115,9 +132,10 @@ func (s *simulation) learn(ctx context.Context, subject string) error {
 	}
 	s.cohort.Steps, s.cohort.Settings = stored.Sequence.Steps, stored.Settings.Settings
 	s.cohort.Zone, s.cohort.SendingDisabled, s.cohort.Active = workspace.Zone, workspace.SendingDisabled, true
-	s.cohort.Try = followup.Try{Max: s.cfg.MaxAttempts, Policy: followup.Layers{
+	s.cohort.Try = followup.Try{Max: s.maxAttempts, Policy: followup.Layers{
 		Workspace: stored.Settings.Refusals, Sequence: stored.Sequence.Refusals,
 	}}
+	s.cohort.Gate = s.reader.Gate(s.workspace)
 	s.versions[stored.Sequence.Version] = stored.Sequence.Steps
 	if slices.ContainsFunc(s.cohort.Steps, followup.Step.NeedsCalendar) {
 		s.cohort.Slots, _ = s.reader.Slots(ctx, s.workspace, workspace.ZoneName)
@@ -132,9 +150,13 @@ func (s *simulation) leads(ctx context.Context, ids []uuid.UUID) error {
 		if !ok {
 			return apierr.Unavailable("the leads cannot be read now", nil)
 		}
-		subjects := make([]simulate.Subject, len(part))
+		subjects, own := make([]simulate.Subject, len(part)), map[uuid.UUID]uuid.UUID{}
 		for i, id := range part {
 			subjects[i] = s.cohort.Begin(id, leads[id])
+			own[id] = uuid.Nil
+		}
+		if err := s.places(ctx, subjects, own); err != nil {
+			return err
 		}
 		if err := s.part(ctx, s.cohort, subjects); err != nil {
 			return err
@@ -144,11 +166,11 @@ func (s *simulation) leads(ctx context.Context, ids []uuid.UUID) error {
 }
 
 func (s *simulation) running(ctx context.Context) (err error) {
-	if s.total, err = s.cfg.Store.CountRunning(ctx, s.workspace, s.sequence); err != nil {
+	if s.total, err = s.rows.CountRunning(ctx, s.workspace, s.sequence); err != nil {
 		return mapped(err, "sequence", "")
 	}
 	for page := (store.Page{Size: simulatedPart}); ; {
-		items, err := s.cfg.Store.ListRunning(ctx, s.workspace, s.sequence, page)
+		items, err := s.rows.ListRunning(ctx, s.workspace, s.sequence, page)
 		if err != nil {
 			return mapped(err, "sequence", "")
 		}
@@ -164,10 +186,13 @@ func (s *simulation) running(ctx context.Context) (err error) {
 
 // items plans running enrollments, each by the steps of its own version.
 func (s *simulation) items(ctx context.Context, items []store.Item) error {
-	ids := make([]uuid.UUID, len(items))
+	ids, own := make([]uuid.UUID, len(items)), map[uuid.UUID]uuid.UUID{}
 	byVersion := map[int][]simulate.Subject{}
 	for i, item := range items {
 		ids[i] = item.Enrollment.Lead
+		if own[item.Enrollment.Lead] = uuid.Nil; item.Step != nil {
+			own[item.Enrollment.Lead] = item.Key().RequestID()
+		}
 	}
 	leads, ok := s.reader.Leads(ctx, s.workspace, ids)
 	if !ok {
@@ -183,13 +208,16 @@ func (s *simulation) items(ctx context.Context, items []store.Item) error {
 	for version, subjects := range byVersion {
 		cohort := s.cohort
 		if _, known := s.versions[version]; !known {
-			steps, err := s.cfg.Store.GetVersion(ctx, s.workspace, s.sequence, version)
+			steps, err := s.rows.GetVersion(ctx, s.workspace, s.sequence, version)
 			if err != nil {
 				return mapped(err, "sequence", "")
 			}
 			s.versions[version] = steps
 		}
 		cohort.Steps = s.versions[version]
+		if err := s.places(ctx, subjects, own); err != nil {
+			return err
+		}
 		if err := s.part(ctx, cohort, subjects); err != nil {
 			return err
 		}
@@ -197,10 +225,28 @@ func (s *simulation) items(ctx context.Context, items []store.Item) error {
 	return nil
 }
 
+// places tells the subjects which of their days other messages fill.
+func (s *simulation) places(ctx context.Context, subjects []simulate.Subject, own map[uuid.UUID]uuid.UUID) error {
+	if s.cohort.Settings.DailyCap == 0 || s.cohort.Zone == nil {
+		return nil
+	}
+	taken, err := s.rows.ListPlaces(ctx, s.workspace, followup.DayOf(s.cohort.From, s.cohort.Zone), own)
+	if err != nil {
+		return mapped(err, "sequence", "")
+	}
+	for i := range subjects {
+		subjects[i].Taken = taken[subjects[i].Enrollment.Lead]
+	}
+	return nil
+}
+
 func (s *simulation) part(ctx context.Context, cohort simulate.Cohort, subjects []simulate.Subject) error {
 	plans, err := simulate.Run(ctx, cohort, subjects)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
-		return err
+		return apierr.Unavailable("sync's gate cannot be asked now", err)
 	}
 	out := &followupsv1.SimulateSequenceResponse{Total: int32(s.total)}
 	for _, plan := range plans {

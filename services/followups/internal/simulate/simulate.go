@@ -5,14 +5,12 @@ package simulate
 import (
 	"context"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/foretell"
 )
 
 // Cohort is what all leads of a simulation have in common.
@@ -31,6 +29,8 @@ type Cohort struct {
 	From, To time.Time
 	// Try bounds tries and carries the refusal policy.
 	Try followup.Try
+	// Gate foretells what sync would say.
+	Gate foretell.Gate
 }
 
 // Subject is one lead on its way.
@@ -41,6 +41,8 @@ type Subject struct {
 	Lead *followup.Lead
 	// Planned is the message of an earlier try of the present step, or nil.
 	Planned *followup.Content
+	// Taken are the places of its days that other messages have.
+	Taken map[followup.DayPlace]int
 }
 
 // Begin is a lead that starts the sequence at the cohort's From.
@@ -78,36 +80,48 @@ type Plan struct {
 	Lead uuid.UUID
 	// Touches in order of time.
 	Touches []Touch
-	// Ends tells that the sequence ends within the simulated time; otherwise Waits says why not.
+	// Ends tells that the sequence ends within the simulated time; otherwise Waits says why not, as a reason or NoCommonHour.
 	Ends  bool
 	Waits string
 }
 
-// Run foretells the subjects, several at once, in their order. It stops early when ctx ends.
+// NoCommonHour is what a lead waits for whose zone is so uncertain that no hour of the law suits all it may be in.
+const NoCommonHour = "no_common_hour"
+
+// Run foretells the subjects, in their order. It stops early when ctx ends. Errors: those of the gate.
 func Run(ctx context.Context, c Cohort, subjects []Subject) ([]Plan, error) {
-	plans := make([]Plan, len(subjects))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	looks := make([]foretell.Look, len(subjects))
 	for i, subject := range subjects {
-		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			plans[i] = c.plan(subject)
-			return nil
-		})
+		looks[i] = c.look(subject)
 	}
-	return plans, group.Wait()
+	seen, err := foretell.Run(ctx, c.Gate, looks)
+	if err != nil {
+		return nil, err
+	}
+	plans := make([]Plan, len(subjects))
+	for i, subject := range subjects {
+		plans[i] = c.plan(subject, seen[i])
+	}
+	return plans, nil
 }
 
-func (c Cohort) plan(s Subject) Plan {
-	looks := followup.Foresee(followup.Input{
-		Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, Lead: s.Lead,
-		Settings: c.Settings, Zone: c.Zone, Planned: s.Planned,
-	}, followup.Outlook{Steps: c.Steps, Slots: c.Slots, Until: c.To, Try: c.Try})
+func (c Cohort) look(s Subject) foretell.Look {
+	return foretell.Look{
+		In: followup.Input{
+			Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, Lead: s.Lead,
+			Settings: c.Settings, Zone: c.Zone, Planned: s.Planned,
+		},
+		Outlook: followup.Outlook{Steps: c.Steps, Slots: c.Slots, Until: c.To, Try: c.Try, Taken: s.Taken},
+	}
+}
+
+func (c Cohort) plan(s Subject, looks []followup.Foreseen) Plan {
 	plan := Plan{Lead: s.Enrollment.Lead, Ends: s.Enrollment.State.Ended()}
 	for _, look := range looks {
 		plan.Waits, plan.Ends = look.Effect.Reason, c.ends(look)
+		if look.NoCommonHour {
+			plan.Waits = NoCommonHour
+		}
 		switch look.Effect.Move {
 		case followup.Stay, followup.Resume:
 			continue

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"go/parser"
 	"go/token"
 	"path/filepath"
@@ -56,14 +57,14 @@ func TestNothingReachableSends(t *testing.T) {
 		}
 	}
 	walk(".")
-	if !seen["services/followups/internal/followup"] || len(seen) > 4 {
+	if !seen["services/followups/internal/followup"] || len(seen) > 5 {
 		t.Errorf("reaches %v", seen)
 	}
 	for _, check := range []struct {
 		reader reflect.Type
 		want   []string
 	}{
-		{reflect.TypeFor[learn.Sync](), []string{"BatchGetLeads", "GetWorkspace"}},
+		{reflect.TypeFor[learn.Sync](), []string{"BatchGetLeads", "CheckSend", "GetWorkspace"}},
 		{reflect.TypeFor[learn.Availability](), []string{"GetSlots"}},
 	} {
 		var got []string
@@ -79,18 +80,60 @@ func TestNothingReachableSends(t *testing.T) {
 func cohort(steps int) Cohort {
 	zone, _ := time.LoadLocation("America/New_York")
 	from := time.Date(2026, 1, 7, 15, 0, 0, 0, time.UTC)
-	c := Cohort{Settings: followup.DefaultSettings(), Zone: zone, Active: true, From: from, To: from.AddDate(0, 3, 0), Try: followup.Try{Max: 5}}
+	c := Cohort{Settings: followup.DefaultSettings(), Zone: zone, Active: true, From: from, To: from.AddDate(0, 3, 0), Try: followup.Try{Max: 5}, Gate: letThrough}
 	for i := range steps {
 		c.Steps = append(c.Steps, followup.Step{Position: i + 1, ID: "s" + strconv.Itoa(i), Channel: followup.SMS, DelayDays: 1, BodyTemplate: "Hi {firstName}"})
 	}
 	return c
 }
 
+// letThrough is a gate that lets everything leave.
+func letThrough(_ context.Context, groups [][]followup.Ask) ([][]followup.Said, error) {
+	out := make([][]followup.Said, len(groups))
+	for i, group := range groups {
+		out[i] = make([]followup.Said, len(group))
+	}
+	return out, nil
+}
+
+func TestNoCommonHourIsSaid(t *testing.T) {
+	t.Parallel()
+	c := cohort(2)
+	c.Gate = func(_ context.Context, groups [][]followup.Ask) ([][]followup.Said, error) {
+		out := make([][]followup.Said, len(groups))
+		for i, group := range groups {
+			for _, ask := range group {
+				out[i] = append(out[i], followup.Said{NoCommonHour: true, Waits: true, Refusal: followup.Refusal{
+					Reason: "QUIET_HOURS", Metadata: map[string]string{"next_allowed_time": ask.At.Add(24 * time.Hour).Format(time.RFC3339)},
+				}})
+			}
+		}
+		return out, nil
+	}
+	plans, err := Run(t.Context(), c, []Subject{c.Begin(uuid.New(), &followup.Lead{FirstName: "Ada"})})
+	if err != nil || plans[0].Ends || plans[0].Waits != NoCommonHour || len(plans[0].Touches) != 0 {
+		t.Fatalf("%+v, %v", plans, err)
+	}
+}
+
 func TestPlanTellsEveryStep(t *testing.T) {
 	t.Parallel()
 	c := cohort(3)
 	c.Steps[1].Channel, c.Steps[1].SubjectTemplate = followup.Email, "S"
-	lead := &followup.Lead{FirstName: "Ada", Phone: "x", Email: "y", Closed: map[followup.Channel]string{followup.Email: "DND_ACTIVE"}}
+	c.Gate = func(_ context.Context, groups [][]followup.Ask) ([][]followup.Said, error) {
+		out := make([][]followup.Said, len(groups))
+		for i, group := range groups {
+			for _, ask := range group {
+				var said followup.Said
+				if ask.Channel == followup.Email {
+					said.Refusal.Reason = "DND_ACTIVE"
+				}
+				out[i] = append(out[i], said)
+			}
+		}
+		return out, nil
+	}
+	lead := &followup.Lead{FirstName: "Ada", Phone: "x", Email: "y"}
 	silent := *lead
 	silent.FirstName = ""
 	plans, err := Run(t.Context(), c, []Subject{c.Begin(uuid.New(), lead), c.Begin(uuid.New(), &silent), c.Begin(uuid.New(), nil)})

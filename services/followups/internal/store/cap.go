@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -74,6 +76,30 @@ func takePlace(ctx context.Context, q *db.Queries, p Place, now time.Time) (bool
 		}
 	}
 	return false, nil
+}
+
+// ListPlaces counts the places of leads' days from a day on, without those that are a lead's own: the request id that own
+// has for it. Leads are the keys of own.
+func (s *Store) ListPlaces(ctx context.Context, workspace uuid.UUID, from time.Time, own map[uuid.UUID]uuid.UUID) (map[uuid.UUID]map[followup.DayPlace]int, error) {
+	out := map[uuid.UUID]map[followup.DayPlace]int{}
+	params := db.ListPlacesParams{WorkspaceID: workspace, FromDay: day(from), LeadIds: slices.Collect(maps.Keys(own))}
+	err := s.reading(ctx, workspace, func(q *db.Queries) error {
+		rows, err := q.ListPlaces(ctx, params)
+		for _, row := range rows {
+			if row.RequestID == own[row.LeadID] {
+				continue
+			}
+			if out[row.LeadID] == nil {
+				out[row.LeadID] = map[followup.DayPlace]int{}
+			}
+			out[row.LeadID][followup.DayPlace{Day: row.Day.Time, Channel: followup.Channel(row.Channel)}]++
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list places of the day: %w", err)
+	}
+	return out, nil
 }
 
 func day(t time.Time) pgtype.Date { return pgtype.Date{Time: t, Valid: true} }

@@ -60,6 +60,49 @@ func (q *Queries) LeavePlaces(ctx context.Context, arg LeavePlacesParams) error 
 	return err
 }
 
+const listPlaces = `-- name: ListPlaces :many
+SELECT lead_id, channel, day, request_id FROM daily_touch
+WHERE workspace_id = $1 AND lead_id = ANY($2::uuid[]) AND day >= $3::date
+`
+
+type ListPlacesParams struct {
+	WorkspaceID uuid.UUID
+	LeadIds     []uuid.UUID
+	FromDay     pgtype.Date
+}
+
+type ListPlacesRow struct {
+	LeadID    uuid.UUID
+	Channel   string
+	Day       pgtype.Date
+	RequestID uuid.UUID
+}
+
+func (q *Queries) ListPlaces(ctx context.Context, arg ListPlacesParams) ([]ListPlacesRow, error) {
+	rows, err := q.db.Query(ctx, listPlaces, arg.WorkspaceID, arg.LeadIds, arg.FromDay)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListPlacesRow
+	for rows.Next() {
+		var i ListPlacesRow
+		if err := rows.Scan(
+			&i.LeadID,
+			&i.Channel,
+			&i.Day,
+			&i.RequestID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const takePlace = `-- name: TakePlace :execrows
 INSERT INTO daily_touch (workspace_id, lead_id, channel, day, place, request_id, create_time)
 SELECT $1, $2, $3, $4::date, n, $5, $6

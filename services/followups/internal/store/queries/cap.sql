@@ -17,3 +17,7 @@ SELECT EXISTS (SELECT FROM daily_touch WHERE workspace_id = @workspace_id AND re
 DELETE FROM daily_touch AS t
 USING (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@request_ids::uuid[]) AS request_id) AS v
 WHERE t.workspace_id = v.workspace_id AND t.request_id = v.request_id;
+
+-- name: ListPlaces :many
+SELECT lead_id, channel, day, request_id FROM daily_touch
+WHERE workspace_id = @workspace_id AND lead_id = ANY(@lead_ids::uuid[]) AND day >= @from_day::date;
