@@ -49,6 +49,10 @@ test/race: ## Test all modules with the race detector
 test/pg18: ## Test all modules on the fetched PostgreSQL 18, whatever is installed
 	@RELANCE_POSTGRES_BIN=fetched $(MAKE) test TESTFLAGS="-count=1 $(TESTFLAGS)"
 
+.PHONY: foretell
+foretell: ## Foretold against what then happens over a week, on the real services: LEADS=550
+	cd cmd/relance && RELANCE_FORETELL_LEADS=$(or $(LEADS),550) go test -v -count=1 -run '^TestForetoldIsWhatHappens$$' -timeout 40m ./internal/stack
+
 .PHONY: bench/followups
 bench/followups: ## Measure the followups service, one line a figure (RELANCE_BENCH_SCALE=20 for a quick look)
 	@cd services/followups && RELANCE_BENCH=1 go test -v -count=1 -run '^TestBench$$' -timeout 40m . | grep --line-buffered -E '^(figure|FAIL|---|panic)'
@@ -104,6 +108,7 @@ nightly: ## Every proof at full size: an hour or more on 2 cores
 	$(MAKE) rtests
 	$(MAKE) model
 	$(MAKE) legal
+	$(MAKE) foretell
 	$(MAKE) bench/sync
 	$(MAKE) fuzz FUZZTIME=60s
 

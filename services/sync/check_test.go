@@ -119,6 +119,27 @@ func TestCheckSendBeforeTheWorkspaceIsReady(t *testing.T) {
 	}
 }
 
+// A new message of a workspace without a connection is refused for that, whatever its lead lacks.
+func TestCheckSendWithoutConnection(t *testing.T) {
+	t.Parallel()
+	w := newRig(t).tenant(location)
+	made, err := w.admin.UpsertLead(t.Context(), &syncv1.UpsertLeadRequest{Parent: w.name, Lead: &syncv1.Lead{Phone: "+12125550123"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lead := made.GetLead().GetName()
+	checks := []*syncv1.SendCheck{smsAt(lead, "")}
+	if got := w.check(&syncv1.CheckSendRequest{Checks: checks}); got[0].reason != "CONTACT_NOT_FOUND" {
+		t.Errorf("connected = %+v", got)
+	}
+	w.exec(`DELETE FROM connection`)
+	if got := w.check(&syncv1.CheckSendRequest{Checks: checks}); got[0].reason != "PROVIDER_NOT_CONNECTED" {
+		t.Errorf("not connected = %+v", got)
+	}
+	_, err = w.followups.SendMessage(t.Context(), sms(lead, "Hello"))
+	rpctest.RequireError(t, err, codes.FailedPrecondition, "PROVIDER_NOT_CONNECTED")
+}
+
 func TestCheckSendRefusals(t *testing.T) {
 	t.Parallel()
 	w := newRig(t).tenant(location)

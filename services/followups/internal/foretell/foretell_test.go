@@ -155,7 +155,9 @@ func TestAFailingGateFailsTheLook(t *testing.T) {
 	if !errors.Is(err, away) {
 		t.Fatalf("%v", err)
 	}
-	short := func(context.Context, [][]followup.Ask) ([][]followup.Said, error) { return make([][]followup.Said, 1), nil }
+	short := func(context.Context, [][]followup.Ask) ([][]followup.Said, error) {
+		return make([][]followup.Said, 1), nil
+	}
 	if _, err := Run(t.Context(), short, []Look{look}); err == nil {
 		t.Fatal("an answer that is too short was taken")
 	}

@@ -110,7 +110,10 @@ func (p *previewer) answer(ctx context.Context, c Check) (Answer, error) {
 		c.At = p.tx.Now
 	}
 	f.Now, f.Legal.Now, f.Legal.Purpose = c.At, c.At, c.Purpose
-	a := Answer{Decision: sending.Gate(f)}
+	a := Answer{Decision: sending.Setup(f)} // first, as SendMessage does with what is new
+	if a.Decision.Refusal == nil {
+		a.Decision = sending.Gate(f)
+	}
 	if a.Decision.Refusal != nil && a.Decision.To != "" {
 		return a, nil
 	}

@@ -126,8 +126,8 @@ func Gate(f Facts) Decision {
 	if refusal := leadRefusal(f); refusal != nil {
 		return Decision{Refusal: refusal, To: Skipped}
 	}
-	if refusal := SetupRefusal(f.Provider, f.Connection, f.SendingDisabled); refusal != nil {
-		return Decision{Refusal: refusal, Retry: slowRetry}
+	if d := Setup(f); d.Refusal != nil {
+		return d
 	}
 	law := legal.Decide(f.Legal)
 	d := lawful(f, law)
@@ -159,6 +159,15 @@ func moment(t time.Time) string {
 		t = whole.Add(time.Second)
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+// Setup is the gate's answer to a workspace that cannot send at all. A new message gets it before anything is planned, and
+// so before anything of its lead is looked at.
+func Setup(f Facts) Decision {
+	if refusal := SetupRefusal(f.Provider, f.Connection, f.SendingDisabled); refusal != nil {
+		return Decision{Refusal: refusal, Retry: slowRetry}
+	}
+	return Decision{}
 }
 
 // SetupRefusal tells what of the workspace's set-up keeps messages from leaving through a provider, or nil.
