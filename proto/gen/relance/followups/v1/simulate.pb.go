@@ -32,7 +32,7 @@ type SimulateSequenceRequest struct {
 	Leads []string `protobuf:"bytes,2,rep,name=leads,proto3" json:"leads,omitempty"`
 	// Beginning of the simulated time; default now. Facts about leads are those known now.
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
-	// End of it; default 90 days later, at most 400.
+	// End of it; default 90 days later, at most 399 days from now, as far as sync's gate looks ahead.
 	ToTime        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -178,7 +178,8 @@ type LeadPlan struct {
 	Touches []*PlannedTouch `protobuf:"bytes,2,rep,name=touches,proto3" json:"touches,omitempty"`
 	// True when the sequence ends within the simulated time.
 	Ends bool `protobuf:"varint,3,opt,name=ends,proto3" json:"ends,omitempty"`
-	// Why it does not, when it waits for something: a reason such as missing_availability.
+	// Why it does not, when it waits for something: a reason such as missing_availability; no_common_hour when no hour of the
+	// law suits every zone that the lead may be in.
 	WaitsFor      string `protobuf:"bytes,4,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
