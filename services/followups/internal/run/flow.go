@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/followups/internal/followup"
@@ -19,6 +18,8 @@ const (
 	// recordsAtOnce are recorded in one commit at most; one waits gatherTime for others to come.
 	recordsAtOnce = 200
 	gatherTime    = 5 * time.Millisecond
+	// lookAgain is how long work that falls due while other work is under way may wait to be claimed.
+	lookAgain = 300 * time.Millisecond
 )
 
 // flow is one run's work on its way. Three stages go on beside each other, so that none waits for another's network or
@@ -26,8 +27,7 @@ const (
 // finished is recorded together.
 type flow struct {
 	*pass
-	room     *semaphore.Weighted
-	capacity int64
+	room     *room
 	finished chan *work
 	lanes    *lanes
 }
@@ -36,7 +36,7 @@ type flow struct {
 func (p *pass) flow(ctx, budget context.Context) (finished bool, err error) {
 	capacity := batchesInFlight * p.cfg.BatchSize
 	f := &flow{
-		pass: p, room: semaphore.NewWeighted(int64(capacity)), capacity: int64(capacity),
+		pass: p, room: newRoom(capacity, p.cfg.BatchSize/4),
 		finished: make(chan *work, capacity), // never blocks: there is room for all that is in flight
 	}
 	var group errgroup.Group
@@ -64,10 +64,14 @@ func (p *pass) flow(ctx, budget context.Context) (finished bool, err error) {
 
 // claimAll reports true when nothing due was left.
 func (f *flow) claimAll(ctx, budget context.Context) (bool, error) {
-	for f.room.Acquire(budget, int64(f.cfg.BatchSize)) == nil {
-		batch, err := f.cfg.Store.Claim(budget, store.Claim{
-			Now: f.cfg.Clock.Now(), Size: f.cfg.BatchSize, Lease: f.cfg.Lease, After: f.turn,
-		})
+	for budget.Err() == nil {
+		idle := f.room.idle() // asked first: what is on its way may be due again at once, with its next step
+		claim, ok := f.room.bound(store.Claim{Now: f.cfg.Clock.Now(), Size: f.cfg.BatchSize, Lease: f.cfg.Lease, After: f.turn})
+		if !ok {
+			f.room.wait(budget, lookAgain)
+			continue
+		}
+		batch, err := f.cfg.Store.Claim(budget, claim)
 		if err != nil {
 			if budget.Err() != nil {
 				err = nil // only the end of the budget: the run is over, not failed
@@ -75,19 +79,16 @@ func (f *flow) claimAll(ctx, budget context.Context) (bool, error) {
 			return false, err
 		}
 		if len(batch.Items) == 0 {
-			// What is on its way may be due again at once, with its next step.
-			if f.room.TryAcquire(f.capacity - int64(f.cfg.BatchSize)) {
+			if idle {
 				return true, nil
 			}
-			f.room.Release(int64(f.cfg.BatchSize))
-			if f.room.Acquire(budget, f.capacity) != nil {
-				return false, nil //nolint:nilerr // only the end of the budget: the run is over, not failed
-			}
-			f.room.Release(f.capacity)
+			f.room.wait(budget, lookAgain)
 			continue
 		}
-		f.room.Release(int64(f.cfg.BatchSize - len(batch.Items)))
 		f.turn = batch.Last
+		for _, item := range batch.Items {
+			f.room.take(item.Enrollment.Workspace)
+		}
 		works, err := f.prepare(ctx, budget, batch)
 		if err != nil {
 			return false, err
@@ -116,7 +117,7 @@ func (f *flow) recordAll(ctx context.Context) error {
 		if err := f.commit(ctx, works); err != nil {
 			return err
 		}
-		f.room.Release(int64(len(works)))
+		f.room.leave(works)
 	}
 	return nil
 }

@@ -6,60 +6,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Messages that are asked for at once, over all runs of a process.
-const (
-	sendsAtOnce = 64
-	// sendsOfWorkspace keeps one workspace, whose provider may be slow, from taking all places.
-	sendsOfWorkspace = 32
-)
-
-// bounds limits sends in total and by workspace. It is safe for concurrent use.
-type bounds struct {
-	total       chan struct{}
-	mu          sync.Mutex
-	byWorkspace map[uuid.UUID]*bound
-}
-
-type bound struct {
-	places chan struct{}
-	users  int
-}
-
-func newBounds() *bounds {
-	return &bounds{total: make(chan struct{}, sendsAtOnce), byWorkspace: map[uuid.UUID]*bound{}}
-}
-
-// with runs fn when there is a place.
-func (b *bounds) with(workspace uuid.UUID, fn func()) {
-	own := b.enter(workspace)
-	defer b.leave(workspace, own)
-	own.places <- struct{}{}
-	defer func() { <-own.places }()
-	b.total <- struct{}{}
-	defer func() { <-b.total }()
-	fn()
-}
-
-func (b *bounds) enter(workspace uuid.UUID) *bound {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	own := b.byWorkspace[workspace]
-	if own == nil {
-		own = &bound{places: make(chan struct{}, sendsOfWorkspace)}
-		b.byWorkspace[workspace] = own
-	}
-	own.users++
-	return own
-}
-
-func (b *bounds) leave(workspace uuid.UUID, own *bound) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if own.users--; own.users == 0 {
-		delete(b.byWorkspace, workspace)
-	}
-}
-
 // lanes runs works of different leads beside each other and those of one lead in order, since sync sends one at a time
 // to a person.
 type lanes struct {

@@ -83,7 +83,7 @@ func New(cfg Config) *Runner {
 		cfg.BeforeCommit = func(context.Context) error { return nil }
 	}
 	reader := learn.Reader{Sync: cfg.Sync, Availability: cfg.Availability}
-	return &Runner{cfg: cfg, reader: reader, sends: newBounds(), decide: followup.Decide}
+	return &Runner{cfg: cfg, reader: reader, sends: newBounds(sendsAtOnce), decide: followup.Decide}
 }
 
 // Request bounds a run.

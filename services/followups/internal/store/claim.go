@@ -68,6 +68,33 @@ type Claim struct {
 	Lease time.Duration
 	// After is the workspace that was served last: its turn comes after all others'. uuid.Nil begins anywhere.
 	After uuid.UUID
+	// Shares bounds the items of single workspaces; those with 0 are passed over.
+	Shares map[uuid.UUID]int
+	// Others bounds the items of every workspace that is not in Shares; 0 means Size.
+	Others int
+}
+
+// share is the most items of a workspace, when that many take part.
+func (c Claim) share(workspace uuid.UUID, among int) int {
+	most := c.Size / among // at least 1: there are no more workspaces than places
+	if share, ok := c.Shares[workspace]; ok {
+		return min(most, share)
+	}
+	if c.Others > 0 {
+		return min(most, c.Others)
+	}
+	return most
+}
+
+// full are the workspaces that are passed over.
+func (c Claim) full() []uuid.UUID {
+	out := []uuid.UUID{}
+	for workspace, share := range c.Shares {
+		if share == 0 {
+			out = append(out, workspace)
+		}
+	}
+	return out
 }
 
 // dueWorkspaces walks the index from workspace to workspace, beginning after the one that was served last, and stops
@@ -85,7 +112,7 @@ SELECT walk.workspace_id
 FROM walk
 CROSS JOIN LATERAL (
     SELECT 1 FROM enrollment AS e
-    WHERE e.workspace_id = walk.workspace_id AND e.next_time <= $1
+    WHERE e.workspace_id = walk.workspace_id AND walk.workspace_id <> ALL ($4::uuid[]) AND e.next_time <= $1
       AND (e.lease_until IS NULL OR e.lease_until < clock_timestamp())
     ORDER BY e.next_time LIMIT 1
 ) AS first
@@ -94,13 +121,13 @@ LIMIT $2`
 // lockDue takes each workspace's fair share, oldest first; rows that another run has locked are passed over.
 const lockDue = `
 SELECT due.workspace_id, due.id
-FROM unnest($1::uuid[]) AS w(workspace_id)
+FROM unnest($1::uuid[], $3::integer[]) AS w(workspace_id, share)
 CROSS JOIN LATERAL (
     SELECT e.workspace_id, e.id FROM enrollment AS e
     WHERE e.workspace_id = w.workspace_id AND e.next_time <= $2
       AND (e.lease_until IS NULL OR e.lease_until < clock_timestamp())
     ORDER BY e.next_time, e.id
-    LIMIT $3
+    LIMIT w.share
     FOR UPDATE SKIP LOCKED
 ) AS due`
 
@@ -135,7 +162,7 @@ func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
 // lock gives the workspaces whose turn it is, and the locked enrollments with the workspace of each.
 func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, of, ids []uuid.UUID, err error) {
 	for _, after := range []uuid.UUID{claim.After, uuid.Nil} { // to the end, and round from the beginning
-		turn, err := queryIDs(ctx, tx, dueWorkspaces, claim.Now, claim.Size-len(workspaces), after)
+		turn, err := queryIDs(ctx, tx, dueWorkspaces, claim.Now, claim.Size-len(workspaces), after, claim.full())
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -151,8 +178,11 @@ func lock(ctx context.Context, tx pgx.Tx, claim Claim) (workspaces, of, ids []uu
 	if len(workspaces) == 0 {
 		return nil, nil, nil, nil
 	}
-	share := claim.Size / len(workspaces) // at least 1: there are no more workspaces than places
-	rows, err := tx.Query(ctx, lockDue, workspaces, claim.Now, share)
+	shares := make([]int32, len(workspaces))
+	for i, workspace := range workspaces {
+		shares[i] = int32(claim.share(workspace, len(workspaces)))
+	}
+	rows, err := tx.Query(ctx, lockDue, workspaces, claim.Now, shares)
 	if err != nil {
 		return nil, nil, nil, err
 	}
