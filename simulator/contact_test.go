@@ -210,3 +210,25 @@ func TestWorldErrors(t *testing.T) {
 		t.Error("a contact moved between locations")
 	}
 }
+
+// TestUpdateDND holds the update of do-not-disturb to the provider's words: what was written is read back, channel by channel.
+func TestUpdateDND(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, simulator.Config{})
+	put := func(settings any) response {
+		return r.do(r.request(http.MethodPut, "/contacts/"+lead, map[string]any{"dndSettings": settings}))
+	}
+	must(t, r.SetDND(acme, lead, simulator.Email, simulator.DNDActive))
+	got := put(map[string]any{"SMS": map[string]any{"status": "active", "message": "asked us to", "code": "101"}})
+	equal(t, "status", got.status, http.StatusOK)
+	settings, _ := r.get("/contacts/" + lead).contact()["dndSettings"].(map[string]any)
+	sms, _ := settings["SMS"].(map[string]any)
+	equal(t, "message", sms["message"], any("asked us to"))
+	equal(t, "code", sms["code"], any("101"))
+	email, _ := settings["Email"].(map[string]any)
+	equal(t, "the other channel stays", email["status"], any("active"))
+	equal(t, "no such status", put(map[string]any{"SMS": map[string]any{"status": "off"}}).status, http.StatusUnprocessableEntity)
+	equal(t, "no object", put("SMS").status, http.StatusUnprocessableEntity)
+	put(map[string]any{"SMS": map[string]any{"status": "inactive"}})
+	equal(t, "off again", r.do(r.sms(lead, "x")).status, http.StatusCreated)
+}

@@ -22,7 +22,7 @@ func (c *storedContact) fullName() string {
 func (s *Simulator) contactObject(c *storedContact, version string) object {
 	out := object{
 		"id": c.ID, "locationId": c.location, "dnd": c.DND[AllChannels] == DNDActive, "type": "lead",
-		"tags": slices.Concat([]string{}, c.Tags), "customFields": []any{}, "additionalEmails": []any{},
+		"tags": slices.Concat([]string{}, c.Tags), "customFields": []any{}, "additionalEmails": slices.Concat([]string{}, c.AdditionalEmails),
 		"dateAdded": stamp(c.DateAdded), "dateUpdated": stamp(c.updated), "country": "US",
 	}
 	optional := map[string]string{
@@ -35,20 +35,26 @@ func (s *Simulator) contactObject(c *storedContact, version string) object {
 			out[key] = value
 		}
 	}
-	if settings := dndSettings(c.DND, version == "v3"); len(settings) > 0 {
+	if settings := dndSettings(c, version == "v3"); len(settings) > 0 {
 		out["dndSettings"] = settings
+	}
+	if c.InboundDND {
+		out["inboundDndSettings"] = object{"all": object{"status": DNDActive, "message": "Updated by user"}}
 	}
 	return out
 }
 
 // dndSettings lists the channels that were ever set; the others are absent, which means allowed.
-func dndSettings(dnd map[string]string, v3 bool) object {
+func dndSettings(c *storedContact, v3 bool) object {
 	settings := object{}
-	for channel, status := range dnd {
+	for channel, status := range c.DND {
 		if channel == AllChannels {
 			continue
 		}
 		setting := object{"status": status, "message": "Updated by user", "code": "103"}
+		if note, ok := c.notes[channel]; ok {
+			setting = object{"status": status, "message": note.message, "code": note.code}
+		}
 		if status == DNDPermanent {
 			setting = object{"status": status, "message": "STOP_KEYWORD"}
 		}
@@ -99,7 +105,7 @@ func (s *Simulator) updateContact(c *call) answer {
 	if bad != nil {
 		return *bad
 	}
-	if problems := unknownFields(body, nil); len(problems) > 0 {
+	if problems := append(unknownFields(body, nil), invalidDND(body)...); len(problems) > 0 {
 		return invalid(problems...)
 	}
 	s.mu.Lock()
@@ -264,21 +270,50 @@ func (s *Simulator) writeContact(c *storedContact, body object, event string) {
 	}
 }
 
+// dndNote is what a call wrote beside a DND status.
+type dndNote struct{ message, code string }
+
+// invalidDND are the validators of dndSettings: each setting is an object whose status is one of three.
+func invalidDND(body object) []string {
+	raw, given := body["dndSettings"]
+	if !given {
+		return nil
+	}
+	settings, ok := raw.(object)
+	if !ok {
+		return []string{"dndSettings must be an object"}
+	}
+	var problems []string
+	for channel, raw := range settings {
+		setting, _ := raw.(object)
+		if !slices.Contains([]string{DNDActive, DNDInactive, DNDPermanent}, text(setting, "status")) {
+			problems = append(problems, "dndSettings."+channel+".status must be one of the following values: active, inactive, permanent")
+		}
+	}
+	sort.Strings(problems)
+	return problems
+}
+
 func writeDND(c *storedContact, body object) bool {
 	changed := false
-	set := func(channel, status string) {
-		if old := c.DND[channel]; old != DNDPermanent && old != status {
+	set := func(channel, status string, note dndNote) {
+		old := c.DND[channel]
+		if old == DNDPermanent {
+			return
+		}
+		c.notes[channel] = note
+		if old != status {
 			c.DND[channel] = status
 			changed = true
 		}
 	}
 	if all, ok := body["dnd"].(bool); ok {
-		set(AllChannels, map[bool]string{true: DNDActive, false: DNDInactive}[all])
+		set(AllChannels, map[bool]string{true: DNDActive, false: DNDInactive}[all], dndNote{})
 	}
 	settings, _ := body["dndSettings"].(object)
 	for channel, raw := range settings {
 		if setting, ok := raw.(object); ok && text(setting, "status") != "" {
-			set(dndKey(channel), text(setting, "status"))
+			set(dndKey(channel), text(setting, "status"), dndNote{text(setting, "message"), text(setting, "code")})
 		}
 	}
 	return changed

@@ -47,18 +47,22 @@ type Location struct {
 
 // Contact is a person in a location. Its fields decide which sends are refused.
 type Contact struct {
-	ID        string   `json:"id"` // letters and digits, 15 to 64; made when empty
-	FirstName string   `json:"firstName,omitempty"`
-	LastName  string   `json:"lastName,omitempty"`
-	Email     string   `json:"email,omitempty"` // stored lower-cased; "" refuses e-mail
-	Phone     string   `json:"phone,omitempty"` // stored as +digits; "" refuses SMS; +0… and +999… have no valid country calling code
-	Timezone  string   `json:"timezone,omitempty"`
-	Company   string   `json:"companyName,omitempty"`
-	Source    string   `json:"source,omitempty"`
-	Tags      []string `json:"tags,omitempty"`
+	ID        string `json:"id"` // letters and digits, 15 to 64; made when empty
+	FirstName string `json:"firstName,omitempty"`
+	LastName  string `json:"lastName,omitempty"`
+	Email     string `json:"email,omitempty"` // stored lower-cased; "" refuses e-mail
+	// AdditionalEmails are read-only by the API, as with the real service.
+	AdditionalEmails []string `json:"additionalEmails,omitempty"`
+	Phone            string   `json:"phone,omitempty"` // stored as +digits; "" refuses SMS; +0… and +999… have no valid country calling code
+	Timezone         string   `json:"timezone,omitempty"`
+	Company          string   `json:"companyName,omitempty"`
+	Source           string   `json:"source,omitempty"`
+	Tags             []string `json:"tags,omitempty"`
 	// DND maps a channel to active, inactive or permanent; the key "all" is the
 	// contact-wide flag.
 	DND map[string]string `json:"dnd,omitempty"`
+	// InboundDND keeps the contact's messages from the location (inboundDndSettings).
+	InboundDND bool `json:"inboundDnd,omitempty"`
 	// UnsubscribedSMS and UnsubscribedEmail refuse with …_UNSUBSCRIBED_….
 	UnsubscribedSMS   bool `json:"unsubscribedSms,omitempty"`
 	UnsubscribedEmail bool `json:"unsubscribedEmail,omitempty"`

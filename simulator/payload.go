@@ -144,7 +144,7 @@ func (s *Simulator) contactPayload(event string, c *storedContact) Payload {
 	p["tags"] = append([]string{}, c.Tags...)
 	p["customFields"], p["attachments"] = []any{}, []any{}
 	if event == eventDNDUpdate {
-		settings := dndSettings(c.DND, false)
+		settings := dndSettings(c, false)
 		for _, channel := range []string{SMS, Call, Email, GMB, FB, WhatsApp} {
 			if settings[channel] == nil {
 				settings[channel] = object{"status": DNDInactive}

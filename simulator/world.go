@@ -40,6 +40,8 @@ type world struct {
 
 type storedContact struct {
 	Contact
+	// notes are message and code of DND settings that a call wrote, by channel.
+	notes    map[string]dndNote
 	location string
 	updated  time.Time
 	deleted  bool
@@ -130,6 +132,9 @@ func (s *Simulator) putContact(location string, c Contact) *storedContact {
 	c = c.clone()
 	c.Email = strings.ToLower(strings.TrimSpace(c.Email))
 	c.Phone = normalPhone(c.Phone)
+	for i, email := range c.AdditionalEmails {
+		c.AdditionalEmails[i] = strings.ToLower(strings.TrimSpace(email))
+	}
 	dnd := make(map[string]string, len(c.DND))
 	for channel, status := range c.DND {
 		dnd[dndKey(channel)] = status
@@ -138,7 +143,7 @@ func (s *Simulator) putContact(location string, c Contact) *storedContact {
 	if c.DateAdded.IsZero() {
 		c.DateAdded = s.now()
 	}
-	stored := &storedContact{Contact: c, location: location, updated: s.now()}
+	stored := &storedContact{Contact: c, location: location, updated: s.now(), notes: map[string]dndNote{}}
 	s.world.contacts[c.ID] = stored
 	return stored
 }
@@ -166,6 +171,7 @@ func (s *Simulator) SetDND(location, contact, channel, status string) error {
 	}
 	return s.changeContact(location, contact, eventDNDUpdate, func(c *storedContact) {
 		c.DND[dndKey(channel)] = status
+		delete(c.notes, dndKey(channel))
 	})
 }
 
@@ -254,7 +260,7 @@ func (c Calendar) withDefaults(l *Location) Calendar {
 
 func (c Contact) clone() Contact {
 	c.Tags = slices.Clone(c.Tags)
-	c.DND = maps.Clone(c.DND)
+	c.DND, c.AdditionalEmails = maps.Clone(c.DND), slices.Clone(c.AdditionalEmails)
 	return c
 }
 

@@ -127,6 +127,7 @@ func TestAPersonReviewsUnclearOptOuts(t *testing.T) {
 	if left := w.optOuts(true); len(left) != 1 || left[0].GetLead() != last {
 		t.Errorf("left = %v", left)
 	}
+	w.pushed(open, pushWithdrawn)
 	if _, err := w.followups.SendMessage(t.Context(), sms(open, "Hello")); err != nil {
 		t.Errorf("a dismissed opt-out holds: %v", err)
 	}

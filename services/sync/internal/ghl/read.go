@@ -39,7 +39,7 @@ func (c *Client) get(ctx context.Context, in call, into any) error {
 }
 
 func (c *Client) getOnce(ctx context.Context, in call, into any) error {
-	if err := c.permit(ctx, in.who); err != nil {
+	if err := c.permit(ctx, in.who, budget.Read); err != nil {
 		return err
 	}
 	in.method = http.MethodGet
@@ -53,13 +53,13 @@ func (c *Client) getOnce(ctx context.Context, in call, into any) error {
 	return nil
 }
 
-// permit takes one of the reads' share of the budget.
-func (c *Client) permit(ctx context.Context, who Account) error {
+// permit takes one of a class's share of the budget.
+func (c *Client) permit(ctx context.Context, who Account, class budget.Class) error {
 	if c.budget == nil {
 		return nil
 	}
 	for {
-		p, err := c.budget.Take(ctx, who.Budget(), budget.Read)
+		p, err := c.budget.Take(ctx, who.Budget(), class)
 		var exceeded *budget.ExceededError
 		if errors.As(err, &exceeded) {
 			return &ReadError{Verdict: classify.Limited(string(exceeded.Window), exceeded.Retry)}
@@ -79,6 +79,8 @@ type Contact struct {
 	Facts lead.Facts
 	// Flags are the do-not-disturb flags of the followed channels.
 	Flags map[sending.Channel]sending.ChannelStatus
+	// InboundDND is true when the provider keeps the contact's messages from the location.
+	InboundDND bool
 	// Location is the location the contact belongs to.
 	Location string
 	// Tags are the contact's tags.
@@ -106,6 +108,7 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 			CompanyName string          `json:"companyName"`
 			DND         bool            `json:"dnd"`
 			DNDSettings json.RawMessage `json:"dndSettings"`
+			InboundDND  json.RawMessage `json:"inboundDndSettings"`
 			Tags        []string        `json:"tags"`
 			DateUpdated string          `json:"dateUpdated"`
 		} `json:"contact"`
@@ -122,7 +125,7 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 			ContactID: id, FirstName: a.FirstName, LastName: a.LastName, Email: a.Email, Phone: a.Phone,
 			TimeZone: a.TimeZone, CompanyName: a.CompanyName, State: a.State, Country: a.Country,
 		},
-		Flags: webhook.Flags(a.DND, webhook.Settings(a.DNDSettings)),
+		Flags: webhook.Flags(a.DND, webhook.Settings(a.DNDSettings)), InboundDND: webhook.InboundDND(a.InboundDND),
 	}, nil
 }
 

@@ -32,7 +32,7 @@ func (d Deps) importHistory(ctx context.Context, args work.ImportHistory) error 
 	case limited:
 		return river.JobSnooze(v.Wait) // Waiting for the budget is no failed attempt.
 	case errors.As(err, &read) && read.Verdict.Class == classify.Suspended:
-		return d.suspend(ctx, workspace, read.Verdict.Refusal.Reason)
+		return d.Store.SuspendConnection(ctx, workspace, read.Verdict.Refusal.Reason)
 	default:
 		return fmt.Errorf("import history: %w", err)
 	}

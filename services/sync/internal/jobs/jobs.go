@@ -24,6 +24,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/push"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -58,6 +59,8 @@ type Deps struct {
 	Reconciler *reconcile.Reconciler
 	// Mirror imports and heals history.
 	Mirror *mirror.Mirror
+	// Pusher tells the provider of opt-outs.
+	Pusher *push.Pusher
 	// FollowUps gets the domain events; nil keeps them waiting in the outbox.
 	FollowUps followupsv1.FollowUpsServiceClient
 	// Clock is the business clock.
@@ -83,6 +86,12 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.SettleCancellations]) error {
 			return d.settleCancellations(ctx, job.Args)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.PushOptOut]) error {
+			return d.pushOptOut(ctx, job.Args)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PushDue]) error {
+			return d.Pusher.Due(ctx)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
 			return d.sweepWebhooks(ctx)
@@ -159,6 +168,7 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
 		periodic(syncEvery, func() river.JobArgs { return work.SyncDue{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.PushDue{} }),
 		periodic(pruneEvery, func() river.JobArgs { return work.PruneChanges{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
 	}
@@ -189,6 +199,14 @@ func (d Deps) resumeSend(ctx context.Context, args work.ResumeSend) error {
 		return err
 	}
 	return d.Sender.Resume(ctx, workspace, intent)
+}
+
+func (d Deps) pushOptOut(ctx context.Context, args work.PushOptOut) error {
+	workspace, id, err := ids(args.Workspace, args.OptOut)
+	if err != nil {
+		return err
+	}
+	return d.Pusher.One(ctx, workspace, id)
 }
 
 // reconcile is T10 and the looks that are due, then wakes the sends whose time has come by the business clock.

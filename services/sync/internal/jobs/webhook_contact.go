@@ -34,6 +34,8 @@ type claim struct {
 	facts lead.Facts
 	flags map[sending.Channel]sending.ChannelStatus
 	tags  []string
+	// inboundDND is true when the provider keeps the contact's messages from us; of a whole claim.
+	inboundDND bool
 	// whole is true for a contact as read: facts, flags and tags are all told.
 	whole bool
 }
@@ -44,7 +46,7 @@ func takeTruth(ctx context.Context, tx *store.Tx, who person, in delivery) error
 	said := claim{at: happened(in), facts: in.event.Lead}
 	switch {
 	case in.truth != nil:
-		said = claim{at: in.truth.Updated, facts: in.truth.Facts, flags: in.truth.Flags, tags: in.truth.Tags, whole: true}
+		said = claim{at: in.truth.Updated, facts: in.truth.Facts, flags: in.truth.Flags, tags: in.truth.Tags, inboundDND: in.truth.InboundDND, whole: true}
 		if said.at.IsZero() {
 			said.at = in.readAt
 		}
@@ -95,6 +97,11 @@ func refreshLead(ctx context.Context, tx *store.Tx, who person, said claim) erro
 	if err != nil || !newer {
 		return err
 	}
+	if said.whole {
+		if err := tx.SetInboundDND(ctx, who.workspace, who.lead, store.InboundDND{On: said.inboundDND, Source: "contact_read", At: said.at}); err != nil {
+			return err
+		}
+	}
 	changed, err := tx.RefreshLead(ctx, who.workspace, who.lead, said.facts.Normal(""))
 	if err != nil || !changed || who.created {
 		return err
@@ -120,22 +127,35 @@ func doNotDisturb(ctx context.Context, tx *store.Tx, who person, said claim) err
 				continue
 			}
 		}
-		changed, err := tx.SetFlag(ctx, store.Flag{
-			Workspace: who.workspace, Lead: who.lead, Channel: channel, Status: status, Source: sourceDND,
-		})
-		if err != nil {
-			return err
-		}
-		if !changed {
-			continue
-		}
-		e := who.event(store.EventDNDChanged, said.at)
-		e.Channel, e.Active = channel, status != sending.Open
-		if err := tx.Publish(ctx, e); err != nil {
+		if err := setSwitch(ctx, tx, who, channelClaim{channel, status, said.at}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+type channelClaim struct {
+	channel sending.Channel
+	status  sending.ChannelStatus
+	at      time.Time
+}
+
+// setSwitch takes one switch of the provider's over. A permanent one is set by the carrier or the provider for who texted
+// STOP, and no program can clear it: it is an opt-out, also when the text itself never reached us. The echo of a switch that
+// we set for an opt-out of ours changes nothing.
+func setSwitch(ctx context.Context, tx *store.Tx, who person, c channelClaim) error {
+	flag := store.Flag{Workspace: who.workspace, Lead: who.lead, Channel: c.channel, Status: c.status, Source: sourceDND}
+	e := who.event(store.EventDNDChanged, c.at)
+	e.Channel, e.Active = c.channel, c.status != sending.Open
+	if c.status == sending.DNDPermanent {
+		flag.Status, flag.Evidence = sending.Opted, store.Evidence{Rule: "ghl-permanent", At: c.at}
+		e = who.event(store.EventOptedOut, c.at)
+	}
+	changed, err := tx.SetFlag(ctx, flag)
+	if err != nil || !changed {
+		return err
+	}
+	return tx.Publish(ctx, e)
 }
 
 // retag tells which tags came and went. Without tags known before, those of a new lead all came; of an older lead nothing

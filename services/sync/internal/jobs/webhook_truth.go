@@ -59,7 +59,7 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 		in.gone = true
 		return true, nil
 	case failed != nil && failed.Verdict.Class == classify.Suspended:
-		if err := d.suspend(ctx, in.workspace, failed.Verdict.Refusal.Reason); err != nil || !hint {
+		if err := d.Store.SuspendConnection(ctx, in.workspace, failed.Verdict.Refusal.Reason); err != nil || !hint {
 			return err == nil, err
 		}
 		return false, d.park(ctx, *in, string(failed.Verdict.Refusal.Reason))
@@ -112,26 +112,10 @@ func (d Deps) lookAtAccess(ctx context.Context, workspace uuid.UUID) error {
 			return err
 		})
 	case errors.As(err, &failed) && failed.Verdict.Class == classify.Suspended:
-		return d.suspend(ctx, workspace, failed.Verdict.Refusal.Reason)
+		return d.Store.SuspendConnection(ctx, workspace, failed.Verdict.Refusal.Reason)
 	}
 	if err != nil {
 		return fmt.Errorf("look at connection: %w", err)
-	}
-	return nil
-}
-
-// suspend records that the connection cannot be used.
-func (d Deps) suspend(ctx context.Context, workspace uuid.UUID, reason sending.Reason) error {
-	state := sending.AuthRevoked
-	if reason == sending.LocationInactive {
-		state = sending.Inactive
-	}
-	err := d.Store.Workspace(ctx, workspace, func(tx *store.Tx) error {
-		_, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: workspace})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("suspend connection: %w", err)
 	}
 	return nil
 }

@@ -54,11 +54,11 @@ func channelProto(channel string) syncv1.Channel {
 	}
 }
 
-func leadProto(l db.Lead, channels []db.LeadChannel) *syncv1.Lead {
+func leadProto(l db.Lead, channels []db.LeadChannelsRow) *syncv1.Lead {
 	out := &syncv1.Lead{
 		Name: leadName(l.WorkspaceID, l.ID), GhlContactId: store.Deref(l.GhlContactID), FirstName: l.FirstName, LastName: l.LastName,
 		Email: store.Deref(l.Email), Phone: store.Deref(l.Phone), TimeZone: l.TimeZone, CompanyName: l.CompanyName, Blocked: l.Blocked,
-		TimeZoneSource: l.TimeZoneSource, State: l.State, Country: l.Country,
+		TimeZoneSource: l.TimeZoneSource, State: l.State, Country: l.Country, InboundDndTime: optStamp(l.InboundDndTime),
 		LastInboundTime: optStamp(l.LastInboundTime), LastOutboundTime: optStamp(l.LastOutboundTime),
 		CreateTime: stamp(l.CreateTime), UpdateTime: stamp(l.UpdateTime),
 	}
@@ -68,7 +68,7 @@ func leadProto(l db.Lead, channels []db.LeadChannel) *syncv1.Lead {
 		}
 		out.Channels = append(out.Channels, &syncv1.ChannelState{
 			Channel: channelProto(c.Channel), Status: syncv1.ChannelStatus(syncv1.ChannelStatus_value["CHANNEL_STATUS_"+c.Status]),
-			Source: c.Source, UpdateTime: stamp(c.UpdateTime),
+			Source: c.Source, UpdateTime: stamp(c.UpdateTime), PushState: pushState(c.Push), PushConfirmTime: optStamp(c.ConfirmTime),
 		})
 	}
 	return out

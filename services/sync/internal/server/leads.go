@@ -172,7 +172,7 @@ func leadsWithChannels(ctx context.Context, tx *store.Tx, rows []db.Lead) ([]*sy
 	if err != nil {
 		return nil, err
 	}
-	byLead := map[uuid.UUID][]db.LeadChannel{}
+	byLead := map[uuid.UUID][]db.LeadChannelsRow{}
 	for _, ch := range channels {
 		byLead[ch.LeadID] = append(byLead[ch.LeadID], ch)
 	}

@@ -114,7 +114,7 @@ func optOutProto(r db.OptOut) *syncv1.OptOut {
 		Channel: channelProto(r.Channel), Active: r.State == "ACTIVE",
 		Review:   syncv1.OptOutReview(syncv1.OptOutReview_value["OPT_OUT_REVIEW_"+optOutReview(r.Review)]),
 		Reviewer: r.Reviewer, ReviewReason: r.ReviewNote, ReviewTime: optStamp(r.ReviewTime), OptOutTime: stamp(r.OptOutTime),
-		CreateTime: stamp(r.CreateTime),
+		CreateTime: stamp(r.CreateTime), Push: pushProto(r),
 	}
 	if r.MessageID != nil {
 		out.Message = messageName(r.WorkspaceID, *r.MessageID)
@@ -124,4 +124,15 @@ func optOutProto(r db.OptOut) *syncv1.OptOut {
 
 func optOutName(workspace, id uuid.UUID) string {
 	return workspaceName(workspace) + "/optOuts/" + id.String()
+}
+
+func pushProto(r db.OptOut) *syncv1.OptOutPush {
+	return &syncv1.OptOutPush{
+		State: pushState(r.Push), LastError: r.PushError, AttemptCount: r.PushAttempt, NextAttemptTime: optStamp(r.PushNextTime),
+		PushTime: optStamp(r.PushTime), ConfirmTime: optStamp(r.ConfirmTime),
+	}
+}
+
+func pushState(stored string) syncv1.OptOutPushState {
+	return syncv1.OptOutPushState(syncv1.OptOutPushState_value["OPT_OUT_PUSH_STATE_"+stored])
 }

@@ -64,6 +64,11 @@ func (t *Tx) tryLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) 
 	if err != nil {
 		return db.Lead{}, false, false, err
 	}
+	if facts.ContactID != match.ContactID {
+		if err := t.retell(ctx, workspace, row.ID); err != nil {
+			return db.Lead{}, false, false, err
+		}
+	}
 	row, err = t.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: row.ID})
 	return row, false, err == nil, err
 }

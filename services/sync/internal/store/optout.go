@@ -9,6 +9,7 @@ import (
 
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // Evidence is what an opt-out was learned from.
@@ -40,7 +41,7 @@ func (t *Tx) recordOptOut(ctx context.Context, f Flag) error {
 	}
 	row := db.InsertOptOutParams{
 		WorkspaceID: f.Workspace, ID: id, LeadID: f.Lead, Channel: string(f.Channel), Address: Deref(who.Phone),
-		Source: optOutSources[f.Source], Rule: f.Evidence.Rule, MessageID: f.Evidence.Message, Review: "NONE", Push: "PENDING",
+		Source: optOutSources[f.Source], Rule: f.Evidence.Rule, MessageID: f.Evidence.Message, Review: "NONE",
 		OptOutTime: f.Evidence.At, Now: t.Now,
 	}
 	if f.Channel == sending.Email {
@@ -52,10 +53,14 @@ func (t *Tx) recordOptOut(ctx context.Context, f Flag) error {
 	if f.Evidence.Unclear {
 		row.Review = "PENDING"
 	}
+	t.planPush(&row, who)
 	if row.OptOutTime.IsZero() {
 		row.OptOutTime = t.Now
 	}
 	n, err := t.InsertOptOut(ctx, row)
+	if err == nil && n > 0 && row.PushNextTime != nil {
+		err = t.Enqueue(ctx, work.PushOptOut{Workspace: f.Workspace.String(), OptOut: id.String()}, 0)
+	}
 	if err == nil && n == 0 && !f.Evidence.Unclear {
 		_, err = t.ConfirmUnclear(ctx, db.ConfirmUnclearParams{WorkspaceID: f.Workspace, LeadID: f.Lead, Channel: string(f.Channel)})
 	}
@@ -100,10 +105,10 @@ func (t *Tx) DecideOptOut(ctx context.Context, d OptOutDecision) (db.OptOut, boo
 		return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
 	}
 	next := db.ReviewOptOutParams{
-		Review: "CONFIRMED", State: row.State, Push: row.Push, Reviewer: d.Reviewer, Note: d.Reason, Now: &t.Now, WorkspaceID: d.Workspace, ID: d.ID,
+		Review: "CONFIRMED", State: row.State, Reviewer: d.Reviewer, Note: d.Reason, Now: &t.Now, WorkspaceID: d.Workspace, ID: d.ID,
 	}
 	if d.Dismiss {
-		next.Review, next.State, next.Push = "REVERSED", "LIFTED", "NOT_NEEDED"
+		next.Review, next.State = "REVERSED", "LIFTED"
 	}
 	if row.Review == next.Review {
 		return row, false, nil
@@ -115,6 +120,9 @@ func (t *Tx) DecideOptOut(ctx context.Context, d OptOutDecision) (db.OptOut, boo
 		return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
 	}
 	if d.Dismiss {
+		if err = t.withdraw(ctx, row); err != nil {
+			return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
+		}
 		_, err = t.ReopenChannel(ctx, db.ReopenChannelParams{Now: t.Now, WorkspaceID: d.Workspace, LeadID: row.LeadID, Channel: row.Channel})
 		if err != nil {
 			return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)

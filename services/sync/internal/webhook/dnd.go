@@ -60,3 +60,21 @@ func Flags(all bool, settings map[sending.Channel]sending.ChannelStatus) map[sen
 	}
 	return out
 }
+
+// InboundDND reads inboundDndSettings: whether the provider keeps the contact's messages from its location. Keys in any case;
+// what is no such setting means no.
+func InboundDND(raw json.RawMessage) bool {
+	var settings map[string]json.RawMessage
+	if json.Unmarshal(raw, &settings) != nil {
+		return false
+	}
+	for name, rawFlag := range settings {
+		var flag struct {
+			Status string `json:"status"`
+		}
+		if strings.EqualFold(name, "all") && json.Unmarshal(rawFlag, &flag) == nil && strings.EqualFold(flag.Status, "active") {
+			return true
+		}
+	}
+	return false
+}

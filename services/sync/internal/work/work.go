@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/relance/relance/platform/clock"
 )
@@ -133,6 +134,28 @@ type WatchVisible struct {
 
 // Kind names the job.
 func (WatchVisible) Kind() string { return "watch_visible" }
+
+// PushOptOut tells the provider of one opt-out, or takes back what it was told.
+type PushOptOut struct {
+	Workspace string `json:"workspace"`
+	OptOut    string `json:"opt_out"`
+}
+
+// Kind names the job.
+func (PushOptOut) Kind() string { return "push_opt_out" }
+
+// InsertOpts: one job at a time for an opt-out, and no retries of its own: its row says when it is tried again.
+func (PushOptOut) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	}}}
+}
+
+// PushDue queues the pushes of opt-outs that are due.
+type PushDue struct{}
+
+// Kind names the job.
+func (PushDue) Kind() string { return "push_due" }
 
 // Queue inserts jobs in the transaction that makes them necessary.
 type Queue struct {

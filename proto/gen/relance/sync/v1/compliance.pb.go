@@ -523,7 +523,9 @@ type OptOut struct {
 	// When the lead said it, by the provider's clock where known.
 	OptOutTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=opt_out_time,json=optOutTime,proto3" json:"opt_out_time,omitempty"`
 	// When it was recorded here.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Whether the provider knows.
+	Push          *OptOutPush `protobuf:"bytes,14,opt,name=push,proto3" json:"push,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -645,6 +647,13 @@ func (x *OptOut) GetOptOutTime() *timestamppb.Timestamp {
 func (x *OptOut) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *OptOut) GetPush() *OptOutPush {
+	if x != nil {
+		return x.Push
 	}
 	return nil
 }
@@ -891,7 +900,7 @@ var File_relance_sync_v1_compliance_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"\n" +
-	" relance/sync/v1/compliance.proto\x12\x0frelance.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arelance/sync/v1/sync.proto\"\xbb\x01\n" +
+	" relance/sync/v1/compliance.proto\x12\x0frelance.sync.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1arelance/sync/v1/sync.proto\"\xbb\x01\n" +
 	"\tSendCheck\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x122\n" +
 	"\achannel\x18\x02 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x12.\n" +
@@ -917,7 +926,7 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"accumulate\x12!\n" +
 	"\fassume_ready\x18\x04 \x01(\bR\vassumeReady\"O\n" +
 	"\x11CheckSendResponse\x12:\n" +
-	"\aresults\x18\x01 \x03(\v2 .relance.sync.v1.SendCheckResultR\aresults\"\xf2\x03\n" +
+	"\aresults\x18\x01 \x03(\v2 .relance.sync.v1.SendCheckResultR\aresults\"\xa3\x04\n" +
 	"\x06OptOut\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -935,7 +944,8 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"\fopt_out_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"optOutTime\x12;\n" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\x8b\x01\n" +
+	"createTime\x12/\n" +
+	"\x04push\x18\x0e \x01(\v2\x1b.relance.sync.v1.OptOutPushR\x04push\"\x8b\x01\n" +
 	"\x12ListOptOutsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -999,6 +1009,7 @@ var file_relance_sync_v1_compliance_proto_goTypes = []any{
 	(Channel)(0),                  // 13: relance.sync.v1.Channel
 	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 	(SendPurpose)(0),              // 15: relance.sync.v1.SendPurpose
+	(*OptOutPush)(nil),            // 16: relance.sync.v1.OptOutPush
 }
 var file_relance_sync_v1_compliance_proto_depIdxs = []int32{
 	13, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
@@ -1014,14 +1025,15 @@ var file_relance_sync_v1_compliance_proto_depIdxs = []int32{
 	14, // 10: relance.sync.v1.OptOut.review_time:type_name -> google.protobuf.Timestamp
 	14, // 11: relance.sync.v1.OptOut.opt_out_time:type_name -> google.protobuf.Timestamp
 	14, // 12: relance.sync.v1.OptOut.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 13: relance.sync.v1.ListOptOutsResponse.opt_outs:type_name -> relance.sync.v1.OptOut
-	2,  // 14: relance.sync.v1.ReviewOptOutRequest.decision:type_name -> relance.sync.v1.OptOutDecision
-	7,  // 15: relance.sync.v1.ReviewOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	16, // 13: relance.sync.v1.OptOut.push:type_name -> relance.sync.v1.OptOutPush
+	7,  // 14: relance.sync.v1.ListOptOutsResponse.opt_outs:type_name -> relance.sync.v1.OptOut
+	2,  // 15: relance.sync.v1.ReviewOptOutRequest.decision:type_name -> relance.sync.v1.OptOutDecision
+	7,  // 16: relance.sync.v1.ReviewOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_compliance_proto_init() }
@@ -1029,6 +1041,7 @@ func file_relance_sync_v1_compliance_proto_init() {
 	if File_relance_sync_v1_compliance_proto != nil {
 		return
 	}
+	file_relance_sync_v1_contact_proto_init()
 	file_relance_sync_v1_sync_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -1153,9 +1153,13 @@ type ChannelState struct {
 	// What set the flag: provider_refusal, dnd_webhook, inbound_stop, contact_read, unsubscribe_webhook, bounce_webhook.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// When the flag last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Whether the provider knows of the opt-out; for OPTED_OUT only.
+	PushState OptOutPushState `protobuf:"varint,5,opt,name=push_state,json=pushState,proto3,enum=relance.sync.v1.OptOutPushState" json:"push_state,omitempty"`
+	// When the provider's switch was last read as it should be.
+	PushConfirmTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=push_confirm_time,json=pushConfirmTime,proto3" json:"push_confirm_time,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ChannelState) Reset() {
@@ -1216,6 +1220,20 @@ func (x *ChannelState) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ChannelState) GetPushState() OptOutPushState {
+	if x != nil {
+		return x.PushState
+	}
+	return OptOutPushState_OPT_OUT_PUSH_STATE_UNSPECIFIED
+}
+
+func (x *ChannelState) GetPushConfirmTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PushConfirmTime
+	}
+	return nil
+}
+
 // Lead is a person being followed up, one row for all channels.
 type Lead struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1253,9 +1271,12 @@ type Lead struct {
 	// State or region of the lead's address, as a name or a postal code.
 	State string `protobuf:"bytes,21,opt,name=state,proto3" json:"state,omitempty"`
 	// Country of the lead's address, ISO 3166 alpha-2 such as "US".
-	Country       string `protobuf:"bytes,22,opt,name=country,proto3" json:"country,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Country string `protobuf:"bytes,22,opt,name=country,proto3" json:"country,omitempty"`
+	// Since when the provider keeps the lead's messages from us (GoHighLevel's inbound do-not-disturb), as its contact showed;
+	// unset when it does not. It closes no channel; answers, a STOP too, may not reach us. Output only.
+	InboundDndTime *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=inbound_dnd_time,json=inboundDndTime,proto3" json:"inbound_dnd_time,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Lead) Reset() {
@@ -1405,6 +1426,13 @@ func (x *Lead) GetCountry() string {
 		return x.Country
 	}
 	return ""
+}
+
+func (x *Lead) GetInboundDndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.InboundDndTime
+	}
+	return nil
 }
 
 // Message is one message to or from a lead.
@@ -1783,7 +1811,7 @@ var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1826,13 +1854,16 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"dailyLimit\x12'\n" +
 	"\x0fdaily_remaining\x18\x06 \x01(\x05R\x0edailyRemaining\x129\n" +
 	"\n" +
-	"daily_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tdailyTime\"\xcf\x01\n" +
+	"daily_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tdailyTime\"\xd8\x02\n" +
 	"\fChannelState\x122\n" +
 	"\achannel\x18\x01 \x01(\x0e2\x18.relance.sync.v1.ChannelR\achannel\x126\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.ChannelStatusR\x06status\x12\x16\n" +
 	"\x06source\x18\x03 \x01(\tR\x06source\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xa3\x05\n" +
+	"updateTime\x12?\n" +
+	"\n" +
+	"push_state\x18\x05 \x01(\x0e2 .relance.sync.v1.OptOutPushStateR\tpushState\x12F\n" +
+	"\x11push_confirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fpushConfirmTime\"\xe9\x05\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
 	"\x0eghl_contact_id\x18\x02 \x01(\tR\fghlContactId\x12\x1d\n" +
@@ -1854,7 +1885,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"updateTime\x12(\n" +
 	"\x10time_zone_source\x18\x14 \x01(\tR\x0etimeZoneSource\x12\x14\n" +
 	"\x05state\x18\x15 \x01(\tR\x05state\x12\x18\n" +
-	"\acountry\x18\x16 \x01(\tR\acountry\"\xb6\a\n" +
+	"\acountry\x18\x16 \x01(\tR\acountry\x12D\n" +
+	"\x10inbound_dnd_time\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0einboundDndTime\"\xb6\a\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -2011,9 +2043,10 @@ var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(*WebhookEvent)(nil),          // 18: relance.sync.v1.WebhookEvent
 	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(Resolution)(0),               // 21: relance.sync.v1.Resolution
-	(*SendAttempt)(nil),           // 22: relance.sync.v1.SendAttempt
-	(*SendLook)(nil),              // 23: relance.sync.v1.SendLook
+	(OptOutPushState)(0),          // 21: relance.sync.v1.OptOutPushState
+	(Resolution)(0),               // 22: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 23: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 24: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
 	19, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
@@ -2032,29 +2065,32 @@ var file_relance_sync_v1_sync_proto_depIdxs = []int32{
 	0,  // 13: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
 	5,  // 14: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
 	19, // 15: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	15, // 16: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	19, // 17: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	19, // 18: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	19, // 19: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	19, // 20: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
-	0,  // 21: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
-	1,  // 22: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
-	2,  // 23: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	19, // 24: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	19, // 25: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	19, // 26: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	21, // 27: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
-	22, // 28: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
-	23, // 29: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
-	9,  // 30: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	11, // 31: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	19, // 32: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	19, // 33: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	21, // 16: relance.sync.v1.ChannelState.push_state:type_name -> relance.sync.v1.OptOutPushState
+	19, // 17: relance.sync.v1.ChannelState.push_confirm_time:type_name -> google.protobuf.Timestamp
+	15, // 18: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	19, // 19: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	19, // 20: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	19, // 21: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	19, // 22: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	19, // 23: relance.sync.v1.Lead.inbound_dnd_time:type_name -> google.protobuf.Timestamp
+	0,  // 24: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
+	1,  // 25: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
+	2,  // 26: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
+	19, // 27: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	19, // 28: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	19, // 29: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	22, // 30: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	23, // 31: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	24, // 32: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	9,  // 33: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
+	11, // 34: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	19, // 35: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	19, // 36: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_proto_init() }
@@ -2062,6 +2098,7 @@ func file_relance_sync_v1_sync_proto_init() {
 	if File_relance_sync_v1_sync_proto != nil {
 		return
 	}
+	file_relance_sync_v1_contact_proto_init()
 	file_relance_sync_v1_resolve_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -13,7 +13,7 @@ import (
 )
 
 const batchLeads = `-- name: BatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
 `
 
 type BatchLeadsParams struct {
@@ -50,6 +50,8 @@ func (q *Queries) BatchLeads(ctx context.Context, arg BatchLeadsParams) ([]Lead,
 			&i.TimeZoneSource,
 			&i.UnblockedBy,
 			&i.UnblockTime,
+			&i.InboundDndTime,
+			&i.InboundDndSource,
 		); err != nil {
 			return nil, err
 		}
@@ -167,7 +169,7 @@ func (q *Queries) InsertLead(ctx context.Context, arg InsertLeadParams) (int64, 
 }
 
 const lead = `-- name: Lead :one
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id = $2
 `
 
 type LeadParams struct {
@@ -198,6 +200,8 @@ func (q *Queries) Lead(ctx context.Context, arg LeadParams) (Lead, error) {
 		&i.TimeZoneSource,
 		&i.UnblockedBy,
 		&i.UnblockTime,
+		&i.InboundDndTime,
+		&i.InboundDndSource,
 	)
 	return i, err
 }
@@ -220,7 +224,9 @@ func (q *Queries) LeadChannel(ctx context.Context, arg LeadChannelParams) (strin
 }
 
 const leadChannels = `-- name: LeadChannels :many
-SELECT workspace_id, lead_id, channel, status, source, update_time FROM lead_channel WHERE workspace_id = $1 AND lead_id = ANY ($2::uuid[]) ORDER BY lead_id, channel
+SELECT c.workspace_id, c.lead_id, c.channel, c.status, c.source, c.update_time, coalesce(o.push, '')::text AS push, o.confirm_time FROM lead_channel c
+LEFT JOIN opt_out o ON o.workspace_id = c.workspace_id AND o.lead_id = c.lead_id AND o.channel = c.channel AND o.state = 'ACTIVE'
+WHERE c.workspace_id = $1 AND c.lead_id = ANY ($2::uuid[]) ORDER BY c.lead_id, c.channel
 `
 
 type LeadChannelsParams struct {
@@ -228,15 +234,27 @@ type LeadChannelsParams struct {
 	LeadIds     []uuid.UUID
 }
 
-func (q *Queries) LeadChannels(ctx context.Context, arg LeadChannelsParams) ([]LeadChannel, error) {
+type LeadChannelsRow struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Channel     string
+	Status      string
+	Source      string
+	UpdateTime  time.Time
+	Push        string
+	ConfirmTime *time.Time
+}
+
+// With what became of telling the provider, for an opt-out that is in force.
+func (q *Queries) LeadChannels(ctx context.Context, arg LeadChannelsParams) ([]LeadChannelsRow, error) {
 	rows, err := q.db.Query(ctx, leadChannels, arg.WorkspaceID, arg.LeadIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []LeadChannel
+	var items []LeadChannelsRow
 	for rows.Next() {
-		var i LeadChannel
+		var i LeadChannelsRow
 		if err := rows.Scan(
 			&i.WorkspaceID,
 			&i.LeadID,
@@ -244,6 +262,8 @@ func (q *Queries) LeadChannels(ctx context.Context, arg LeadChannelsParams) ([]L
 			&i.Status,
 			&i.Source,
 			&i.UpdateTime,
+			&i.Push,
+			&i.ConfirmTime,
 		); err != nil {
 			return nil, err
 		}
@@ -256,7 +276,7 @@ func (q *Queries) LeadChannels(ctx context.Context, arg LeadChannelsParams) ([]L
 }
 
 const listLeads = `-- name: ListLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
 `
 
 type ListLeadsParams struct {
@@ -294,6 +314,8 @@ func (q *Queries) ListLeads(ctx context.Context, arg ListLeadsParams) ([]Lead, e
 			&i.TimeZoneSource,
 			&i.UnblockedBy,
 			&i.UnblockTime,
+			&i.InboundDndTime,
+			&i.InboundDndSource,
 		); err != nil {
 			return nil, err
 		}
@@ -306,7 +328,7 @@ func (q *Queries) ListLeads(ctx context.Context, arg ListLeadsParams) ([]Lead, e
 }
 
 const lockLead = `-- name: LockLead :one
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockLeadParams struct {
@@ -337,12 +359,14 @@ func (q *Queries) LockLead(ctx context.Context, arg LockLeadParams) (Lead, error
 		&i.TimeZoneSource,
 		&i.UnblockedBy,
 		&i.UnblockTime,
+		&i.InboundDndTime,
+		&i.InboundDndSource,
 	)
 	return i, err
 }
 
 const matchLeads = `-- name: MatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
     OR lower(email) = $3::text OR phone = $4::text)
 ORDER BY id FOR NO KEY UPDATE
 `
@@ -388,6 +412,8 @@ func (q *Queries) MatchLeads(ctx context.Context, arg MatchLeadsParams) ([]Lead,
 			&i.TimeZoneSource,
 			&i.UnblockedBy,
 			&i.UnblockTime,
+			&i.InboundDndTime,
+			&i.InboundDndSource,
 		); err != nil {
 			return nil, err
 		}

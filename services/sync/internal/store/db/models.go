@@ -143,6 +143,8 @@ type Lead struct {
 	TimeZoneSource   string
 	UnblockedBy      string
 	UnblockTime      *time.Time
+	InboundDndTime   *time.Time
+	InboundDndSource string
 }
 
 type LeadChannel struct {
@@ -190,24 +192,28 @@ type MessageVerdict struct {
 }
 
 type OptOut struct {
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
-	LeadID      uuid.UUID
-	Channel     string
-	Address     string
-	Source      string
-	Rule        string
-	MessageID   *uuid.UUID
-	State       string
-	Review      string
-	Reviewer    string
-	ReviewNote  string
-	ReviewTime  *time.Time
-	Push        string
-	PushError   string
-	PushTime    *time.Time
-	OptOutTime  time.Time
-	CreateTime  time.Time
+	WorkspaceID  uuid.UUID
+	ID           uuid.UUID
+	LeadID       uuid.UUID
+	Channel      string
+	Address      string
+	Source       string
+	Rule         string
+	MessageID    *uuid.UUID
+	State        string
+	Review       string
+	Reviewer     string
+	ReviewNote   string
+	ReviewTime   *time.Time
+	Push         string
+	PushError    string
+	PushTime     *time.Time
+	OptOutTime   time.Time
+	CreateTime   time.Time
+	PushAttempt  int32
+	PushRefusals int32
+	PushNextTime *time.Time
+	ConfirmTime  *time.Time
 }
 
 type Outbox struct {

@@ -13,7 +13,7 @@ import (
 )
 
 const activeOptOut = `-- name: ActiveOptOut :one
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time FROM opt_out WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3 AND state = 'ACTIVE'
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3 AND state = 'ACTIVE'
 `
 
 type ActiveOptOutParams struct {
@@ -44,6 +44,10 @@ func (q *Queries) ActiveOptOut(ctx context.Context, arg ActiveOptOutParams) (Opt
 		&i.PushTime,
 		&i.OptOutTime,
 		&i.CreateTime,
+		&i.PushAttempt,
+		&i.PushRefusals,
+		&i.PushNextTime,
+		&i.ConfirmTime,
 	)
 	return i, err
 }
@@ -69,25 +73,27 @@ func (q *Queries) ConfirmUnclear(ctx context.Context, arg ConfirmUnclearParams) 
 }
 
 const insertOptOut = `-- name: InsertOptOut :execrows
-INSERT INTO opt_out (workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, push, opt_out_time, create_time)
+INSERT INTO opt_out (workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, push, push_error, push_next_time, opt_out_time, create_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7,
-    $8::uuid, 'ACTIVE', $9, $10, $11, $12)
+    $8::uuid, 'ACTIVE', $9, $10, $11, $12, $13, $14)
 ON CONFLICT (workspace_id, lead_id, channel) WHERE state = 'ACTIVE' DO NOTHING
 `
 
 type InsertOptOutParams struct {
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
-	LeadID      uuid.UUID
-	Channel     string
-	Address     string
-	Source      string
-	Rule        string
-	MessageID   *uuid.UUID
-	Review      string
-	Push        string
-	OptOutTime  time.Time
-	Now         time.Time
+	WorkspaceID  uuid.UUID
+	ID           uuid.UUID
+	LeadID       uuid.UUID
+	Channel      string
+	Address      string
+	Source       string
+	Rule         string
+	MessageID    *uuid.UUID
+	Review       string
+	Push         string
+	PushError    string
+	PushNextTime *time.Time
+	OptOutTime   time.Time
+	Now          time.Time
 }
 
 // One opt-out of a lead and channel is in force at a time; the first is the one that counts.
@@ -103,6 +109,8 @@ func (q *Queries) InsertOptOut(ctx context.Context, arg InsertOptOutParams) (int
 		arg.MessageID,
 		arg.Review,
 		arg.Push,
+		arg.PushError,
+		arg.PushNextTime,
 		arg.OptOutTime,
 		arg.Now,
 	)
@@ -113,7 +121,7 @@ func (q *Queries) InsertOptOut(ctx context.Context, arg InsertOptOutParams) (int
 }
 
 const listOptOuts = `-- name: ListOptOuts :many
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time FROM opt_out WHERE workspace_id = $1 AND (NOT $2::boolean OR review = 'PENDING')
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND (NOT $2::boolean OR review = 'PENDING')
     AND id < $3 ORDER BY id DESC LIMIT $4
 `
 
@@ -157,6 +165,10 @@ func (q *Queries) ListOptOuts(ctx context.Context, arg ListOptOutsParams) ([]Opt
 			&i.PushTime,
 			&i.OptOutTime,
 			&i.CreateTime,
+			&i.PushAttempt,
+			&i.PushRefusals,
+			&i.PushNextTime,
+			&i.ConfirmTime,
 		); err != nil {
 			return nil, err
 		}
@@ -169,7 +181,7 @@ func (q *Queries) ListOptOuts(ctx context.Context, arg ListOptOutsParams) ([]Opt
 }
 
 const lockOptOut = `-- name: LockOptOut :one
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time FROM opt_out WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockOptOutParams struct {
@@ -199,12 +211,16 @@ func (q *Queries) LockOptOut(ctx context.Context, arg LockOptOutParams) (OptOut,
 		&i.PushTime,
 		&i.OptOutTime,
 		&i.CreateTime,
+		&i.PushAttempt,
+		&i.PushRefusals,
+		&i.PushNextTime,
+		&i.ConfirmTime,
 	)
 	return i, err
 }
 
 const optOut = `-- name: OptOut :one
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time FROM opt_out WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND id = $2
 `
 
 type OptOutParams struct {
@@ -234,6 +250,10 @@ func (q *Queries) OptOut(ctx context.Context, arg OptOutParams) (OptOut, error) 
 		&i.PushTime,
 		&i.OptOutTime,
 		&i.CreateTime,
+		&i.PushAttempt,
+		&i.PushRefusals,
+		&i.PushNextTime,
+		&i.ConfirmTime,
 	)
 	return i, err
 }
@@ -265,15 +285,14 @@ func (q *Queries) ReopenChannel(ctx context.Context, arg ReopenChannelParams) (i
 }
 
 const reviewOptOut = `-- name: ReviewOptOut :execrows
-UPDATE opt_out SET review = $1, state = $2, push = $3, reviewer = $4,
-    review_note = $5, review_time = $6
-WHERE workspace_id = $7 AND id = $8 AND state = 'ACTIVE'
+UPDATE opt_out SET review = $1, state = $2, reviewer = $3,
+    review_note = $4, review_time = $5
+WHERE workspace_id = $6 AND id = $7 AND state = 'ACTIVE'
 `
 
 type ReviewOptOutParams struct {
 	Review      string
 	State       string
-	Push        string
 	Reviewer    string
 	Note        string
 	Now         *time.Time
@@ -285,7 +304,6 @@ func (q *Queries) ReviewOptOut(ctx context.Context, arg ReviewOptOutParams) (int
 	result, err := q.db.Exec(ctx, reviewOptOut,
 		arg.Review,
 		arg.State,
-		arg.Push,
 		arg.Reviewer,
 		arg.Note,
 		arg.Now,

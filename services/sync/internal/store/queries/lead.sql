@@ -29,7 +29,10 @@ SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id = ANY (sql
 SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(page);
 
 -- name: LeadChannels :many
-SELECT * FROM lead_channel WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = ANY (sqlc.arg(lead_ids)::uuid[]) ORDER BY lead_id, channel;
+-- With what became of telling the provider, for an opt-out that is in force.
+SELECT c.*, coalesce(o.push, '')::text AS push, o.confirm_time FROM lead_channel c
+LEFT JOIN opt_out o ON o.workspace_id = c.workspace_id AND o.lead_id = c.lead_id AND o.channel = c.channel AND o.state = 'ACTIVE'
+WHERE c.workspace_id = sqlc.arg(workspace_id) AND c.lead_id = ANY (sqlc.arg(lead_ids)::uuid[]) ORDER BY c.lead_id, c.channel;
 
 -- name: LeadChannel :one
 SELECT status FROM lead_channel WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);

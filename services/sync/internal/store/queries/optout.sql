@@ -1,8 +1,8 @@
 -- name: InsertOptOut :execrows
 -- One opt-out of a lead and channel is in force at a time; the first is the one that counts.
-INSERT INTO opt_out (workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, push, opt_out_time, create_time)
+INSERT INTO opt_out (workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, push, push_error, push_next_time, opt_out_time, create_time)
 VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(channel), sqlc.arg(address), sqlc.arg(source), sqlc.arg(rule),
-    sqlc.narg(message_id)::uuid, 'ACTIVE', sqlc.arg(review), sqlc.arg(push), sqlc.arg(opt_out_time), sqlc.arg(now))
+    sqlc.narg(message_id)::uuid, 'ACTIVE', sqlc.arg(review), sqlc.arg(push), sqlc.arg(push_error), sqlc.narg(push_next_time), sqlc.arg(opt_out_time), sqlc.arg(now))
 ON CONFLICT (workspace_id, lead_id, channel) WHERE state = 'ACTIVE' DO NOTHING;
 
 -- name: ActiveOptOut :one
@@ -34,7 +34,7 @@ SELECT * FROM opt_out WHERE workspace_id = sqlc.arg(workspace_id) AND (NOT sqlc.
     AND id < sqlc.arg(before) ORDER BY id DESC LIMIT sqlc.arg(page);
 
 -- name: ReviewOptOut :execrows
-UPDATE opt_out SET review = sqlc.arg(review), state = sqlc.arg(state), push = sqlc.arg(push), reviewer = sqlc.arg(reviewer),
+UPDATE opt_out SET review = sqlc.arg(review), state = sqlc.arg(state), reviewer = sqlc.arg(reviewer),
     review_note = sqlc.arg(note), review_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = 'ACTIVE';
 

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// SuspendConnection records that a workspace's GHL connection cannot be used, so that nothing else is asked of it until it
+// works again.
+func (s *Store) SuspendConnection(ctx context.Context, workspace uuid.UUID, reason sending.Reason) error {
+	state := sending.AuthRevoked
+	if reason == sending.LocationInactive {
+		state = sending.Inactive
+	}
+	err := s.Workspace(ctx, workspace, func(tx *Tx) error {
+		_, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{State: string(state), Now: tx.Now, WorkspaceID: workspace})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("suspend connection: %w", err)
+	}
+	return nil
+}
