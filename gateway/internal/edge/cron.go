@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
@@ -105,25 +104,6 @@ func pausesOf(reasons []*followupsv1.ReasonCount) (snoozed, ghosts, missing paus
 	return snoozed, ghosts, missing
 }
 
-type refreshError struct {
-	Workspace string `json:"workspace"`
-	Reason    string `json:"reason"`
-}
-
-type availabilityAnswer struct {
-	Success                    bool           `json:"success"`
-	Checked                    int32          `json:"checked"`
-	Attempted                  int32          `json:"attempted"`
-	Refreshed                  int32          `json:"refreshed"`
-	SkippedNoDefault           int32          `json:"skippedNoDefault"`
-	SkippedUnsupportedDuration int32          `json:"skippedUnsupportedDuration"`
-	SkippedBackoff             int32          `json:"skippedBackoff"`
-	Errors                     int32          `json:"errors"`
-	ErrorDetails               []refreshError `json:"errorDetails"`
-	FinishedWithinBudget       bool           `json:"finishedWithinBudget"`
-	Timestamp                  string         `json:"timestamp"`
-}
-
 // syncAnswer is the receipt of a sync run: checked = proven + unproven + deferred + failed.
 type syncAnswer struct {
 	Success              bool   `json:"success"`
@@ -173,30 +153,6 @@ func countsOf(c *followupsv1.RunCounts) counts {
 		Processed: c.GetProcessed(), Succeeded: c.GetSucceeded(), Failed: c.GetFailed(),
 		Skipped: c.GetSkipped(), Deferred: c.GetDeferred(), Unknown: c.GetUnknown(),
 	}
-}
-
-// cronAvailability refreshes the slots that are due.
-func (e *Edge) cronAvailability(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := e.cronCall(w, r)
-	defer cancel()
-	answer, err := e.availability.RefreshDueAvailability(ctx,
-		&availabilityv1.RefreshDueAvailabilityRequest{TimeBudget: durationpb.New(e.opts.CronBudget)})
-	if err != nil {
-		writeCronError(w, r, err)
-		return
-	}
-	receipt := answer.GetReceipt()
-	out := availabilityAnswer{
-		Success: true, Checked: receipt.GetChecked(), Attempted: receipt.GetAttempted(), Refreshed: receipt.GetRefreshed(),
-		SkippedNoDefault: receipt.GetSkippedNoDefault(), SkippedUnsupportedDuration: receipt.GetSkippedUnsupportedDuration(),
-		SkippedBackoff: receipt.GetSkippedBackoff(), Errors: receipt.GetErrors(), ErrorDetails: []refreshError{},
-		FinishedWithinBudget: answer.GetFinishedWithinBudget(), Timestamp: e.timestamp(),
-	}
-	for _, detail := range receipt.GetErrorDetails() {
-		out.ErrorDetails = append(out.ErrorDetails,
-			refreshError{Workspace: detail.GetWorkspace(), Reason: detail.GetReason()})
-	}
-	writeJSON(w, http.StatusOK, out)
 }
 
 // cronSync compares the conversations that are due with the provider.

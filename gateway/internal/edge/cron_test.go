@@ -10,6 +10,7 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/principal"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 )
 
 func TestCronAnswersKeepTheirNames(t *testing.T) {
@@ -25,7 +26,8 @@ func TestCronAnswersKeepTheirNames(t *testing.T) {
 			"finished":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
 		"/api/cron/availability": `{"success":true,"checked":15,"attempted":6,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
 			"skippedBackoff":4,"errors":5,"errorDetails":[{"workspace":"workspaces/w","reason":"CALENDAR_UNREACHABLE"}],
-			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
+			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z","runId":"r3","mode":"due","metrics":{"totalCaches":20,
+			"dueCaches":2,"erroringCaches":5,"oldestSuccessfulRangeStartAgeMinutes":10,"oldestSuccessfulClientId":"o"}}`,
 		"/api/cron/sync": `{"success":true,"runId":"r2","checked":10,"proven":1,"unproven":2,"deferred":3,"failed":4,"imported":5,"healed":6,
 			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
 	} {
@@ -73,4 +75,32 @@ func TestCronErrors(t *testing.T) {
 		w := h.do(t, http.MethodPost, "/api/cron/followups", map[string]string{"X-Cron-Secret": cronSecret}, nil)
 		requireStatus(t, w, c.want, "")
 	}
+}
+
+// mode and Idempotency-Key reach the service: the same key as the same request id, whatever text it is.
+func TestCronAvailabilityTakesModeAndKey(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	ask := func(path, key string, status int) *availabilityv1.RefreshDueAvailabilityRequest {
+		t.Helper()
+		header := map[string]string{"X-Cron-Secret": cronSecret}
+		if key != "" {
+			header["Idempotency-Key"] = key
+		}
+		requireStatus(t, h.do(t, http.MethodPost, path, header, nil), status, "")
+		got, _ := h.availability.req.(*availabilityv1.RefreshDueAvailabilityRequest)
+		return got
+	}
+	plain := ask("/api/cron/availability", "", http.StatusOK)
+	if plain.GetMode() != availabilityv1.RefreshMode_REFRESH_MODE_DUE || plain.GetRequestId() != "" {
+		t.Errorf("%v", plain)
+	}
+	first := ask("/api/cron/availability?mode=all", "tick 7", http.StatusOK)
+	again := ask("/api/cron/availability?mode=all", "tick 7", http.StatusOK)
+	other := ask("/api/cron/availability?mode=all", "tick 8", http.StatusOK)
+	if first.GetMode() != availabilityv1.RefreshMode_REFRESH_MODE_ALL || first.GetRequestId() == "" ||
+		first.GetRequestId() != again.GetRequestId() || first.GetRequestId() == other.GetRequestId() {
+		t.Errorf("%v, %v, %v", first, again, other)
+	}
+	ask("/api/cron/availability?mode=some", "", http.StatusBadRequest)
 }

@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/principal"
@@ -177,9 +178,13 @@ func (f *fakeAvailability) RefreshDueAvailability(ctx context.Context, r *availa
 	if err := f.note(ctx, r); err != nil {
 		return nil, err
 	}
-	return &availabilityv1.RefreshDueAvailabilityResponse{FinishedWithinBudget: true, Receipt: &availabilityv1.RefreshReceipt{
+	return &availabilityv1.RefreshDueAvailabilityResponse{FinishedWithinBudget: true, Run: "refreshRuns/r3", Receipt: &availabilityv1.RefreshReceipt{
 		Checked: 15, Attempted: 6, Refreshed: 1, SkippedNoDefault: 2, SkippedUnsupportedDuration: 3, SkippedBackoff: 4, Errors: 5,
 		ErrorDetails: []*availabilityv1.RefreshError{{Workspace: "workspaces/w", Reason: "CALENDAR_UNREACHABLE"}},
+		Metrics: &availabilityv1.RefreshMetrics{
+			TotalCaches: 20, DueCaches: 2, ErroringCaches: 5, OldestWorkspace: "workspaces/o",
+			OldestAsOfTime: timestamppb.New(time.Date(2026, 1, 7, 14, 50, 0, 0, time.UTC)),
+		},
 	}}, nil
 }
 

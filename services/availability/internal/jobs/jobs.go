@@ -16,7 +16,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/relance/relance/platform/loglevel"
-	"github.com/relance/relance/services/availability/internal/slots"
+	"github.com/relance/relance/services/availability/internal/refresh"
+	"github.com/relance/relance/services/availability/internal/store"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 
 // Refresher looks at all workspaces that are due.
 type Refresher interface {
-	Due(ctx context.Context, budget time.Duration) (slots.Receipt, bool, error)
+	Run(ctx context.Context, req refresh.Request) (store.Run, error)
 }
 
 // Config is what the scheduler is made of; all are required.
@@ -61,7 +62,7 @@ type worker struct {
 
 // Work refreshes what is due.
 func (w *worker) Work(ctx context.Context, _ *river.Job[refreshArgs]) error {
-	_, _, err := w.refresher.Due(ctx, w.budget)
+	_, err := w.refresher.Run(ctx, refresh.Request{Budget: w.budget})
 	if err != nil {
 		return fmt.Errorf("refresh due availability: %w", err)
 	}

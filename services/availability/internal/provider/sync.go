@@ -76,24 +76,29 @@ func failure(err error) *look.Error {
 	return f
 }
 
-// Workspaces calls each with the ids of every workspace, page by page.
-func (s *Sync) Workspaces(ctx context.Context, each func([]uuid.UUID) error) error {
+// Workspaces calls each with the ids and agencies of every workspace that was created or changed at or after since, page by
+// page; a zero since means all.
+func (s *Sync) Workspaces(ctx context.Context, since time.Time, each func(ids []uuid.UUID, agencies []string) error) error {
 	token := ""
+	var updated *timestamppb.Timestamp
+	if !since.IsZero() {
+		updated = timestamppb.New(since)
+	}
 	for range maxPages {
-		page, err := s.client.ListWorkspaces(ctx, &syncv1.ListWorkspacesRequest{PageSize: pageSize, PageToken: token})
+		page, err := s.client.ListWorkspaces(ctx, &syncv1.ListWorkspacesRequest{PageSize: pageSize, PageToken: token, UpdatedSince: updated})
 		if err != nil {
 			return fmt.Errorf("list workspaces: %w", err)
 		}
-		ids := make([]uuid.UUID, 0, len(page.GetWorkspaces()))
+		ids, agencies := make([]uuid.UUID, 0, len(page.GetWorkspaces())), make([]string, 0, len(page.GetWorkspaces()))
 		for _, workspace := range page.GetWorkspaces() {
 			id, err := uuid.Parse(strings.TrimPrefix(workspace.GetName(), "workspaces/"))
 			if err != nil {
 				return fmt.Errorf("list workspaces: bad name: %w", err)
 			}
-			ids = append(ids, id)
+			ids, agencies = append(ids, id), append(agencies, workspace.GetAgency())
 		}
 		if len(ids) > 0 {
-			if err := each(ids); err != nil {
+			if err := each(ids, agencies); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,9 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,38 +14,86 @@ import (
 	"github.com/relance/relance/services/availability/internal/store"
 )
 
-// Due looks at every workspace that is due, the one that waits longest first, a bounded number at a time, until the
-// budget ends. Runs at the same time, here and elsewhere, share the work. finished tells whether nothing due was left;
-// looks that were begun are finished in any case. An error is the database's; failures of single workspaces are counted.
-func (r *Refresher) Due(ctx context.Context, budget time.Duration) (receipt slots.Receipt, finished bool, err error) {
+// Request asks for a run.
+type Request struct {
+	// ID, when not uuid.Nil, is the caller's: the same one gives the same receipt.
+	ID uuid.UUID
+	// Mode says which calendars are read. Default store.ModeDue.
+	Mode store.Mode
+	// Budget is how long looks are begun.
+	Budget time.Duration
+}
+
+// runSlack is how much longer than its budget a run counts as going on.
+const runSlack = time.Minute
+
+// Run looks at every workspace that is due, or at all, a bounded number at a time, until the budget ends, and stores the
+// receipt. Agencies take turns; of one the workspace that waits longest comes first. Runs at the same time, here and
+// elsewhere, share the work. Looks that were begun are finished in any case. An error is the database's, or
+// store.ErrRunning; failures of single workspaces are counted.
+func (r *Refresher) Run(ctx context.Context, req Request) (store.Run, error) {
 	r.work.Add(1)
 	defer r.work.Done()
-	started, stop := context.WithTimeout(ctx, budget)
+	if req.Mode == "" {
+		req.Mode = store.ModeDue
+	}
+	receipt, err := r.cfg.Store.StartRun(ctx, req.ID, store.Run{Mode: req.Mode, Start: r.cfg.Clock.Now()}, req.Budget+runSlack)
+	if err != nil || !receipt.End.IsZero() {
+		return receipt, err
+	}
+	started, stop := context.WithTimeout(ctx, req.Budget)
 	defer stop()
-	if err := r.discover(started); err != nil {
-		return receipt, false, err
+	run := &run{refresher: r, now: r.cfg.Clock.Now(), mode: receipt.Mode}
+	// Whoever asked may be gone by now: what was done is stored all the same.
+	end := context.WithoutCancel(ctx)
+	if err := run.all(started); err != nil {
+		return store.Run{}, errors.Join(err, r.cfg.Store.LeaveRun(end, receipt.ID))
 	}
-	run := &run{refresher: r, now: r.cfg.Clock.Now()}
-	if err := run.putOff(started); err != nil && started.Err() == nil {
-		return receipt, false, err
-	}
-	resting, err := r.cfg.Store.BackingOff(ctx, run.now)
+	counted, err := r.Census(end)
 	if err != nil {
-		return receipt, false, err
+		return store.Run{}, err
+	}
+	receipt.Receipt, receipt.Finished, receipt.End = run.receipt, run.exhausted, r.cfg.Clock.Now()
+	return r.cfg.Store.FinishRun(end, receipt, counted.Total())
+}
+
+// all does the run's work.
+func (r *run) all(ctx context.Context) error {
+	f := r.refresher
+	if err := f.discover(ctx, r.now); err != nil {
+		return err
+	}
+	if err := r.putOff(ctx); err != nil {
+		return r.unlessOver(ctx, err)
 	}
 	// Those that back off are known before the looks, so that none is counted twice.
-	run.receipt.Backoff = resting
-	if err := run.settle(started); err != nil {
-		return run.receipt, false, err
+	resting, err := f.cfg.Store.BackingOff(ctx, r.now)
+	if err != nil {
+		return r.unlessOver(ctx, err)
 	}
-	for again := true; again; again = run.reopened(started) {
+	r.receipt.Backoff = resting
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	for again := true; again; again = r.reopened(ctx) {
+		if r.turns, err = f.cfg.Store.Turns(ctx, r.mode, r.now); err != nil {
+			return r.unlessOver(ctx, err)
+		}
 		var workers sync.WaitGroup
-		for range r.cfg.Concurrency {
-			workers.Go(func() { run.work(started) })
+		for range f.cfg.Concurrency {
+			workers.Go(func() { r.work(ctx) })
 		}
 		workers.Wait()
 	}
-	return run.receipt, run.exhausted, run.err
+	return r.err
+}
+
+// unlessOver is the error, unless it is only the end of the budget.
+func (r *run) unlessOver(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // what was not done is told by finished, and done by the next run
+	}
+	return err
 }
 
 // reopened reports whether a host answered again during the run, whose calendars are due now: they are not left for the
@@ -52,38 +102,20 @@ func (r *run) reopened(ctx context.Context) bool {
 	if r.hastened == 0 || r.err != nil || ctx.Err() != nil {
 		return false
 	}
-	r.hastened, r.exhausted, r.cursor = 0, false, store.Cursor{}
+	r.hastened, r.exhausted = 0, false
 	return true
-}
-
-// discover makes rows for workspaces that were never seen, so that one without any calendar is counted and rests. When
-// the workspaces cannot be listed, the known ones are refreshed all the same.
-func (r *Refresher) discover(ctx context.Context) error {
-	var stored error
-	err := r.cfg.Directory.Workspaces(ctx, func(ids []uuid.UUID) error {
-		stored = r.cfg.Store.AddWorkspaces(ctx, ids)
-		return stored
-	})
-	if stored != nil {
-		return stored
-	}
-	if was := r.directoryDown.Swap(err != nil); was != (err != nil) {
-		if err != nil {
-			r.cfg.Logger.WarnContext(ctx, "workspaces cannot be listed", slog.Any("error", err))
-		} else {
-			r.cfg.Logger.InfoContext(ctx, "workspaces can be listed again")
-		}
-	}
-	return nil
 }
 
 // run is one run over all due workspaces.
 type run struct {
 	refresher *Refresher
 	now       time.Time
+	mode      store.Mode
 
-	mu        sync.Mutex
-	cursor    store.Cursor
+	mu sync.Mutex
+	// turns are the agencies that are left; at is whose turn it is.
+	turns     []*store.Turn
+	at        int
 	receipt   slots.Receipt
 	exhausted bool
 	err       error
@@ -131,23 +163,32 @@ func (r *run) work(ctx context.Context) {
 	}
 }
 
+// next claims the next workspace of the agency whose turn it is.
 func (r *run) next(ctx context.Context) (store.Row, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.exhausted || r.err != nil || ctx.Err() != nil {
-		return store.Row{}, false
+	for !r.exhausted && r.err == nil && ctx.Err() == nil {
+		if len(r.turns) == 0 {
+			r.exhausted = true
+			break
+		}
+		r.at %= len(r.turns)
+		turn := r.turns[r.at]
+		row, ok, err := r.refresher.cfg.Store.ClaimNext(ctx, r.mode, r.now, r.refresher.lease(), turn)
+		if err != nil {
+			r.err = r.unlessOver(ctx, err)
+			break
+		}
+		if turn.Left--; ok && turn.Left > 0 {
+			r.at++
+			return row, true
+		}
+		r.turns = slices.Delete(r.turns, r.at, r.at+1)
+		if ok {
+			return row, true
+		}
 	}
-	row, ok, err := r.refresher.cfg.Store.ClaimNextDue(ctx, r.now, r.refresher.lease(), &r.cursor)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return store.Row{}, false
-	case err != nil:
-		r.err = err
-		return store.Row{}, false
-	case !ok:
-		r.exhausted = true
-	}
-	return row, ok
+	return store.Row{}, false
 }
 
 func (r *run) count(row store.Row, done outcome, err error) {

@@ -74,27 +74,27 @@ func weigh(ask look.Ask, err error) evidence {
 }
 
 // settle tells the host's breaker what a look found, and logs when it turns.
-func (r *Refresher) settle(ctx context.Context, pass store.Pass, weight evidence, v store.Verdict) (store.Turn, error) {
+func (r *Refresher) settle(ctx context.Context, pass store.Pass, weight evidence, v store.Verdict) (store.HostChange, error) {
 	switch {
 	case pass.Host == "":
-		return store.Turn{}, nil
+		return store.HostChange{}, nil
 	case weight == saysNothing:
-		return store.Turn{}, r.cfg.Store.LeaveHost(ctx, pass)
+		return store.HostChange{}, r.cfg.Store.LeaveHost(ctx, pass)
 	}
 	v.Failed = weight == failsIt
-	turn, err := r.cfg.Store.SettleHost(ctx, pass, v)
+	change, err := r.cfg.Store.SettleHost(ctx, pass, v)
 	if err != nil {
-		return turn, err
+		return change, err
 	}
-	switch was, is := turn.Before.Kind(v.Now), turn.After.Kind(v.Now); {
+	switch was, is := change.Before.Kind(v.Now), change.After.Kind(v.Now); {
 	case was == breaker.Closed && is == breaker.Open:
 		r.cfg.Logger.WarnContext(ctx, "calendar host is left alone: it keeps failing", slog.String("host", pass.Host),
-			slog.String("last_error", v.LastError), slog.Time("until", turn.After.Until))
+			slog.String("last_error", v.LastError), slog.Time("until", change.After.Until))
 	case was == breaker.HalfOpen && is == breaker.Closed:
 		r.cfg.Logger.InfoContext(ctx, "calendar host answers again", slog.String("host", pass.Host),
-			slog.Duration("outage", v.Now.Sub(turn.Before.Since)), slog.Int("calendars_due", turn.Hastened))
+			slog.Duration("outage", v.Now.Sub(change.Before.Since)), slog.Int("calendars_due", change.Hastened))
 	}
-	return turn, nil
+	return change, nil
 }
 
 // waits is the result for a calendar that is not asked because its host is left alone. Nothing new is known of it.

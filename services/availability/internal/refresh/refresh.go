@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,8 +23,9 @@ import (
 
 // Directory knows all workspaces.
 type Directory interface {
-	// Workspaces calls each with pages of ids.
-	Workspaces(ctx context.Context, each func([]uuid.UUID) error) error
+	// Workspaces calls each with pages of ids, and the agency of each, of the workspaces that were created or changed at or
+	// after since. A zero since means all.
+	Workspaces(ctx context.Context, since time.Time, each func(ids []uuid.UUID, agencies []string) error) error
 }
 
 // Config is what a Refresher is made of. Store, Provider, Directory, Clock and Logger are required.
@@ -50,8 +50,8 @@ type Refresher struct {
 	cfg     Config
 	flights singleflight.Group
 	work    sync.WaitGroup
-	// directoryDown remembers that the workspaces could not be listed, so that only the change is logged.
-	directoryDown atomic.Bool
+	known   walk
+	counted census
 }
 
 // ErrBusy is the answer when another process holds a workspace's lease for too long.
@@ -229,9 +229,9 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 		weight = saysNothing
 	}
 	result, done := r.judge(row, answer, err, now)
-	turn, err := r.settle(ctx, pass, weight, store.Verdict{LastError: result.LastError, Demand: wanted, Now: now})
+	change, err := r.settle(ctx, pass, weight, store.Verdict{LastError: result.LastError, Demand: wanted, Now: now})
 	result.Host, result.Waiting = pass.Host, weight == failsIt && wanted == 0
-	done.asked, done.hastened = true, turn.Hastened
+	done.asked, done.hastened = true, change.Hastened
 	return result, done, err
 }
 

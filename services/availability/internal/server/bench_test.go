@@ -21,6 +21,7 @@ import (
 	"github.com/relance/relance/services/availability/internal/calendar"
 	"github.com/relance/relance/services/availability/internal/provider"
 	"github.com/relance/relance/services/availability/internal/provider/calendly"
+	"github.com/relance/relance/services/availability/internal/refresh"
 	"github.com/relance/relance/services/availability/internal/store"
 	"github.com/relance/relance/services/availability/internal/webfetch"
 	"github.com/relance/relance/simulator/calendars"
@@ -153,10 +154,10 @@ func benchRefresh(t *testing.T) {
 		w.clock.Advance(2 * time.Minute)
 		delay.Store(int64(run.delay))
 		calls, began := len(world.Calls()), time.Now()
-		receipt, finished, err := r.refresher.Due(t.Context(), 10*time.Minute)
+		done, err := r.refresher.Run(t.Context(), refresh.Request{Budget: 10 * time.Minute})
 		took := time.Since(began)
-		if err != nil || !finished || receipt.Refreshed != n {
-			t.Fatalf("%+v %v %v", receipt, finished, err)
+		if err != nil || !done.Finished || done.Receipt.Refreshed != n {
+			t.Fatalf("%+v %v", done, err)
 		}
 		figure("refresh_"+run.name, took.Seconds(), "s", n)
 		figure("refresh_"+run.name+"_calls", float64(len(world.Calls())-calls)/float64(n), "per_workspace", n)

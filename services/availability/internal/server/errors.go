@@ -28,6 +28,8 @@ func toStatus(err error) error {
 		return nil
 	case errors.Is(err, refresh.ErrBusy):
 		return apierr.Unavailable("the calendar is being read elsewhere; ask again", err)
+	case errors.Is(err, store.ErrRunning):
+		return apierr.Unavailable("the run with this request_id goes on; ask again for its receipt", err)
 	case postgres.IsUnavailable(err):
 		return apierr.Unavailable("the database is away; ask again", err)
 	case postgres.IsRetryable(err):

@@ -145,6 +145,9 @@ func (p *problems) pageSize(size int32) int {
 	}
 }
 
+// runList is what the page tokens of ListRefreshRuns are for.
+var runList = uuid.NewSHA1(uuid.NameSpaceOID, []byte("refreshRuns"))
+
 // healthList is what the page tokens of ListAvailabilityHealth are for.
 var healthList = uuid.NewSHA1(uuid.NameSpaceOID, []byte("availabilityHealth"))
 

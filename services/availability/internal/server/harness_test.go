@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,11 @@ type fakeSync struct {
 	// failFor fails looks at single workspaces, directoryDown every question about workspaces.
 	failFor       map[string]error
 	directoryDown error
+	// changed is when a workspace was last changed, where it was after newWorld; agencies is whose it is. listed counts the
+	// pages asked for, found the workspaces on them.
+	changed       map[uuid.UUID]time.Time
+	agencies      map[uuid.UUID]string
+	listed, found int
 	// page is how many workspaces are listed at once; 0 means two, so that paging is walked.
 	page int
 	// hold, when set, keeps a look waiting until it is closed.
@@ -88,11 +94,17 @@ func (f *fakeSync) ListWorkspaces(_ context.Context, req *syncv1.ListWorkspacesR
 	if size == 0 {
 		size = 2
 	}
-	to := min(from+size, len(f.workspaces))
-	for _, id := range f.workspaces[from:to] {
-		out.Workspaces = append(out.Workspaces, &syncv1.Workspace{Name: "workspaces/" + id.String()})
+	all := f.workspaces
+	if since := req.GetUpdatedSince(); since != nil {
+		all = slices.DeleteFunc(slices.Clone(all), func(id uuid.UUID) bool { return f.changed[id].Before(since.AsTime()) })
 	}
-	if to < len(f.workspaces) {
+	to := min(from+size, len(all))
+	f.listed++
+	for _, id := range all[from:to] {
+		f.found++
+		out.Workspaces = append(out.Workspaces, &syncv1.Workspace{Name: "workspaces/" + id.String(), Agency: f.agencies[id]})
+	}
+	if to < len(all) {
 		out.NextPageToken = strings.Repeat("x", to)
 	}
 	return out, nil
@@ -169,7 +181,7 @@ func now() time.Time { return time.Date(2026, 1, 7, 15, 0, 0, 0, time.UTC) }
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		sync: &fakeSync{calls: map[string]int{}, slots: []time.Time{
+		sync: &fakeSync{calls: map[string]int{}, changed: map[uuid.UUID]time.Time{}, agencies: map[uuid.UUID]string{}, slots: []time.Time{
 			now().Add(4 * time.Hour), now().Add(time.Hour), now().Add(29 * time.Hour), now().Add(24 * time.Hour),
 		}},
 		clock: clock.NewMovable(now()), logs: &logs{},
@@ -236,7 +248,7 @@ func (w *world) workspace(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.sync.set(func(f *fakeSync) { f.workspaces = append(f.workspaces, id) })
+	w.sync.set(func(f *fakeSync) { f.workspaces, f.changed[id] = append(f.workspaces, id), w.clock.Now() })
 	return "workspaces/" + id.String()
 }
 

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/rpctest"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
@@ -61,6 +62,9 @@ func TestReceiptCountsEveryKind(t *testing.T) {
 	want := &availabilityv1.RefreshReceipt{
 		Checked: 4, Refreshed: 1, SkippedNoDefault: 1, SkippedUnsupportedDuration: 1, Errors: 1, Attempted: 2,
 		ErrorDetails: []*availabilityv1.RefreshError{{Workspace: broken, Reason: "PROVIDER_UNAVAILABLE"}},
+		Metrics: &availabilityv1.RefreshMetrics{
+			TotalCaches: 4, ErroringCaches: 1, OldestAsOfTime: timestamppb.New(now()), OldestWorkspace: good,
+		},
 	}
 	if !proto.Equal(got, want) {
 		t.Fatalf("first: %v, want %v", got, want)

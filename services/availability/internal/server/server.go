@@ -82,6 +82,7 @@ func Policy() principal.Policy {
 			principal.KindFollowUps, principal.KindAdmin,
 		},
 		availabilityv1.AvailabilityService_ListAvailabilityHealth_FullMethodName: admin,
+		availabilityv1.AvailabilityService_ListRefreshRuns_FullMethodName:        admin,
 		availabilityv1.AvailabilityService_RefreshDueAvailability_FullMethodName: {
 			principal.KindCron, principal.KindAvailability, principal.KindAdmin,
 		},

@@ -53,9 +53,27 @@ func TestManyUnconfiguredCostNothingEach(t *testing.T) {
 	if receipt.GetChecked() != 0 || quiet > bound {
 		t.Errorf("second tick: %d statements, at most %d; %v", quiet, bound, receipt)
 	}
+	// Once what changed lately is known, nothing is listed, and the statements are those of an empty run, however many
+	// workspaces there are.
+	w.clock.Advance(10 * time.Minute)
+	r.tickOf(t)
+	w.sync.set(func(f *fakeSync) { f.listed, f.found = 0, 0 })
+	receipt, quiet = r.tickOf(t)
+	t.Logf("a tick over %d workspaces without a calendar: %d statements", many, quiet)
+	if receipt.GetChecked() != 0 || quiet > 30 || w.sync.listed != 1 || w.sync.found != 0 {
+		t.Errorf("quiet tick: %d statements, %d pages of %d workspaces; %v", quiet, w.sync.listed, w.sync.found, receipt)
+	}
+	// Control: one that is made since is found, alone.
+	w.workspace(t)
+	receipt, _ = r.tickOf(t)
+	if receipt.GetSkippedNoDefault() != 1 || w.sync.found != 1 {
+		t.Errorf("a new one: %d found; %v", w.sync.found, receipt)
+	}
+	w.sync.set(func(f *fakeSync) { f.workspaces = f.workspaces[:many] })
+	w.logs.take()
 	w.clock.Advance(25 * time.Hour)
 	receipt, cost = r.tickOf(t)
-	if lines := len(w.logs.take()); receipt.GetSkippedNoDefault() != many || cost > bound || lines != 0 {
+	if lines := len(w.logs.take()); receipt.GetSkippedNoDefault() != many+1 || cost > bound || lines != 0 {
 		t.Errorf("a day later: %d statements, at most %d; %d lines; %v", cost, bound, lines, receipt)
 	}
 	w.sync.set(func(f *fakeSync) { f.workspaces = f.workspaces[:linked] })

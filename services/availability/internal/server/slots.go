@@ -13,12 +13,6 @@ import (
 	"github.com/relance/relance/services/availability/internal/store"
 )
 
-const (
-	defaultBudget, minBudget, maxBudget = 20 * time.Second, 100 * time.Millisecond, 55 * time.Second
-	// answerTime is what is kept of the caller's deadline for finishing looks and for the answer.
-	answerTime = 12 * time.Second
-)
-
 // query is a validated GetSlotsRequest.
 type query struct {
 	workspace uuid.UUID
@@ -157,45 +151,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// RefreshDueAvailability refreshes what is due within a budget.
-func (s *Server) RefreshDueAvailability(ctx context.Context, req *availabilityv1.RefreshDueAvailabilityRequest) (*availabilityv1.RefreshDueAvailabilityResponse, error) {
-	budget, err := readBudget(ctx, req.GetTimeBudget())
-	if err != nil {
-		return nil, err
-	}
-	receipt, finished, err := s.refresher.Due(ctx, budget)
-	if err != nil {
-		return nil, toStatus(err)
-	}
-	out := &availabilityv1.RefreshReceipt{
-		Checked: int32(receipt.Checked()), Refreshed: int32(receipt.Refreshed), SkippedNoDefault: int32(receipt.NoDefault),
-		SkippedUnsupportedDuration: int32(receipt.Unsupported), SkippedBackoff: int32(receipt.Backoff),
-		Errors: int32(receipt.Errors), Attempted: int32(receipt.Attempted),
-	}
-	for _, failure := range receipt.Details {
-		out.ErrorDetails = append(out.ErrorDetails, &availabilityv1.RefreshError{
-			Workspace: "workspaces/" + failure.Workspace, Reason: failure.Reason,
-		})
-	}
-	return &availabilityv1.RefreshDueAvailabilityResponse{Receipt: out, FinishedWithinBudget: finished}, nil
-}
-
-// readBudget takes the asked budget, shortened so that the answer reaches a caller who set a deadline.
-func readBudget(ctx context.Context, asked *durationpb.Duration) (time.Duration, error) {
-	budget := defaultBudget
-	if asked != nil {
-		budget = asked.AsDuration()
-		if asked.CheckValid() != nil || budget < minBudget || budget > maxBudget {
-			var bad problems
-			bad.add("time_budget", "must be %v to %v", minBudget, maxBudget)
-			return 0, bad.err()
-		}
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		left := time.Until(deadline)
-		budget = min(budget, max(left-answerTime, left/4))
-	}
-	return budget, nil
 }

@@ -68,8 +68,8 @@ type Verdict struct {
 	Now time.Time
 }
 
-// Turn is what a verdict changed.
-type Turn struct {
+// HostChange is what a verdict changed.
+type HostChange struct {
 	// Before and After are how the host stood and stands.
 	Before, After breaker.State
 	// Hastened is how many rows are due at once because the host answers again.
@@ -77,13 +77,13 @@ type Turn struct {
 }
 
 // SettleHost tells a verdict. When the host answers again, all rows that wait for it are due, in the same commit.
-func (s *Store) SettleHost(ctx context.Context, pass Pass, v Verdict) (Turn, error) {
+func (s *Store) SettleHost(ctx context.Context, pass Pass, v Verdict) (HostChange, error) {
 	if !v.Failed && !pass.Dirty {
-		return Turn{}, nil
+		return HostChange{}, nil
 	}
-	var turn Turn
+	var change HostChange
 	err := s.system(ctx, func(q *db.Queries) error {
-		turn = Turn{}
+		change = HostChange{}
 		if v.Failed {
 			if err := q.AddHost(ctx, db.AddHostParams{Host: pass.Host, Now: v.Now}); err != nil {
 				return err
@@ -96,18 +96,18 @@ func (s *Store) SettleHost(ctx context.Context, pass Pass, v Verdict) (Turn, err
 		if err != nil {
 			return err
 		}
-		turn.Before = hostState(row)
+		change.Before = hostState(row)
 		if v.Failed {
-			turn.After = turn.Before.Failure(v.Now, v.Demand)
+			change.After = change.Before.Failure(v.Now, v.Demand)
 		} else {
-			turn.After = turn.Before.Answer(v.Now)
+			change.After = change.Before.Answer(v.Now)
 		}
-		return turn.store(ctx, q, pass.Host, v)
+		return change.store(ctx, q, pass.Host, v)
 	})
-	return turn, wrap("settle calendar host", err)
+	return change, wrap("settle calendar host", err)
 }
 
-func (t *Turn) store(ctx context.Context, q *db.Queries, host string, v Verdict) error {
+func (t *HostChange) store(ctx context.Context, q *db.Queries, host string, v Verdict) error {
 	switch {
 	case t.After == t.Before:
 		return nil

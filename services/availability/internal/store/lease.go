@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store/db"
 )
@@ -52,36 +51,6 @@ func (s *Store) Claim(ctx context.Context, workspace uuid.UUID, lease time.Durat
 		return q.Lease(ctx, db.LeaseParams{WorkspaceID: workspace, Token: &token, Seconds: lease.Seconds()})
 	})
 	return row, outcome, wrap("claim availability", err)
-}
-
-// Cursor is how far a run over all due workspaces has come. The zero value is the start.
-type Cursor struct {
-	due time.Time
-	id  uuid.UUID
-}
-
-// ClaimNextDue takes the lease of the workspace that is due longest, past the cursor, which moves. ok is false when
-// nothing is left.
-func (s *Store) ClaimNextDue(ctx context.Context, now time.Time, lease time.Duration, after *Cursor) (row Row, ok bool, err error) {
-	token, err := uuid.NewV7()
-	if err != nil {
-		return Row{}, false, wrap("claim due availability", err)
-	}
-	err = s.system(ctx, func(q *db.Queries) error {
-		record, err := q.LeaseNextDue(ctx, db.LeaseNextDueParams{
-			Token: &token, Seconds: lease.Seconds(), Now: now, AfterDue: after.due, AfterID: after.id,
-		})
-		if err != nil {
-			return err
-		}
-		after.due, after.id = record.DueTime, record.WorkspaceID
-		row, err = s.complete(ctx, q, record)
-		return err
-	})
-	if postgres.IsNoRows(err) {
-		return Row{}, false, nil
-	}
-	return row, err == nil, wrap("claim due availability", err)
 }
 
 // Result is what a look found.

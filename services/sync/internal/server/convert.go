@@ -27,7 +27,7 @@ func optStamp(t *time.Time) *timestamppb.Timestamp {
 func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 	return &syncv1.Workspace{
 		Name: workspaceName(w.ID), DisplayName: w.DisplayName, TimeZone: w.TimeZone, GhlLocation: w.Location,
-		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled,
+		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled, Agency: w.Agency,
 		UnknownPolicy: syncv1.UnknownPolicy(syncv1.UnknownPolicy_value["UNKNOWN_POLICY_"+strings.ToUpper(w.UnknownPolicy)]),
 	}
 }

@@ -23,6 +23,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	c.when(!validName(w.GetDisplayName()), "workspace.display_name", "must be 1 to 100 characters")
 	c.when(!validZone(w.GetTimeZone()), "workspace.time_zone", "must be an IANA zone such as America/New_York")
 	c.policy(w)
+	c.when(!validAgency(w.GetAgency()), "workspace.agency", "must be at most 100 characters")
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	err = s.Store.System(ctx, func(tx *store.Tx) error {
 		_, err := tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
 			ID: id, RequestID: &request, DisplayName: strings.TrimSpace(w.GetDisplayName()), TimeZone: w.GetTimeZone(),
-			SendingDisabled: w.GetSendingDisabled(), UnknownPolicy: workspacePolicy(w), Now: tx.Now,
+			SendingDisabled: w.GetSendingDisabled(), UnknownPolicy: workspacePolicy(w), Agency: w.GetAgency(), Now: tx.Now,
 		})
 		if err != nil {
 			return err
@@ -79,12 +80,17 @@ func (s *Server) ListWorkspaces(ctx context.Context, req *syncv1.ListWorkspacesR
 	const scope = "workspaces"
 	var c check
 	size, after := c.page(scope, req.GetPageSize(), req.GetPageToken())
+	since := time.Time{}
+	if req.GetUpdatedSince() != nil {
+		c.when(req.GetUpdatedSince().CheckValid() != nil, "updated_since", "is not a time")
+		since = req.GetUpdatedSince().AsTime()
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
 	var rows []db.ListWorkspacesRow
 	list := func(tx *store.Tx) (err error) {
-		rows, err = tx.ListWorkspaces(ctx, db.ListWorkspacesParams{After: after, Page: size + 1})
+		rows, err = tx.ListWorkspaces(ctx, db.ListWorkspacesParams{After: after, Since: since, Page: size + 1})
 		return err
 	}
 	err := s.scopeOf(ctx, list)
@@ -135,8 +141,12 @@ func (s *Server) UpdateWorkspace(ctx context.Context, req *syncv1.UpdateWorkspac
 			policy := workspacePolicy(w)
 			change.UnknownPolicy = &policy
 			c.policy(w)
+		case "agency":
+			agency := w.GetAgency()
+			change.Agency = &agency
+			c.when(!validAgency(agency), "workspace.agency", "must be at most 100 characters")
 		default:
-			c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy")
+			c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy, agency")
 		}
 	}
 	if err := c.err(); err != nil {
@@ -172,6 +182,10 @@ func workspacePolicy(w *syncv1.Workspace) string {
 func validName(name string) bool {
 	n := utf8.RuneCountInString(strings.TrimSpace(name))
 	return n >= 1 && n <= 100
+}
+
+func validAgency(agency string) bool {
+	return utf8.ValidString(agency) && utf8.RuneCountInString(agency) <= 100
 }
 
 func validZone(zone string) bool {

@@ -145,6 +145,59 @@ func (AvailabilityState) EnumDescriptor() ([]byte, []int) {
 	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{1}
 }
 
+// RefreshMode says which calendars a run reads.
+type RefreshMode int32
+
+const (
+	// DUE.
+	RefreshMode_REFRESH_MODE_UNSPECIFIED RefreshMode = 0
+	// Those whose slots are stale.
+	RefreshMode_REFRESH_MODE_DUE RefreshMode = 1
+	// All that can be read, stale or not. What backs off after a failure is left alone all the same.
+	RefreshMode_REFRESH_MODE_ALL RefreshMode = 2
+)
+
+// Enum value maps for RefreshMode.
+var (
+	RefreshMode_name = map[int32]string{
+		0: "REFRESH_MODE_UNSPECIFIED",
+		1: "REFRESH_MODE_DUE",
+		2: "REFRESH_MODE_ALL",
+	}
+	RefreshMode_value = map[string]int32{
+		"REFRESH_MODE_UNSPECIFIED": 0,
+		"REFRESH_MODE_DUE":         1,
+		"REFRESH_MODE_ALL":         2,
+	}
+)
+
+func (x RefreshMode) Enum() *RefreshMode {
+	p := new(RefreshMode)
+	*p = x
+	return p
+}
+
+func (x RefreshMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RefreshMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_availability_v1_availability_proto_enumTypes[2].Descriptor()
+}
+
+func (RefreshMode) Type() protoreflect.EnumType {
+	return &file_relance_availability_v1_availability_proto_enumTypes[2]
+}
+
+func (x RefreshMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RefreshMode.Descriptor instead.
+func (RefreshMode) EnumDescriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
+}
+
 // CalendarLink is one calendar of a workspace.
 type CalendarLink struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -521,7 +574,9 @@ type RefreshReceipt struct {
 	// One line per failed workspace, at most 100: resource name, reason.
 	ErrorDetails []*RefreshError `protobuf:"bytes,7,rep,name=error_details,json=errorDetails,proto3" json:"error_details,omitempty"`
 	// Of those checked, how many had their calendar asked, whatever came of it.
-	Attempted     int32 `protobuf:"varint,8,opt,name=attempted,proto3" json:"attempted,omitempty"`
+	Attempted int32 `protobuf:"varint,8,opt,name=attempted,proto3" json:"attempted,omitempty"`
+	// How the known slots stood when the run ended.
+	Metrics       *RefreshMetrics `protobuf:"bytes,9,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -612,6 +667,186 @@ func (x *RefreshReceipt) GetAttempted() int32 {
 	return 0
 }
 
+func (x *RefreshReceipt) GetMetrics() *RefreshMetrics {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+// RefreshMetrics are how the known slots of all workspaces stand.
+type RefreshMetrics struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Workspaces that are known, as counted at most a minute before.
+	TotalCaches int32 `protobuf:"varint,1,opt,name=total_caches,json=totalCaches,proto3" json:"total_caches,omitempty"`
+	// Those that are due: what a run that was ended by its budget left.
+	DueCaches int32 `protobuf:"varint,2,opt,name=due_caches,json=dueCaches,proto3" json:"due_caches,omitempty"`
+	// Those whose calendar is unreachable.
+	ErroringCaches int32 `protobuf:"varint,3,opt,name=erroring_caches,json=erroringCaches,proto3" json:"erroring_caches,omitempty"`
+	// When the calendar that was read longest ago, of those that are well, was read, and whose it is.
+	OldestAsOfTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=oldest_as_of_time,json=oldestAsOfTime,proto3" json:"oldest_as_of_time,omitempty"`
+	// "workspaces/{uuid}".
+	OldestWorkspace string `protobuf:"bytes,5,opt,name=oldest_workspace,json=oldestWorkspace,proto3" json:"oldest_workspace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RefreshMetrics) Reset() {
+	*x = RefreshMetrics{}
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshMetrics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshMetrics) ProtoMessage() {}
+
+func (x *RefreshMetrics) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshMetrics.ProtoReflect.Descriptor instead.
+func (*RefreshMetrics) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RefreshMetrics) GetTotalCaches() int32 {
+	if x != nil {
+		return x.TotalCaches
+	}
+	return 0
+}
+
+func (x *RefreshMetrics) GetDueCaches() int32 {
+	if x != nil {
+		return x.DueCaches
+	}
+	return 0
+}
+
+func (x *RefreshMetrics) GetErroringCaches() int32 {
+	if x != nil {
+		return x.ErroringCaches
+	}
+	return 0
+}
+
+func (x *RefreshMetrics) GetOldestAsOfTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestAsOfTime
+	}
+	return nil
+}
+
+func (x *RefreshMetrics) GetOldestWorkspace() string {
+	if x != nil {
+		return x.OldestWorkspace
+	}
+	return ""
+}
+
+// RefreshRun is the stored receipt of one run.
+type RefreshRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "refreshRuns/{uuid}".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What it read.
+	Mode RefreshMode `protobuf:"varint,2,opt,name=mode,proto3,enum=relance.availability.v1.RefreshMode" json:"mode,omitempty"`
+	// Its counts. Of a run that goes on, or was killed, they are zero.
+	Receipt *RefreshReceipt `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	// False when the time budget ended the run before everything was done.
+	FinishedWithinBudget bool `protobuf:"varint,4,opt,name=finished_within_budget,json=finishedWithinBudget,proto3" json:"finished_within_budget,omitempty"`
+	// When it began.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// When it ended; unset while it goes on, or when it was killed.
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefreshRun) Reset() {
+	*x = RefreshRun{}
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefreshRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefreshRun) ProtoMessage() {}
+
+func (x *RefreshRun) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefreshRun.ProtoReflect.Descriptor instead.
+func (*RefreshRun) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RefreshRun) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RefreshRun) GetMode() RefreshMode {
+	if x != nil {
+		return x.Mode
+	}
+	return RefreshMode_REFRESH_MODE_UNSPECIFIED
+}
+
+func (x *RefreshRun) GetReceipt() *RefreshReceipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+func (x *RefreshRun) GetFinishedWithinBudget() bool {
+	if x != nil {
+		return x.FinishedWithinBudget
+	}
+	return false
+}
+
+func (x *RefreshRun) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *RefreshRun) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 // RefreshError names a workspace whose refresh failed.
 type RefreshError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -625,7 +860,7 @@ type RefreshError struct {
 
 func (x *RefreshError) Reset() {
 	*x = RefreshError{}
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[5]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +872,7 @@ func (x *RefreshError) String() string {
 func (*RefreshError) ProtoMessage() {}
 
 func (x *RefreshError) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_proto_msgTypes[5]
+	mi := &file_relance_availability_v1_availability_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +885,7 @@ func (x *RefreshError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshError.ProtoReflect.Descriptor instead.
 func (*RefreshError) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{5}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RefreshError) GetWorkspace() string {
@@ -707,7 +942,7 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\n" +
 	"look_ahead\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tlookAhead\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xe3\x02\n" +
+	"updateTime\"\xa6\x03\n" +
 	"\x0eRefreshReceipt\x12\x18\n" +
 	"\achecked\x18\x01 \x01(\x05R\achecked\x12\x1c\n" +
 	"\trefreshed\x18\x02 \x01(\x05R\trefreshed\x12,\n" +
@@ -716,7 +951,24 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x0fskipped_backoff\x18\x05 \x01(\x05R\x0eskippedBackoff\x12\x16\n" +
 	"\x06errors\x18\x06 \x01(\x05R\x06errors\x12J\n" +
 	"\rerror_details\x18\a \x03(\v2%.relance.availability.v1.RefreshErrorR\ferrorDetails\x12\x1c\n" +
-	"\tattempted\x18\b \x01(\x05R\tattempted\"D\n" +
+	"\tattempted\x18\b \x01(\x05R\tattempted\x12A\n" +
+	"\ametrics\x18\t \x01(\v2'.relance.availability.v1.RefreshMetricsR\ametrics\"\xed\x01\n" +
+	"\x0eRefreshMetrics\x12!\n" +
+	"\ftotal_caches\x18\x01 \x01(\x05R\vtotalCaches\x12\x1d\n" +
+	"\n" +
+	"due_caches\x18\x02 \x01(\x05R\tdueCaches\x12'\n" +
+	"\x0ferroring_caches\x18\x03 \x01(\x05R\x0eerroringCaches\x12E\n" +
+	"\x11oldest_as_of_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0eoldestAsOfTime\x12)\n" +
+	"\x10oldest_workspace\x18\x05 \x01(\tR\x0foldestWorkspace\"\xc5\x02\n" +
+	"\n" +
+	"RefreshRun\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
+	"\x04mode\x18\x02 \x01(\x0e2$.relance.availability.v1.RefreshModeR\x04mode\x12A\n" +
+	"\areceipt\x18\x03 \x01(\v2'.relance.availability.v1.RefreshReceiptR\areceipt\x124\n" +
+	"\x16finished_within_budget\x18\x04 \x01(\bR\x14finishedWithinBudget\x129\n" +
+	"\n" +
+	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"D\n" +
 	"\fRefreshError\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason*\xb0\x01\n" +
@@ -731,7 +983,11 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x15AVAILABILITY_STATE_OK\x10\x01\x12\x1c\n" +
 	"\x18AVAILABILITY_STATE_EMPTY\x10\x02\x12\"\n" +
 	"\x1eAVAILABILITY_STATE_UNREACHABLE\x10\x03\x12#\n" +
-	"\x1fAVAILABILITY_STATE_UNCONFIGURED\x10\x04B\xfb\x01\n" +
+	"\x1fAVAILABILITY_STATE_UNCONFIGURED\x10\x04*W\n" +
+	"\vRefreshMode\x12\x1c\n" +
+	"\x18REFRESH_MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10REFRESH_MODE_DUE\x10\x01\x12\x14\n" +
+	"\x10REFRESH_MODE_ALL\x10\x02B\xfb\x01\n" +
 	"\x1bcom.relance.availability.v1B\x11AvailabilityProtoP\x01ZKgithub.com/relance/relance/proto/gen/relance/availability/v1;availabilityv1\xa2\x02\x03RAX\xaa\x02\x17Relance.Availability.V1\xca\x02\x17Relance\\Availability\\V1\xe2\x02#Relance\\Availability\\V1\\GPBMetadata\xea\x02\x19Relance::Availability::V1b\x06proto3"
 
 var (
@@ -746,36 +1002,45 @@ func file_relance_availability_v1_availability_proto_rawDescGZIP() []byte {
 	return file_relance_availability_v1_availability_proto_rawDescData
 }
 
-var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_relance_availability_v1_availability_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_relance_availability_v1_availability_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_relance_availability_v1_availability_proto_goTypes = []any{
 	(CalendarProvider)(0),         // 0: relance.availability.v1.CalendarProvider
 	(AvailabilityState)(0),        // 1: relance.availability.v1.AvailabilityState
-	(*CalendarLink)(nil),          // 2: relance.availability.v1.CalendarLink
-	(*WorkingHours)(nil),          // 3: relance.availability.v1.WorkingHours
-	(*Slot)(nil),                  // 4: relance.availability.v1.Slot
-	(*Settings)(nil),              // 5: relance.availability.v1.Settings
-	(*RefreshReceipt)(nil),        // 6: relance.availability.v1.RefreshReceipt
-	(*RefreshError)(nil),          // 7: relance.availability.v1.RefreshError
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
+	(RefreshMode)(0),              // 2: relance.availability.v1.RefreshMode
+	(*CalendarLink)(nil),          // 3: relance.availability.v1.CalendarLink
+	(*WorkingHours)(nil),          // 4: relance.availability.v1.WorkingHours
+	(*Slot)(nil),                  // 5: relance.availability.v1.Slot
+	(*Settings)(nil),              // 6: relance.availability.v1.Settings
+	(*RefreshReceipt)(nil),        // 7: relance.availability.v1.RefreshReceipt
+	(*RefreshMetrics)(nil),        // 8: relance.availability.v1.RefreshMetrics
+	(*RefreshRun)(nil),            // 9: relance.availability.v1.RefreshRun
+	(*RefreshError)(nil),          // 10: relance.availability.v1.RefreshError
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
 }
 var file_relance_availability_v1_availability_proto_depIdxs = []int32{
 	0,  // 0: relance.availability.v1.CalendarLink.provider:type_name -> relance.availability.v1.CalendarProvider
-	8,  // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
-	8,  // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
-	3,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
-	9,  // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
-	8,  // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
-	9,  // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
-	9,  // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
-	8,  // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	7,  // 9: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	11, // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
+	11, // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
+	4,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
+	12, // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
+	11, // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
+	12, // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
+	12, // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
+	11, // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	10, // 9: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
+	8,  // 10: relance.availability.v1.RefreshReceipt.metrics:type_name -> relance.availability.v1.RefreshMetrics
+	11, // 11: relance.availability.v1.RefreshMetrics.oldest_as_of_time:type_name -> google.protobuf.Timestamp
+	2,  // 12: relance.availability.v1.RefreshRun.mode:type_name -> relance.availability.v1.RefreshMode
+	7,  // 13: relance.availability.v1.RefreshRun.receipt:type_name -> relance.availability.v1.RefreshReceipt
+	11, // 14: relance.availability.v1.RefreshRun.start_time:type_name -> google.protobuf.Timestamp
+	11, // 15: relance.availability.v1.RefreshRun.end_time:type_name -> google.protobuf.Timestamp
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_availability_proto_init() }
@@ -788,8 +1053,8 @@ func file_relance_availability_v1_availability_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_availability_proto_rawDesc), len(file_relance_availability_v1_availability_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   6,
+			NumEnums:      3,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -715,7 +715,11 @@ func (x *GetSlotsResponse) GetSource() string {
 type RefreshDueAvailabilityRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most this long, default 20 s, at most 55 s.
-	TimeBudget    *durationpb.Duration `protobuf:"bytes,1,opt,name=time_budget,json=timeBudget,proto3" json:"time_budget,omitempty"`
+	TimeBudget *durationpb.Duration `protobuf:"bytes,1,opt,name=time_budget,json=timeBudget,proto3" json:"time_budget,omitempty"`
+	// Which calendars are read. Default DUE.
+	Mode RefreshMode `protobuf:"varint,2,opt,name=mode,proto3,enum=relance.availability.v1.RefreshMode" json:"mode,omitempty"`
+	// UUID chosen by the caller; the same id answers the same receipt. Optional.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -757,6 +761,20 @@ func (x *RefreshDueAvailabilityRequest) GetTimeBudget() *durationpb.Duration {
 	return nil
 }
 
+func (x *RefreshDueAvailabilityRequest) GetMode() RefreshMode {
+	if x != nil {
+		return x.Mode
+	}
+	return RefreshMode_REFRESH_MODE_UNSPECIFIED
+}
+
+func (x *RefreshDueAvailabilityRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 // RefreshDueAvailabilityResponse carries the receipt.
 type RefreshDueAvailabilityResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -764,8 +782,10 @@ type RefreshDueAvailabilityResponse struct {
 	Receipt *RefreshReceipt `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// False when the time budget ended the run before everything due was done.
 	FinishedWithinBudget bool `protobuf:"varint,2,opt,name=finished_within_budget,json=finishedWithinBudget,proto3" json:"finished_within_budget,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// The stored receipt, "refreshRuns/{uuid}".
+	Run           string `protobuf:"bytes,3,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RefreshDueAvailabilityResponse) Reset() {
@@ -812,6 +832,123 @@ func (x *RefreshDueAvailabilityResponse) GetFinishedWithinBudget() bool {
 	return false
 }
 
+func (x *RefreshDueAvailabilityResponse) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+// ListRefreshRunsRequest pages through receipts.
+type ListRefreshRunsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most this many, default 50, at most 500.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefreshRunsRequest) Reset() {
+	*x = ListRefreshRunsRequest{}
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefreshRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefreshRunsRequest) ProtoMessage() {}
+
+func (x *ListRefreshRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefreshRunsRequest.ProtoReflect.Descriptor instead.
+func (*ListRefreshRunsRequest) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListRefreshRunsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRefreshRunsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListRefreshRunsResponse is one page.
+type ListRefreshRunsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The receipts.
+	RefreshRuns []*RefreshRun `protobuf:"bytes,1,rep,name=refresh_runs,json=refreshRuns,proto3" json:"refresh_runs,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefreshRunsResponse) Reset() {
+	*x = ListRefreshRunsResponse{}
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefreshRunsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefreshRunsResponse) ProtoMessage() {}
+
+func (x *ListRefreshRunsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefreshRunsResponse.ProtoReflect.Descriptor instead.
+func (*ListRefreshRunsResponse) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListRefreshRunsResponse) GetRefreshRuns() []*RefreshRun {
+	if x != nil {
+		return x.RefreshRuns
+	}
+	return nil
+}
+
+func (x *ListRefreshRunsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // GetSettingsRequest names a workspace.
 type GetSettingsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -823,7 +960,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +972,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +985,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{14}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetSettingsRequest) GetParent() string {
@@ -869,7 +1006,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1018,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1031,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{15}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -919,7 +1056,7 @@ type UpdateSettingsRequest struct {
 
 func (x *UpdateSettingsRequest) Reset() {
 	*x = UpdateSettingsRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1068,7 @@ func (x *UpdateSettingsRequest) String() string {
 func (*UpdateSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1081,7 @@ func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{16}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdateSettingsRequest) GetParent() string {
@@ -979,7 +1116,7 @@ type UpdateSettingsResponse struct {
 
 func (x *UpdateSettingsResponse) Reset() {
 	*x = UpdateSettingsResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1128,7 @@ func (x *UpdateSettingsResponse) String() string {
 func (*UpdateSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1141,7 @@ func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{17}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UpdateSettingsResponse) GetSettings() *Settings {
@@ -1063,13 +1200,24 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\rcalendar_link\x18\x05 \x01(\tR\fcalendarLink\x12\x1d\n" +
 	"\n" +
 	"public_url\x18\x06 \x01(\tR\tpublicUrl\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"[\n" +
+	"\x06source\x18\a \x01(\tR\x06source\"\xb4\x01\n" +
 	"\x1dRefreshDueAvailabilityRequest\x12:\n" +
 	"\vtime_budget\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"timeBudget\"\x99\x01\n" +
+	"timeBudget\x128\n" +
+	"\x04mode\x18\x02 \x01(\x0e2$.relance.availability.v1.RefreshModeR\x04mode\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\xab\x01\n" +
 	"\x1eRefreshDueAvailabilityResponse\x12A\n" +
 	"\areceipt\x18\x01 \x01(\v2'.relance.availability.v1.RefreshReceiptR\areceipt\x124\n" +
-	"\x16finished_within_budget\x18\x02 \x01(\bR\x14finishedWithinBudget\",\n" +
+	"\x16finished_within_budget\x18\x02 \x01(\bR\x14finishedWithinBudget\x12\x10\n" +
+	"\x03run\x18\x03 \x01(\tR\x03run\"T\n" +
+	"\x16ListRefreshRunsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x89\x01\n" +
+	"\x17ListRefreshRunsResponse\x12F\n" +
+	"\frefresh_runs\x18\x01 \x03(\v2#.relance.availability.v1.RefreshRunR\vrefreshRuns\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\",\n" +
 	"\x12GetSettingsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\"T\n" +
 	"\x13GetSettingsResponse\x12=\n" +
@@ -1080,7 +1228,7 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"W\n" +
 	"\x16UpdateSettingsResponse\x12=\n" +
-	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\xc1\f\n" +
+	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\xb7\r\n" +
 	"\x13AvailabilityService\x12}\n" +
 	"\x12CreateCalendarLink\x122.relance.availability.v1.CreateCalendarLinkRequest\x1a3.relance.availability.v1.CreateCalendarLinkResponse\x12z\n" +
 	"\x11ListCalendarLinks\x121.relance.availability.v1.ListCalendarLinksRequest\x1a2.relance.availability.v1.ListCalendarLinksResponse\x12}\n" +
@@ -1094,7 +1242,8 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"ListOffers\x12*.relance.availability.v1.ListOffersRequest\x1a+.relance.availability.v1.ListOffersResponse\x12\x80\x01\n" +
 	"\x13ExplainAvailability\x123.relance.availability.v1.ExplainAvailabilityRequest\x1a4.relance.availability.v1.ExplainAvailabilityResponse\x12\x89\x01\n" +
 	"\x16ListAvailabilityHealth\x126.relance.availability.v1.ListAvailabilityHealthRequest\x1a7.relance.availability.v1.ListAvailabilityHealthResponse\x12\x89\x01\n" +
-	"\x16RefreshDueAvailability\x126.relance.availability.v1.RefreshDueAvailabilityRequest\x1a7.relance.availability.v1.RefreshDueAvailabilityResponse\x12h\n" +
+	"\x16RefreshDueAvailability\x126.relance.availability.v1.RefreshDueAvailabilityRequest\x1a7.relance.availability.v1.RefreshDueAvailabilityResponse\x12t\n" +
+	"\x0fListRefreshRuns\x12/.relance.availability.v1.ListRefreshRunsRequest\x1a0.relance.availability.v1.ListRefreshRunsResponse\x12h\n" +
 	"\vGetSettings\x12+.relance.availability.v1.GetSettingsRequest\x1a,.relance.availability.v1.GetSettingsResponse\x12q\n" +
 	"\x0eUpdateSettings\x12..relance.availability.v1.UpdateSettingsRequest\x1a/.relance.availability.v1.UpdateSettingsResponseB\x82\x02\n" +
 	"\x1bcom.relance.availability.v1B\x18AvailabilityServiceProtoP\x01ZKgithub.com/relance/relance/proto/gen/relance/availability/v1;availabilityv1\xa2\x02\x03RAX\xaa\x02\x17Relance.Availability.V1\xca\x02\x17Relance\\Availability\\V1\xe2\x02#Relance\\Availability\\V1\\GPBMetadata\xea\x02\x19Relance::Availability::V1b\x06proto3"
@@ -1111,7 +1260,7 @@ func file_relance_availability_v1_availability_service_proto_rawDescGZIP() []byt
 	return file_relance_availability_v1_availability_service_proto_rawDescData
 }
 
-var file_relance_availability_v1_availability_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_relance_availability_v1_availability_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_relance_availability_v1_availability_service_proto_goTypes = []any{
 	(*CreateCalendarLinkRequest)(nil),      // 0: relance.availability.v1.CreateCalendarLinkRequest
 	(*CreateCalendarLinkResponse)(nil),     // 1: relance.availability.v1.CreateCalendarLinkResponse
@@ -1127,79 +1276,87 @@ var file_relance_availability_v1_availability_service_proto_goTypes = []any{
 	(*GetSlotsResponse)(nil),               // 11: relance.availability.v1.GetSlotsResponse
 	(*RefreshDueAvailabilityRequest)(nil),  // 12: relance.availability.v1.RefreshDueAvailabilityRequest
 	(*RefreshDueAvailabilityResponse)(nil), // 13: relance.availability.v1.RefreshDueAvailabilityResponse
-	(*GetSettingsRequest)(nil),             // 14: relance.availability.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),            // 15: relance.availability.v1.GetSettingsResponse
-	(*UpdateSettingsRequest)(nil),          // 16: relance.availability.v1.UpdateSettingsRequest
-	(*UpdateSettingsResponse)(nil),         // 17: relance.availability.v1.UpdateSettingsResponse
-	(*CalendarLink)(nil),                   // 18: relance.availability.v1.CalendarLink
-	(*fieldmaskpb.FieldMask)(nil),          // 19: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),            // 20: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),          // 21: google.protobuf.Timestamp
-	(AvailabilityState)(0),                 // 22: relance.availability.v1.AvailabilityState
-	(*Slot)(nil),                           // 23: relance.availability.v1.Slot
-	(*RefreshReceipt)(nil),                 // 24: relance.availability.v1.RefreshReceipt
-	(*Settings)(nil),                       // 25: relance.availability.v1.Settings
-	(*OfferSlotsRequest)(nil),              // 26: relance.availability.v1.OfferSlotsRequest
-	(*ListOffersRequest)(nil),              // 27: relance.availability.v1.ListOffersRequest
-	(*ExplainAvailabilityRequest)(nil),     // 28: relance.availability.v1.ExplainAvailabilityRequest
-	(*ListAvailabilityHealthRequest)(nil),  // 29: relance.availability.v1.ListAvailabilityHealthRequest
-	(*OfferSlotsResponse)(nil),             // 30: relance.availability.v1.OfferSlotsResponse
-	(*ListOffersResponse)(nil),             // 31: relance.availability.v1.ListOffersResponse
-	(*ExplainAvailabilityResponse)(nil),    // 32: relance.availability.v1.ExplainAvailabilityResponse
-	(*ListAvailabilityHealthResponse)(nil), // 33: relance.availability.v1.ListAvailabilityHealthResponse
+	(*ListRefreshRunsRequest)(nil),         // 14: relance.availability.v1.ListRefreshRunsRequest
+	(*ListRefreshRunsResponse)(nil),        // 15: relance.availability.v1.ListRefreshRunsResponse
+	(*GetSettingsRequest)(nil),             // 16: relance.availability.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),            // 17: relance.availability.v1.GetSettingsResponse
+	(*UpdateSettingsRequest)(nil),          // 18: relance.availability.v1.UpdateSettingsRequest
+	(*UpdateSettingsResponse)(nil),         // 19: relance.availability.v1.UpdateSettingsResponse
+	(*CalendarLink)(nil),                   // 20: relance.availability.v1.CalendarLink
+	(*fieldmaskpb.FieldMask)(nil),          // 21: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),            // 22: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),          // 23: google.protobuf.Timestamp
+	(AvailabilityState)(0),                 // 24: relance.availability.v1.AvailabilityState
+	(*Slot)(nil),                           // 25: relance.availability.v1.Slot
+	(RefreshMode)(0),                       // 26: relance.availability.v1.RefreshMode
+	(*RefreshReceipt)(nil),                 // 27: relance.availability.v1.RefreshReceipt
+	(*RefreshRun)(nil),                     // 28: relance.availability.v1.RefreshRun
+	(*Settings)(nil),                       // 29: relance.availability.v1.Settings
+	(*OfferSlotsRequest)(nil),              // 30: relance.availability.v1.OfferSlotsRequest
+	(*ListOffersRequest)(nil),              // 31: relance.availability.v1.ListOffersRequest
+	(*ExplainAvailabilityRequest)(nil),     // 32: relance.availability.v1.ExplainAvailabilityRequest
+	(*ListAvailabilityHealthRequest)(nil),  // 33: relance.availability.v1.ListAvailabilityHealthRequest
+	(*OfferSlotsResponse)(nil),             // 34: relance.availability.v1.OfferSlotsResponse
+	(*ListOffersResponse)(nil),             // 35: relance.availability.v1.ListOffersResponse
+	(*ExplainAvailabilityResponse)(nil),    // 36: relance.availability.v1.ExplainAvailabilityResponse
+	(*ListAvailabilityHealthResponse)(nil), // 37: relance.availability.v1.ListAvailabilityHealthResponse
 }
 var file_relance_availability_v1_availability_service_proto_depIdxs = []int32{
-	18, // 0: relance.availability.v1.CreateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	18, // 1: relance.availability.v1.CreateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	18, // 2: relance.availability.v1.ListCalendarLinksResponse.calendar_links:type_name -> relance.availability.v1.CalendarLink
-	18, // 3: relance.availability.v1.UpdateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	19, // 4: relance.availability.v1.UpdateCalendarLinkRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18, // 5: relance.availability.v1.UpdateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	18, // 6: relance.availability.v1.SetDefaultCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	20, // 7: relance.availability.v1.GetSlotsRequest.max_age:type_name -> google.protobuf.Duration
-	21, // 8: relance.availability.v1.GetSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	21, // 9: relance.availability.v1.GetSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	22, // 10: relance.availability.v1.GetSlotsResponse.state:type_name -> relance.availability.v1.AvailabilityState
-	23, // 11: relance.availability.v1.GetSlotsResponse.slots:type_name -> relance.availability.v1.Slot
-	23, // 12: relance.availability.v1.GetSlotsResponse.suggestions:type_name -> relance.availability.v1.Slot
-	21, // 13: relance.availability.v1.GetSlotsResponse.as_of_time:type_name -> google.protobuf.Timestamp
-	20, // 14: relance.availability.v1.RefreshDueAvailabilityRequest.time_budget:type_name -> google.protobuf.Duration
-	24, // 15: relance.availability.v1.RefreshDueAvailabilityResponse.receipt:type_name -> relance.availability.v1.RefreshReceipt
-	25, // 16: relance.availability.v1.GetSettingsResponse.settings:type_name -> relance.availability.v1.Settings
-	25, // 17: relance.availability.v1.UpdateSettingsRequest.settings:type_name -> relance.availability.v1.Settings
-	19, // 18: relance.availability.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	25, // 19: relance.availability.v1.UpdateSettingsResponse.settings:type_name -> relance.availability.v1.Settings
-	0,  // 20: relance.availability.v1.AvailabilityService.CreateCalendarLink:input_type -> relance.availability.v1.CreateCalendarLinkRequest
-	2,  // 21: relance.availability.v1.AvailabilityService.ListCalendarLinks:input_type -> relance.availability.v1.ListCalendarLinksRequest
-	4,  // 22: relance.availability.v1.AvailabilityService.UpdateCalendarLink:input_type -> relance.availability.v1.UpdateCalendarLinkRequest
-	6,  // 23: relance.availability.v1.AvailabilityService.DeleteCalendarLink:input_type -> relance.availability.v1.DeleteCalendarLinkRequest
-	8,  // 24: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:input_type -> relance.availability.v1.SetDefaultCalendarLinkRequest
-	10, // 25: relance.availability.v1.AvailabilityService.GetSlots:input_type -> relance.availability.v1.GetSlotsRequest
-	26, // 26: relance.availability.v1.AvailabilityService.OfferSlots:input_type -> relance.availability.v1.OfferSlotsRequest
-	27, // 27: relance.availability.v1.AvailabilityService.ListOffers:input_type -> relance.availability.v1.ListOffersRequest
-	28, // 28: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
-	29, // 29: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
-	12, // 30: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
-	14, // 31: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
-	16, // 32: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
-	1,  // 33: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
-	3,  // 34: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
-	5,  // 35: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
-	7,  // 36: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
-	9,  // 37: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
-	11, // 38: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
-	30, // 39: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
-	31, // 40: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
-	32, // 41: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
-	33, // 42: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
-	13, // 43: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
-	15, // 44: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
-	17, // 45: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
-	33, // [33:46] is the sub-list for method output_type
-	20, // [20:33] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	20, // 0: relance.availability.v1.CreateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	20, // 1: relance.availability.v1.CreateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	20, // 2: relance.availability.v1.ListCalendarLinksResponse.calendar_links:type_name -> relance.availability.v1.CalendarLink
+	20, // 3: relance.availability.v1.UpdateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	21, // 4: relance.availability.v1.UpdateCalendarLinkRequest.update_mask:type_name -> google.protobuf.FieldMask
+	20, // 5: relance.availability.v1.UpdateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	20, // 6: relance.availability.v1.SetDefaultCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	22, // 7: relance.availability.v1.GetSlotsRequest.max_age:type_name -> google.protobuf.Duration
+	23, // 8: relance.availability.v1.GetSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	23, // 9: relance.availability.v1.GetSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	24, // 10: relance.availability.v1.GetSlotsResponse.state:type_name -> relance.availability.v1.AvailabilityState
+	25, // 11: relance.availability.v1.GetSlotsResponse.slots:type_name -> relance.availability.v1.Slot
+	25, // 12: relance.availability.v1.GetSlotsResponse.suggestions:type_name -> relance.availability.v1.Slot
+	23, // 13: relance.availability.v1.GetSlotsResponse.as_of_time:type_name -> google.protobuf.Timestamp
+	22, // 14: relance.availability.v1.RefreshDueAvailabilityRequest.time_budget:type_name -> google.protobuf.Duration
+	26, // 15: relance.availability.v1.RefreshDueAvailabilityRequest.mode:type_name -> relance.availability.v1.RefreshMode
+	27, // 16: relance.availability.v1.RefreshDueAvailabilityResponse.receipt:type_name -> relance.availability.v1.RefreshReceipt
+	28, // 17: relance.availability.v1.ListRefreshRunsResponse.refresh_runs:type_name -> relance.availability.v1.RefreshRun
+	29, // 18: relance.availability.v1.GetSettingsResponse.settings:type_name -> relance.availability.v1.Settings
+	29, // 19: relance.availability.v1.UpdateSettingsRequest.settings:type_name -> relance.availability.v1.Settings
+	21, // 20: relance.availability.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	29, // 21: relance.availability.v1.UpdateSettingsResponse.settings:type_name -> relance.availability.v1.Settings
+	0,  // 22: relance.availability.v1.AvailabilityService.CreateCalendarLink:input_type -> relance.availability.v1.CreateCalendarLinkRequest
+	2,  // 23: relance.availability.v1.AvailabilityService.ListCalendarLinks:input_type -> relance.availability.v1.ListCalendarLinksRequest
+	4,  // 24: relance.availability.v1.AvailabilityService.UpdateCalendarLink:input_type -> relance.availability.v1.UpdateCalendarLinkRequest
+	6,  // 25: relance.availability.v1.AvailabilityService.DeleteCalendarLink:input_type -> relance.availability.v1.DeleteCalendarLinkRequest
+	8,  // 26: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:input_type -> relance.availability.v1.SetDefaultCalendarLinkRequest
+	10, // 27: relance.availability.v1.AvailabilityService.GetSlots:input_type -> relance.availability.v1.GetSlotsRequest
+	30, // 28: relance.availability.v1.AvailabilityService.OfferSlots:input_type -> relance.availability.v1.OfferSlotsRequest
+	31, // 29: relance.availability.v1.AvailabilityService.ListOffers:input_type -> relance.availability.v1.ListOffersRequest
+	32, // 30: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
+	33, // 31: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
+	12, // 32: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
+	14, // 33: relance.availability.v1.AvailabilityService.ListRefreshRuns:input_type -> relance.availability.v1.ListRefreshRunsRequest
+	16, // 34: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
+	18, // 35: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
+	1,  // 36: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
+	3,  // 37: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
+	5,  // 38: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
+	7,  // 39: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
+	9,  // 40: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
+	11, // 41: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
+	34, // 42: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
+	35, // 43: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
+	36, // 44: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
+	37, // 45: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
+	13, // 46: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
+	15, // 47: relance.availability.v1.AvailabilityService.ListRefreshRuns:output_type -> relance.availability.v1.ListRefreshRunsResponse
+	17, // 48: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
+	19, // 49: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
+	36, // [36:50] is the sub-list for method output_type
+	22, // [22:36] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_availability_service_proto_init() }
@@ -1215,7 +1372,7 @@ func file_relance_availability_v1_availability_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_availability_service_proto_rawDesc), len(file_relance_availability_v1_availability_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

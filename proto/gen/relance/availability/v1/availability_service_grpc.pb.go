@@ -30,6 +30,7 @@ const (
 	AvailabilityService_ExplainAvailability_FullMethodName    = "/relance.availability.v1.AvailabilityService/ExplainAvailability"
 	AvailabilityService_ListAvailabilityHealth_FullMethodName = "/relance.availability.v1.AvailabilityService/ListAvailabilityHealth"
 	AvailabilityService_RefreshDueAvailability_FullMethodName = "/relance.availability.v1.AvailabilityService/RefreshDueAvailability"
+	AvailabilityService_ListRefreshRuns_FullMethodName        = "/relance.availability.v1.AvailabilityService/ListRefreshRuns"
 	AvailabilityService_GetSettings_FullMethodName            = "/relance.availability.v1.AvailabilityService/GetSettings"
 	AvailabilityService_UpdateSettings_FullMethodName         = "/relance.availability.v1.AvailabilityService/UpdateSettings"
 )
@@ -76,9 +77,13 @@ type AvailabilityServiceClient interface {
 	// ListAvailabilityHealth lists how the calendars of all workspaces are doing.
 	// Errors: InvalidArgument for a foreign page token.
 	ListAvailabilityHealth(ctx context.Context, in *ListAvailabilityHealthRequest, opts ...grpc.CallOption) (*ListAvailabilityHealthResponse, error)
-	// RefreshDueAvailability refreshes the workspaces that are due, within a time budget. Overlapping calls share the work.
-	// Errors: none of its own; failures of single workspaces are counted.
+	// RefreshDueAvailability refreshes the workspaces that are due, or all, within a time budget. Agencies take turns; of one
+	// agency the workspace that is due longest comes first. Overlapping calls share the work. Idempotent on request_id.
+	// Errors: Unavailable while a run with the same request_id goes on; failures of single workspaces are counted.
 	RefreshDueAvailability(ctx context.Context, in *RefreshDueAvailabilityRequest, opts ...grpc.CallOption) (*RefreshDueAvailabilityResponse, error)
+	// ListRefreshRuns lists the receipts of the last 30 days, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListRefreshRuns(ctx context.Context, in *ListRefreshRunsRequest, opts ...grpc.CallOption) (*ListRefreshRunsResponse, error)
 	// GetSettings reads a workspace's settings; defaults when none were set.
 	// Errors: InvalidArgument.
 	GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error)
@@ -205,6 +210,16 @@ func (c *availabilityServiceClient) RefreshDueAvailability(ctx context.Context, 
 	return out, nil
 }
 
+func (c *availabilityServiceClient) ListRefreshRuns(ctx context.Context, in *ListRefreshRunsRequest, opts ...grpc.CallOption) (*ListRefreshRunsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRefreshRunsResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_ListRefreshRuns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *availabilityServiceClient) GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetSettingsResponse)
@@ -267,9 +282,13 @@ type AvailabilityServiceServer interface {
 	// ListAvailabilityHealth lists how the calendars of all workspaces are doing.
 	// Errors: InvalidArgument for a foreign page token.
 	ListAvailabilityHealth(context.Context, *ListAvailabilityHealthRequest) (*ListAvailabilityHealthResponse, error)
-	// RefreshDueAvailability refreshes the workspaces that are due, within a time budget. Overlapping calls share the work.
-	// Errors: none of its own; failures of single workspaces are counted.
+	// RefreshDueAvailability refreshes the workspaces that are due, or all, within a time budget. Agencies take turns; of one
+	// agency the workspace that is due longest comes first. Overlapping calls share the work. Idempotent on request_id.
+	// Errors: Unavailable while a run with the same request_id goes on; failures of single workspaces are counted.
 	RefreshDueAvailability(context.Context, *RefreshDueAvailabilityRequest) (*RefreshDueAvailabilityResponse, error)
+	// ListRefreshRuns lists the receipts of the last 30 days, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListRefreshRuns(context.Context, *ListRefreshRunsRequest) (*ListRefreshRunsResponse, error)
 	// GetSettings reads a workspace's settings; defaults when none were set.
 	// Errors: InvalidArgument.
 	GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error)
@@ -318,6 +337,9 @@ func (UnimplementedAvailabilityServiceServer) ListAvailabilityHealth(context.Con
 }
 func (UnimplementedAvailabilityServiceServer) RefreshDueAvailability(context.Context, *RefreshDueAvailabilityRequest) (*RefreshDueAvailabilityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RefreshDueAvailability not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) ListRefreshRuns(context.Context, *ListRefreshRunsRequest) (*ListRefreshRunsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRefreshRuns not implemented")
 }
 func (UnimplementedAvailabilityServiceServer) GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSettings not implemented")
@@ -544,6 +566,24 @@ func _AvailabilityService_RefreshDueAvailability_Handler(srv interface{}, ctx co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AvailabilityService_ListRefreshRuns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRefreshRunsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).ListRefreshRuns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_ListRefreshRuns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).ListRefreshRuns(ctx, req.(*ListRefreshRunsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AvailabilityService_GetSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetSettingsRequest)
 	if err := dec(in); err != nil {
@@ -630,6 +670,10 @@ var AvailabilityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RefreshDueAvailability",
 			Handler:    _AvailabilityService_RefreshDueAvailability_Handler,
+		},
+		{
+			MethodName: "ListRefreshRuns",
+			Handler:    _AvailabilityService_ListRefreshRuns_Handler,
 		},
 		{
 			MethodName: "GetSettings",

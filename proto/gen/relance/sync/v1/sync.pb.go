@@ -778,6 +778,9 @@ type Workspace struct {
 	SendingDisabled bool `protobuf:"varint,7,opt,name=sending_disabled,json=sendingDisabled,proto3" json:"sending_disabled,omitempty"`
 	// What may happen to sends with an unknown outcome, unless a send says otherwise. Unspecified is RESEND.
 	UnknownPolicy UnknownPolicy `protobuf:"varint,8,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
+	// Whose workspace it is: any text of up to 100 characters, the same for all workspaces of one agency. Work that is done for
+	// many workspaces takes turns between agencies, so that a large one does not keep the others waiting. Empty counts as one.
+	Agency        string `protobuf:"bytes,20,opt,name=agency,proto3" json:"agency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -866,6 +869,13 @@ func (x *Workspace) GetUnknownPolicy() UnknownPolicy {
 		return x.UnknownPolicy
 	}
 	return UnknownPolicy_UNKNOWN_POLICY_UNSPECIFIED
+}
+
+func (x *Workspace) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
 }
 
 // Connection is a workspace's link to a provider. Its secrets are write-only and encrypted at rest. Exactly one of token
@@ -1811,7 +1821,7 @@ var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xee\x02\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\x86\x03\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1822,7 +1832,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\vupdate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
-	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\"\xb6\x05\n" +
+	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\x12\x16\n" +
+	"\x06agency\x18\x14 \x01(\tR\x06agency\"\xb6\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +

@@ -223,7 +223,9 @@ type ListWorkspacesRequest struct {
 	// At most this many, default 50, at most 500.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Token of the page before.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only workspaces that were created or changed at or after this time. Default all.
+	UpdatedSince  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=updated_since,json=updatedSince,proto3" json:"updated_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +272,13 @@ func (x *ListWorkspacesRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListWorkspacesRequest) GetUpdatedSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedSince
+	}
+	return nil
 }
 
 // ListWorkspacesResponse is one page.
@@ -332,7 +341,7 @@ type UpdateWorkspaceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace with its name and the new values.
 	Workspace *Workspace `protobuf:"bytes,1,opt,name=workspace,proto3" json:"workspace,omitempty"`
-	// Fields to change: display_name, time_zone, sending_disabled, unknown_policy. Required.
+	// Fields to change: display_name, time_zone, sending_disabled, unknown_policy, agency. Required.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2811,11 +2820,12 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x13GetWorkspaceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"P\n" +
 	"\x14GetWorkspaceResponse\x128\n" +
-	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\"S\n" +
+	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\"\x94\x01\n" +
 	"\x15ListWorkspacesRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"|\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12?\n" +
+	"\rupdated_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fupdatedSince\"|\n" +
 	"\x16ListWorkspacesResponse\x12:\n" +
 	"\n" +
 	"workspaces\x18\x01 \x03(\v2\x1a.relance.sync.v1.WorkspaceR\n" +
@@ -3099,13 +3109,13 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*ListIngestionHealthRequest)(nil),    // 42: relance.sync.v1.ListIngestionHealthRequest
 	(*ListIngestionHealthResponse)(nil),   // 43: relance.sync.v1.ListIngestionHealthResponse
 	(*Workspace)(nil),                     // 44: relance.sync.v1.Workspace
-	(*fieldmaskpb.FieldMask)(nil),         // 45: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 46: relance.sync.v1.Connection
-	(*ProviderBudget)(nil),                // 47: relance.sync.v1.ProviderBudget
-	(WebhookSource)(0),                    // 48: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),             // 49: relance.sync.v1.WebhookSecretPurpose
-	(*durationpb.Duration)(nil),           // 50: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),         // 51: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil),         // 45: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),         // 46: google.protobuf.FieldMask
+	(*Connection)(nil),                    // 47: relance.sync.v1.Connection
+	(*ProviderBudget)(nil),                // 48: relance.sync.v1.ProviderBudget
+	(WebhookSource)(0),                    // 49: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),             // 50: relance.sync.v1.WebhookSecretPurpose
+	(*durationpb.Duration)(nil),           // 51: google.protobuf.Duration
 	(*Lead)(nil),                          // 52: relance.sync.v1.Lead
 	(Channel)(0),                          // 53: relance.sync.v1.Channel
 	(UnknownPolicy)(0),                    // 54: relance.sync.v1.UnknownPolicy
@@ -3142,124 +3152,125 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
 	44, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
 	44, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	44, // 3: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	44, // 4: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	45, // 5: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	44, // 6: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	46, // 7: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	46, // 8: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	46, // 9: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	47, // 10: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
-	48, // 11: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	49, // 12: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	50, // 13: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	51, // 14: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	52, // 15: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	52, // 16: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	52, // 17: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	52, // 18: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	52, // 19: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	53, // 20: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	51, // 21: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	51, // 22: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	54, // 23: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	55, // 24: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
-	56, // 25: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	57, // 26: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	56, // 27: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	58, // 28: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	56, // 29: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	56, // 30: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	59, // 31: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	56, // 32: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	51, // 33: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	51, // 34: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	51, // 35: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	48, // 36: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	48, // 37: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	60, // 38: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	60, // 39: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	48, // 40: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	51, // 41: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	51, // 42: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
-	36, // 43: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	61, // 44: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	36, // 45: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	62, // 46: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
-	51, // 47: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
-	51, // 48: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
-	51, // 49: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
-	51, // 50: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
-	51, // 51: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
-	51, // 52: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
-	41, // 53: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
-	0,  // 54: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 55: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 56: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 57: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 58: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 59: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 60: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 61: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 62: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 63: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 64: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 65: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	63, // 66: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
-	24, // 67: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 68: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 69: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	64, // 70: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
-	65, // 71: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
-	66, // 72: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
-	67, // 73: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
-	68, // 74: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
-	69, // 75: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
-	70, // 76: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	71, // 77: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
-	72, // 78: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
-	30, // 79: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 80: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 81: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 82: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 83: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 84: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 85: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 86: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 87: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 88: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 89: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 90: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 91: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 92: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 93: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 94: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 95: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 96: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	73, // 97: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25, // 98: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 99: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 100: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	74, // 101: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	75, // 102: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	76, // 103: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	77, // 104: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	78, // 105: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	79, // 106: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	80, // 107: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	81, // 108: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	82, // 109: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	31, // 110: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 111: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 112: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 113: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 114: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 115: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	85, // [85:116] is the sub-list for method output_type
-	54, // [54:85] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	45, // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
+	44, // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	44, // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	46, // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	44, // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	47, // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	47, // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	47, // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	48, // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	49, // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	50, // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	51, // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	45, // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	52, // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	52, // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	52, // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	52, // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	52, // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	53, // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	45, // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	45, // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	54, // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	55, // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
+	56, // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	57, // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	56, // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	58, // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	56, // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	56, // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	59, // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	56, // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	45, // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	45, // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	45, // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	49, // 37: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	49, // 38: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	60, // 39: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	60, // 40: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	49, // 41: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	45, // 42: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	45, // 43: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	36, // 44: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	61, // 45: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	36, // 46: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	62, // 47: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	45, // 48: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	45, // 49: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	45, // 50: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	45, // 51: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	45, // 52: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	45, // 53: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	41, // 54: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,  // 55: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,  // 56: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,  // 57: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,  // 58: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,  // 59: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10, // 60: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12, // 61: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14, // 62: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16, // 63: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18, // 64: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20, // 65: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22, // 66: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	63, // 67: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
+	24, // 68: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28, // 69: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26, // 70: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	64, // 71: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
+	65, // 72: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
+	66, // 73: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
+	67, // 74: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
+	68, // 75: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
+	69, // 76: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
+	70, // 77: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
+	71, // 78: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
+	72, // 79: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
+	30, // 80: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	32, // 81: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 82: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 83: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 84: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 85: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 86: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 87: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 88: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 89: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 90: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 91: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 92: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 93: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 94: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 95: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 96: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 97: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	73, // 98: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25, // 99: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 100: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 101: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	74, // 102: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	75, // 103: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	76, // 104: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	77, // 105: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	78, // 106: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	79, // 107: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	80, // 108: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	81, // 109: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	82, // 110: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	31, // 111: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	33, // 112: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 113: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 114: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 115: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 116: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	86, // [86:117] is the sub-list for method output_type
+	55, // [55:86] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }

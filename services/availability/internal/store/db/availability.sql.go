@@ -23,7 +23,7 @@ func (q *Queries) AddWorkspaces(ctx context.Context, workspaceIds []uuid.UUID) e
 }
 
 const availability = `-- name: Availability :one
-SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting FROM availability WHERE workspace_id = $1
+SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency FROM availability WHERE workspace_id = $1
 `
 
 func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Availability, error) {
@@ -48,6 +48,7 @@ func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Avai
 		&i.Source,
 		&i.Host,
 		&i.Waiting,
+		&i.Agency,
 	)
 	return i, err
 }
@@ -151,25 +152,27 @@ const leaseNextDue = `-- name: LeaseNextDue :one
 UPDATE availability SET lease_token = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
 WHERE workspace_id = (
     SELECT d.workspace_id FROM availability d
-    WHERE d.due_time <= $3 AND (d.due_time, d.workspace_id) > ($4::timestamptz, $5::uuid)
+    WHERE d.agency = $3 AND d.due_time <= $4 AND (d.due_time, d.workspace_id) > ($5::timestamptz, $6::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency
 `
 
 type LeaseNextDueParams struct {
 	Token    *uuid.UUID
 	Seconds  float64
+	Agency   string
 	Now      time.Time
 	AfterDue time.Time
 	AfterID  uuid.UUID
 }
 
-// The one due longest, after the cursor, that nobody reads now.
+// The one of the agency that is due longest, after the cursor, that nobody reads now.
 func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Availability, error) {
 	row := q.db.QueryRow(ctx, leaseNextDue,
 		arg.Token,
 		arg.Seconds,
+		arg.Agency,
 		arg.Now,
 		arg.AfterDue,
 		arg.AfterID,
@@ -194,12 +197,13 @@ func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Ava
 		&i.Source,
 		&i.Host,
 		&i.Waiting,
+		&i.Agency,
 	)
 	return i, err
 }
 
 const lockAvailability = `-- name: LockAvailability :one
-SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
+SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, availability.agency, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
 FROM availability WHERE workspace_id = $1 FOR UPDATE
 `
 
@@ -230,6 +234,7 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 		&i.Availability.Source,
 		&i.Availability.Host,
 		&i.Availability.Waiting,
+		&i.Availability.Agency,
 		&i.Leased,
 	)
 	return i, err
@@ -348,7 +353,7 @@ const updateSettings = `-- name: UpdateSettings :one
 UPDATE availability SET meeting_minutes = coalesce($1, meeting_minutes),
     look_ahead_seconds = coalesce($2, look_ahead_seconds), settings_time = $3
 WHERE workspace_id = $4
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency
 `
 
 type UpdateSettingsParams struct {
@@ -385,6 +390,7 @@ func (q *Queries) UpdateSettings(ctx context.Context, arg UpdateSettingsParams) 
 		&i.Source,
 		&i.Host,
 		&i.Waiting,
+		&i.Agency,
 	)
 	return i, err
 }

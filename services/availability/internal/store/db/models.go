@@ -29,6 +29,7 @@ type Availability struct {
 	Source           string
 	Host             string
 	Waiting          bool
+	Agency           string
 }
 
 type CalendarLink struct {
@@ -80,4 +81,27 @@ type ProviderHost struct {
 	LastError    string
 	UpdateTime   time.Time
 	ProbeUntil   *time.Time
+}
+
+type RefreshRun struct {
+	ID              uuid.UUID
+	RequestID       *uuid.UUID
+	Mode            string
+	Checked         int32
+	Refreshed       int32
+	NoDefault       int32
+	Unsupported     int32
+	Backoff         int32
+	Errors          int32
+	Attempted       int32
+	Details         []byte
+	TotalCaches     int32
+	DueCaches       int32
+	ErroringCaches  int32
+	OldestAsOf      *time.Time
+	OldestWorkspace *uuid.UUID
+	Finished        bool
+	StartTime       time.Time
+	EndTime         *time.Time
+	LeaseUntil      time.Time
 }

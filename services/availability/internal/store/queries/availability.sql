@@ -17,11 +17,11 @@ UPDATE availability SET lease_token = @token, lease_until = clock_timestamp() + 
 WHERE workspace_id = @workspace_id;
 
 -- name: LeaseNextDue :one
--- The one due longest, after the cursor, that nobody reads now.
+-- The one of the agency that is due longest, after the cursor, that nobody reads now.
 UPDATE availability SET lease_token = @token, lease_until = clock_timestamp() + make_interval(secs => sqlc.arg('seconds'))
 WHERE workspace_id = (
     SELECT d.workspace_id FROM availability d
-    WHERE d.due_time <= @now AND (d.due_time, d.workspace_id) > (@after_due::timestamptz, @after_id::uuid)
+    WHERE d.agency = @agency AND d.due_time <= @now AND (d.due_time, d.workspace_id) > (@after_due::timestamptz, @after_id::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *;

@@ -399,4 +399,5 @@ type Workspace struct {
 	UnknownPolicy      string
 	ContactPolicy      []byte
 	OptOutConfirmation string
+	Agency             string
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const insertWorkspace = `-- name: InsertWorkspace :execrows
-INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, agency, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 ON CONFLICT (request_id) DO NOTHING
 `
 
@@ -25,6 +25,7 @@ type InsertWorkspaceParams struct {
 	TimeZone        string
 	SendingDisabled bool
 	UnknownPolicy   string
+	Agency          string
 	Now             time.Time
 }
 
@@ -36,6 +37,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		arg.TimeZone,
 		arg.SendingDisabled,
 		arg.UnknownPolicy,
+		arg.Agency,
 		arg.Now,
 	)
 	if err != nil {
@@ -45,12 +47,14 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 }
 
 const listWorkspaces = `-- name: ListWorkspaces :many
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, coalesce(c.location, '')::text AS location FROM workspace w
-LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id > $1 ORDER BY w.id LIMIT $2
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, coalesce(c.location, '')::text AS location FROM workspace w
+LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id > $1
+    AND w.update_time >= $2 ORDER BY w.id LIMIT $3
 `
 
 type ListWorkspacesParams struct {
 	After uuid.UUID
+	Since time.Time
 	Page  int32
 }
 
@@ -65,11 +69,12 @@ type ListWorkspacesRow struct {
 	UnknownPolicy      string
 	ContactPolicy      []byte
 	OptOutConfirmation string
+	Agency             string
 	Location           string
 }
 
 func (q *Queries) ListWorkspaces(ctx context.Context, arg ListWorkspacesParams) ([]ListWorkspacesRow, error) {
-	rows, err := q.db.Query(ctx, listWorkspaces, arg.After, arg.Page)
+	rows, err := q.db.Query(ctx, listWorkspaces, arg.After, arg.Since, arg.Page)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +93,7 @@ func (q *Queries) ListWorkspaces(ctx context.Context, arg ListWorkspacesParams) 
 			&i.UnknownPolicy,
 			&i.ContactPolicy,
 			&i.OptOutConfirmation,
+			&i.Agency,
 			&i.Location,
 		); err != nil {
 			return nil, err
@@ -112,7 +118,7 @@ func (q *Queries) LockWorkspace(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 }
 
 const oneWorkspace = `-- name: OneWorkspace :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id = $1
 `
 
@@ -127,6 +133,7 @@ type OneWorkspaceRow struct {
 	UnknownPolicy      string
 	ContactPolicy      []byte
 	OptOutConfirmation string
+	Agency             string
 	Location           string
 }
 
@@ -144,6 +151,7 @@ func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceR
 		&i.UnknownPolicy,
 		&i.ContactPolicy,
 		&i.OptOutConfirmation,
+		&i.Agency,
 		&i.Location,
 	)
 	return i, err
@@ -154,9 +162,10 @@ UPDATE workspace SET display_name = coalesce($1, display_name),
     time_zone = coalesce($2, time_zone),
     sending_disabled = coalesce($3, sending_disabled),
     unknown_policy = coalesce($4, unknown_policy),
-    contact_policy = coalesce($5, contact_policy),
-    opt_out_confirmation = coalesce($6, opt_out_confirmation), update_time = $7
-WHERE id = $8
+    agency = coalesce($5, agency),
+    contact_policy = coalesce($6, contact_policy),
+    opt_out_confirmation = coalesce($7, opt_out_confirmation), update_time = $8
+WHERE id = $9
 `
 
 type UpdateWorkspaceParams struct {
@@ -164,6 +173,7 @@ type UpdateWorkspaceParams struct {
 	TimeZone           *string
 	SendingDisabled    *bool
 	UnknownPolicy      *string
+	Agency             *string
 	ContactPolicy      []byte
 	OptOutConfirmation *string
 	Now                time.Time
@@ -176,6 +186,7 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 		arg.TimeZone,
 		arg.SendingDisabled,
 		arg.UnknownPolicy,
+		arg.Agency,
 		arg.ContactPolicy,
 		arg.OptOutConfirmation,
 		arg.Now,
@@ -188,7 +199,7 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 }
 
 const workspaceByRequest = `-- name: WorkspaceByRequest :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.request_id = $1::uuid
 `
 
@@ -203,6 +214,7 @@ type WorkspaceByRequestRow struct {
 	UnknownPolicy      string
 	ContactPolicy      []byte
 	OptOutConfirmation string
+	Agency             string
 	Location           string
 }
 
@@ -220,6 +232,7 @@ func (q *Queries) WorkspaceByRequest(ctx context.Context, requestID uuid.UUID) (
 		&i.UnknownPolicy,
 		&i.ContactPolicy,
 		&i.OptOutConfirmation,
+		&i.Agency,
 		&i.Location,
 	)
 	return i, err

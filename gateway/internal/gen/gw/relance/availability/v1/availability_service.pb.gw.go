@@ -552,6 +552,41 @@ func local_request_AvailabilityService_ListAvailabilityHealth_0(ctx context.Cont
 	return msg, metadata, err
 }
 
+var filter_AvailabilityService_ListRefreshRuns_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
+
+func request_AvailabilityService_ListRefreshRuns_0(ctx context.Context, marshaler runtime.Marshaler, client extAvailabilityv1.AvailabilityServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq extAvailabilityv1.ListRefreshRunsRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_AvailabilityService_ListRefreshRuns_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.ListRefreshRuns(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_AvailabilityService_ListRefreshRuns_0(ctx context.Context, marshaler runtime.Marshaler, server extAvailabilityv1.AvailabilityServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq extAvailabilityv1.ListRefreshRunsRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_AvailabilityService_ListRefreshRuns_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	msg, err := server.ListRefreshRuns(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_AvailabilityService_GetSettings_0(ctx context.Context, marshaler runtime.Marshaler, client extAvailabilityv1.AvailabilityServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq extAvailabilityv1.GetSettingsRequest
@@ -878,6 +913,26 @@ func RegisterAvailabilityServiceHandlerServer(ctx context.Context, mux *runtime.
 		}
 		forward_AvailabilityService_ListAvailabilityHealth_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_AvailabilityService_ListRefreshRuns_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/relance.availability.v1.AvailabilityService/ListRefreshRuns", runtime.WithHTTPPathPattern("/v1/refreshRuns"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_AvailabilityService_ListRefreshRuns_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_AvailabilityService_ListRefreshRuns_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_AvailabilityService_GetSettings_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1128,6 +1183,23 @@ func RegisterAvailabilityServiceHandlerClient(ctx context.Context, mux *runtime.
 		}
 		forward_AvailabilityService_ListAvailabilityHealth_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodGet, pattern_AvailabilityService_ListRefreshRuns_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/relance.availability.v1.AvailabilityService/ListRefreshRuns", runtime.WithHTTPPathPattern("/v1/refreshRuns"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_AvailabilityService_ListRefreshRuns_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_AvailabilityService_ListRefreshRuns_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_AvailabilityService_GetSettings_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1176,6 +1248,7 @@ var (
 	pattern_AvailabilityService_ListOffers_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "workspaces", "leads", "parent", "offers"}, ""))
 	pattern_AvailabilityService_ExplainAvailability_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availability"}, "explain"))
 	pattern_AvailabilityService_ListAvailabilityHealth_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "availabilityHealth"}, ""))
+	pattern_AvailabilityService_ListRefreshRuns_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "refreshRuns"}, ""))
 	pattern_AvailabilityService_GetSettings_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availabilitySettings"}, ""))
 	pattern_AvailabilityService_UpdateSettings_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availabilitySettings"}, ""))
 )
@@ -1191,6 +1264,7 @@ var (
 	forward_AvailabilityService_ListOffers_0             = runtime.ForwardResponseMessage
 	forward_AvailabilityService_ExplainAvailability_0    = runtime.ForwardResponseMessage
 	forward_AvailabilityService_ListAvailabilityHealth_0 = runtime.ForwardResponseMessage
+	forward_AvailabilityService_ListRefreshRuns_0        = runtime.ForwardResponseMessage
 	forward_AvailabilityService_GetSettings_0            = runtime.ForwardResponseMessage
 	forward_AvailabilityService_UpdateSettings_0         = runtime.ForwardResponseMessage
 )

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/availability/internal/store/db"
+)
+
+// Turn is an agency's part in a run over all workspaces: how far the run has come with it, and how much was left when the
+// run began.
+type Turn struct {
+	// Agency is whose turn it is; empty is one too. Left is how many workspaces had work.
+	Agency string
+	Left   int
+
+	due time.Time
+	id  uuid.UUID
+}
+
+// Turns gives the agencies with work, the one that waits longest first.
+func (s *Store) Turns(ctx context.Context, mode Mode, now time.Time) ([]*Turn, error) {
+	var turns []*Turn
+	err := s.system(ctx, func(q *db.Queries) error {
+		if mode == ModeAll {
+			rows, err := q.AllAgencies(ctx, now)
+			for _, row := range rows {
+				turns = append(turns, &Turn{Agency: row.Agency, Left: int(row.Due)})
+			}
+			return err
+		}
+		rows, err := q.DueAgencies(ctx, now)
+		for _, row := range rows {
+			turns = append(turns, &Turn{Agency: row.Agency, Left: int(row.Due)})
+		}
+		return err
+	})
+	return turns, wrap("list agencies with work", err)
+}
+
+// ClaimNext takes the lease of the agency's workspace that is due longest, past the turn, which moves. ok is false when
+// nothing is left of it.
+func (s *Store) ClaimNext(ctx context.Context, mode Mode, now time.Time, lease time.Duration, turn *Turn) (row Row, ok bool, err error) {
+	token, err := uuid.NewV7()
+	if err != nil {
+		return Row{}, false, wrap("claim due availability", err)
+	}
+	params := db.LeaseNextDueParams{
+		Token: &token, Seconds: lease.Seconds(), Agency: turn.Agency, Now: now, AfterDue: turn.due, AfterID: turn.id,
+	}
+	err = s.system(ctx, func(q *db.Queries) error {
+		var record db.Availability
+		var err error
+		if mode == ModeAll {
+			record, err = q.LeaseNextAny(ctx, db.LeaseNextAnyParams(params))
+		} else {
+			record, err = q.LeaseNextDue(ctx, params)
+		}
+		if err != nil {
+			return err
+		}
+		turn.due, turn.id = record.DueTime, record.WorkspaceID
+		row, err = s.complete(ctx, q, record)
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return Row{}, false, nil
+	}
+	return row, err == nil, wrap("claim due availability", err)
+}
+
+// Learn makes rows with default settings, due at once, for workspaces that have none, and notes which agency each belongs
+// to. The lists are of one length.
+func (s *Store) Learn(ctx context.Context, workspaces []uuid.UUID, agencies []string) error {
+	err := s.system(ctx, func(q *db.Queries) error {
+		return q.LearnWorkspaces(ctx, db.LearnWorkspacesParams{WorkspaceIds: workspaces, Agencies: agencies})
+	})
+	return wrap("learn workspaces", err)
+}
+
+// Census counts the workspaces by state, and gives the oldest look of each state; zero when there is none.
+type Census map[string]struct {
+	Known  int
+	Oldest time.Time
+}
+
+// Total is the number of workspaces.
+func (c Census) Total() int {
+	sum := 0
+	for _, state := range c {
+		sum += state.Known
+	}
+	return sum
+}
+
+// Census counts. Its cost grows with the number of workspaces.
+func (s *Store) Census(ctx context.Context) (Census, error) {
+	out := Census{}
+	err := s.system(ctx, func(q *db.Queries) error {
+		rows, err := q.CountByState(ctx)
+		for _, row := range rows {
+			state := out[row.State]
+			state.Known = int(row.Known)
+			if row.Oldest.Unix() != 0 {
+				state.Oldest = row.Oldest.UTC()
+			}
+			out[row.State] = state
+		}
+		return err
+	})
+	return out, wrap("count workspaces", err)
+}
