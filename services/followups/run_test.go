@@ -136,6 +136,44 @@ func TestUnavailableProviderIsRetriedThenParked(t *testing.T) {
 	w.expect(e, completed, "", 2)
 }
 
+// An open breaker is no failed try: the step waits as long as sync asks for, more often than a step may fail, and is parked
+// with a reason of its own when that goes on for a day.
+func TestHeldBackByTheBreakerWaitsThenParks(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	planted{world: w}.settings(&followupsv1.Settings{WorkStart: "00:00", WorkEnd: "23:59"}, "work_start", "work_end")
+	w.sync.answerWith(func(*syncv1.SendMessageRequest) (*syncv1.Message, error) {
+		err := apierr.New(codes.Unavailable, "sync.relance.dev", "PROVIDER_UNAVAILABLE", "x").WithRetryAfter(5 * time.Minute)
+		err.Metadata = map[string]string{"provider": "ghl", "cause": "breaker_open"}
+		return nil, err
+	})
+	e := w.enroll(w.lead(), w.sequence(sms("Hi", 0, 0)))
+	asked := 0
+	for ; asked < 6; asked++ { // twice as often as the three tries of this service
+		if got := w.tick().GetResults(); got.GetDeferred() != 1 || got.GetFailed() != 0 {
+			t.Fatalf("ask %d: %v", asked, got)
+		}
+		after := w.expect(e, active, "PROVIDER_UNAVAILABLE", 1).GetNextStepTime().AsTime()
+		if wait := after.Sub(w.clock.Now()); wait < 5*time.Minute || wait > 15*time.Minute {
+			t.Fatalf("asked again after %v", wait)
+		}
+		w.clock.Set(after)
+	}
+	w.exec(`UPDATE enrollment SET held_back = 99`)
+	w.tick()
+	w.expect(e, paused, "provider_away", 1)
+	w.clock.Advance(25 * time.Hour) // looked at daily; nothing is asked for in between
+	w.tick()
+	w.expect(e, paused, "provider_away", 1)
+	if w.sync.callCount() != asked+2 || w.sync.calls[0].GetRequestId() != w.sync.calls[asked+1].GetRequestId() {
+		t.Fatalf("%d calls", w.sync.callCount())
+	}
+	w.sync.answerWith(nil)
+	w.clock.Advance(25 * time.Hour)
+	w.tick()
+	w.expect(e, completed, "", 2)
+}
+
 func TestMessageThatSyncSentByItselfIsRecorded(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -17,6 +17,9 @@ type Refusal struct {
 	Channel Channel
 }
 
+// untried tells that sync did not even try, and says for what cause it held the message back.
+func (r Refusal) untried() bool { return r.Metadata["cause"] != "" }
+
 // NeedsEyes reports whether a refusal is a fault of ours, or one that nobody has classified.
 func NeedsEyes(reason string) bool {
 	row, known := refusals()[reason]
@@ -52,6 +55,9 @@ func Refused(r Refusal, e Enrollment, try Try) Effect {
 		return deferral(r, rule, e, try).from(resolved.Origin)
 	case ActRetry:
 		try.AtLeast = r.RetryAfter
+		if r.untried() {
+			return HeldBack(r.Reason, e, try).from(resolved.Origin)
+		}
 		return Retry(r.Reason, e, try).from(resolved.Origin)
 	}
 	effect.Result = cmp.Or(row.result, Skipped)

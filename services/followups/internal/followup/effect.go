@@ -67,6 +67,8 @@ type Effect struct {
 	Task TaskState
 	// Attempts is the new count of failed tries.
 	Attempts int
+	// HeldBack says that sync held the message back without trying it.
+	HeldBack bool
 	// NewPart says that the planned message was definitely refused, so that a later try is a new one.
 	NewPart bool
 	// Message is the message's resource name, if one exists.
@@ -101,6 +103,7 @@ const (
 	ReasonMissingContent      = "missing_content"
 	ReasonContentTooLarge     = "content_too_large"
 	ReasonAttemptsExhausted   = "attempts_exhausted"
+	ReasonProviderAway        = "provider_away"
 	ReasonInternalError       = "internal_error"
 	ReasonSyncUnavailable     = "sync_unavailable"
 	ReasonSendInProgress      = "send_in_progress"
@@ -129,6 +132,8 @@ const (
 	waitMin         = time.Second
 	backoffBase     = time.Minute
 	backoffMax      = time.Hour
+	// heldBackMax is the longest wait for a message that sync held back: the provider may be well again soon.
+	heldBackMax = 15 * time.Minute
 )
 
 // stay defers to until, but never to a time that has come already: nothing is selected again at once.
@@ -181,6 +186,21 @@ func Retry(reason string, e Enrollment, try Try) Effect {
 	wait := min(backoffBase<<min(attempts-1, 10), backoffMax)
 	effect := stay(reason, try.Now, try.Now.Add(max(wait, try.AtLeast)))
 	effect.Attempts = attempts
+	return effect
+}
+
+// MaxHeldBack is how often sync may hold a step's message back before the enrollment is parked: a day of it, day and night.
+const MaxHeldBack = 100
+
+// HeldBack is the effect of a message that sync did not try, such as by an open breaker: it waits, not shorter than sync
+// asks for, and uses no try. What lasts for MaxHeldBack waits is parked, and looked at daily.
+func HeldBack(reason string, e Enrollment, try Try) Effect {
+	if e.HeldBack+1 >= MaxHeldBack {
+		return hold(ReasonProviderAway).Keep(e.Attempts)
+	}
+	wait := max(min(backoffBase<<min(e.HeldBack, 10), heldBackMax), try.AtLeast)
+	effect := stay(reason, try.Now, try.Now.Add(wait)).Keep(e.Attempts)
+	effect.HeldBack = true
 	return effect
 }
 

@@ -48,6 +48,8 @@ type Enrollment struct {
 	RepliedSince time.Time
 	// Attempts counts failed tries of the current step.
 	Attempts int
+	// HeldBack counts how often sync held the message of the current step back without trying it.
+	HeldBack int
 	// Part counts plans of the current step that were definitely refused; see StepKey.
 	Part int
 	// Approved tells that a person approved the message of the current step.
@@ -67,7 +69,7 @@ func Enroll(e Enrollment, first *Step, zone *time.Location, now time.Time) Enrol
 
 // schedule sets when the step at e.Position is due, counting from now.
 func (e Enrollment) schedule(step *Step, zone *time.Location, now time.Time) Enrollment {
-	e.Base, e.Attempts, e.Part = now, 0, 0
+	e.Base, e.Attempts, e.Part, e.HeldBack = now, 0, 0, 0
 	e.WakeOn, e.HoldUntil, e.Approved = "", time.Time{}, false
 	switch {
 	case step == nil:
@@ -128,7 +130,7 @@ func (e Enrollment) Resume(now time.Time) (Enrollment, error) {
 	if e.State != Paused {
 		return e, ErrTransition
 	}
-	e.Attempts, e.RepliedSince = 0, now
+	e.Attempts, e.HeldBack, e.RepliedSince = 0, 0, now
 	return e.GoOn(now), nil
 }
 
@@ -178,6 +180,9 @@ func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now tim
 		if !effect.HoldUntil.IsZero() {
 			e.HoldUntil = effect.HoldUntil
 		}
+		if effect.HeldBack {
+			e.HeldBack++
+		}
 		if effect.NewPart {
 			e.Part++
 		}
@@ -216,7 +221,7 @@ func (e Enrollment) advance(next *Step, zone *time.Location, now time.Time) Enro
 	e.Position++
 	if next == nil {
 		e.State, e.Reason, e.End, e.Next = Completed, "", now, time.Time{}
-		e.Attempts, e.Part = 0, 0
+		e.Attempts, e.Part, e.HeldBack = 0, 0, 0
 		return e
 	}
 	if e.State != Paused {

@@ -72,8 +72,12 @@ func pauseMeanings() map[string]Meaning {
 		ReasonSequenceInactive:  {Says: "paused because its sequence is inactive", WayOut: "activate the sequence; it then goes on by itself", Person: true},
 		ReasonNoBusinessHours:   {Says: "paused because no business hours are set", WayOut: "set working days; it then goes on by itself", Recheck: recheckSetup},
 		ReasonAttemptsExhausted: {Says: "paused after too many failed tries", WayOut: "mend the cause" + resume, Person: true},
-		ReasonContentTooLarge:   {Says: "paused because the rendered message is too large", WayOut: "shorten the step" + resume, Person: true},
-		ReasonMissingContent:    {Says: "paused because nothing is left to say after rendering", WayOut: "write the step's text" + resume, Person: true},
+		ReasonProviderAway: {
+			Says: "paused because the provider has not been reached for a day", Recheck: recheckSetup,
+			WayOut: "see the workspace's connection in sync; it is tried daily, or when a person resumes it",
+		},
+		ReasonContentTooLarge: {Says: "paused because the rendered message is too large", WayOut: "shorten the step" + resume, Person: true},
+		ReasonMissingContent:  {Says: "paused because nothing is left to say after rendering", WayOut: "write the step's text" + resume, Person: true},
 		ReasonMissingAvailability: {
 			Says: "paused because the step offers times and none are known", Recheck: recheckSetup,
 			WayOut: "set a default calendar or open times; it is looked at daily",

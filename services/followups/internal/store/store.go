@@ -112,7 +112,7 @@ func toEnrollment(row db.Enrollment) followup.Enrollment {
 		State: followup.State(row.State), Reason: row.Reason, Position: int(row.Position),
 		Base: row.BaseTime.UTC(), Due: value(row.DueTime), Next: value(row.NextTime),
 		Start: row.StartTime.UTC(), End: value(row.EndTime), RepliedSince: row.RepliedSince.UTC(),
-		Attempts: int(row.Attempts), Part: int(row.Part), Approved: row.Approved, WakeOn: row.WakeOn, HoldUntil: value(row.HoldUntil),
+		Attempts: int(row.Attempts), HeldBack: int(row.HeldBack), Part: int(row.Part), Approved: row.Approved, WakeOn: row.WakeOn, HoldUntil: value(row.HoldUntil),
 	}
 }
 
@@ -134,6 +134,7 @@ func saveAll(ctx context.Context, q *db.Queries, all []followup.Enrollment, now 
 		p.BaseTimes, p.DueTimes = append(p.BaseTimes, e.Base.UTC()), append(p.DueTimes, e.Due.UTC())
 		p.NextTimes, p.EndTimes = append(p.NextTimes, e.Next.UTC()), append(p.EndTimes, e.End.UTC())
 		p.RepliedSinces, p.HoldUntils = append(p.RepliedSinces, e.RepliedSince.UTC()), append(p.HoldUntils, e.HoldUntil.UTC())
+		p.HeldBacks = append(p.HeldBacks, int32(e.HeldBack))
 		p.Attempts, p.Approved = append(p.Attempts, int32(e.Attempts)), append(p.Approved, e.Approved)
 		p.WakeOns = append(p.WakeOns, e.WakeOn)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const getEnrollment = `-- name: GetEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment WHERE workspace_id = $1 AND id = $2
 `
 
 type GetEnrollmentParams struct {
@@ -49,12 +49,13 @@ func (q *Queries) GetEnrollment(ctx context.Context, arg GetEnrollmentParams) (E
 		&i.WakeOn,
 		&i.HoldUntil,
 		&i.Approved,
+		&i.HeldBack,
 	)
 	return i, err
 }
 
 const getEnrollmentByRequest = `-- name: GetEnrollmentByRequest :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetEnrollmentByRequestParams struct {
@@ -90,12 +91,13 @@ func (q *Queries) GetEnrollmentByRequest(ctx context.Context, arg GetEnrollmentB
 		&i.WakeOn,
 		&i.HoldUntil,
 		&i.Approved,
+		&i.HeldBack,
 	)
 	return i, err
 }
 
 const getRunningEnrollment = `-- name: GetRunningEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
 WHERE workspace_id = $1 AND lead_id = $2 AND sequence_id = $3
   AND state IN ('active', 'paused', 'awaiting_outcome')
 `
@@ -134,6 +136,7 @@ func (q *Queries) GetRunningEnrollment(ctx context.Context, arg GetRunningEnroll
 		&i.WakeOn,
 		&i.HoldUntil,
 		&i.Approved,
+		&i.HeldBack,
 	)
 	return i, err
 }
@@ -192,7 +195,7 @@ SET lease_token = $1::uuid,
     lease_until = clock_timestamp() + make_interval(secs => $2::float8)
 FROM (SELECT unnest($3::uuid[]) AS workspace_id, unnest($4::uuid[]) AS id) AS v
 WHERE e.workspace_id = v.workspace_id AND e.id = v.id
-RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved
+RETURNING e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved, e.held_back
 `
 
 type LeaseDueParams struct {
@@ -241,6 +244,7 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 			&i.WakeOn,
 			&i.HoldUntil,
 			&i.Approved,
+			&i.HeldBack,
 		); err != nil {
 			return nil, err
 		}
@@ -253,7 +257,7 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 }
 
 const listEnrollments = `-- name: ListEnrollments :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
 WHERE workspace_id = $1 AND id > $2
   AND ($3::uuid IS NULL OR lead_id = $3::uuid)
 ORDER BY id LIMIT $4
@@ -305,6 +309,7 @@ func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams
 			&i.WakeOn,
 			&i.HoldUntil,
 			&i.Approved,
+			&i.HeldBack,
 		); err != nil {
 			return nil, err
 		}
@@ -317,7 +322,7 @@ func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams
 }
 
 const lockEnrollment = `-- name: LockEnrollment :one
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment WHERE workspace_id = $1 AND id = $2 FOR UPDATE
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment WHERE workspace_id = $1 AND id = $2 FOR UPDATE
 `
 
 type LockEnrollmentParams struct {
@@ -353,12 +358,13 @@ func (q *Queries) LockEnrollment(ctx context.Context, arg LockEnrollmentParams) 
 		&i.WakeOn,
 		&i.HoldUntil,
 		&i.Approved,
+		&i.HeldBack,
 	)
 	return i, err
 }
 
 const lockLeadEnrollments = `-- name: LockLeadEnrollments :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
 WHERE workspace_id = $1 AND lead_id = $2 AND state IN ('active', 'paused', 'awaiting_outcome')
 ORDER BY id FOR UPDATE
 `
@@ -402,6 +408,7 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 			&i.WakeOn,
 			&i.HoldUntil,
 			&i.Approved,
+			&i.HeldBack,
 		); err != nil {
 			return nil, err
 		}
@@ -414,7 +421,7 @@ func (q *Queries) LockLeadEnrollments(ctx context.Context, arg LockLeadEnrollmen
 }
 
 const lockLeased = `-- name: LockLeased :many
-SELECT e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved FROM enrollment AS e
+SELECT e.workspace_id, e.id, e.lead_id, e.sequence_id, e.sequence_version, e.state, e.reason, e.position, e.base_time, e.due_time, e.next_time, e.start_time, e.replied_since, e.end_time, e.attempts, e.part, e.lease_token, e.lease_until, e.request_id, e.create_time, e.update_time, e.wake_on, e.hold_until, e.approved, e.held_back FROM enrollment AS e
 JOIN (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS token) AS v
     ON e.workspace_id = v.workspace_id AND e.id = v.id AND e.lease_token = v.token
 ORDER BY e.workspace_id, e.id FOR UPDATE OF e
@@ -460,6 +467,7 @@ func (q *Queries) LockLeased(ctx context.Context, arg LockLeasedParams) ([]Enrol
 			&i.WakeOn,
 			&i.HoldUntil,
 			&i.Approved,
+			&i.HeldBack,
 		); err != nil {
 			return nil, err
 		}
@@ -531,7 +539,7 @@ UPDATE enrollment AS e
 SET state = v.state, reason = v.reason, position = v.position, base_time = v.base_time,
     due_time = nullif(v.due_time, '0001-01-01 00:00:00+00'::timestamptz), next_time = nullif(v.next_time, '0001-01-01 00:00:00+00'::timestamptz),
     replied_since = v.replied_since, end_time = nullif(v.end_time, '0001-01-01 00:00:00+00'::timestamptz),
-    attempts = v.attempts, part = v.part, approved = v.approved, wake_on = v.wake_on,
+    attempts = v.attempts, held_back = v.held_back, part = v.part, approved = v.approved, wake_on = v.wake_on,
     hold_until = nullif(v.hold_until, '0001-01-01 00:00:00+00'::timestamptz), update_time = $1::timestamptz,
     lease_token = CASE WHEN $2::boolean THEN NULL ELSE e.lease_token END,
     lease_until = CASE WHEN $2::boolean THEN NULL ELSE e.lease_until END
@@ -539,8 +547,8 @@ FROM (SELECT unnest($3::uuid[]) AS workspace_id, unnest($4::uuid[]) AS id, unnes
     unnest($6::text[]) AS reason, unnest($7::integer[]) AS position, unnest($8::timestamptz[]) AS base_time,
     unnest($9::timestamptz[]) AS due_time, unnest($10::timestamptz[]) AS next_time,
     unnest($11::timestamptz[]) AS replied_since, unnest($12::timestamptz[]) AS end_time,
-    unnest($13::integer[]) AS attempts, unnest($14::integer[]) AS part, unnest($15::boolean[]) AS approved,
-    unnest($16::text[]) AS wake_on, unnest($17::timestamptz[]) AS hold_until) AS v
+    unnest($13::integer[]) AS attempts, unnest($14::integer[]) AS held_back, unnest($15::integer[]) AS part, unnest($16::boolean[]) AS approved,
+    unnest($17::text[]) AS wake_on, unnest($18::timestamptz[]) AS hold_until) AS v
 WHERE e.workspace_id = v.workspace_id AND e.id = v.id
 `
 
@@ -558,6 +566,7 @@ type SaveEnrollmentsParams struct {
 	RepliedSinces []time.Time
 	EndTimes      []time.Time
 	Attempts      []int32
+	HeldBacks     []int32
 	Parts         []int32
 	Approved      []bool
 	WakeOns       []string
@@ -579,6 +588,7 @@ func (q *Queries) SaveEnrollments(ctx context.Context, arg SaveEnrollmentsParams
 		arg.RepliedSinces,
 		arg.EndTimes,
 		arg.Attempts,
+		arg.HeldBacks,
 		arg.Parts,
 		arg.Approved,
 		arg.WakeOns,

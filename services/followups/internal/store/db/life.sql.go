@@ -72,7 +72,7 @@ func (q *Queries) HasBookingAhead(ctx context.Context, arg HasBookingAheadParams
 }
 
 const listRunning = `-- name: ListRunning :many
-SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved FROM enrollment
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
 WHERE workspace_id = $1 AND sequence_id = $2 AND state IN ('active', 'paused', 'awaiting_outcome') AND id > $3
 ORDER BY id LIMIT $4
 `
@@ -123,6 +123,7 @@ func (q *Queries) ListRunning(ctx context.Context, arg ListRunningParams) ([]Enr
 			&i.WakeOn,
 			&i.HoldUntil,
 			&i.Approved,
+			&i.HeldBack,
 		); err != nil {
 			return nil, err
 		}

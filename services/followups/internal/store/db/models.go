@@ -73,6 +73,7 @@ type Enrollment struct {
 	WakeOn          string
 	HoldUntil       *time.Time
 	Approved        bool
+	HeldBack        int32
 }
 
 type LeadEvent struct {

@@ -496,6 +496,7 @@ UPDATE enrollment
 SET sequence_version = $1, position = $2, lease_token = NULL, lease_until = NULL, update_time = $3::timestamptz,
     part = CASE WHEN $4::boolean THEN part ELSE 0 END,
     attempts = CASE WHEN $4::boolean THEN attempts ELSE 0 END,
+    held_back = CASE WHEN $4::boolean THEN held_back ELSE 0 END,
     due_time = CASE WHEN $4::boolean THEN due_time END,
     next_time = CASE WHEN $4::boolean THEN next_time ELSE $3::timestamptz END,
     wake_on = CASE WHEN $4::boolean THEN wake_on ELSE '' END,

@@ -35,7 +35,7 @@ UPDATE enrollment AS e
 SET state = v.state, reason = v.reason, position = v.position, base_time = v.base_time,
     due_time = nullif(v.due_time, '0001-01-01 00:00:00+00'::timestamptz), next_time = nullif(v.next_time, '0001-01-01 00:00:00+00'::timestamptz),
     replied_since = v.replied_since, end_time = nullif(v.end_time, '0001-01-01 00:00:00+00'::timestamptz),
-    attempts = v.attempts, part = v.part, approved = v.approved, wake_on = v.wake_on,
+    attempts = v.attempts, held_back = v.held_back, part = v.part, approved = v.approved, wake_on = v.wake_on,
     hold_until = nullif(v.hold_until, '0001-01-01 00:00:00+00'::timestamptz), update_time = @now::timestamptz,
     lease_token = CASE WHEN @release::boolean THEN NULL ELSE e.lease_token END,
     lease_until = CASE WHEN @release::boolean THEN NULL ELSE e.lease_until END
@@ -43,7 +43,7 @@ FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@ids::uuid[]
     unnest(@reasons::text[]) AS reason, unnest(@positions::integer[]) AS position, unnest(@base_times::timestamptz[]) AS base_time,
     unnest(@due_times::timestamptz[]) AS due_time, unnest(@next_times::timestamptz[]) AS next_time,
     unnest(@replied_sinces::timestamptz[]) AS replied_since, unnest(@end_times::timestamptz[]) AS end_time,
-    unnest(@attempts::integer[]) AS attempts, unnest(@parts::integer[]) AS part, unnest(@approved::boolean[]) AS approved,
+    unnest(@attempts::integer[]) AS attempts, unnest(@held_backs::integer[]) AS held_back, unnest(@parts::integer[]) AS part, unnest(@approved::boolean[]) AS approved,
     unnest(@wake_ons::text[]) AS wake_on, unnest(@hold_untils::timestamptz[]) AS hold_until) AS v
 WHERE e.workspace_id = v.workspace_id AND e.id = v.id;
 

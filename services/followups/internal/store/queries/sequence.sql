@@ -73,6 +73,7 @@ UPDATE enrollment
 SET sequence_version = @version, position = @position, lease_token = NULL, lease_until = NULL, update_time = @now::timestamptz,
     part = CASE WHEN @same_time::boolean THEN part ELSE 0 END,
     attempts = CASE WHEN @same_time::boolean THEN attempts ELSE 0 END,
+    held_back = CASE WHEN @same_time::boolean THEN held_back ELSE 0 END,
     due_time = CASE WHEN @same_time::boolean THEN due_time END,
     next_time = CASE WHEN @same_time::boolean THEN next_time ELSE @now::timestamptz END,
     wake_on = CASE WHEN @same_time::boolean THEN wake_on ELSE '' END,
