@@ -65,7 +65,9 @@ func (c *Client) Patch(ctx context.Context, path string, query url.Values, in, o
 
 // Stream posts in and calls each for every message of the answer, which next makes.
 func (c *Client) Stream(ctx context.Context, path string, in proto.Message, each func(raw json.RawMessage) error) error {
-	resp, err := c.send(ctx, http.MethodPost, path, in)
+	long := *c
+	long.http = &http.Client{} // it may take longer than a call; the gateway and ctx bound it
+	resp, err := long.send(ctx, http.MethodPost, path, in)
 	if err != nil {
 		return err
 	}

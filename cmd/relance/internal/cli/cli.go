@@ -39,6 +39,8 @@ type Command struct {
 	Doctor doctorCommand `cmd:"" help:"Check configuration, database, certificates and every workspace; say the remedy."`
 	// Explain tells about a lead's enrollments.
 	Explain explainCommand `cmd:"" help:"Tell what happened to a lead's follow-ups, why, and what comes next."`
+	// Simulate foretells a sequence.
+	Simulate simulateCommand `cmd:"" help:"Foretell what a sequence would do to leads, without sending anything."`
 	// Audit compares with the provider.
 	Audit auditCommand `cmd:"" help:"Compare what the provider holds with the database, independently of the services."`
 	// Sequence moves sequences between files and workspaces.

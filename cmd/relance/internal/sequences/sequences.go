@@ -60,6 +60,18 @@ func (w Workspace) live(ctx context.Context) (map[string]*followupsv1.Sequence, 
 	}
 }
 
+// Find gives the resource name of the sequence with a display name.
+func (w Workspace) Find(ctx context.Context, displayName string) (string, error) {
+	byName, _, err := w.live(ctx)
+	if err != nil {
+		return "", err
+	}
+	if byName[displayName] == nil {
+		return "", fmt.Errorf("%s has no sequence %q", w.Name, displayName)
+	}
+	return byName[displayName].GetName(), nil
+}
+
 // Import brings the sequences of a file in: new names are created, known ones updated, equal ones left alone. Everything
 // is checked before anything is changed.
 func (w Workspace) Import(ctx context.Context, file []byte, how Import) error {

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/relance/relance/cmd/relance/internal/cli"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 )
 
@@ -59,6 +61,7 @@ func TestForetoldIsWhatHappens(t *testing.T) {
 		enrollments[lead] = w.enroll(lead, of.sequence)
 	}
 	sends := len(w.sim.Ledger())
+	w.printed(connected.sequence)
 	touches := append(w.simulate(connected.sequence), w.simulate(bare.sequence)...)
 	var looks []foretold
 	for lead, enrollment := range enrollments {
@@ -107,6 +110,21 @@ func (w *world) compare(what string, told []foretold, happened map[string]time.T
 		if reasons[reason] == 0 {
 			w.t.Errorf("%s: nobody was foretold %q", what, reason)
 		}
+	}
+}
+
+// printed runs the command of operators, whose sum must be that of the plans.
+func (w *world) printed(sequence string) {
+	w.t.Helper()
+	var out, progress bytes.Buffer
+	end := w.clock.Now().AddDate(0, 0, 5).Format(time.RFC3339)
+	args := []string{"simulate", sequence, "--to", end, "--show-zone", "America/New_York", "--gateway", w.url, "--admin-secret", w.admin}
+	if err := (cli.Streams{Out: &out, Err: &progress}).Run(w.t.Context(), args); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Logf("relance simulate printed:\n%s", out.String())
+	if text := out.String(); !strings.Contains(text, "leads, ") || !strings.Contains(text, "not sent, DND_ACTIVE") || !strings.Contains(text, "waits for missing_value") {
+		w.t.Errorf("relance simulate printed:\n%s", text)
 	}
 }
 

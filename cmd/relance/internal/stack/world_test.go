@@ -34,6 +34,7 @@ type world struct {
 	sim   *simulator.Simulator
 	url   string
 	cron  string
+	admin string
 	api   *api.Client
 }
 
@@ -68,7 +69,7 @@ func newWorld(t *testing.T) *world {
 	if err := s.Await(ctx); err != nil {
 		t.Fatal(err)
 	}
-	w.url = s.GatewayURL
+	w.url, w.admin = s.GatewayURL, admin
 	w.api = api.New(api.Flags{Gateway: w.url, AdminSecret: []config.Secret{{Secret: redact.Secret(admin)}}})
 	return w
 }
