@@ -10,11 +10,6 @@ import (
 // maxSlotRange is the longest range free-slots takes.
 const maxSlotRange = 31 * 24 * time.Hour
 
-type booking struct {
-	id, contact string
-	Interval
-}
-
 // freeSlots is GET /calendars/{id}/free-slots. Slots are start times only, keyed by the
 // local date in the zone asked for; traceId stands beside the dates.
 func (s *Simulator) freeSlots(c *call) answer {
@@ -44,7 +39,7 @@ func (s *Simulator) freeSlots(c *call) answer {
 		return refuse(http.StatusBadRequest, "Calendar is inactive")
 	}
 	days := object{}
-	for _, slot := range calendar.slots(s.now(), Interval{Start: from, End: to}) {
+	for _, slot := range calendar.slots(s.now(), Interval{Start: from, End: to}, c.query.Get("userId")) {
 		local := slot.In(zone)
 		key := local.Format(time.DateOnly)
 		day, ok := days[key].(map[string][]string)
@@ -72,8 +67,8 @@ func (s *Simulator) calendarForCall(c *call, id string) (*storedCalendar, *answe
 }
 
 // slots are the free starts within a range, in order: inside working hours, in the
-// future, clear of what is busy or booked.
-func (c *storedCalendar) slots(now time.Time, span Interval) []time.Time {
+// future, clear of what is busy or booked, of one member or, with "", of any.
+func (c *storedCalendar) slots(now time.Time, span Interval, member string) []time.Time {
 	zone, err := time.LoadLocation(c.Timezone)
 	if err != nil { // AddCalendar checked it
 		return nil
@@ -89,7 +84,7 @@ func (c *storedCalendar) slots(now time.Time, span Interval) []time.Time {
 			for at := c.Open; at+c.SlotDuration <= c.Close; at += c.SlotInterval {
 				// time.Date, not midnight plus at: a day with a clock change is not 24 h long.
 				start := time.Date(day.Year(), day.Month(), day.Day(), 0, int(at/time.Minute), 0, 0, zone)
-				if !start.Before(earliest) && start.Before(span.End) && c.free(start) {
+				if !start.Before(earliest) && start.Before(span.End) && c.free(start, member) {
 					out = append(out, start)
 				}
 			}
@@ -99,74 +94,15 @@ func (c *storedCalendar) slots(now time.Time, span Interval) []time.Time {
 	return out
 }
 
-// free reports that a slot starting then collides with nothing.
-func (c *storedCalendar) free(start time.Time) bool {
-	end := start.Add(c.SlotDuration)
-	collides := func(i Interval) bool { return start.Before(i.End) && i.Start.Before(end) }
-	return !slices.ContainsFunc(c.Busy, collides) &&
-		!slices.ContainsFunc(c.booked, func(b booking) bool { return collides(b.Interval) })
-}
-
-// Book takes a slot as a visitor of the booking page would, and returns the appointment's id.
-func (s *Simulator) Book(calendarID, contact string, start time.Time) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	calendar := s.world.calendars[calendarID]
-	if calendar == nil {
-		return "", ErrNoCalendar
-	}
-	return calendar.book(contact, start), nil
-}
-
-func (c *storedCalendar) book(contact string, start time.Time) string {
-	b := booking{id: newID(), contact: contact, Interval: Interval{Start: start, End: start.Add(c.SlotDuration)}}
-	c.booked = append(c.booked, b)
-	return b.id
-}
-
-// bookAppointment is POST /calendars/events/appointments: validated and serialised, so
-// of several requests for a slot one wins. The answer is bare and has no dates of its own.
-func (s *Simulator) bookAppointment(c *call) answer {
-	body, bad := c.decode()
-	if bad != nil {
-		return *bad
-	}
-	switch named := text(body, "locationId"); {
-	case named == "":
-		return refuse(http.StatusBadRequest, "Location ID is required.")
-	case named != c.location:
-		return refuseForeign()
-	}
-	start, err := time.Parse(time.RFC3339, text(body, "startTime"))
-	if err != nil {
-		return invalid("startTime must be a valid ISO 8601 date string")
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	calendar, bad := s.calendarForCall(c, text(body, "calendarId"))
-	if bad != nil {
-		return *bad
-	}
-	if s.contact(c.location, c.contact) == nil {
-		return refuse(http.StatusBadRequest, "Contact not found for id:"+c.contact)
-	}
-	open := calendar.slots(s.now(), Interval{Start: start, End: start.Add(time.Second)})
-	if skip, _ := body["ignoreFreeSlotValidation"].(bool); !skip && len(open) == 0 {
-		return refuse(http.StatusBadRequest, "The slot you have selected is no longer available.")
-	}
-	id := calendar.book(c.contact, start)
-	return reply(http.StatusCreated, object{
-		"id": id, "calendarId": calendar.ID, "locationId": c.location, "contactId": c.contact,
-		"startTime": start.Format(time.RFC3339), "endTime": start.Add(calendar.SlotDuration).Format(time.RFC3339),
-		"title": text(body, "title"), "appointmentStatus": firstOf(text(body, "appointmentStatus"), "confirmed"),
-	})
-}
-
 func (c *storedCalendar) object() object {
+	members := []any{}
+	for _, m := range c.Members {
+		members = append(members, object{"userId": m, "priority": 0.5, "isPrimary": false})
+	}
 	return object{
 		"id": c.ID, "locationId": c.location, "name": c.Name, "slug": strings.ToLower(c.ID), "isActive": !c.Inactive,
 		"calendarType": "round_robin", "slotDuration": int(c.SlotDuration / time.Minute), "slotDurationUnit": "mins",
-		"slotInterval": int(c.SlotInterval / time.Minute), "slotIntervalUnit": "mins", "teamMembers": []any{},
+		"slotInterval": int(c.SlotInterval / time.Minute), "slotIntervalUnit": "mins", "teamMembers": members,
 	}
 }
 

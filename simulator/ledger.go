@@ -31,8 +31,8 @@ type Entry struct {
 	// Status is what was answered; 0 when no status left the simulator (a reset) or
 	// the answer is still to come.
 	Status int `json:"status"`
-	// Accepted says that the request was a send and the message was taken, whatever
-	// the client was told.
+	// Accepted says that the request was a send whose message was taken, or a booking
+	// that was made, whatever the client was told. MessageID is the id it made.
 	Accepted  bool   `json:"accepted"`
 	MessageID string `json:"messageId,omitempty"`
 	// Refusal is the canonicalCode, else the message, of an answer of 400 or above.
@@ -83,6 +83,11 @@ func (s *Simulator) Sends(f Filter) []Entry {
 // Accepted returns the matching sends whose message was taken.
 func (s *Simulator) Accepted(f Filter) []Entry {
 	return s.ledger.pick(func(e Entry) bool { return isSend(e) && e.Accepted && f.matches(e) })
+}
+
+// Bookings returns the matching POSTs that ask for an appointment, made or not: Accepted tells.
+func (s *Simulator) Bookings(f Filter) []Entry {
+	return s.ledger.pick(func(e Entry) bool { return e.Method == http.MethodPost && e.Path == bookPath && f.matches(e) })
 }
 
 func isSend(e Entry) bool {

@@ -92,6 +92,8 @@ type Calendar struct {
 	MinNotice    time.Duration  `json:"minNotice"`    // first slot is this long after now
 	Busy         []Interval     `json:"busy,omitempty"`
 	Inactive     bool           `json:"inactive,omitempty"`
+	// Members are the users who attend; a time is free while one of them is. None means one who is not named.
+	Members []string `json:"members,omitempty"`
 }
 
 // Message is one message the provider holds.

@@ -50,7 +50,7 @@ type storedContact struct {
 type storedCalendar struct {
 	Calendar
 	location string
-	booked   []booking
+	booked   []*booking
 }
 
 func newWorld() world {

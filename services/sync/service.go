@@ -27,6 +27,7 @@ import (
 	"github.com/relance/relance/platform/secretbox"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
@@ -66,6 +67,7 @@ type Service struct {
 	deps     Deps
 	store    *store.Store
 	sender   *sender.Sender
+	booker   *booker.Booker
 	client   *ghl.Client
 	mail     map[provider.Kind]provider.Mail
 	closers  []func()
@@ -135,7 +137,7 @@ func (s *Service) wire(ctx context.Context) error {
 	if err := s.wireMail(); err != nil {
 		return err
 	}
-	s.sender = s.senderOn(serving)
+	s.sender, s.booker = s.senderOn(serving), s.bookerOn(serving)
 	if err := s.wireJobs(working); err != nil {
 		return err
 	}
@@ -175,12 +177,20 @@ func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	})
 }
 
+func (s *Service) bookerOn(on *store.Store) *booker.Booker {
+	return booker.New(booker.Config{
+		Store: on, Calendars: map[provider.Kind]provider.Calendar{provider.GHL: ghl.Calendars{Client: s.client}}, Accounts: s.keeperOn(on),
+		Budget: s.budget, Clock: s.deps.Clock, Timing: s.cfg.timing(), Stopped: s.stopped, Logger: s.deps.Logger,
+	})
+}
+
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
 		Store: on, Client: s.client, Mail: s.mail, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
 		Mirror:   s.mirrorOn(on),
 		Pusher:   push.New(push.Config{Store: on, Client: s.client, Account: s.keeperOn(on).Usable, Logger: s.deps.Logger}),
+		Booker:   s.bookerOn(on),
 		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
 	}
 	if s.cfg.FollowUpsTarget != "" {
@@ -215,7 +225,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 		return err
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: s.store, Sender: s.sender, Client: s.client, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: s.store, Sender: s.sender, Booker: s.booker, Client: s.client, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed, WatchStall: s.cfg.WatchStall,
 	}))
 	return nil

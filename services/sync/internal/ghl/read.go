@@ -138,6 +138,9 @@ func (c *Client) FreeSlots(ctx context.Context, who Account, q SlotQuery) ([]tim
 	query := url.Values{
 		"startDate": {strconv.FormatInt(q.Start.UnixMilli(), 10)}, "endDate": {strconv.FormatInt(q.End.UnixMilli(), 10)}, "timezone": {"UTC"},
 	}
+	if q.User != "" {
+		query.Set("userId", q.User)
+	}
 	var answer map[string]json.RawMessage
 	in := call{path: "/calendars/" + q.Calendar + "/free-slots", version: versionConversations, query: query, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
@@ -154,7 +157,9 @@ func (c *Client) FreeSlots(ctx context.Context, who Account, q SlotQuery) ([]tim
 
 // SlotQuery names a calendar and a range.
 type SlotQuery struct {
-	Calendar   string
+	Calendar string
+	// User narrows the answer to one member's times; empty for all.
+	User       string
 	Start, End time.Time
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/relance/relance/platform/loglevel"
 	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
+	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
@@ -57,6 +58,8 @@ type Deps struct {
 	Sender   *sender.Sender
 	// Reconciler settles unknown outcomes.
 	Reconciler *reconcile.Reconciler
+	// Booker settles bookings whose outcome is unknown.
+	Booker *booker.Booker
 	// Mirror imports and heals history.
 	Mirror *mirror.Mirror
 	// Pusher tells the provider of opt-outs.
@@ -92,6 +95,10 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PushDue]) error {
 			return d.Pusher.Due(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SettleBookings]) error {
+			_, err := d.Booker.Tick(ctx)
+			return err
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
 			return d.sweepWebhooks(ctx)
@@ -163,6 +170,7 @@ func worker[T river.JobArgs](fn func(context.Context, *river.Job[T]) error) rive
 func (d Deps) periodicJobs() []*river.PeriodicJob {
 	out := []*river.PeriodicJob{
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SettleBookings{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
 		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
 		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),

@@ -59,7 +59,7 @@ func (d Deps) effects(ctx context.Context, tx *store.Tx, in delivery) error {
 		}
 		return d.message(ctx, tx, who, in)
 	case webhook.Booked:
-		return booking(ctx, tx, who, in)
+		return booked(ctx, tx, who, in)
 	case webhook.Unsubscribed:
 		return unsubscribed(ctx, tx, who, in)
 	case webhook.Bounced:

@@ -21,10 +21,12 @@ const (
 	EmailBison Kind = "emailbison"
 	Smartlead  Kind = "smartlead"
 	Instantly  Kind = "instantly"
+	// Calendly is a provider of appointments only.
+	Calendly Kind = "calendly"
 )
 
 // Known reports whether it is one of them.
-func (k Kind) Known() bool { return k == GHL || k.Mail() }
+func (k Kind) Known() bool { return k == GHL || k == Calendly || k.Mail() }
 
 // Mail reports whether it is a sender of email campaigns, which only answers emails that it brought.
 func (k Kind) Mail() bool { return k == EmailBison || k == Smartlead || k == Instantly }

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
 
@@ -88,6 +89,11 @@ func words(reason sending.Reason) string {
 		sending.QuietHours:             "no message may leave now where the lead lives; ask again at next_allowed_time",
 		sending.FrequencyCap:           "the lead had as many messages in 24 hours as are allowed; ask again at resets_at",
 		sending.MessageExpired:         "the message expired before it could leave",
+		booking.SlotTaken:              "the time is not free any more; offer others",
+		booking.Unresolved:             "another booking for this lead is being made or settled; wait for it",
+		booking.Absent:                 "nothing was booked: the provider gave no answer and shows no appointment; book anew with another request_id",
+		booking.Unsupported:            "this calendar cannot be booked through its provider's API; send the link",
+		booking.CalendarInactive:       "the provider says the calendar is off or gone",
 		sending.SendExhausted:          "the message was tried as often as allowed; it was not sent",
 	}[reason]
 	if !ok {

@@ -16,6 +16,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
@@ -35,6 +36,7 @@ type Server struct {
 type Config struct {
 	Store  *store.Store
 	Sender *sender.Sender
+	Booker *booker.Booker
 	Client *ghl.Client
 	// Mail are the providers that answer emails.
 	Mail map[provider.Kind]provider.Mail

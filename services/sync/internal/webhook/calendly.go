@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/lead"
 )
 
@@ -43,17 +44,21 @@ func calendlyEvent(d Delivery) (Event, error) {
 		Type: c.Event, Kind: Ignored, Changed: parseTime(c.CreatedAt), WebhookID: d.key(c.Event, p.URI, c.CreatedAt),
 		Lead: lead.Facts{Email: p.Email, FirstName: first(p.FirstName, p.Name), LastName: p.LastName, TimeZone: p.TimeZone},
 		Booking: Booking{
-			Provider: "calendly", ID: p.URI, Calendar: p.Scheduled.EventType, Status: BookingHeld,
+			Provider: "calendly", ID: p.URI, Calendar: p.Scheduled.EventType, Status: booking.Held,
 			Start: parseTime(p.Scheduled.StartTime), End: parseTime(p.Scheduled.EndTime),
 		},
 	}
 	switch c.Event {
 	case "invitee.created":
 		e.Kind = Booked
+	case "invitee_no_show.created":
+		e.Kind, e.Booking.Status = Booked, booking.NoShow
+	case "invitee_no_show.deleted":
+		e.Kind = Booked
 	case "invitee.canceled":
-		e.Kind, e.Booking.Final, e.Booking.Status = Booked, true, BookingCancelled
+		e.Kind, e.Booking.Final, e.Booking.Status = Booked, true, booking.Cancelled
 		if p.Rescheduled || p.NewInvitee != "" {
-			e.Booking.Status = BookingMoved
+			e.Booking.Status = booking.Moved
 		}
 	}
 	if e.Kind == Booked && (p.URI == "" || len(p.URI) > maxURI || len(e.Booking.Calendar) > maxURI) {

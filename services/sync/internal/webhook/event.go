@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
@@ -102,19 +103,6 @@ type Event struct {
 	Booking Booking
 }
 
-// BookingStatus is where an appointment stands.
-type BookingStatus string
-
-// Statuses of an appointment.
-const (
-	// BookingHeld: it stands.
-	BookingHeld BookingStatus = "booked"
-	// BookingCancelled: it was called off.
-	BookingCancelled BookingStatus = "cancelled"
-	// BookingMoved: another appointment took its place.
-	BookingMoved BookingStatus = "moved"
-)
-
 // Booking is an appointment as its provider tells it.
 type Booking struct {
 	// Provider is ghl or calendly.
@@ -123,7 +111,7 @@ type Booking struct {
 	ID string
 	// Calendar is the provider's calendar or event type.
 	Calendar string
-	Status   BookingStatus
+	Status   booking.Status
 	// Final says that no later event changes the status.
 	Final      bool
 	Start, End time.Time

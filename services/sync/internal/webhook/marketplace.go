@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
@@ -148,14 +149,18 @@ func (e *Event) appointment(m marketplace) {
 	e.Lead = lead.Facts{ContactID: a.ContactID}
 	e.Changed = firstTime(parseTime(a.DateUpdated), e.Timestamp)
 	e.Booking = Booking{
-		Provider: "ghl", ID: a.ID, Calendar: a.CalendarID, Status: BookingHeld, Start: parseTime(a.StartTime), End: parseTime(a.EndTime),
+		Provider: "ghl", ID: a.ID, Calendar: a.CalendarID, Status: booking.Held, Start: parseTime(a.StartTime), End: parseTime(a.EndTime),
 	}
 	switch strings.ToLower(a.Status) {
 	case "cancelled", "canceled", "invalid":
-		e.Booking.Status = BookingCancelled
+		e.Booking.Status = booking.Cancelled
+	case "showed":
+		e.Booking.Status = booking.Showed
+	case "noshow", "no-show", "no_show":
+		e.Booking.Status = booking.NoShow
 	}
 	if m.Type == "AppointmentDelete" {
-		e.Booking.Status, e.Booking.Final = BookingCancelled, true
+		e.Booking.Status, e.Booking.Final = booking.Cancelled, true
 	}
 	if lead.ValidID(a.ID) {
 		e.Kind = Booked

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/webhook"
 	"github.com/relance/relance/simulator"
@@ -142,13 +143,13 @@ func TestEmailBisonForms(t *testing.T) {
 func TestCalendlyReschedule(t *testing.T) {
 	t.Parallel()
 	moved, err := parse(webhook.Calendly, sample(t, "calendly.invitee.canceled.rescheduled", nil))
-	if err != nil || moved.Booking.Status != webhook.BookingMoved || !moved.Booking.Final {
+	if err != nil || moved.Booking.Status != booking.Moved || !moved.Booking.Final {
 		t.Errorf("rescheduled: %+v, %v", moved.Booking, err)
 	}
 	off, err := parse(webhook.Calendly, sample(t, "calendly.invitee.canceled.rescheduled", map[string]any{
 		"payload.rescheduled": false, "payload.new_invitee": nil,
 	}))
-	if err != nil || off.Booking.Status != webhook.BookingCancelled {
+	if err != nil || off.Booking.Status != booking.Cancelled {
 		t.Errorf("cancelled: %+v, %v", off.Booking, err)
 	}
 	if _, err := parse(webhook.Calendly, []byte(`{"event":"invitee.created","payload":{"email":"a@example.com"}}`)); !errors.Is(err, webhook.ErrBody) {

@@ -34,6 +34,15 @@ func (SettleCancellations) Kind() string { return "settle_cancellations" }
 // InsertOpts tries for hours: nothing else tells of a cancellation.
 func (SettleCancellations) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 500} }
 
+// SettleBookings looks for bookings with an unknown outcome.
+type SettleBookings struct{}
+
+// Kind names the job.
+func (SettleBookings) Kind() string { return "settle_bookings" }
+
+// InsertOpts: a tick that fails is followed by the next.
+func (SettleBookings) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
+
 // SweepWebhooks queues stored webhooks whose job was lost.
 type SweepWebhooks struct{}
 

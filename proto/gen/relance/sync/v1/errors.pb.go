@@ -145,6 +145,23 @@ const (
 	// ResourceExhausted. A watcher took nothing for a minute although there was something to tell, and its stream was ended.
 	// Metadata: stalled_for. Example: {"stalled_for":"1m0s"}. Caller: handle what it has, watch again from its last cursor.
 	ErrorReason_ERROR_REASON_WATCHER_STALLED ErrorReason = 76
+	// FailedPrecondition. The time is no longer free at the provider, and the lead has no appointment at it. Metadata: slot (RFC
+	// 3339), booking where one was stored. Example: {"slot":"2026-01-07T15:00:00Z"}. Caller: offer other times.
+	ErrorReason_ERROR_REASON_SLOT_TAKEN ErrorReason = 68
+	// FailedPrecondition. Another booking for the lead is being made, or nobody can tell yet whether it was. Metadata: booking
+	// (resource name). Example: {"booking":"workspaces/1/bookings/2"}. Caller: wait; the booking settles by itself.
+	ErrorReason_ERROR_REASON_BOOKING_UNRESOLVED ErrorReason = 69
+	// FailedPrecondition. The provider gave no answer that tells, and its lists show that there is no appointment: nothing was
+	// booked. Metadata: booking (resource name). Example: {"booking":"workspaces/1/bookings/2"}. Caller: book anew, with another
+	// request_id.
+	ErrorReason_ERROR_REASON_BOOKING_ABSENT ErrorReason = 70
+	// FailedPrecondition. Reason of a PARKED booking: the provider could not be read for so long that a person has to look
+	// there. Metadata: none.
+	ErrorReason_ERROR_REASON_BOOKING_AMBIGUOUS ErrorReason = 71
+	// FailedPrecondition. The calendar cannot be booked by its API: the plan does not include it, or the event type asks the
+	// invitee for something that is not known. Metadata: provider, cause (plan or questions). Example:
+	// {"provider":"calendly","cause":"plan"}. Caller: send the link.
+	ErrorReason_ERROR_REASON_BOOKING_UNSUPPORTED ErrorReason = 72
 )
 
 // Enum value maps for ErrorReason.
@@ -188,6 +205,11 @@ var (
 		60: "ERROR_REASON_NO_REPLY_TARGET",
 		61: "ERROR_REASON_OPT_OUT_NOT_PENDING",
 		76: "ERROR_REASON_WATCHER_STALLED",
+		68: "ERROR_REASON_SLOT_TAKEN",
+		69: "ERROR_REASON_BOOKING_UNRESOLVED",
+		70: "ERROR_REASON_BOOKING_ABSENT",
+		71: "ERROR_REASON_BOOKING_AMBIGUOUS",
+		72: "ERROR_REASON_BOOKING_UNSUPPORTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -228,6 +250,11 @@ var (
 		"ERROR_REASON_NO_REPLY_TARGET":           60,
 		"ERROR_REASON_OPT_OUT_NOT_PENDING":       61,
 		"ERROR_REASON_WATCHER_STALLED":           76,
+		"ERROR_REASON_SLOT_TAKEN":                68,
+		"ERROR_REASON_BOOKING_UNRESOLVED":        69,
+		"ERROR_REASON_BOOKING_ABSENT":            70,
+		"ERROR_REASON_BOOKING_AMBIGUOUS":         71,
+		"ERROR_REASON_BOOKING_UNSUPPORTED":       72,
 	}
 )
 
@@ -262,8 +289,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xcc\n" +
-	"\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xf9\v\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -303,7 +329,12 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x107\x12 \n" +
 	"\x1cERROR_REASON_NO_REPLY_TARGET\x10<\x12$\n" +
 	" ERROR_REASON_OPT_OUT_NOT_PENDING\x10=\x12 \n" +
-	"\x1cERROR_REASON_WATCHER_STALLED\x10LB\xbd\x01\n" +
+	"\x1cERROR_REASON_WATCHER_STALLED\x10L\x12\x1b\n" +
+	"\x17ERROR_REASON_SLOT_TAKEN\x10D\x12#\n" +
+	"\x1fERROR_REASON_BOOKING_UNRESOLVED\x10E\x12\x1f\n" +
+	"\x1bERROR_REASON_BOOKING_ABSENT\x10F\x12\"\n" +
+	"\x1eERROR_REASON_BOOKING_AMBIGUOUS\x10G\x12$\n" +
+	" ERROR_REASON_BOOKING_UNSUPPORTED\x10HB\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (

@@ -2810,7 +2810,7 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -3013,7 +3013,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbf\x18\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc8\x1b\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3042,7 +3042,12 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x11SetMessageVerdict\x12).relance.sync.v1.SetMessageVerdictRequest\x1a*.relance.sync.v1.SetMessageVerdictResponse\x12X\n" +
 	"\vListOptOuts\x12#.relance.sync.v1.ListOptOutsRequest\x1a$.relance.sync.v1.ListOptOutsResponse\x12[\n" +
 	"\fReviewOptOut\x12$.relance.sync.v1.ReviewOptOutRequest\x1a%.relance.sync.v1.ReviewOptOutResponse\x12^\n" +
-	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12v\n" +
+	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12d\n" +
+	"\x0fBookAppointment\x12'.relance.sync.v1.BookAppointmentRequest\x1a(.relance.sync.v1.BookAppointmentResponse\x12U\n" +
+	"\n" +
+	"GetBooking\x12\".relance.sync.v1.GetBookingRequest\x1a#.relance.sync.v1.GetBookingResponse\x12g\n" +
+	"\x10ListAppointments\x12(.relance.sync.v1.ListAppointmentsRequest\x1a).relance.sync.v1.ListAppointmentsResponse\x12a\n" +
+	"\x0eListTakenTimes\x12&.relance.sync.v1.ListTakenTimesRequest\x1a'.relance.sync.v1.ListTakenTimesResponse\x12v\n" +
 	"\x15IdentifyWebhookSender\x12-.relance.sync.v1.IdentifyWebhookSenderRequest\x1a..relance.sync.v1.IdentifyWebhookSenderResponse\x12^\n" +
 	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12j\n" +
 	"\x11ListWebhookEvents\x12).relance.sync.v1.ListWebhookEventsRequest\x1a*.relance.sync.v1.ListWebhookEventsResponse\x12p\n" +
@@ -3137,16 +3142,24 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*SetMessageVerdictRequest)(nil),      // 70: relance.sync.v1.SetMessageVerdictRequest
 	(*ListOptOutsRequest)(nil),            // 71: relance.sync.v1.ListOptOutsRequest
 	(*ReviewOptOutRequest)(nil),           // 72: relance.sync.v1.ReviewOptOutRequest
-	(*CheckSendResponse)(nil),             // 73: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 74: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 75: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 76: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 77: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 78: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 79: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 80: relance.sync.v1.SetMessageVerdictResponse
-	(*ListOptOutsResponse)(nil),           // 81: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutResponse)(nil),          // 82: relance.sync.v1.ReviewOptOutResponse
+	(*BookAppointmentRequest)(nil),        // 73: relance.sync.v1.BookAppointmentRequest
+	(*GetBookingRequest)(nil),             // 74: relance.sync.v1.GetBookingRequest
+	(*ListAppointmentsRequest)(nil),       // 75: relance.sync.v1.ListAppointmentsRequest
+	(*ListTakenTimesRequest)(nil),         // 76: relance.sync.v1.ListTakenTimesRequest
+	(*CheckSendResponse)(nil),             // 77: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 78: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 79: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 80: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 81: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 82: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 83: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 84: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 85: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 86: relance.sync.v1.ReviewOptOutResponse
+	(*BookAppointmentResponse)(nil),       // 87: relance.sync.v1.BookAppointmentResponse
+	(*GetBookingResponse)(nil),            // 88: relance.sync.v1.GetBookingResponse
+	(*ListAppointmentsResponse)(nil),      // 89: relance.sync.v1.ListAppointmentsResponse
+	(*ListTakenTimesResponse)(nil),        // 90: relance.sync.v1.ListTakenTimesResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -3230,44 +3243,52 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	71, // 78: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
 	72, // 79: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
 	30, // 80: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	32, // 81: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 82: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 83: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 84: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 85: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 86: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 87: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 88: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 89: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 90: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 91: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 92: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 93: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 94: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 95: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 96: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 97: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	73, // 98: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25, // 99: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 100: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 101: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	74, // 102: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	75, // 103: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	76, // 104: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	77, // 105: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	78, // 106: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	79, // 107: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	80, // 108: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	81, // 109: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	82, // 110: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	31, // 111: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	33, // 112: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 113: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 114: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 115: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 116: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	86, // [86:117] is the sub-list for method output_type
-	55, // [55:86] is the sub-list for method input_type
+	73, // 81: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	74, // 82: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	75, // 83: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	76, // 84: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32, // 85: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 86: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 87: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 88: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 89: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 90: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 91: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 92: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 93: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 94: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 95: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 96: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 97: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 98: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 99: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 100: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 101: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	77, // 102: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25, // 103: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 104: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 105: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	78, // 106: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	79, // 107: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	80, // 108: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	81, // 109: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	82, // 110: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	83, // 111: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	84, // 112: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	85, // 113: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	86, // 114: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	31, // 115: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	87, // 116: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	88, // 117: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	89, // 118: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	90, // 119: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33, // 120: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 121: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 122: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 123: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 124: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	90, // [90:125] is the sub-list for method output_type
+	55, // [55:90] is the sub-list for method input_type
 	55, // [55:55] is the sub-list for extension type_name
 	55, // [55:55] is the sub-list for extension extendee
 	0,  // [0:55] is the sub-list for field type_name
@@ -3278,6 +3299,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 	if File_relance_sync_v1_sync_service_proto != nil {
 		return
 	}
+	file_relance_sync_v1_booking_proto_init()
 	file_relance_sync_v1_compliance_proto_init()
 	file_relance_sync_v1_history_proto_init()
 	file_relance_sync_v1_resolve_proto_init()

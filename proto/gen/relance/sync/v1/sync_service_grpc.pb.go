@@ -45,6 +45,10 @@ const (
 	SyncService_ListOptOuts_FullMethodName           = "/relance.sync.v1.SyncService/ListOptOuts"
 	SyncService_ReviewOptOut_FullMethodName          = "/relance.sync.v1.SyncService/ReviewOptOut"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
+	SyncService_BookAppointment_FullMethodName       = "/relance.sync.v1.SyncService/BookAppointment"
+	SyncService_GetBooking_FullMethodName            = "/relance.sync.v1.SyncService/GetBooking"
+	SyncService_ListAppointments_FullMethodName      = "/relance.sync.v1.SyncService/ListAppointments"
+	SyncService_ListTakenTimes_FullMethodName        = "/relance.sync.v1.SyncService/ListTakenTimes"
 	SyncService_IdentifyWebhookSender_FullMethodName = "/relance.sync.v1.SyncService/IdentifyWebhookSender"
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
 	SyncService_ListWebhookEvents_FullMethodName     = "/relance.sync.v1.SyncService/ListWebhookEvents"
@@ -159,6 +163,22 @@ type SyncServiceClient interface {
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
 	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error)
+	// BookAppointment makes one appointment at most once, through the workspace's connection, and answers where it stands. An
+	// unknown outcome is a state, not an error. A slot that is taken by the lead's own appointment is a success.
+	// Errors: NotFound for the lead, and for known_only; FailedPrecondition SLOT_TAKEN, BOOKING_UNRESOLVED, BOOKING_ABSENT,
+	// BOOKING_UNSUPPORTED, CALENDAR_INACTIVE, CONTACT_NOT_FOUND, NO_EMAIL, LEAD_BLOCKED, REFUSED_UNCLASSIFIED,
+	// PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted
+	// PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
+	BookAppointment(ctx context.Context, in *BookAppointmentRequest, opts ...grpc.CallOption) (*BookAppointmentResponse, error)
+	// GetBooking reads one booking.
+	// Errors: NotFound.
+	GetBooking(ctx context.Context, in *GetBookingRequest, opts ...grpc.CallOption) (*GetBookingResponse, error)
+	// ListAppointments lists the appointments of a lead, latest start first, and tells which one counts.
+	// Errors: NotFound.
+	ListAppointments(ctx context.Context, in *ListAppointmentsRequest, opts ...grpc.CallOption) (*ListAppointmentsResponse, error)
+	// ListTakenTimes tells of all workspaces which times appointments take or give back, from a cursor on. Availability only.
+	// Errors: InvalidArgument for a foreign cursor.
+	ListTakenTimes(ctx context.Context, in *ListTakenTimesRequest, opts ...grpc.CallOption) (*ListTakenTimesResponse, error)
 	// IdentifyWebhookSender finds the workspace of a webhook secret before the body is read, or tells that a workspace has
 	// a signing key. Gateway only.
 	// Errors: Unauthenticated WEBHOOK_SECRET_UNKNOWN.
@@ -457,6 +477,46 @@ func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlots
 	return out, nil
 }
 
+func (c *syncServiceClient) BookAppointment(ctx context.Context, in *BookAppointmentRequest, opts ...grpc.CallOption) (*BookAppointmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BookAppointmentResponse)
+	err := c.cc.Invoke(ctx, SyncService_BookAppointment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) GetBooking(ctx context.Context, in *GetBookingRequest, opts ...grpc.CallOption) (*GetBookingResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBookingResponse)
+	err := c.cc.Invoke(ctx, SyncService_GetBooking_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) ListAppointments(ctx context.Context, in *ListAppointmentsRequest, opts ...grpc.CallOption) (*ListAppointmentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAppointmentsResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListAppointments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) ListTakenTimes(ctx context.Context, in *ListTakenTimesRequest, opts ...grpc.CallOption) (*ListTakenTimesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTakenTimesResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListTakenTimes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) IdentifyWebhookSender(ctx context.Context, in *IdentifyWebhookSenderRequest, opts ...grpc.CallOption) (*IdentifyWebhookSenderResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IdentifyWebhookSenderResponse)
@@ -614,6 +674,22 @@ type SyncServiceServer interface {
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
 	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error)
+	// BookAppointment makes one appointment at most once, through the workspace's connection, and answers where it stands. An
+	// unknown outcome is a state, not an error. A slot that is taken by the lead's own appointment is a success.
+	// Errors: NotFound for the lead, and for known_only; FailedPrecondition SLOT_TAKEN, BOOKING_UNRESOLVED, BOOKING_ABSENT,
+	// BOOKING_UNSUPPORTED, CALENDAR_INACTIVE, CONTACT_NOT_FOUND, NO_EMAIL, LEAD_BLOCKED, REFUSED_UNCLASSIFIED,
+	// PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE; AlreadyExists REQUEST_ID_REUSED; ResourceExhausted
+	// PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
+	BookAppointment(context.Context, *BookAppointmentRequest) (*BookAppointmentResponse, error)
+	// GetBooking reads one booking.
+	// Errors: NotFound.
+	GetBooking(context.Context, *GetBookingRequest) (*GetBookingResponse, error)
+	// ListAppointments lists the appointments of a lead, latest start first, and tells which one counts.
+	// Errors: NotFound.
+	ListAppointments(context.Context, *ListAppointmentsRequest) (*ListAppointmentsResponse, error)
+	// ListTakenTimes tells of all workspaces which times appointments take or give back, from a cursor on. Availability only.
+	// Errors: InvalidArgument for a foreign cursor.
+	ListTakenTimes(context.Context, *ListTakenTimesRequest) (*ListTakenTimesResponse, error)
 	// IdentifyWebhookSender finds the workspace of a webhook secret before the body is read, or tells that a workspace has
 	// a signing key. Gateway only.
 	// Errors: Unauthenticated WEBHOOK_SECRET_UNKNOWN.
@@ -720,6 +796,18 @@ func (UnimplementedSyncServiceServer) ReviewOptOut(context.Context, *ReviewOptOu
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
+}
+func (UnimplementedSyncServiceServer) BookAppointment(context.Context, *BookAppointmentRequest) (*BookAppointmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BookAppointment not implemented")
+}
+func (UnimplementedSyncServiceServer) GetBooking(context.Context, *GetBookingRequest) (*GetBookingResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBooking not implemented")
+}
+func (UnimplementedSyncServiceServer) ListAppointments(context.Context, *ListAppointmentsRequest) (*ListAppointmentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAppointments not implemented")
+}
+func (UnimplementedSyncServiceServer) ListTakenTimes(context.Context, *ListTakenTimesRequest) (*ListTakenTimesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListTakenTimes not implemented")
 }
 func (UnimplementedSyncServiceServer) IdentifyWebhookSender(context.Context, *IdentifyWebhookSenderRequest) (*IdentifyWebhookSenderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IdentifyWebhookSender not implemented")
@@ -1218,6 +1306,78 @@ func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_BookAppointment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BookAppointmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).BookAppointment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_BookAppointment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).BookAppointment(ctx, req.(*BookAppointmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_GetBooking_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBookingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).GetBooking(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_GetBooking_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).GetBooking(ctx, req.(*GetBookingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_ListAppointments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAppointmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListAppointments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListAppointments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListAppointments(ctx, req.(*ListAppointmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_ListTakenTimes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListTakenTimesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListTakenTimes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListTakenTimes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListTakenTimes(ctx, req.(*ListTakenTimesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_IdentifyWebhookSender_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(IdentifyWebhookSenderRequest)
 	if err := dec(in); err != nil {
@@ -1414,6 +1574,22 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListFreeSlots",
 			Handler:    _SyncService_ListFreeSlots_Handler,
+		},
+		{
+			MethodName: "BookAppointment",
+			Handler:    _SyncService_BookAppointment_Handler,
+		},
+		{
+			MethodName: "GetBooking",
+			Handler:    _SyncService_GetBooking_Handler,
+		},
+		{
+			MethodName: "ListAppointments",
+			Handler:    _SyncService_ListAppointments_Handler,
+		},
+		{
+			MethodName: "ListTakenTimes",
+			Handler:    _SyncService_ListTakenTimes_Handler,
 		},
 		{
 			MethodName: "IdentifyWebhookSender",

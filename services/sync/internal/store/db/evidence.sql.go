@@ -145,7 +145,7 @@ func (q *Queries) FormerContact(ctx context.Context, arg FormerContactParams) (u
 }
 
 const lockBooking = `-- name: LockBooking :one
-SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time FROM booking WHERE workspace_id = $1 AND provider = $2 AND provider_id = $3 FOR UPDATE
+SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time, taken_time, stored_at FROM booking WHERE workspace_id = $1 AND provider = $2 AND provider_id = $3 FOR UPDATE
 `
 
 type LockBookingParams struct {
@@ -171,6 +171,8 @@ func (q *Queries) LockBooking(ctx context.Context, arg LockBookingParams) (Booki
 		&i.CreateTime,
 		&i.UpdateTime,
 		&i.SettleTime,
+		&i.TakenTime,
+		&i.StoredAt,
 	)
 	return i, err
 }
@@ -242,7 +244,7 @@ func (q *Queries) UnlinkContact(ctx context.Context, arg UnlinkContactParams) er
 }
 
 const untoldCancellations = `-- name: UntoldCancellations :many
-SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time FROM booking WHERE workspace_id = $1 AND lead_id = $2 AND settle_time IS NOT NULL
+SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time, taken_time, stored_at FROM booking WHERE workspace_id = $1 AND lead_id = $2 AND settle_time IS NOT NULL
 ORDER BY start_time DESC NULLS LAST, provider_time DESC, provider, provider_id FOR UPDATE
 `
 
@@ -275,6 +277,8 @@ func (q *Queries) UntoldCancellations(ctx context.Context, arg UntoldCancellatio
 			&i.CreateTime,
 			&i.UpdateTime,
 			&i.SettleTime,
+			&i.TakenTime,
+			&i.StoredAt,
 		); err != nil {
 			return nil, err
 		}
@@ -287,12 +291,12 @@ func (q *Queries) UntoldCancellations(ctx context.Context, arg UntoldCancellatio
 }
 
 const upsertBooking = `-- name: UpsertBooking :exec
-INSERT INTO booking (workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, settle_time, create_time, update_time)
+INSERT INTO booking (workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, settle_time, taken_time, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7,
-    $8, $9, $10, $11, $12, $12)
+    $8, $9, $10, $11, $12, $13, $13)
 ON CONFLICT (workspace_id, provider, provider_id) DO UPDATE SET calendar = excluded.calendar, status = excluded.status, final = excluded.final,
     start_time = coalesce(excluded.start_time, booking.start_time), end_time = coalesce(excluded.end_time, booking.end_time),
-    provider_time = excluded.provider_time, settle_time = excluded.settle_time, update_time = excluded.update_time
+    provider_time = excluded.provider_time, settle_time = excluded.settle_time, taken_time = excluded.taken_time, update_time = excluded.update_time
 `
 
 type UpsertBookingParams struct {
@@ -307,6 +311,7 @@ type UpsertBookingParams struct {
 	EndTime      *time.Time
 	ProviderTime time.Time
 	SettleTime   *time.Time
+	TakenTime    *time.Time
 	Now          time.Time
 }
 
@@ -323,6 +328,7 @@ func (q *Queries) UpsertBooking(ctx context.Context, arg UpsertBookingParams) er
 		arg.EndTime,
 		arg.ProviderTime,
 		arg.SettleTime,
+		arg.TakenTime,
 		arg.Now,
 	)
 	return err

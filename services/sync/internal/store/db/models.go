@@ -24,6 +24,47 @@ type Booking struct {
 	CreateTime   time.Time
 	UpdateTime   time.Time
 	SettleTime   *time.Time
+	TakenTime    *time.Time
+	StoredAt     time.Time
+}
+
+type BookingIntent struct {
+	WorkspaceID  uuid.UUID
+	ID           uuid.UUID
+	LeadID       uuid.UUID
+	RequestID    uuid.UUID
+	Provider     string
+	Calendar     string
+	CalendarLink string
+	StartTime    time.Time
+	EndTime      time.Time
+	State        string
+	Reason       string
+	ReasonMeta   []byte
+	Attempt      int32
+	ClaimTime    *time.Time
+	IntentAt     *time.Time
+	LeaseUntil   *time.Time
+	Looks        int32
+	FailedLooks  int32
+	NextLook     *time.Time
+	Appointment  string
+	StateTime    time.Time
+	CreateTime   time.Time
+	UpdateTime   time.Time
+}
+
+type BookingStep struct {
+	WorkspaceID uuid.UUID
+	IntentID    uuid.UUID
+	Seq         int64
+	Attempt     int32
+	At          time.Time
+	Kind        string
+	Rule        string
+	Code        string
+	HttpStatus  int32
+	LatencyMs   int64
 }
 
 type ChangePosition struct {

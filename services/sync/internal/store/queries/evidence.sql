@@ -25,12 +25,12 @@ UPDATE lead SET ghl_contact_id = NULL, update_time = sqlc.arg(now) WHERE workspa
 SELECT * FROM booking WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider) AND provider_id = sqlc.arg(provider_id) FOR UPDATE;
 
 -- name: UpsertBooking :exec
-INSERT INTO booking (workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, settle_time, create_time, update_time)
+INSERT INTO booking (workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, settle_time, taken_time, create_time, update_time)
 VALUES (sqlc.arg(workspace_id), sqlc.arg(provider), sqlc.arg(provider_id), sqlc.arg(lead_id), sqlc.arg(calendar), sqlc.arg(status), sqlc.arg(final),
-    sqlc.narg(start_time), sqlc.narg(end_time), sqlc.arg(provider_time), sqlc.narg(settle_time), sqlc.arg(now), sqlc.arg(now))
+    sqlc.narg(start_time), sqlc.narg(end_time), sqlc.arg(provider_time), sqlc.narg(settle_time), sqlc.narg(taken_time), sqlc.arg(now), sqlc.arg(now))
 ON CONFLICT (workspace_id, provider, provider_id) DO UPDATE SET calendar = excluded.calendar, status = excluded.status, final = excluded.final,
     start_time = coalesce(excluded.start_time, booking.start_time), end_time = coalesce(excluded.end_time, booking.end_time),
-    provider_time = excluded.provider_time, settle_time = excluded.settle_time, update_time = excluded.update_time;
+    provider_time = excluded.provider_time, settle_time = excluded.settle_time, taken_time = excluded.taken_time, update_time = excluded.update_time;
 
 -- name: UntoldCancellations :many
 -- The lead's cancellations that followups was not told of; the primary appointment comes first.

@@ -1,0 +1,96 @@
+-- name: InsertBooking :execrows
+INSERT INTO booking_intent (workspace_id, id, lead_id, request_id, provider, calendar, calendar_link, start_time, end_time, state, create_time, update_time)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(lead_id), sqlc.arg(request_id), sqlc.arg(provider), sqlc.arg(calendar), sqlc.arg(calendar_link),
+    sqlc.arg(start_time), sqlc.arg(end_time), 'PLANNED', sqlc.arg(now), sqlc.arg(now))
+ON CONFLICT (workspace_id, request_id) DO NOTHING;
+
+-- name: BookingByRequest :one
+SELECT * FROM booking_intent WHERE workspace_id = sqlc.arg(workspace_id) AND request_id = sqlc.arg(request_id);
+
+-- name: OneBooking :one
+SELECT * FROM booking_intent WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
+
+-- name: LockBookingIntent :one
+SELECT * FROM booking_intent WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) FOR NO KEY UPDATE;
+
+-- name: LiveBooking :one
+SELECT id FROM booking_intent WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id)
+    AND state IN ('CALLING', 'UNKNOWN') AND request_id <> sqlc.arg(request_id) LIMIT 1;
+
+-- name: ClaimBooking :one
+-- B1.
+UPDATE booking_intent SET state = 'CALLING', attempt = attempt + 1, intent_at = now(), claim_time = sqlc.arg(now)::timestamptz,
+    lease_until = now() + make_interval(secs => sqlc.arg(lease_seconds)::double precision), reason = '', reason_meta = '{}',
+    looks = 0, failed_looks = 0, next_look = NULL, update_time = sqlc.arg(now)::timestamptz
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = ANY (sqlc.arg(sources)::text[])
+RETURNING *;
+
+-- name: MoveBooking :execrows
+-- Moves a booking along an arrow; the fence is the claim's.
+UPDATE booking_intent SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), appointment = sqlc.arg(appointment),
+    looks = looks + sqlc.arg(complete), failed_looks = failed_looks + sqlc.arg(failed), lease_until = NULL,
+    next_look = CASE WHEN sqlc.arg(state)::text = 'UNKNOWN' THEN now() + make_interval(secs => sqlc.arg(look_seconds)::double precision) END,
+    update_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = sqlc.arg(attempt) AND state = ANY (sqlc.arg(sources)::text[]);
+
+-- name: ExpireBookingLeases :many
+-- B6: the caller is gone.
+UPDATE booking_intent SET state = 'UNKNOWN', lease_until = NULL, next_look = now(), update_time = sqlc.arg(now)
+WHERE state = ANY (sqlc.arg(sources)::text[]) AND lease_until < now()
+RETURNING workspace_id, id, attempt;
+
+-- name: ClaimBookingLooks :many
+-- Takes looks that are due, oldest first, for the length of a lease: another replica passes over them.
+WITH due AS (
+    SELECT d.workspace_id, d.id FROM (
+        SELECT i.workspace_id, i.id, i.intent_at, row_number() OVER (PARTITION BY i.workspace_id ORDER BY i.intent_at) AS place
+        FROM booking_intent i WHERE i.next_look <= now() AND i.state = 'UNKNOWN'
+    ) d WHERE d.place <= sqlc.arg(per_workspace)::bigint ORDER BY d.intent_at LIMIT sqlc.arg(page)
+), taken AS (
+    SELECT s.workspace_id, s.id FROM booking_intent s JOIN due USING (workspace_id, id)
+    WHERE s.next_look <= now() AND s.state = 'UNKNOWN' FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE booking_intent u SET next_look = now() + make_interval(secs => sqlc.arg(lease_seconds)::double precision)
+FROM taken WHERE u.workspace_id = taken.workspace_id AND u.id = taken.id
+RETURNING sqlc.embed(u), extract(epoch FROM now() - u.intent_at)::double precision AS age_seconds;
+
+-- name: DeferBookingLook :exec
+-- A look that settled nothing, or could not be made: when the next one is due.
+UPDATE booking_intent SET looks = looks + sqlc.arg(complete), failed_looks = failed_looks + sqlc.arg(failed),
+    next_look = now() + make_interval(secs => sqlc.arg(wait_seconds)::double precision)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = sqlc.arg(attempt) AND state = 'UNKNOWN';
+
+-- name: AbandonBookings :many
+-- B10: planned, and nobody came back for them.
+UPDATE booking_intent SET state = 'REFUSED', reason = sqlc.arg(reason), update_time = sqlc.arg(now)
+WHERE (workspace_id, id) IN (
+    SELECT b.workspace_id, b.id FROM booking_intent b WHERE b.state = ANY (sqlc.arg(sources)::text[])
+        AND b.state_time < now() - make_interval(secs => sqlc.arg(idle_seconds)::double precision)
+    ORDER BY b.state_time LIMIT 500 FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- name: OpenBookings :many
+-- Bookings that an appointment of the lead at this time may be. The caller holds the lead.
+SELECT * FROM booking_intent WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND start_time = sqlc.arg(start_time)
+    AND provider = sqlc.arg(provider) AND (state IN ('CALLING', 'UNKNOWN', 'PARKED') OR reason = 'BOOKING_ABSENT')
+ORDER BY create_time DESC, id FOR NO KEY UPDATE;
+
+-- name: RecordBookingStep :exec
+INSERT INTO booking_step (workspace_id, intent_id, attempt, kind, rule, code, http_status, latency_ms)
+VALUES (sqlc.arg(workspace_id), sqlc.arg(intent_id), sqlc.arg(attempt), sqlc.arg(kind), sqlc.arg(rule), sqlc.arg(code), sqlc.arg(http_status), sqlc.arg(latency_ms));
+
+-- name: StandingAppointment :one
+-- The lead's appointment at a time on a calendar, when one stands.
+SELECT provider_id FROM booking WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND provider = sqlc.arg(provider)
+    AND calendar = ANY (sqlc.arg(calendars)::text[]) AND start_time = sqlc.arg(start_time)::timestamptz AND status = 'booked'
+ORDER BY provider_time DESC LIMIT 1;
+
+-- name: Appointments :many
+SELECT * FROM booking WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id)
+ORDER BY start_time DESC NULLS LAST, provider, provider_id LIMIT sqlc.arg(page);
+
+-- name: TakenTimes :many
+-- Appointments as they were stored after a place. What is over is of no use to anybody.
+SELECT workspace_id, provider, provider_id, calendar, status, start_time, end_time, taken_time, stored_at FROM booking
+WHERE (stored_at, workspace_id, provider, provider_id) > (sqlc.arg(stored_at)::timestamptz, sqlc.arg(after_workspace)::uuid, sqlc.arg(after_provider)::text, sqlc.arg(after_id)::text)
+ORDER BY stored_at, workspace_id, provider, provider_id LIMIT sqlc.arg(page);
