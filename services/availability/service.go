@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // labels need zones on machines that have none
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc"
 
 	"github.com/relance/relance/platform/clock"
@@ -24,6 +25,7 @@ import (
 	"github.com/relance/relance/platform/secretbox"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	"github.com/relance/relance/services/availability/internal/changes"
+	"github.com/relance/relance/services/availability/internal/gauges"
 	"github.com/relance/relance/services/availability/internal/jobs"
 	"github.com/relance/relance/services/availability/internal/provider"
 	"github.com/relance/relance/services/availability/internal/refresh"
@@ -61,6 +63,7 @@ type Service struct {
 	deps      Deps
 	pool      *pgxpool.Pool
 	sync      *grpc.ClientConn
+	rows      *store.Store
 	refresher *refresh.Refresher
 	api       *server.Server
 	server    *rpc.Server
@@ -108,6 +111,7 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	source, rows := provider.NewSync(s.sync), store.New(s.pool, box)
+	s.rows = rows
 	timing := slots.DefaultTiming()
 	timing.TTL = s.cfg.TTL
 	s.refresher = refresh.New(refresh.Config{
@@ -150,6 +154,13 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run serves until ctx ends, then finishes the calls, runs and looks that were begun. It can be called once.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.close()
+	stop, err := gauges.Register(gauges.Config{
+		Meter: otel.Meter("github.com/relance/relance/services/availability"), Clock: s.deps.Clock, Store: s.rows, Census: s.refresher.Census,
+	})
+	if err != nil {
+		return fmt.Errorf("availability: %w", err)
+	}
+	defer func() { _ = stop() }()
 	components := []process.Component{
 		{Name: "serve", Run: s.server.Serve},
 		{Name: "hear changes", Run: func(ctx context.Context) error {

@@ -63,6 +63,7 @@ func (e *examination) gateway(ctx context.Context) {
 		e.add("skip", "workspaces", "no --admin-secret given", "")
 		return
 	}
+	e.availability(ctx)
 	e.workspaces(ctx)
 }
 

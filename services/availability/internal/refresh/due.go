@@ -85,7 +85,10 @@ func (r *run) all(ctx context.Context) error {
 		}
 		workers.Wait()
 	}
-	return r.err
+	if r.err != nil {
+		return r.err
+	}
+	return r.tellLow(ctx)
 }
 
 // unlessOver is the error, unless it is only the end of the budget.

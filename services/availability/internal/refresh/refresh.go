@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,6 +53,8 @@ type Refresher struct {
 	work    sync.WaitGroup
 	known   walk
 	counted census
+	// lowAt is when workspaces with few free times were last searched for, in seconds; 0 for never.
+	lowAt atomic.Int64
 }
 
 // ErrBusy is the answer when another process holds a workspace's lease for too long.

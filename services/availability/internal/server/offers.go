@@ -21,10 +21,20 @@ import (
 const defaultOffer, maxOffer = 2, 5
 
 var strategies = map[availabilityv1.OfferStrategy]slots.Strategy{
-	availabilityv1.OfferStrategy_OFFER_STRATEGY_UNSPECIFIED: slots.Distributed,
+	// The workspace's own.
+	availabilityv1.OfferStrategy_OFFER_STRATEGY_UNSPECIFIED: "",
 	availabilityv1.OfferStrategy_OFFER_STRATEGY_DISTRIBUTED: slots.Distributed,
 	availabilityv1.OfferStrategy_OFFER_STRATEGY_EARLIEST:    slots.Earliest,
 	availabilityv1.OfferStrategy_OFFER_STRATEGY_ONE_PER_DAY: slots.OnePerDay,
+}
+
+func strategyProto(strategy slots.Strategy) availabilityv1.OfferStrategy {
+	for value, name := range strategies {
+		if name == strategy && name != "" {
+			return value
+		}
+	}
+	return availabilityv1.OfferStrategy_OFFER_STRATEGY_DISTRIBUTED
 }
 
 // wish is a validated OfferSlotsRequest.
@@ -67,7 +77,11 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 	if err != nil {
 		return store.Offer{}, fmt.Errorf("make offer id: %w", err)
 	}
-	row := v.row
+	row, locale := v.row, localeOf(v.row)
+	if w.asked.Strategy == "" {
+		w.asked.Strategy = row.Strategy
+	}
+	w.asked.Locale = row.Locale
 	var starts []time.Time
 	if !w.asked.LinkOnly {
 		// The rule of every read: never a time that is over, or beyond what was read.
@@ -80,7 +94,7 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 		Choose: func(l store.Ledger) []time.Time {
 			return slots.Offer(starts, w.asked.Count, w.asked.Strategy, w.choice(l, now))
 		},
-		Label: func(start time.Time) string { return slots.Label(start, w.zone) },
+		Label: func(start time.Time) string { return locale.Label(start, w.zone) },
 	})
 }
 
@@ -150,7 +164,8 @@ func (w wish) same(made store.Offer) error {
 	}{
 		{"lead", made.Asked.Lead != w.asked.Lead},
 		{"time_zone", made.Asked.Zone != w.asked.Zone},
-		{"strategy", made.Asked.Strategy != w.asked.Strategy},
+		// Not asked for, it is the workspace's own, whatever that is by now.
+		{"strategy", w.asked.Strategy != "" && made.Asked.Strategy != w.asked.Strategy},
 		{"count", made.Asked.Count != w.asked.Count},
 		{"start_time", !made.Asked.Start.Equal(w.asked.Start)},
 		{"link_only", made.Asked.LinkOnly != w.asked.LinkOnly},
@@ -164,6 +179,15 @@ func (w wish) same(made store.Offer) error {
 	}
 	return apierr.New(codes.AlreadyExists, Domain, "REQUEST_ID_REUSED", "this request id made another offer; use a new one").
 		With("fields", strings.Join(fields, ","))
+}
+
+// localeOf is the language of a row; one that is not known any more is said in American English.
+func localeOf(row store.Row) slots.Locale {
+	locale, err := slots.FindLocale(row.Locale)
+	if err != nil {
+		return slots.Locale{}
+	}
+	return locale
 }
 
 // ListOffers lists what a lead was offered.
@@ -196,7 +220,7 @@ func (s *Server) ListOffers(ctx context.Context, req *availabilityv1.ListOffersR
 func offerProto(o store.Offer) *availabilityv1.Offer {
 	out := &availabilityv1.Offer{
 		Lead: workspaceName(o.Workspace) + "/leads/" + o.Asked.Lead.String(),
-		Text: strings.Join(o.Labels, " or "), State: stateProto(o.State), AsOfTime: timestamppb.New(o.AsOf), PublicUrl: o.PublicURL,
+		Text: localeOf(store.Row{Locale: o.Asked.Locale}).Join(o.Labels), State: stateProto(o.State), AsOfTime: timestamppb.New(o.AsOf), PublicUrl: o.PublicURL,
 		OfferTime: timestamppb.New(o.Time),
 	}
 	if o.ID != uuid.Nil {

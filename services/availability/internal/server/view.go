@@ -71,8 +71,9 @@ func (v *view) in(zone *time.Location) []*availabilityv1.Slot {
 		return known
 	}
 	out := make([]*availabilityv1.Slot, len(v.starts))
+	locale := localeOf(v.row)
 	for i, start := range v.starts {
-		out[i] = &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: slots.Label(start, zone)}
+		out[i] = &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: locale.Label(start, zone)}
 	}
 	if len(v.labels) < maxZones {
 		v.labels[zone.String()] = out

@@ -23,6 +23,8 @@ type Asked struct {
 	Start    time.Time
 	// LinkOnly asks for no times.
 	LinkOnly bool `json:",omitempty"`
+	// Locale is not asked for: it is the workspace's when the offer was made.
+	Locale string `json:",omitempty"`
 }
 
 // Offer is a set of times that a lead was offered.

@@ -59,6 +59,11 @@ type Row struct {
 	Workspace uuid.UUID
 	// Meeting is the length of a meeting, LookAhead how far slots are read.
 	Meeting, LookAhead time.Duration
+	// Strategy and Locale are how times are chosen and said; LowThreshold is the least number of free times in 7 days that is
+	// not worth telling, 0 for none.
+	Strategy     slots.Strategy
+	Locale       string
+	LowThreshold int
 	// SettingsTime is when the settings were last changed; zero for defaults.
 	SettingsTime time.Time
 	// State and Reason are what the last look found.
@@ -147,8 +152,11 @@ func (s *Store) BackingOff(ctx context.Context, now time.Time) (int, error) {
 
 // Settings are the changes of UpdateSettings; nil leaves a value as it is.
 type Settings struct {
-	// Meeting and LookAhead replace the values of the row.
+	// They replace the values of the row.
 	Meeting, LookAhead *time.Duration
+	Strategy           *slots.Strategy
+	Locale             *string
+	LowThreshold       *int
 	// Now is stored as the time of the change.
 	Now time.Time
 }
@@ -157,7 +165,15 @@ type Settings struct {
 func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, change Settings) (Row, error) {
 	var row Row
 	err := s.configure(ctx, workspace, func(q *db.Queries, before Row) error {
-		params := db.UpdateSettingsParams{WorkspaceID: workspace, Now: &change.Now}
+		params := db.UpdateSettingsParams{WorkspaceID: workspace, Now: &change.Now, Locale: change.Locale}
+		if change.Strategy != nil {
+			strategy := string(*change.Strategy)
+			params.OfferStrategy = &strategy
+		}
+		if change.LowThreshold != nil {
+			threshold := int32(*change.LowThreshold)
+			params.LowThreshold = &threshold
+		}
 		if change.Meeting != nil {
 			minutes := int32(*change.Meeting / time.Minute)
 			params.MeetingMinutes = &minutes
@@ -225,6 +241,7 @@ func fromRecord(r db.Availability) Row {
 		Workspace: r.WorkspaceID, Meeting: time.Duration(r.MeetingMinutes) * time.Minute,
 		LookAhead: time.Duration(r.LookAheadSeconds) * time.Second, State: slots.State(r.State),
 		Reason: slots.Reason(r.Reason), LastError: r.LastError, Slots: r.Slots, Source: r.Source, Due: r.DueTime,
+		Strategy: slots.Strategy(r.OfferStrategy), Locale: r.Locale, LowThreshold: int(r.LowThreshold),
 		Failures: int(r.Failures), reported: r.Reported, version: r.ConfigVersion,
 	}
 	if r.SettingsTime != nil {

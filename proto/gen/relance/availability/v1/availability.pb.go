@@ -145,6 +145,63 @@ func (AvailabilityState) EnumDescriptor() ([]byte, []int) {
 	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{1}
 }
 
+// OfferStrategy says how the times to offer are chosen.
+type OfferStrategy int32
+
+const (
+	// The workspace's own setting, which is DISTRIBUTED.
+	OfferStrategy_OFFER_STRATEGY_UNSPECIFIED OfferStrategy = 0
+	// A morning first, then preferably another day and the other half of the day; what was offered least comes first.
+	OfferStrategy_OFFER_STRATEGY_DISTRIBUTED OfferStrategy = 1
+	// The earliest times.
+	OfferStrategy_OFFER_STRATEGY_EARLIEST OfferStrategy = 2
+	// The earliest time of each of the next days that have one.
+	OfferStrategy_OFFER_STRATEGY_ONE_PER_DAY OfferStrategy = 3
+)
+
+// Enum value maps for OfferStrategy.
+var (
+	OfferStrategy_name = map[int32]string{
+		0: "OFFER_STRATEGY_UNSPECIFIED",
+		1: "OFFER_STRATEGY_DISTRIBUTED",
+		2: "OFFER_STRATEGY_EARLIEST",
+		3: "OFFER_STRATEGY_ONE_PER_DAY",
+	}
+	OfferStrategy_value = map[string]int32{
+		"OFFER_STRATEGY_UNSPECIFIED": 0,
+		"OFFER_STRATEGY_DISTRIBUTED": 1,
+		"OFFER_STRATEGY_EARLIEST":    2,
+		"OFFER_STRATEGY_ONE_PER_DAY": 3,
+	}
+)
+
+func (x OfferStrategy) Enum() *OfferStrategy {
+	p := new(OfferStrategy)
+	*p = x
+	return p
+}
+
+func (x OfferStrategy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OfferStrategy) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_availability_v1_availability_proto_enumTypes[2].Descriptor()
+}
+
+func (OfferStrategy) Type() protoreflect.EnumType {
+	return &file_relance_availability_v1_availability_proto_enumTypes[2]
+}
+
+func (x OfferStrategy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OfferStrategy.Descriptor instead.
+func (OfferStrategy) EnumDescriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
+}
+
 // RefreshMode says which calendars a run reads.
 type RefreshMode int32
 
@@ -182,11 +239,11 @@ func (x RefreshMode) String() string {
 }
 
 func (RefreshMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_availability_v1_availability_proto_enumTypes[2].Descriptor()
+	return file_relance_availability_v1_availability_proto_enumTypes[3].Descriptor()
 }
 
 func (RefreshMode) Type() protoreflect.EnumType {
-	return &file_relance_availability_v1_availability_proto_enumTypes[2]
+	return &file_relance_availability_v1_availability_proto_enumTypes[3]
 }
 
 func (x RefreshMode) Number() protoreflect.EnumNumber {
@@ -195,7 +252,7 @@ func (x RefreshMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RefreshMode.Descriptor instead.
 func (RefreshMode) EnumDescriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{3}
 }
 
 // CalendarLink is one calendar of a workspace.
@@ -492,9 +549,16 @@ type Settings struct {
 	// How far ahead slots are read. Default 30 days, at most 31.
 	LookAhead *durationpb.Duration `protobuf:"bytes,3,opt,name=look_ahead,json=lookAhead,proto3" json:"look_ahead,omitempty"`
 	// When it was last changed. Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// How times are chosen for leads when an offer does not say. Default DISTRIBUTED.
+	OfferStrategy OfferStrategy `protobuf:"varint,5,opt,name=offer_strategy,json=offerStrategy,proto3,enum=relance.availability.v1.OfferStrategy" json:"offer_strategy,omitempty"`
+	// Language and region of the labels, a BCP 47 tag such as "en-US" (the default), "en-GB", "fr", "de-AT". The nearest of English
+	// (US, GB), French, German, Spanish, Italian, Portuguese and Dutch is used; others are refused.
+	Locale string `protobuf:"bytes,6,opt,name=locale,proto3" json:"locale,omitempty"`
+	// With fewer free times than this in the next 7 days, the workspace is told of once a week. Default 10; 0 never; at most 1000.
+	LowSlotsThreshold int32 `protobuf:"varint,7,opt,name=low_slots_threshold,json=lowSlotsThreshold,proto3" json:"low_slots_threshold,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -553,6 +617,27 @@ func (x *Settings) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Settings) GetOfferStrategy() OfferStrategy {
+	if x != nil {
+		return x.OfferStrategy
+	}
+	return OfferStrategy_OFFER_STRATEGY_UNSPECIFIED
+}
+
+func (x *Settings) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *Settings) GetLowSlotsThreshold() int32 {
+	if x != nil {
+		return x.LowSlotsThreshold
+	}
+	return 0
 }
 
 // RefreshReceipt counts one refresh run; checked = refreshed + skipped_no_default + skipped_unsupported_duration +
@@ -935,14 +1020,17 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x04Slot\x129\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x14\n" +
-	"\x05label\x18\x02 \x01(\tR\x05label\"\xdb\x01\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\"\xf2\x02\n" +
 	"\bSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12D\n" +
 	"\x10meeting_duration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0fmeetingDuration\x128\n" +
 	"\n" +
 	"look_ahead\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tlookAhead\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xa6\x03\n" +
+	"updateTime\x12M\n" +
+	"\x0eoffer_strategy\x18\x05 \x01(\x0e2&.relance.availability.v1.OfferStrategyR\rofferStrategy\x12\x16\n" +
+	"\x06locale\x18\x06 \x01(\tR\x06locale\x12.\n" +
+	"\x13low_slots_threshold\x18\a \x01(\x05R\x11lowSlotsThreshold\"\xa6\x03\n" +
 	"\x0eRefreshReceipt\x12\x18\n" +
 	"\achecked\x18\x01 \x01(\x05R\achecked\x12\x1c\n" +
 	"\trefreshed\x18\x02 \x01(\x05R\trefreshed\x12,\n" +
@@ -983,7 +1071,12 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x15AVAILABILITY_STATE_OK\x10\x01\x12\x1c\n" +
 	"\x18AVAILABILITY_STATE_EMPTY\x10\x02\x12\"\n" +
 	"\x1eAVAILABILITY_STATE_UNREACHABLE\x10\x03\x12#\n" +
-	"\x1fAVAILABILITY_STATE_UNCONFIGURED\x10\x04*W\n" +
+	"\x1fAVAILABILITY_STATE_UNCONFIGURED\x10\x04*\x8c\x01\n" +
+	"\rOfferStrategy\x12\x1e\n" +
+	"\x1aOFFER_STRATEGY_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aOFFER_STRATEGY_DISTRIBUTED\x10\x01\x12\x1b\n" +
+	"\x17OFFER_STRATEGY_EARLIEST\x10\x02\x12\x1e\n" +
+	"\x1aOFFER_STRATEGY_ONE_PER_DAY\x10\x03*W\n" +
 	"\vRefreshMode\x12\x1c\n" +
 	"\x18REFRESH_MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10REFRESH_MODE_DUE\x10\x01\x12\x14\n" +
@@ -1002,45 +1095,47 @@ func file_relance_availability_v1_availability_proto_rawDescGZIP() []byte {
 	return file_relance_availability_v1_availability_proto_rawDescData
 }
 
-var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_relance_availability_v1_availability_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_relance_availability_v1_availability_proto_goTypes = []any{
 	(CalendarProvider)(0),         // 0: relance.availability.v1.CalendarProvider
 	(AvailabilityState)(0),        // 1: relance.availability.v1.AvailabilityState
-	(RefreshMode)(0),              // 2: relance.availability.v1.RefreshMode
-	(*CalendarLink)(nil),          // 3: relance.availability.v1.CalendarLink
-	(*WorkingHours)(nil),          // 4: relance.availability.v1.WorkingHours
-	(*Slot)(nil),                  // 5: relance.availability.v1.Slot
-	(*Settings)(nil),              // 6: relance.availability.v1.Settings
-	(*RefreshReceipt)(nil),        // 7: relance.availability.v1.RefreshReceipt
-	(*RefreshMetrics)(nil),        // 8: relance.availability.v1.RefreshMetrics
-	(*RefreshRun)(nil),            // 9: relance.availability.v1.RefreshRun
-	(*RefreshError)(nil),          // 10: relance.availability.v1.RefreshError
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(OfferStrategy)(0),            // 2: relance.availability.v1.OfferStrategy
+	(RefreshMode)(0),              // 3: relance.availability.v1.RefreshMode
+	(*CalendarLink)(nil),          // 4: relance.availability.v1.CalendarLink
+	(*WorkingHours)(nil),          // 5: relance.availability.v1.WorkingHours
+	(*Slot)(nil),                  // 6: relance.availability.v1.Slot
+	(*Settings)(nil),              // 7: relance.availability.v1.Settings
+	(*RefreshReceipt)(nil),        // 8: relance.availability.v1.RefreshReceipt
+	(*RefreshMetrics)(nil),        // 9: relance.availability.v1.RefreshMetrics
+	(*RefreshRun)(nil),            // 10: relance.availability.v1.RefreshRun
+	(*RefreshError)(nil),          // 11: relance.availability.v1.RefreshError
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
 }
 var file_relance_availability_v1_availability_proto_depIdxs = []int32{
 	0,  // 0: relance.availability.v1.CalendarLink.provider:type_name -> relance.availability.v1.CalendarProvider
-	11, // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
-	11, // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
-	4,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
-	12, // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
-	11, // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
-	12, // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
-	12, // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
-	11, // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	10, // 9: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
-	8,  // 10: relance.availability.v1.RefreshReceipt.metrics:type_name -> relance.availability.v1.RefreshMetrics
-	11, // 11: relance.availability.v1.RefreshMetrics.oldest_as_of_time:type_name -> google.protobuf.Timestamp
-	2,  // 12: relance.availability.v1.RefreshRun.mode:type_name -> relance.availability.v1.RefreshMode
-	7,  // 13: relance.availability.v1.RefreshRun.receipt:type_name -> relance.availability.v1.RefreshReceipt
-	11, // 14: relance.availability.v1.RefreshRun.start_time:type_name -> google.protobuf.Timestamp
-	11, // 15: relance.availability.v1.RefreshRun.end_time:type_name -> google.protobuf.Timestamp
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	12, // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
+	12, // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
+	5,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
+	13, // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
+	12, // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
+	13, // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
+	13, // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
+	12, // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	2,  // 9: relance.availability.v1.Settings.offer_strategy:type_name -> relance.availability.v1.OfferStrategy
+	11, // 10: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
+	9,  // 11: relance.availability.v1.RefreshReceipt.metrics:type_name -> relance.availability.v1.RefreshMetrics
+	12, // 12: relance.availability.v1.RefreshMetrics.oldest_as_of_time:type_name -> google.protobuf.Timestamp
+	3,  // 13: relance.availability.v1.RefreshRun.mode:type_name -> relance.availability.v1.RefreshMode
+	8,  // 14: relance.availability.v1.RefreshRun.receipt:type_name -> relance.availability.v1.RefreshReceipt
+	12, // 15: relance.availability.v1.RefreshRun.start_time:type_name -> google.protobuf.Timestamp
+	12, // 16: relance.availability.v1.RefreshRun.end_time:type_name -> google.protobuf.Timestamp
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_availability_proto_init() }
@@ -1053,7 +1148,7 @@ func file_relance_availability_v1_availability_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_availability_proto_rawDesc), len(file_relance_availability_v1_availability_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -23,63 +23,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OfferStrategy says how the times to offer are chosen.
-type OfferStrategy int32
-
-const (
-	// The workspace's own setting, which is DISTRIBUTED.
-	OfferStrategy_OFFER_STRATEGY_UNSPECIFIED OfferStrategy = 0
-	// A morning first, then preferably another day and the other half of the day; what was offered least comes first.
-	OfferStrategy_OFFER_STRATEGY_DISTRIBUTED OfferStrategy = 1
-	// The earliest times.
-	OfferStrategy_OFFER_STRATEGY_EARLIEST OfferStrategy = 2
-	// The earliest time of each of the next days that have one.
-	OfferStrategy_OFFER_STRATEGY_ONE_PER_DAY OfferStrategy = 3
-)
-
-// Enum value maps for OfferStrategy.
-var (
-	OfferStrategy_name = map[int32]string{
-		0: "OFFER_STRATEGY_UNSPECIFIED",
-		1: "OFFER_STRATEGY_DISTRIBUTED",
-		2: "OFFER_STRATEGY_EARLIEST",
-		3: "OFFER_STRATEGY_ONE_PER_DAY",
-	}
-	OfferStrategy_value = map[string]int32{
-		"OFFER_STRATEGY_UNSPECIFIED": 0,
-		"OFFER_STRATEGY_DISTRIBUTED": 1,
-		"OFFER_STRATEGY_EARLIEST":    2,
-		"OFFER_STRATEGY_ONE_PER_DAY": 3,
-	}
-)
-
-func (x OfferStrategy) Enum() *OfferStrategy {
-	p := new(OfferStrategy)
-	*p = x
-	return p
-}
-
-func (x OfferStrategy) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (OfferStrategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_availability_v1_offers_proto_enumTypes[0].Descriptor()
-}
-
-func (OfferStrategy) Type() protoreflect.EnumType {
-	return &file_relance_availability_v1_offers_proto_enumTypes[0]
-}
-
-func (x OfferStrategy) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use OfferStrategy.Descriptor instead.
-func (OfferStrategy) EnumDescriptor() ([]byte, []int) {
-	return file_relance_availability_v1_offers_proto_rawDescGZIP(), []int{0}
-}
-
 // OfferSlotsRequest asks for times to offer to a lead.
 type OfferSlotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1057,12 +1000,7 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"as_of_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\x12@\n" +
 	"\x0enext_look_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fnextLookTime\x12\x14\n" +
 	"\x05slots\x18\b \x01(\x05R\x05slots\x12&\n" +
-	"\x0fslots_next_week\x18\t \x01(\x05R\rslotsNextWeek*\x8c\x01\n" +
-	"\rOfferStrategy\x12\x1e\n" +
-	"\x1aOFFER_STRATEGY_UNSPECIFIED\x10\x00\x12\x1e\n" +
-	"\x1aOFFER_STRATEGY_DISTRIBUTED\x10\x01\x12\x1b\n" +
-	"\x17OFFER_STRATEGY_EARLIEST\x10\x02\x12\x1e\n" +
-	"\x1aOFFER_STRATEGY_ONE_PER_DAY\x10\x03B\xf5\x01\n" +
+	"\x0fslots_next_week\x18\t \x01(\x05R\rslotsNextWeekB\xf5\x01\n" +
 	"\x1bcom.relance.availability.v1B\vOffersProtoP\x01ZKgithub.com/relance/relance/proto/gen/relance/availability/v1;availabilityv1\xa2\x02\x03RAX\xaa\x02\x17Relance.Availability.V1\xca\x02\x17Relance\\Availability\\V1\xe2\x02#Relance\\Availability\\V1\\GPBMetadata\xea\x02\x19Relance::Availability::V1b\x06proto3"
 
 var (
@@ -1077,46 +1015,45 @@ func file_relance_availability_v1_offers_proto_rawDescGZIP() []byte {
 	return file_relance_availability_v1_offers_proto_rawDescData
 }
 
-var file_relance_availability_v1_offers_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_relance_availability_v1_offers_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_relance_availability_v1_offers_proto_goTypes = []any{
-	(OfferStrategy)(0),                     // 0: relance.availability.v1.OfferStrategy
-	(*OfferSlotsRequest)(nil),              // 1: relance.availability.v1.OfferSlotsRequest
-	(*OfferSlotsResponse)(nil),             // 2: relance.availability.v1.OfferSlotsResponse
-	(*Offer)(nil),                          // 3: relance.availability.v1.Offer
-	(*ListOffersRequest)(nil),              // 4: relance.availability.v1.ListOffersRequest
-	(*ListOffersResponse)(nil),             // 5: relance.availability.v1.ListOffersResponse
-	(*ExplainAvailabilityRequest)(nil),     // 6: relance.availability.v1.ExplainAvailabilityRequest
-	(*ExplainAvailabilityResponse)(nil),    // 7: relance.availability.v1.ExplainAvailabilityResponse
-	(*AvailabilityRule)(nil),               // 8: relance.availability.v1.AvailabilityRule
-	(*ListAvailabilityHealthRequest)(nil),  // 9: relance.availability.v1.ListAvailabilityHealthRequest
-	(*ListAvailabilityHealthResponse)(nil), // 10: relance.availability.v1.ListAvailabilityHealthResponse
-	(*AvailabilityHealth)(nil),             // 11: relance.availability.v1.AvailabilityHealth
-	(*timestamppb.Timestamp)(nil),          // 12: google.protobuf.Timestamp
+	(*OfferSlotsRequest)(nil),              // 0: relance.availability.v1.OfferSlotsRequest
+	(*OfferSlotsResponse)(nil),             // 1: relance.availability.v1.OfferSlotsResponse
+	(*Offer)(nil),                          // 2: relance.availability.v1.Offer
+	(*ListOffersRequest)(nil),              // 3: relance.availability.v1.ListOffersRequest
+	(*ListOffersResponse)(nil),             // 4: relance.availability.v1.ListOffersResponse
+	(*ExplainAvailabilityRequest)(nil),     // 5: relance.availability.v1.ExplainAvailabilityRequest
+	(*ExplainAvailabilityResponse)(nil),    // 6: relance.availability.v1.ExplainAvailabilityResponse
+	(*AvailabilityRule)(nil),               // 7: relance.availability.v1.AvailabilityRule
+	(*ListAvailabilityHealthRequest)(nil),  // 8: relance.availability.v1.ListAvailabilityHealthRequest
+	(*ListAvailabilityHealthResponse)(nil), // 9: relance.availability.v1.ListAvailabilityHealthResponse
+	(*AvailabilityHealth)(nil),             // 10: relance.availability.v1.AvailabilityHealth
+	(*timestamppb.Timestamp)(nil),          // 11: google.protobuf.Timestamp
+	(OfferStrategy)(0),                     // 12: relance.availability.v1.OfferStrategy
 	(*durationpb.Duration)(nil),            // 13: google.protobuf.Duration
 	(*Slot)(nil),                           // 14: relance.availability.v1.Slot
 	(AvailabilityState)(0),                 // 15: relance.availability.v1.AvailabilityState
 }
 var file_relance_availability_v1_offers_proto_depIdxs = []int32{
-	12, // 0: relance.availability.v1.OfferSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	0,  // 1: relance.availability.v1.OfferSlotsRequest.strategy:type_name -> relance.availability.v1.OfferStrategy
+	11, // 0: relance.availability.v1.OfferSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	12, // 1: relance.availability.v1.OfferSlotsRequest.strategy:type_name -> relance.availability.v1.OfferStrategy
 	13, // 2: relance.availability.v1.OfferSlotsRequest.max_age:type_name -> google.protobuf.Duration
-	3,  // 3: relance.availability.v1.OfferSlotsResponse.offer:type_name -> relance.availability.v1.Offer
+	2,  // 3: relance.availability.v1.OfferSlotsResponse.offer:type_name -> relance.availability.v1.Offer
 	14, // 4: relance.availability.v1.Offer.slots:type_name -> relance.availability.v1.Slot
 	15, // 5: relance.availability.v1.Offer.state:type_name -> relance.availability.v1.AvailabilityState
-	12, // 6: relance.availability.v1.Offer.as_of_time:type_name -> google.protobuf.Timestamp
-	12, // 7: relance.availability.v1.Offer.offer_time:type_name -> google.protobuf.Timestamp
-	3,  // 8: relance.availability.v1.ListOffersResponse.offers:type_name -> relance.availability.v1.Offer
-	12, // 9: relance.availability.v1.ExplainAvailabilityRequest.start_time:type_name -> google.protobuf.Timestamp
+	11, // 6: relance.availability.v1.Offer.as_of_time:type_name -> google.protobuf.Timestamp
+	11, // 7: relance.availability.v1.Offer.offer_time:type_name -> google.protobuf.Timestamp
+	2,  // 8: relance.availability.v1.ListOffersResponse.offers:type_name -> relance.availability.v1.Offer
+	11, // 9: relance.availability.v1.ExplainAvailabilityRequest.start_time:type_name -> google.protobuf.Timestamp
 	15, // 10: relance.availability.v1.ExplainAvailabilityResponse.state:type_name -> relance.availability.v1.AvailabilityState
-	8,  // 11: relance.availability.v1.ExplainAvailabilityResponse.rules:type_name -> relance.availability.v1.AvailabilityRule
-	12, // 12: relance.availability.v1.ExplainAvailabilityResponse.as_of_time:type_name -> google.protobuf.Timestamp
-	12, // 13: relance.availability.v1.ExplainAvailabilityResponse.next_look_time:type_name -> google.protobuf.Timestamp
+	7,  // 11: relance.availability.v1.ExplainAvailabilityResponse.rules:type_name -> relance.availability.v1.AvailabilityRule
+	11, // 12: relance.availability.v1.ExplainAvailabilityResponse.as_of_time:type_name -> google.protobuf.Timestamp
+	11, // 13: relance.availability.v1.ExplainAvailabilityResponse.next_look_time:type_name -> google.protobuf.Timestamp
 	15, // 14: relance.availability.v1.ListAvailabilityHealthRequest.states:type_name -> relance.availability.v1.AvailabilityState
-	11, // 15: relance.availability.v1.ListAvailabilityHealthResponse.health:type_name -> relance.availability.v1.AvailabilityHealth
+	10, // 15: relance.availability.v1.ListAvailabilityHealthResponse.health:type_name -> relance.availability.v1.AvailabilityHealth
 	15, // 16: relance.availability.v1.AvailabilityHealth.state:type_name -> relance.availability.v1.AvailabilityState
-	12, // 17: relance.availability.v1.AvailabilityHealth.as_of_time:type_name -> google.protobuf.Timestamp
-	12, // 18: relance.availability.v1.AvailabilityHealth.next_look_time:type_name -> google.protobuf.Timestamp
+	11, // 17: relance.availability.v1.AvailabilityHealth.as_of_time:type_name -> google.protobuf.Timestamp
+	11, // 18: relance.availability.v1.AvailabilityHealth.next_look_time:type_name -> google.protobuf.Timestamp
 	19, // [19:19] is the sub-list for method output_type
 	19, // [19:19] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
@@ -1135,14 +1072,13 @@ func file_relance_availability_v1_offers_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_offers_proto_rawDesc), len(file_relance_availability_v1_offers_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      0,
 			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_relance_availability_v1_offers_proto_goTypes,
 		DependencyIndexes: file_relance_availability_v1_offers_proto_depIdxs,
-		EnumInfos:         file_relance_availability_v1_offers_proto_enumTypes,
 		MessageInfos:      file_relance_availability_v1_offers_proto_msgTypes,
 	}.Build()
 	File_relance_availability_v1_offers_proto = out.File

@@ -23,7 +23,7 @@ func (q *Queries) AddWorkspaces(ctx context.Context, workspaceIds []uuid.UUID) e
 }
 
 const availability = `-- name: Availability :one
-SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency FROM availability WHERE workspace_id = $1
+SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week FROM availability WHERE workspace_id = $1
 `
 
 func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Availability, error) {
@@ -49,6 +49,10 @@ func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Avai
 		&i.Host,
 		&i.Waiting,
 		&i.Agency,
+		&i.OfferStrategy,
+		&i.Locale,
+		&i.LowThreshold,
+		&i.LowWeek,
 	)
 	return i, err
 }
@@ -155,7 +159,7 @@ WHERE workspace_id = (
     WHERE d.agency = $3 AND d.due_time <= $4 AND (d.due_time, d.workspace_id) > ($5::timestamptz, $6::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week
 `
 
 type LeaseNextDueParams struct {
@@ -198,12 +202,16 @@ func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Ava
 		&i.Host,
 		&i.Waiting,
 		&i.Agency,
+		&i.OfferStrategy,
+		&i.Locale,
+		&i.LowThreshold,
+		&i.LowWeek,
 	)
 	return i, err
 }
 
 const lockAvailability = `-- name: LockAvailability :one
-SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, availability.agency, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
+SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, availability.agency, availability.offer_strategy, availability.locale, availability.low_threshold, availability.low_week, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
 FROM availability WHERE workspace_id = $1 FOR UPDATE
 `
 
@@ -235,6 +243,10 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 		&i.Availability.Host,
 		&i.Availability.Waiting,
 		&i.Availability.Agency,
+		&i.Availability.OfferStrategy,
+		&i.Availability.Locale,
+		&i.Availability.LowThreshold,
+		&i.Availability.LowWeek,
 		&i.Leased,
 	)
 	return i, err
@@ -351,14 +363,19 @@ func (q *Queries) SettleUnconfigured(ctx context.Context, arg SettleUnconfigured
 
 const updateSettings = `-- name: UpdateSettings :one
 UPDATE availability SET meeting_minutes = coalesce($1, meeting_minutes),
-    look_ahead_seconds = coalesce($2, look_ahead_seconds), settings_time = $3
-WHERE workspace_id = $4
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency
+    look_ahead_seconds = coalesce($2, look_ahead_seconds),
+    offer_strategy = coalesce($3, offer_strategy), locale = coalesce($4, locale),
+    low_threshold = coalesce($5, low_threshold), settings_time = $6
+WHERE workspace_id = $7
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week
 `
 
 type UpdateSettingsParams struct {
 	MeetingMinutes   *int32
 	LookAheadSeconds *int32
+	OfferStrategy    *string
+	Locale           *string
+	LowThreshold     *int32
 	Now              *time.Time
 	WorkspaceID      uuid.UUID
 }
@@ -367,6 +384,9 @@ func (q *Queries) UpdateSettings(ctx context.Context, arg UpdateSettingsParams) 
 	row := q.db.QueryRow(ctx, updateSettings,
 		arg.MeetingMinutes,
 		arg.LookAheadSeconds,
+		arg.OfferStrategy,
+		arg.Locale,
+		arg.LowThreshold,
 		arg.Now,
 		arg.WorkspaceID,
 	)
@@ -391,6 +411,10 @@ func (q *Queries) UpdateSettings(ctx context.Context, arg UpdateSettingsParams) 
 		&i.Host,
 		&i.Waiting,
 		&i.Agency,
+		&i.OfferStrategy,
+		&i.Locale,
+		&i.LowThreshold,
+		&i.LowWeek,
 	)
 	return i, err
 }

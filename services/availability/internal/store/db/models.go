@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Availability struct {
@@ -30,6 +31,10 @@ type Availability struct {
 	Host             string
 	Waiting          bool
 	Agency           string
+	OfferStrategy    string
+	Locale           string
+	LowThreshold     int32
+	LowWeek          pgtype.Date
 }
 
 type CalendarLink struct {

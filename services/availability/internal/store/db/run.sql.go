@@ -232,7 +232,7 @@ WHERE workspace_id = (
         AND (d.due_time, d.workspace_id) > ($5::timestamptz, $6::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week
 `
 
 type LeaseNextAnyParams struct {
@@ -275,6 +275,10 @@ func (q *Queries) LeaseNextAny(ctx context.Context, arg LeaseNextAnyParams) (Ava
 		&i.Host,
 		&i.Waiting,
 		&i.Agency,
+		&i.OfferStrategy,
+		&i.Locale,
+		&i.LowThreshold,
+		&i.LowWeek,
 	)
 	return i, err
 }

@@ -60,7 +60,9 @@ WHERE workspace_id = @workspace_id;
 
 -- name: UpdateSettings :one
 UPDATE availability SET meeting_minutes = coalesce(sqlc.narg('meeting_minutes'), meeting_minutes),
-    look_ahead_seconds = coalesce(sqlc.narg('look_ahead_seconds'), look_ahead_seconds), settings_time = @now
+    look_ahead_seconds = coalesce(sqlc.narg('look_ahead_seconds'), look_ahead_seconds),
+    offer_strategy = coalesce(sqlc.narg('offer_strategy'), offer_strategy), locale = coalesce(sqlc.narg('locale'), locale),
+    low_threshold = coalesce(sqlc.narg('low_threshold'), low_threshold), settings_time = @now
 WHERE workspace_id = @workspace_id
 RETURNING *;
 
