@@ -45,6 +45,9 @@ func TestExamplesAndDefaultsMayBeActive(t *testing.T) {
 		}
 		texts = append(texts, string(text))
 	}
+	planted{world: w}.settings(&followupsv1.Settings{
+		SenderName: "Sam", CompanyName: "Acme", TargetResult: "more calls", QualificationQuestions: []string{"How many?", "Since when?"},
+	}, "sender_name", "company_name", "target_result", "qualification_questions")
 	for _, text := range texts {
 		sequences, err := sequencefile.Parse([]byte(text))
 		if err != nil || len(sequences) == 0 {

@@ -108,7 +108,7 @@ func TestSettings(t *testing.T) {
 	if e := rpctest.RequireError(t, err, codes.InvalidArgument, ""); len(e.Violations) != 2 {
 		t.Fatalf("%+v", e.Violations)
 	}
-	e := w.enroll(w.lead(), w.sequence(sms("{senderName} of {company}", 0, 0)))
+	e := w.enroll(w.lead(), w.oldSequence(sms("{senderName} of {company}", 0, 0)))
 	if _, err := update(&followupsv1.Settings{
 		SenderName: "Sam", CompanyName: "Acme", PausedUntilTime: timestamppb.New(start().AddDate(0, 0, 30)),
 	}, "sender_name", "company_name", "paused_until_time"); err != nil {

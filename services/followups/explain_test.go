@@ -144,7 +144,7 @@ func TestExplanationNamesEverySituation(t *testing.T) {
 			if s.body == "" {
 				s.body = "Hi {firstName}"
 			}
-			p := planted{world: w, lead: w.lead(), sequence: w.sequence(sms(s.body, 0, 0), email("S", "B", 2))}
+			p := planted{world: w, lead: w.lead(), sequence: w.oldSequence(sms(s.body, 0, 0), email("S", "B", 2))}
 			p.enrollment = w.enroll(p.lead, p.sequence)
 			s.plant(p)
 			if !s.untried {

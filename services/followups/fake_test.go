@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,6 +47,8 @@ type fakeSync struct {
 	// checks are the questions to the gate; foretold, if set, answers them instead of the leads' flags.
 	checks   int
 	foretold func(*syncv1.SendCheck) *syncv1.SendCheckResult
+	// connections are the states of connections by provider; with a nil map GHL is connected.
+	connections map[string]syncv1.ConnectionState
 	// answer, if set, replaces the acceptance.
 	answer func(*syncv1.SendMessageRequest) (*syncv1.Message, error)
 	down   atomic.Bool
@@ -99,6 +102,22 @@ func (f *fakeSync) SendMessage(_ context.Context, req *syncv1.SendMessageRequest
 	return &syncv1.SendMessageResponse{Message: &syncv1.Message{
 		Name: "workspaces/" + req.GetLead()[11:47] + "/messages/" + req.GetRequestId(), State: syncv1.MessageState_MESSAGE_STATE_ACCEPTED,
 	}}, nil
+}
+
+func (f *fakeSync) GetConnectionHealth(_ context.Context, req *syncv1.GetConnectionHealthRequest) (*syncv1.GetConnectionHealthResponse, error) {
+	if f.down.Load() {
+		return nil, apierr.Unavailable("away", nil)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	state, ok := f.connections[req.GetProvider()]
+	if f.connections == nil && req.GetProvider() == "ghl" {
+		state, ok = syncv1.ConnectionState_CONNECTION_STATE_CONNECTED, true
+	}
+	if !ok {
+		return nil, refusal("PROVIDER_NOT_CONNECTED")
+	}
+	return &syncv1.GetConnectionHealthResponse{Connection: &syncv1.Connection{State: state}}, nil
 }
 
 // CheckSend answers as the gate would.
@@ -308,6 +327,20 @@ func (w *world) sequence(steps ...*followupsv1.SequenceStep) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return resp.GetSequence().GetName()
+}
+
+// oldSequence is one that became active before the workspace lost what it needs.
+func (w *world) oldSequence(steps ...*followupsv1.SequenceStep) string {
+	w.t.Helper()
+	resp, err := w.admin.CreateSequence(w.t.Context(), &followupsv1.CreateSequenceRequest{
+		Parent: w.workspace, Sequence: &followupsv1.Sequence{DisplayName: "s" + uuid.NewString(), Steps: steps},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, id, _ := strings.Cut(resp.GetSequence().GetName(), "/sequences/")
+	w.exec(`UPDATE sequence SET active = true WHERE id = '` + id + `'`)
 	return resp.GetSequence().GetName()
 }
 

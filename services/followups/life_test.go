@@ -220,7 +220,7 @@ func TestHeldStepWakesOnItsEvent(t *testing.T) {
 func TestMissingValueIsLookedAtDailyAndOnceMended(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	e := w.enroll(w.lead(), w.sequence(sms("{senderName} here", 0, 0)))
+	e := w.enroll(w.lead(), w.oldSequence(sms("{senderName} here", 0, 0)))
 	w.tick()
 	w.expect(e, paused, "missing_value: {senderName}", 1)
 	for day := 1; day <= 2; day++ {

@@ -38,7 +38,7 @@ func newMachine(w *world) *machine {
 		m.leads = append(m.leads, w.lead())
 	}
 	m.sequences = []string{
-		w.sequence(sms("A", 0, 0), email("S", "B", 1), sms("C", 2, 0)), w.sequence(email("S", "D", 0), sms("{senderName}", 0, 30), email("S", "E", 3)),
+		w.sequence(sms("A", 0, 0), email("S", "B", 1), sms("C", 2, 0)), w.oldSequence(email("S", "D", 0), sms("{senderName}", 0, 30), email("S", "E", 3)),
 	}
 	w.sync.answerWith(w.sync.gate)
 	return m

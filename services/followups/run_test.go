@@ -422,7 +422,7 @@ func TestCedarHasNoCalendar(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.availability.err = apierr.New(codes.FailedPrecondition, "availability.relance.dev", "NO_DEFAULT_CALENDAR", "none")
-	sequence := w.sequence(sms("When? {availability}", 0, 0))
+	sequence := w.oldSequence(sms("When? {availability}", 0, 0))
 	e := w.enroll(w.lead(), sequence)
 	w.enroll(w.lead(), sequence)
 	if got := w.tick().GetResults(); got.GetSkipped() != 2 || w.availability.calls != 1 {

@@ -17,7 +17,7 @@ func Policy() principal.Policy {
 		syncv1.SyncService_ListWorkspaces_FullMethodName:        {principal.KindAvailability, principal.KindAdmin},
 		syncv1.SyncService_UpdateWorkspace_FullMethodName:       admin,
 		syncv1.SyncService_SetConnection_FullMethodName:         admin,
-		syncv1.SyncService_GetConnectionHealth_FullMethodName:   admin,
+		syncv1.SyncService_GetConnectionHealth_FullMethodName:   {principal.KindFollowUps, principal.KindAdmin},
 		syncv1.SyncService_RotateWebhookSecret_FullMethodName:   admin,
 		syncv1.SyncService_UpsertLead_FullMethodName:            admin,
 		syncv1.SyncService_GetLead_FullMethodName:               services,

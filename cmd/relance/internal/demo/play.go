@@ -88,18 +88,22 @@ func (p *play) provision(ctx context.Context, w *workspace) error {
 		return err
 	}
 	w.secret = secret.text("secret")
-	if w.calendar != "" {
-		_, err := p.client.api(ctx, http.MethodPost, "/v1/"+w.name+"/calendarLinks", object{
-			"displayName": "Calls", "provider": "CALENDAR_PROVIDER_GHL", "externalId": w.calendar,
-			"publicUrl": "https://book.example.com/" + w.calendar,
-		})
-		if err != nil {
-			return err
-		}
+	calendar := w.calendarID()
+	link, err := p.client.api(ctx, http.MethodPost, "/v1/"+w.name+"/calendarLinks", object{
+		"displayName": "Calls", "provider": "CALENDAR_PROVIDER_GHL", "externalId": calendar,
+		"publicUrl": "https://book.example.com/" + calendar,
+	})
+	if err != nil {
+		return err
 	}
 	_, err = p.client.api(ctx, http.MethodPost, "/v1/"+w.name+"/sequences", object{
 		"displayName": "New lead", "active": true, "trigger": "TRIGGER_LEAD_CREATED", "steps": steps(),
 	})
+	if err != nil || w.calendar != "" {
+		return err
+	}
+	// Without a calendar the sequence could not have been made active: the workspace loses it.
+	_, err = p.client.api(ctx, http.MethodDelete, "/v1/"+link.object("calendarLink").text("name"), nil)
 	return err
 }
 

@@ -44,6 +44,14 @@ type workspace struct {
 	name, secret string
 }
 
+// calendarID is the calendar's id at the provider; a workspace without a calendar has had it.
+func (w *workspace) calendarID() string {
+	if w.calendar != "" {
+		return w.calendar
+	}
+	return id(w.title + "Calendar")
+}
+
 func cast() []*workspace {
 	acme := &workspace{title: "Acme", location: id("AcmeLocation"), token: "pit-demo-acme", calendar: id("AcmeCalendar")}
 	birch := &workspace{title: "Birch", location: id("BirchLocation"), token: "pit-demo-birch", calendar: id("BirchCalendar")}
@@ -111,10 +119,8 @@ func populate(sim *simulator.Simulator, workspaces []*workspace) error {
 		if err != nil {
 			return err
 		}
-		if w.calendar != "" {
-			if err := sim.AddCalendar(w.location, simulator.Calendar{ID: w.calendar, Name: w.title + " calls"}); err != nil {
-				return err
-			}
+		if err := sim.AddCalendar(w.location, simulator.Calendar{ID: w.calendarID(), Name: w.title + " calls"}); err != nil {
+			return err
 		}
 		for _, p := range w.people {
 			if _, err := sim.AddContact(w.location, p.contact); err != nil {

@@ -39,14 +39,14 @@ func TestForetoldIsWhatHappens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	connected := w.workspace("Acme", "pit-acme")
-	bare := w.workspace("Bare", "")
+	bare := w.workspace("Bare", "pit-bare")
 	leads := map[string]string{} // name to kind
 	for n := range cohortSize(t) {
 		kind := kinds()[n%len(kinds())]
 		leads[w.lead(connected, n, kind)] = kind.name
 	}
 	for n := range 5 {
-		leads[w.lead(bare, n, plant{name: "no connection", area: "212"})] = "no connection"
+		leads[w.lead(bare, n, plant{name: "token revoked", area: "212", zone: "America/New_York"})] = "token revoked"
 	}
 	w.settle(leads)
 	enrollments := map[string]string{}
@@ -55,11 +55,12 @@ func TestForetoldIsWhatHappens(t *testing.T) {
 	}
 	for lead, kind := range leads {
 		of := connected
-		if kind == "no connection" {
+		if kind == "token revoked" {
 			of = bare
 		}
 		enrollments[lead] = w.enroll(lead, of.sequence)
 	}
+	w.revoke(bare)
 	sends := len(w.sim.Ledger())
 	w.printed(connected.sequence)
 	touches := append(w.simulate(connected.sequence), w.simulate(bare.sequence)...)

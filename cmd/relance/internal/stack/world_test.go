@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/relance/relance/cmd/relance/internal/api"
@@ -77,20 +76,24 @@ func newWorld(t *testing.T) *world {
 // id makes a GHL-shaped id of 20 letters and digits.
 func id(seed string) string { return (seed + strings.Repeat("0", 20))[:20] }
 
-// workspace makes one in New York; without a token it has no connection.
+// revoke has the provider refuse a workspace's token, and sync know of it.
+func (w *world) revoke(of *tenant) {
+	w.t.Helper()
+	w.sim.RevokeTokens(of.location)
+	path := "/v1/" + of.name + "/connections/ghl"
+	var health syncv1.GetConnectionHealthResponse
+	if err := w.api.Get(w.t.Context(), path, map[string][]string{"probe": {"true"}}, &health); err != nil {
+		w.t.Fatal(err)
+	}
+	if state := health.GetConnection().GetState(); state != syncv1.ConnectionState_CONNECTION_STATE_AUTH_REVOKED {
+		w.t.Fatalf("connection is %v", state)
+	}
+}
+
+// workspace makes one in New York.
 func (w *world) workspace(title, token string) *tenant {
 	w.t.Helper()
 	out := &tenant{location: id(title + "Location")}
-	if token == "" {
-		out.location = ""
-		var made syncv1.CreateWorkspaceResponse
-		err := w.api.Post(w.t.Context(), "/v1/workspaces?requestId="+uuid.NewString(), &syncv1.Workspace{DisplayName: title, TimeZone: "America/New_York"}, &made)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		out.name = made.GetWorkspace().GetName()
-		return out
-	}
 	if err := w.sim.AddLocation(simulator.Location{ID: out.location, Name: title, Timezone: "America/New_York", Token: token}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -147,12 +150,10 @@ func (w *world) lead(of *tenant, n int, p plant) string {
 		who.DND = map[string]string{p.dnd: simulator.DNDActive}
 	}
 	lead := &syncv1.Lead{FirstName: who.FirstName, Email: who.Email, Phone: who.Phone, TimeZone: p.zone}
-	if of.location != "" {
-		if _, err := w.sim.AddContact(of.location, who); err != nil {
-			w.t.Fatal(err)
-		}
-		lead.GhlContactId = who.ID
+	if _, err := w.sim.AddContact(of.location, who); err != nil {
+		w.t.Fatal(err)
 	}
+	lead.GhlContactId = who.ID
 	var made syncv1.UpsertLeadResponse
 	if err := w.api.Post(w.t.Context(), "/v1/"+of.name+"/leads", lead, &made); err != nil {
 		w.t.Fatal(err)

@@ -96,13 +96,44 @@ func TestSupplyIsChecked(t *testing.T) {
 	night := DefaultSettings()
 	night.Hours.Start, night.Hours.End = 22*60, 6*60
 	want := map[string]int{CodeMissingValue: 3, CodeUnreachable: 3, CodeWindow: 1}
-	if diff := cmp.Diff(want, codes(Supply{Settings: night, NoCalendar: true})); diff != "" {
+	if diff := cmp.Diff(want, codes(Supply{Settings: night, Calendar: "NO_DEFAULT_CALENDAR"})); diff != "" {
 		t.Error(diff)
 	}
 	set := DefaultSettings()
 	set.SenderName, set.CompanyName = "Sam", "Acme"
 	if diff := cmp.Diff(map[string]int{CodeUnreachable: 3}, codes(Supply{Settings: set})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestSupplyOfCalendarsAndChannels(t *testing.T) {
+	t.Parallel()
+	seq := Sequence{DisplayName: "x", Steps: []Step{
+		{Channel: Email, SubjectTemplate: "S", BodyTemplate: "{calendarLink}"}, {Channel: SMS, BodyTemplate: "{availability}"},
+		{Channel: Call, BodyTemplate: "Call"},
+	}}.WithDefaults()
+	for _, test := range []struct {
+		supply Supply
+		want   string
+	}{
+		{Supply{}, ""},
+		{Supply{Calendar: "NO_DEFAULT_CALENDAR"}, "step-1 missing_workspace_value step-2 missing_workspace_value "},
+		{Supply{Calendar: "CALENDAR_INACTIVE"}, "step-2 missing_workspace_value "},
+		{Supply{Calendar: CalendarUnreachable}, ""}, // may be there in a moment
+		{Supply{Closed: map[Channel]string{SMS: "PROVIDER_NOT_CONNECTED", Email: "PROVIDER_AUTH_REVOKED"}}, "step-1 missing_channel step-2 missing_channel "},
+		{Supply{Closed: map[Channel]string{SMS: "LOCATION_INACTIVE"}}, ""},
+	} {
+		test.supply.Settings = DefaultSettings()
+		got := ""
+		for _, v := range seq.CheckSupply(test.supply) {
+			got += v.Step + " " + v.Code + " "
+			if v.Remedy == "" || v.Field == "" {
+				t.Errorf("%+v", v)
+			}
+		}
+		if got != test.want {
+			t.Errorf("%+v: %q, want %q", test.supply, got, test.want)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	CodeMissingValue = "missing_workspace_value"
 	CodeWindow       = "impossible_window"
 	CodeUnreachable  = "step_unreachable"
+	CodeChannel      = "missing_channel"
 
 	CodeNoSteps      = "no_steps"
 	CodeEmptyContent = "empty_content"
@@ -72,25 +73,29 @@ func (s Step) checkExpression(v *violations) {
 	}
 }
 
-// Supply is what a workspace can fill templates with, as far as it is known.
+// Supply is what a workspace can fill templates with and send through, as far as it is known.
 type Supply struct {
 	// Settings are the workspace's.
 	Settings Settings
-	// NoCalendar tells that there is no default calendar link for sure.
-	NoCalendar bool
+	// Calendar is why there are no times, or no link, for sure: a reason of availability; empty when there are, or when it
+	// is not known.
+	Calendar string
+	// Closed are the channels on which the workspace cannot send for sure, with the reason of sync.
+	Closed map[Channel]string
 }
 
 // Legal hours of texts and calls where the lead lives (47 CFR 64.1200(c)(1)), in minutes of the day.
 const legalStart, legalEnd = 8 * 60, 21 * 60
 
-// CheckSupply lists what cannot work in this workspace: values that it cannot supply, windows that never open, steps that
-// cannot be reached. Steps that it concerns pause or are skipped, so it is worth mending before enrolling anybody.
+// CheckSupply lists what cannot work in this workspace: values and channels that it does not have, windows that never open,
+// steps that cannot be reached. It keeps the sequence from being made active.
 func (s Sequence) CheckSupply(supply Supply) []Violation {
 	var out []Violation
 	var earliest time.Duration
 	for i, step := range s.Steps {
 		v := (&violations{}).at(i, step)
 		step.checkValues(v, supply)
+		step.checkChannel(v, supply)
 		step.checkWindow(v, supply.Settings.Hours)
 		own := time.Duration(step.DelayDays)*24*time.Hour + time.Duration(step.DelayMinutes)*time.Minute
 		if step.Anchor == FromStart {
@@ -122,15 +127,56 @@ func (s Step) checkValues(v *violations, supply Supply) {
 	have := values(Input{Lead: &Lead{}, Settings: supply.Settings})
 	for _, at := range []Fact{{"subject_template", s.SubjectTemplate}, {"body_template", s.BodyTemplate}} {
 		for _, use := range template.Parse(at.Value).Uses() {
-			missing := use.Token.OfWorkspace() && strings.TrimSpace(have[use.Token]) == "" && !use.HasFallback
-			if use.Token.NeedsCalendar() {
-				missing = supply.NoCalendar && !use.HasFallback
-			}
-			if missing {
-				problem := template.Problem{Kind: template.MissingValue, Written: use.Written, Token: use.Token}
-				v.add(at.Name, CodeMissingValue, problem.String(), "set it for the workspace, or write a fallback such as "+strings.TrimSuffix(use.Written, "}")+"|...}")
+			problem := template.Problem{Kind: template.MissingValue, Written: use.Written, Token: use.Token}
+			fallback := ", or write a fallback such as " + strings.TrimSuffix(use.Written, "}") + "|...}"
+			switch {
+			case use.HasFallback:
+			case use.Token.NeedsCalendar():
+				if lack, lacks := supply.calendarLack(use.Token); lacks {
+					v.add(at.Name, CodeMissingValue, problem.String()+": "+lack.says, lack.remedy+fallback)
+				}
+			case use.Token.OfWorkspace() && strings.TrimSpace(have[use.Token]) == "":
+				v.add(at.Name, CodeMissingValue, problem.String(), "set it for the workspace"+fallback)
 			}
 		}
+	}
+}
+
+// lack is what a workspace does not have, and how it gets it.
+type lack struct{ says, remedy string }
+
+// calendarLack tells what keeps a token without its value. A link needs a calendar only, times need one that can be read.
+func (s Supply) calendarLack(token template.Token) (lack, bool) {
+	if s.Calendar == "NO_DEFAULT_CALENDAR" {
+		return lack{"the workspace has no default calendar", "set a default calendar link"}, true
+	}
+	if !token.NeedsSlots() {
+		return lack{}, false
+	}
+	found, known := map[string]lack{
+		"UNSUPPORTED_CALENDAR": {"the default calendar is of no kind that can be read", "set another default calendar"},
+		"UNSUPPORTED_DURATION": {"the default calendar has no meetings of the workspace's length", "set a length that it serves"},
+		"CALENDAR_INACTIVE":    {"the default calendar is off or gone at the provider", "turn it on there, or set another one"},
+	}[s.Calendar]
+	return found, known
+}
+
+// checkChannel finds messages that no connection of the workspace can send.
+func (s Step) checkChannel(v *violations, supply Supply) {
+	var through string
+	switch s.Channel {
+	case SMS:
+		through = "a GoHighLevel connection"
+	case Email:
+		through = "a GoHighLevel connection or an email sender"
+	default:
+		return
+	}
+	switch supply.Closed[s.Channel] {
+	case "PROVIDER_NOT_CONNECTED":
+		v.add("channel", CodeChannel, "the workspace has nothing to send it through", "connect "+through)
+	case "PROVIDER_AUTH_REVOKED":
+		v.add("channel", CodeChannel, "the provider refuses the workspace's token", "connect "+through+" anew")
 	}
 }
 

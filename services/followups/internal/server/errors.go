@@ -79,8 +79,12 @@ func sequenceInvalid(violations []followup.Violation, subject string) error {
 	e := typed(codes.FailedPrecondition, followupsv1.ErrorReason_ERROR_REASON_SEQUENCE_INVALID,
 		"the sequence cannot be active; the details list what is wrong").With("violations", strconv.Itoa(len(violations)))
 	for _, v := range violations {
-		e = e.WithPrecondition("SEQUENCE_INVALID", v.Field, v.Description)
-		e.Violations = append(e.Violations, apierr.FieldViolation{Field: v.Field, Description: v.Description})
+		text := v.Description
+		if v.Remedy != "" {
+			text += "; to mend it: " + v.Remedy
+		}
+		e = e.WithPrecondition("SEQUENCE_INVALID", v.Field, text)
+		e.Violations = append(e.Violations, apierr.FieldViolation{Field: v.Field, Description: text})
 	}
 	if subject != "" {
 		e = e.With("sequence", subject)

@@ -25,7 +25,13 @@ func (s *Server) CreateSequence(ctx context.Context, req *followupsv1.CreateSequ
 	}
 	var read reader
 	seq := store.Sequence{Workspace: workspace, Sequence: read.sequence(req.GetSequence())}
-	if err := check(seq.Sequence, read, ""); err != nil {
+	var supply *followup.Supply
+	if seq.Active && len(read.violations) == 0 {
+		if supply, err = s.supplyOf(ctx, workspace, seq.Sequence); err != nil {
+			return nil, err
+		}
+	}
+	if err := check(seq.Sequence, read, supply, ""); err != nil {
 		return nil, err
 	}
 	seq, err = s.cfg.Store.CreateSequence(ctx, seq, request, s.now())
@@ -35,15 +41,20 @@ func (s *Server) CreateSequence(ctx context.Context, req *followupsv1.CreateSequ
 	return &followupsv1.CreateSequenceResponse{Sequence: sequencePB(seq)}, nil
 }
 
-// check refuses what may not be stored, and for an active sequence what keeps it from being active.
-func check(seq followup.Sequence, read reader, subject string) error {
+// check refuses what may not be stored, and for an active sequence what keeps it from being active. A nil supply leaves the
+// workspace out: a sequence that is active already stays so whatever has changed there.
+func check(seq followup.Sequence, read reader, supply *followup.Supply, subject string) error {
 	if bad := append(read.violations, fields(seq.CheckShape())...); len(bad) > 0 {
 		return apierr.Invalid(bad...)
 	}
 	if !seq.Active {
 		return nil
 	}
-	if violations := seq.CheckActivation(); len(violations) > 0 {
+	violations := seq.CheckActivation()
+	if supply != nil {
+		violations = append(violations, seq.CheckSupply(*supply)...)
+	}
+	if len(violations) > 0 {
 		return sequenceInvalid(violations, subject)
 	}
 	return nil
@@ -76,21 +87,6 @@ func (s *Server) ValidateSequence(ctx context.Context, req *followupsv1.Validate
 		})})
 	}
 	return out, nil
-}
-
-// supply learns what the workspace can fill the templates with; what cannot be learned now is not held against it.
-func (s *Server) supply(ctx context.Context, workspace uuid.UUID, seq followup.Sequence, settings followup.Settings) followup.Supply {
-	out := followup.Supply{Settings: settings}
-	if !slices.ContainsFunc(seq.Steps, followup.Step.NeedsCalendar) {
-		return out
-	}
-	known, ok := s.reader.Workspace(ctx, workspace)
-	if !ok {
-		return out
-	}
-	slots, ok := s.reader.Slots(ctx, workspace, known.ZoneName)
-	out.NoCalendar = ok && slots.Refusal.Reason == "NO_DEFAULT_CALENDAR"
-	return out
 }
 
 // GetSequence reads one.
@@ -145,11 +141,15 @@ func (s *Server) UpdateSequence(ctx context.Context, req *followupsv1.UpdateSequ
 	}
 	var read reader
 	asked := read.sequence(in)
+	supply, err := s.supplyToActivate(ctx, workspace, id, func(seq *followup.Sequence) { takeOver(seq, asked, paths) })
+	if err != nil {
+		return nil, mapped(err, "sequence", in.GetName())
+	}
 	seq, moves, err := s.cfg.Store.UpdateSequence(ctx, workspace, id, store.Update{
 		Now: s.now(), Migrate: req.GetMigrateEnrollments(), Moves: req.GetStepMoves(), DryRun: req.GetValidateOnly(),
 		Change: func(seq *followup.Sequence) error {
 			takeOver(seq, asked, paths)
-			return check(*seq, read, in.GetName())
+			return check(*seq, read, supply, in.GetName())
 		},
 	})
 	if err != nil {

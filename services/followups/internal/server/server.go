@@ -49,11 +49,12 @@ type Server struct {
 	followupsv1.UnimplementedFollowUpsServiceServer
 	cfg    Config
 	reader learn.Reader
+	setup  learn.Setup
 }
 
 // New makes a server.
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg, reader: learn.Reader{Sync: cfg.Sync, Availability: cfg.Availability}}
+	return &Server{cfg: cfg, reader: learn.Reader{Sync: cfg.Sync, Availability: cfg.Availability}, setup: learn.Setup{Sync: cfg.Sync}}
 }
 
 // Policy says who may call what.

@@ -33,8 +33,9 @@ const (
 	// FailedPrecondition. Enrolling into an inactive sequence. Metadata: sequence. Example:
 	// {"sequence":"workspaces/1/sequences/2"}. Caller: activate the sequence first.
 	ErrorReason_ERROR_REASON_SEQUENCE_INACTIVE ErrorReason = 1
-	// FailedPrecondition. Activating a sequence with unknown tokens, no steps or missing content. Metadata: violations (a
-	// count); the details list each one. Example: {"violations":"2"}. Caller: mend the steps.
+	// FailedPrecondition. Activating a sequence with unknown tokens, dead steps, or without what its steps need of the
+	// workspace: values, calendar, channels. Metadata: violations (a count); the details list each one with its remedy.
+	// Example: {"violations":"2"}. Caller: mend the steps or the workspace.
 	ErrorReason_ERROR_REASON_SEQUENCE_INVALID ErrorReason = 2
 	// AlreadyExists. An active or paused enrollment of this lead in this sequence exists. Metadata: enrollment. Example:
 	// {"enrollment":"workspaces/1/enrollments/2"}. Caller: use that one.
