@@ -84,6 +84,10 @@ model: ## Check the model of the send protocol with spin (DEEP=1 for a larger ru
 crashpoints: ## Kill or pause a process at every crash point of a send
 	cd e2e && go run ./cmd/prove crashpoints
 
+.PHONY: runs
+runs: ## Kill runs of follow-ups at every crash point, then LEADS=1000 KILLS=50 at random
+	cd e2e && go run ./cmd/prove runs -leads $(or $(LEADS),1000) -kills $(if $(filter file,$(origin KILLS)),50,$(KILLS)) -seed $(SEED)
+
 .PHONY: teeth
 teeth: ## Plant seven bugs; the proofs must find each
 	cd e2e && go run ./cmd/prove teeth
@@ -104,6 +108,7 @@ bench/sync: ## Speed of sync against bare loops of the same machine
 nightly: ## Every proof at full size: an hour or more on 2 cores
 	$(MAKE) storm
 	$(MAKE) crashpoints
+	$(MAKE) runs
 	$(MAKE) teeth
 	$(MAKE) rtests
 	$(MAKE) model

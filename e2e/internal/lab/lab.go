@@ -203,6 +203,16 @@ func (t Timing) Env() []string {
 	}
 }
 
+// Pause waits, or gives ctx's error.
+func Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
 // Production is the timing of the defaults.
 func Production() Timing {
 	return Timing{

@@ -30,6 +30,16 @@ type Replica struct {
 
 // Replica makes a replica and starts it. Extra environment goes to this replica alone and wins over the lab's.
 func (l *Lab) Replica(ctx context.Context, env ...string) (*Replica, error) {
+	r, err := l.reserve(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	r.command = func(extra []string) *exec.Cmd { return l.syncCommand(r, extra) }
+	return r, r.Start()
+}
+
+// reserve finds an address for a replica, which Close will end.
+func (l *Lab) reserve(ctx context.Context, env []string) (*Replica, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("reserve address: %w", err)
@@ -39,8 +49,7 @@ func (l *Lab) Replica(ctx context.Context, env ...string) (*Replica, error) {
 		return nil, fmt.Errorf("reserve address: %w", err)
 	}
 	l.replicas = append(l.replicas, r)
-	r.command = func(extra []string) *exec.Cmd { return l.syncCommand(r, extra) }
-	return r, r.Start()
+	return r, nil
 }
 
 // GatewayProcess starts `relance serve gateway` in front of a replica of sync and gives its base URL. Other services are
@@ -49,13 +58,9 @@ func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, er
 	if err := l.CA.WriteFiles(l.dir, "gateway"); err != nil {
 		return "", fmt.Errorf("start gateway: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	r, err := l.reserve(ctx, nil)
 	if err != nil {
-		return "", fmt.Errorf("reserve address: %w", err)
-	}
-	r := &Replica{Target: listener.Addr().String(), lab: l}
-	if err := listener.Close(); err != nil {
-		return "", fmt.Errorf("reserve address: %w", err)
+		return "", err
 	}
 	r.command = func([]string) *exec.Cmd {
 		cmd := exec.CommandContext(context.WithoutCancel(ctx), l.opts.Binary, "serve", "gateway", "--log-level=error")
@@ -65,7 +70,6 @@ func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, er
 			"RELANCE_GHL_PUBLIC_KEYS="+l.PublicKeyPEM())
 		return cmd
 	}
-	l.replicas = append(l.replicas, r)
 	if err := r.Start(); err != nil {
 		return "", err
 	}

@@ -274,14 +274,7 @@ func (s *Storm) await(ctx context.Context, sends int) error {
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
+func pause(ctx context.Context, d time.Duration) error { return lab.Pause(ctx, d) }
 
 // Print prints the figures of a storm.
 func (o Outcome) Print(sheet *figure.Sheet, seed uint64) {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/followups/internal/crashpoint"
 	"github.com/relance/relance/services/followups/internal/followup"
 	"github.com/relance/relance/services/followups/internal/store"
 )
@@ -93,6 +94,7 @@ func (f *flow) claimAll(ctx, budget context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
+		crashpoint.At(crashpoint.K2)
 		for _, w := range works {
 			if w.content != nil && w.effect == nil {
 				f.lanes.add(w)
@@ -164,6 +166,7 @@ func (p *pass) commit(ctx context.Context, works []*work) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.At(crashpoint.K6)
 	for _, done := range all.Done {
 		p.logChange(ctx, done)
 	}

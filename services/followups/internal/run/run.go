@@ -14,6 +14,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/crashpoint"
 	"github.com/relance/relance/services/followups/internal/followup"
 	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/store"
@@ -106,6 +107,7 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 	if !receipt.End.IsZero() {
 		return r.cfg.Store.GetRun(ctx, receipt.ID)
 	}
+	crashpoint.At(crashpoint.K1)
 	budget, cancel := context.WithTimeout(ctx, min(request.Budget, MaxBudget))
 	defer cancel()
 	if deadline, ok := ctx.Deadline(); ok { // leave the caller time to hear the receipt
@@ -123,6 +125,7 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	receipt, err = r.cfg.Store.FinishRun(closing, receipt.ID, finished, r.cfg.Clock.Now())
+	crashpoint.At(crashpoint.K3)
 	if err == nil {
 		r.logRun(ctx, receipt)
 	}

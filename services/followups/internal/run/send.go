@@ -14,6 +14,7 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/crashpoint"
 	"github.com/relance/relance/services/followups/internal/followup"
 	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/name"
@@ -82,6 +83,7 @@ func (p *pass) send(ctx context.Context, w *work) {
 		Body: w.content.Body, Html: w.content.HTML, RequestId: key.RequestID().String(),
 		UnlessRepliedSince: timestamppb.New(e.RepliedSince),
 	})
+	crashpoint.At(crashpoint.K4)
 	if err == nil {
 		reply := answer(resp.GetMessage())
 		w.note(followup.Answered(reply, e, w.try), followup.RuleSend, followup.Fact{Name: "state", Value: reply.State})

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/followups/internal/crashpoint"
 	"github.com/relance/relance/services/followups/internal/followup"
 	"github.com/relance/relance/services/followups/internal/store/db"
 )
@@ -47,7 +48,13 @@ type Commit struct {
 func (s *Store) Commit(ctx context.Context, c Commit) error {
 	var err error
 	for range commitTries { // two commits that end each other's enrollments can deadlock; the loser repeats
-		err = s.system(ctx, func(q *db.Queries, _ pgx.Tx) error { return commit(ctx, q, c) })
+		err = s.system(ctx, func(q *db.Queries, _ pgx.Tx) error {
+			if err := commit(ctx, q, c); err != nil {
+				return err
+			}
+			crashpoint.At(crashpoint.K5)
+			return nil
+		})
 		if !postgres.IsRetryable(err) {
 			break
 		}

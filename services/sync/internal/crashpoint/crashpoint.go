@@ -2,8 +2,13 @@
 // there. Built without the tag "crashpoints" every function does nothing.
 package crashpoint
 
+import "github.com/relance/relance/platform/crashpoint"
+
 // Point is a place in the code.
-type Point string
+type Point = crashpoint.Point
+
+// At sends the process the signal when it is this point's turn.
+func At(point Point) { crashpoint.At(point) }
 
 // The points of sending, of webhooks and of tokens.
 const (
