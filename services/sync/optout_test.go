@@ -68,6 +68,8 @@ func TestOptOutAbsorbs(t *testing.T) {
 		`DELETE FROM lead_channel`,
 		`DELETE FROM opt_out`,
 		`UPDATE opt_out SET state = 'LIFTED'`,
+		`UPDATE opt_out SET state = 'LIFTED', lifted_by = 'lead', lift_time = now()`,
+		`UPDATE opt_out SET state = 'LIFTED', lifted_by = 'user:a', lift_time = now()`,
 		`UPDATE opt_out SET address = '+12125550199'`,
 		`UPDATE lead SET blocked = false`,
 	} {
@@ -76,8 +78,6 @@ func TestOptOutAbsorbs(t *testing.T) {
 			t.Errorf("went through: %s", statement)
 		}
 	}
-	w.accept(w.said(contact.ID, "START").Webhook)
-	w.settled()
 	_, err := w.followups.SendMessage(t.Context(), sms(lead, "Hello"))
 	rpctest.RequireError(t, err, codes.FailedPrecondition, "LEAD_BLOCKED")
 	// The control: a person on record lifts the block, and the opt-out still stands.

@@ -10,6 +10,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/optout"
 	"github.com/relance/relance/services/sync/internal/reconcile"
+	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -68,7 +69,7 @@ func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery
 		return nil // Told before: by the webhook, the poller, or an earlier run of this event.
 	}
 	who.message = id
-	return inbound(ctx, tx, who, in, e)
+	return d.inbound(ctx, tx, who, in, e)
 }
 
 // fromGHL tells whether an event is about a message at GoHighLevel, where our own are.
@@ -82,7 +83,7 @@ func fromGHL(in delivery) bool {
 }
 
 // inbound is what a lead's words lead to.
-func inbound(ctx context.Context, tx *store.Tx, who person, in delivery, e store.Event) error {
+func (d Deps) inbound(ctx context.Context, tx *store.Tx, who person, in delivery, e store.Event) error {
 	if read := optout.Read(newText(in.event)); read.Stops() {
 		changed, err := tx.SetFlag(ctx, store.Flag{
 			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Status: sending.Opted, Source: sourceStop,
@@ -91,12 +92,35 @@ func inbound(ctx context.Context, tx *store.Tx, who person, in delivery, e store
 		if err != nil || !changed {
 			return err
 		}
+		if read.Kind == optout.Out && in.event.Channel == sending.SMS {
+			if err := d.Sender.Confirm(ctx, tx, sender.Confirmation{Workspace: who.workspace, Lead: who.lead, At: e.At}); err != nil {
+				return err
+			}
+		}
 		e.Type = store.EventOptedOut
 		return tx.Publish(ctx, e)
+	}
+	if in.event.Channel == sending.SMS && optout.Rejoins(in.event.Text) {
+		if err := rejoin(ctx, tx, who, e.At); err != nil {
+			return err
+		}
 	}
 	if who.created {
 		return nil // The message that brings a lead in answers nothing of ours.
 	}
+	return tx.Publish(ctx, e)
+}
+
+// rejoin lifts the opt-out of texts of a lead that asks by key word to be written to again: the lead does it, no program.
+func rejoin(ctx context.Context, tx *store.Tx, who person, at time.Time) error {
+	lifted, err := tx.Rejoin(ctx, store.Rejoined{
+		Workspace: who.workspace, Lead: who.lead, Message: who.message, Channel: sending.SMS, At: at,
+	})
+	if err != nil || !lifted {
+		return err
+	}
+	e := who.event(store.EventDNDChanged, at)
+	e.Channel = sending.SMS
 	return tx.Publish(ctx, e)
 }
 

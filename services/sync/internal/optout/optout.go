@@ -118,6 +118,13 @@ var harmless = re(`^ (?:please |pls |can you |could you |just |i'll |ill |i will
 
 func re(s string) *regexp.Regexp { return regexp.MustCompile(s) }
 
+// Rejoins reports whether a text is the key word by which a person who opted out asks to be written to again, and nothing
+// else. Anything longer is read by people.
+func Rejoins(text string) bool {
+	words := split(text)
+	return len(words) == 1 && keywords[words[0]] == In
+}
+
 // Read tells what a text asks for. It is total: any bytes give an answer.
 func Read(text string) Verdict {
 	words := split(text)

@@ -29,6 +29,7 @@ func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 		Name: workspaceName(w.ID), DisplayName: w.DisplayName, TimeZone: w.TimeZone, GhlLocation: w.Location,
 		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled, Agency: w.Agency,
 		UnknownPolicy: syncv1.UnknownPolicy(syncv1.UnknownPolicy_value["UNKNOWN_POLICY_"+strings.ToUpper(w.UnknownPolicy)]),
+		ContactPolicy: policyProto(w.ContactPolicy), OptOutConfirmation: w.OptOutConfirmation,
 	}
 }
 
@@ -59,6 +60,7 @@ func leadProto(l db.Lead, channels []db.LeadChannelsRow) *syncv1.Lead {
 		Name: leadName(l.WorkspaceID, l.ID), GhlContactId: store.Deref(l.GhlContactID), FirstName: l.FirstName, LastName: l.LastName,
 		Email: store.Deref(l.Email), Phone: store.Deref(l.Phone), TimeZone: l.TimeZone, CompanyName: l.CompanyName, Blocked: l.Blocked,
 		TimeZoneSource: l.TimeZoneSource, State: l.State, Country: l.Country, InboundDndTime: optStamp(l.InboundDndTime),
+		UnblockedBy: l.UnblockedBy, UnblockReason: l.UnblockReason, UnblockTime: optStamp(l.UnblockTime),
 		LastInboundTime: optStamp(l.LastInboundTime), LastOutboundTime: optStamp(l.LastOutboundTime),
 		CreateTime: stamp(l.CreateTime), UpdateTime: stamp(l.UpdateTime),
 	}

@@ -54,7 +54,7 @@ func (s *Server) ListOptOuts(ctx context.Context, req *syncv1.ListOptOutsRequest
 // ReviewOptOut records what a person reads in unclear words.
 func (s *Server) ReviewOptOut(ctx context.Context, req *syncv1.ReviewOptOutRequest) (*syncv1.ReviewOptOutResponse, error) {
 	var c check
-	in := store.OptOutDecision{Reason: strings.TrimSpace(req.GetReason())}
+	in := store.OptOutDecision{Reason: strings.TrimSpace(req.GetReason()), Reviewer: whoAsks(ctx)}
 	in.Workspace, in.ID = c.child("name", req.GetName(), "optOuts")
 	switch req.GetDecision() {
 	case syncv1.OptOutDecision_OPT_OUT_DECISION_CONFIRM:
@@ -63,13 +63,10 @@ func (s *Server) ReviewOptOut(ctx context.Context, req *syncv1.ReviewOptOutReque
 	default:
 		c.add("decision", "must be OPT_OUT_DECISION_CONFIRM or OPT_OUT_DECISION_DISMISS")
 	}
-	n := utf8.RuneCountInString(in.Reason)
-	c.when(n < 1 || n > maxText || strings.ContainsRune(in.Reason, 0), "reason", "must be 1 to 500 characters, none of them NUL")
+	c.reason(in.Reason)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	who, _ := principal.FromContext(ctx)
-	in.Reviewer = who.String()
 	var row db.OptOut
 	var changed bool
 	err := s.inWorkspace(ctx, in.Workspace, func(tx *store.Tx) (err error) {
@@ -88,6 +85,17 @@ func (s *Server) ReviewOptOut(ctx context.Context, req *syncv1.ReviewOptOutReque
 			slog.String("reviewer", in.Reviewer))
 	}
 	return &syncv1.ReviewOptOutResponse{OptOut: optOutProto(row)}, nil
+}
+
+// reason checks what a person gives for the record.
+func (c *check) reason(text string) {
+	n := utf8.RuneCountInString(text)
+	c.when(n < 1 || n > maxText || strings.ContainsRune(text, 0), "reason", "must be 1 to 500 characters, none of them NUL")
+}
+
+func whoAsks(ctx context.Context) string {
+	who, _ := principal.FromContext(ctx)
+	return who.String()
 }
 
 func notPending(e *store.NotPendingError, name string) error {
@@ -116,8 +124,11 @@ func optOutProto(r db.OptOut) *syncv1.OptOut {
 		Reviewer: r.Reviewer, ReviewReason: r.ReviewNote, ReviewTime: optStamp(r.ReviewTime), OptOutTime: stamp(r.OptOutTime),
 		CreateTime: stamp(r.CreateTime), Push: pushProto(r),
 	}
-	if r.MessageID != nil {
-		out.Message = messageName(r.WorkspaceID, *r.MessageID)
+	out.LiftedBy, out.LiftReason, out.LiftTime = r.LiftedBy, r.LiftReason, optStamp(r.LiftTime)
+	for to, id := range map[*string]*uuid.UUID{&out.Message: r.MessageID, &out.Confirmation: r.ConfirmationID, &out.LiftMessage: r.LiftMessageID} {
+		if id != nil {
+			*to = messageName(r.WorkspaceID, *id)
+		}
 	}
 	return out
 }

@@ -24,6 +24,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	c.when(!validZone(w.GetTimeZone()), "workspace.time_zone", "must be an IANA zone such as America/New_York")
 	c.policy(w)
 	c.when(!validAgency(w.GetAgency()), "workspace.agency", "must be at most 100 characters")
+	policy, confirmation := c.contactPolicy(w.GetContactPolicy()), c.confirmation(w.GetOptOutConfirmation())
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -40,6 +41,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 		_, err := tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
 			ID: id, RequestID: &request, DisplayName: strings.TrimSpace(w.GetDisplayName()), TimeZone: w.GetTimeZone(),
 			SendingDisabled: w.GetSendingDisabled(), UnknownPolicy: workspacePolicy(w), Agency: w.GetAgency(), Now: tx.Now,
+			ContactPolicy: policy, OptOutConfirmation: confirmation,
 		})
 		if err != nil {
 			return err
@@ -122,37 +124,28 @@ func (s *Server) UpdateWorkspace(ctx context.Context, req *syncv1.UpdateWorkspac
 	var c check
 	w := req.GetWorkspace()
 	id := c.workspace("workspace.name", w.GetName())
-	change := db.UpdateWorkspaceParams{ID: id}
 	c.when(len(req.GetUpdateMask().GetPaths()) == 0, "update_mask", "is required")
+	change := db.UpdateWorkspaceParams{ID: id}
+	var policy []string
 	for _, path := range req.GetUpdateMask().GetPaths() {
-		switch path {
-		case "display_name":
-			name := strings.TrimSpace(w.GetDisplayName())
-			change.DisplayName = &name
-			c.when(!validName(name), "workspace.display_name", "must be 1 to 100 characters")
-		case "time_zone":
-			zone := w.GetTimeZone()
-			change.TimeZone = &zone
-			c.when(!validZone(zone), "workspace.time_zone", "must be an IANA zone such as America/New_York")
-		case "sending_disabled":
-			disabled := w.GetSendingDisabled()
-			change.SendingDisabled = &disabled
-		case "unknown_policy":
-			policy := workspacePolicy(w)
-			change.UnknownPolicy = &policy
-			c.policy(w)
-		case "agency":
-			agency := w.GetAgency()
-			change.Agency = &agency
-			c.when(!validAgency(agency), "workspace.agency", "must be at most 100 characters")
+		switch {
+		case policyPath(path, &syncv1.ContactPolicy{}, w.GetContactPolicy()):
+			policy = append(policy, path)
 		default:
-			c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy, agency")
+			c.workspaceField(path, w, &change)
 		}
 	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
 	err := s.inWorkspace(ctx, id, func(tx *store.Tx) error {
+		var c check
+		if err := mergePolicy(ctx, tx, &c, &change, policyChange{policy, w.GetContactPolicy()}); err != nil {
+			return err
+		}
+		if err := c.err(); err != nil {
+			return err
+		}
 		change.Now = tx.Now
 		_, err := tx.UpdateWorkspace(ctx, change)
 		return err
@@ -165,6 +158,65 @@ func (s *Server) UpdateWorkspace(ctx context.Context, req *syncv1.UpdateWorkspac
 		return nil, err
 	}
 	return &syncv1.UpdateWorkspaceResponse{Workspace: workspaceProto(row)}, nil
+}
+
+// workspaceField takes one path of the mask over.
+func (c *check) workspaceField(path string, w *syncv1.Workspace, change *db.UpdateWorkspaceParams) {
+	switch path {
+	case "display_name":
+		name := strings.TrimSpace(w.GetDisplayName())
+		change.DisplayName = &name
+		c.when(!validName(name), "workspace.display_name", "must be 1 to 100 characters")
+	case "time_zone":
+		zone := w.GetTimeZone()
+		change.TimeZone = &zone
+		c.when(!validZone(zone), "workspace.time_zone", "must be an IANA zone such as America/New_York")
+	case "sending_disabled":
+		disabled := w.GetSendingDisabled()
+		change.SendingDisabled = &disabled
+	case "unknown_policy":
+		policy := workspacePolicy(w)
+		change.UnknownPolicy = &policy
+		c.policy(w)
+	case "agency":
+		agency := w.GetAgency()
+		change.Agency = &agency
+		c.when(!validAgency(agency), "workspace.agency", "must be at most 100 characters")
+	case "opt_out_confirmation":
+		text := c.confirmation(w.GetOptOutConfirmation())
+		change.OptOutConfirmation = &text
+	default:
+		c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy, agency, contact_policy and its fields, opt_out_confirmation")
+	}
+}
+
+// policyChange are the paths of a contact policy that change, and what they change to.
+type policyChange struct {
+	paths []string
+	said  *syncv1.ContactPolicy
+}
+
+// mergePolicy puts what changes into the stored policy, with the workspace's row locked, and checks the whole.
+func mergePolicy(ctx context.Context, tx *store.Tx, c *check, change *db.UpdateWorkspaceParams, p policyChange) error {
+	if len(p.paths) == 0 {
+		return nil
+	}
+	if _, err := tx.LockWorkspace(ctx, change.ID); err != nil {
+		return found(err, "workspace", workspaceName(change.ID))
+	}
+	row, err := tx.OneWorkspace(ctx, change.ID)
+	if err != nil {
+		return err
+	}
+	kept := policyProto(row.ContactPolicy)
+	if kept == nil {
+		kept = &syncv1.ContactPolicy{}
+	}
+	for _, path := range p.paths {
+		policyPath(path, kept, p.said)
+	}
+	change.ContactPolicy = c.contactPolicy(kept)
+	return nil
 }
 
 func (c *check) policy(w *syncv1.Workspace) {

@@ -123,7 +123,7 @@ func (t *Tx) DecideOptOut(ctx context.Context, d OptOutDecision) (db.OptOut, boo
 		if err = t.withdraw(ctx, row); err != nil {
 			return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
 		}
-		_, err = t.ReopenChannel(ctx, db.ReopenChannelParams{Now: t.Now, WorkspaceID: d.Workspace, LeadID: row.LeadID, Channel: row.Channel})
+		_, err = t.ReopenChannel(ctx, db.ReopenChannelParams{Source: "person", Now: t.Now, WorkspaceID: d.Workspace, LeadID: row.LeadID, Channel: row.Channel})
 		if err != nil {
 			return db.OptOut{}, false, fmt.Errorf("decide opt-out: %w", err)
 		}

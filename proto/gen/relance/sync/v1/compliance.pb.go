@@ -525,7 +525,18 @@ type OptOut struct {
 	// When it was recorded here.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Whether the provider knows.
-	Push          *OptOutPush `protobuf:"bytes,14,opt,name=push,proto3" json:"push,omitempty"`
+	Push *OptOutPush `protobuf:"bytes,14,opt,name=push,proto3" json:"push,omitempty"`
+	// The one text that confirmed it, "workspaces/{w}/messages/{uuid}"; empty for none. GetMessage tells what became of it.
+	Confirmation string `protobuf:"bytes,15,opt,name=confirmation,proto3" json:"confirmation,omitempty"`
+	// Who lifted it: a principal, or "lead" for who asked by key word to be written to again. Empty for none; a dismissal has its
+	// reviewer instead.
+	LiftedBy string `protobuf:"bytes,16,opt,name=lifted_by,json=liftedBy,proto3" json:"lifted_by,omitempty"`
+	// The reason that a person gave for lifting it.
+	LiftReason string `protobuf:"bytes,17,opt,name=lift_reason,json=liftReason,proto3" json:"lift_reason,omitempty"`
+	// When it was lifted.
+	LiftTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=lift_time,json=liftTime,proto3" json:"lift_time,omitempty"`
+	// The lead's message that lifted it, "workspaces/{w}/messages/{uuid}"; empty when a person did.
+	LiftMessage   string `protobuf:"bytes,19,opt,name=lift_message,json=liftMessage,proto3" json:"lift_message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -656,6 +667,41 @@ func (x *OptOut) GetPush() *OptOutPush {
 		return x.Push
 	}
 	return nil
+}
+
+func (x *OptOut) GetConfirmation() string {
+	if x != nil {
+		return x.Confirmation
+	}
+	return ""
+}
+
+func (x *OptOut) GetLiftedBy() string {
+	if x != nil {
+		return x.LiftedBy
+	}
+	return ""
+}
+
+func (x *OptOut) GetLiftReason() string {
+	if x != nil {
+		return x.LiftReason
+	}
+	return ""
+}
+
+func (x *OptOut) GetLiftTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LiftTime
+	}
+	return nil
+}
+
+func (x *OptOut) GetLiftMessage() string {
+	if x != nil {
+		return x.LiftMessage
+	}
+	return ""
 }
 
 // ListOptOutsRequest pages through opt-outs.
@@ -896,6 +942,208 @@ func (x *ReviewOptOutResponse) GetOptOut() *OptOut {
 	return nil
 }
 
+// LiftOptOutRequest ends an opt-out because the lead asked for it.
+type LiftOptOutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/optOuts/{uuid}". Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How and when the lead asked to be written to again, 1 to 500 characters, for the record. Required.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiftOptOutRequest) Reset() {
+	*x = LiftOptOutRequest{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiftOptOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiftOptOutRequest) ProtoMessage() {}
+
+func (x *LiftOptOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiftOptOutRequest.ProtoReflect.Descriptor instead.
+func (*LiftOptOutRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *LiftOptOutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LiftOptOutRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// LiftOptOutResponse carries the opt-out.
+type LiftOptOutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The opt-out, lifted now or before.
+	OptOut        *OptOut `protobuf:"bytes,1,opt,name=opt_out,json=optOut,proto3" json:"opt_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LiftOptOutResponse) Reset() {
+	*x = LiftOptOutResponse{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LiftOptOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LiftOptOutResponse) ProtoMessage() {}
+
+func (x *LiftOptOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LiftOptOutResponse.ProtoReflect.Descriptor instead.
+func (*LiftOptOutResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LiftOptOutResponse) GetOptOut() *OptOut {
+	if x != nil {
+		return x.OptOut
+	}
+	return nil
+}
+
+// UnblockLeadRequest lifts a block that a person set.
+type UnblockLeadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/leads/{uuid}". Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Why, 1 to 500 characters, for the record. Required.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnblockLeadRequest) Reset() {
+	*x = UnblockLeadRequest{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnblockLeadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnblockLeadRequest) ProtoMessage() {}
+
+func (x *UnblockLeadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnblockLeadRequest.ProtoReflect.Descriptor instead.
+func (*UnblockLeadRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UnblockLeadRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UnblockLeadRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// UnblockLeadResponse carries the lead.
+type UnblockLeadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lead, not blocked now.
+	Lead          *Lead `protobuf:"bytes,1,opt,name=lead,proto3" json:"lead,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnblockLeadResponse) Reset() {
+	*x = UnblockLeadResponse{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnblockLeadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnblockLeadResponse) ProtoMessage() {}
+
+func (x *UnblockLeadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnblockLeadResponse.ProtoReflect.Descriptor instead.
+func (*UnblockLeadResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UnblockLeadResponse) GetLead() *Lead {
+	if x != nil {
+		return x.Lead
+	}
+	return nil
+}
+
 var File_relance_sync_v1_compliance_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_compliance_proto_rawDesc = "" +
@@ -926,7 +1174,7 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"accumulate\x12!\n" +
 	"\fassume_ready\x18\x04 \x01(\bR\vassumeReady\"O\n" +
 	"\x11CheckSendResponse\x12:\n" +
-	"\aresults\x18\x01 \x03(\v2 .relance.sync.v1.SendCheckResultR\aresults\"\xa3\x04\n" +
+	"\aresults\x18\x01 \x03(\v2 .relance.sync.v1.SendCheckResultR\aresults\"\xe1\x05\n" +
 	"\x06OptOut\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -945,7 +1193,13 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"optOutTime\x12;\n" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12/\n" +
-	"\x04push\x18\x0e \x01(\v2\x1b.relance.sync.v1.OptOutPushR\x04push\"\x8b\x01\n" +
+	"\x04push\x18\x0e \x01(\v2\x1b.relance.sync.v1.OptOutPushR\x04push\x12\"\n" +
+	"\fconfirmation\x18\x0f \x01(\tR\fconfirmation\x12\x1b\n" +
+	"\tlifted_by\x18\x10 \x01(\tR\bliftedBy\x12\x1f\n" +
+	"\vlift_reason\x18\x11 \x01(\tR\n" +
+	"liftReason\x127\n" +
+	"\tlift_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\bliftTime\x12!\n" +
+	"\flift_message\x18\x13 \x01(\tR\vliftMessage\"\x8b\x01\n" +
 	"\x12ListOptOutsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -960,7 +1214,17 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"\bdecision\x18\x02 \x01(\x0e2\x1f.relance.sync.v1.OptOutDecisionR\bdecision\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"H\n" +
 	"\x14ReviewOptOutResponse\x120\n" +
-	"\aopt_out\x18\x01 \x01(\v2\x17.relance.sync.v1.OptOutR\x06optOut*r\n" +
+	"\aopt_out\x18\x01 \x01(\v2\x17.relance.sync.v1.OptOutR\x06optOut\"?\n" +
+	"\x11LiftOptOutRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"F\n" +
+	"\x12LiftOptOutResponse\x120\n" +
+	"\aopt_out\x18\x01 \x01(\v2\x17.relance.sync.v1.OptOutR\x06optOut\"@\n" +
+	"\x12UnblockLeadRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"@\n" +
+	"\x13UnblockLeadResponse\x12)\n" +
+	"\x04lead\x18\x01 \x01(\v2\x15.relance.sync.v1.LeadR\x04lead*r\n" +
 	"\vSendVerdict\x12\x1c\n" +
 	"\x18SEND_VERDICT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SEND_VERDICT_ALLOW\x10\x01\x12\x15\n" +
@@ -991,7 +1255,7 @@ func file_relance_sync_v1_compliance_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_sync_v1_compliance_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_relance_sync_v1_compliance_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_relance_sync_v1_compliance_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_relance_sync_v1_compliance_proto_goTypes = []any{
 	(SendVerdict)(0),              // 0: relance.sync.v1.SendVerdict
 	(OptOutReview)(0),             // 1: relance.sync.v1.OptOutReview
@@ -1005,35 +1269,43 @@ var file_relance_sync_v1_compliance_proto_goTypes = []any{
 	(*ListOptOutsResponse)(nil),   // 9: relance.sync.v1.ListOptOutsResponse
 	(*ReviewOptOutRequest)(nil),   // 10: relance.sync.v1.ReviewOptOutRequest
 	(*ReviewOptOutResponse)(nil),  // 11: relance.sync.v1.ReviewOptOutResponse
-	nil,                           // 12: relance.sync.v1.SendCheckResult.MetadataEntry
-	(Channel)(0),                  // 13: relance.sync.v1.Channel
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(SendPurpose)(0),              // 15: relance.sync.v1.SendPurpose
-	(*OptOutPush)(nil),            // 16: relance.sync.v1.OptOutPush
+	(*LiftOptOutRequest)(nil),     // 12: relance.sync.v1.LiftOptOutRequest
+	(*LiftOptOutResponse)(nil),    // 13: relance.sync.v1.LiftOptOutResponse
+	(*UnblockLeadRequest)(nil),    // 14: relance.sync.v1.UnblockLeadRequest
+	(*UnblockLeadResponse)(nil),   // 15: relance.sync.v1.UnblockLeadResponse
+	nil,                           // 16: relance.sync.v1.SendCheckResult.MetadataEntry
+	(Channel)(0),                  // 17: relance.sync.v1.Channel
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(SendPurpose)(0),              // 19: relance.sync.v1.SendPurpose
+	(*OptOutPush)(nil),            // 20: relance.sync.v1.OptOutPush
+	(*Lead)(nil),                  // 21: relance.sync.v1.Lead
 }
 var file_relance_sync_v1_compliance_proto_depIdxs = []int32{
-	13, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
-	14, // 1: relance.sync.v1.SendCheck.time:type_name -> google.protobuf.Timestamp
-	15, // 2: relance.sync.v1.SendCheck.purpose:type_name -> relance.sync.v1.SendPurpose
+	17, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
+	18, // 1: relance.sync.v1.SendCheck.time:type_name -> google.protobuf.Timestamp
+	19, // 2: relance.sync.v1.SendCheck.purpose:type_name -> relance.sync.v1.SendPurpose
 	0,  // 3: relance.sync.v1.SendCheckResult.verdict:type_name -> relance.sync.v1.SendVerdict
-	12, // 4: relance.sync.v1.SendCheckResult.metadata:type_name -> relance.sync.v1.SendCheckResult.MetadataEntry
-	14, // 5: relance.sync.v1.SendCheckResult.defer_until_time:type_name -> google.protobuf.Timestamp
+	16, // 4: relance.sync.v1.SendCheckResult.metadata:type_name -> relance.sync.v1.SendCheckResult.MetadataEntry
+	18, // 5: relance.sync.v1.SendCheckResult.defer_until_time:type_name -> google.protobuf.Timestamp
 	3,  // 6: relance.sync.v1.CheckSendRequest.checks:type_name -> relance.sync.v1.SendCheck
 	4,  // 7: relance.sync.v1.CheckSendResponse.results:type_name -> relance.sync.v1.SendCheckResult
-	13, // 8: relance.sync.v1.OptOut.channel:type_name -> relance.sync.v1.Channel
+	17, // 8: relance.sync.v1.OptOut.channel:type_name -> relance.sync.v1.Channel
 	1,  // 9: relance.sync.v1.OptOut.review:type_name -> relance.sync.v1.OptOutReview
-	14, // 10: relance.sync.v1.OptOut.review_time:type_name -> google.protobuf.Timestamp
-	14, // 11: relance.sync.v1.OptOut.opt_out_time:type_name -> google.protobuf.Timestamp
-	14, // 12: relance.sync.v1.OptOut.create_time:type_name -> google.protobuf.Timestamp
-	16, // 13: relance.sync.v1.OptOut.push:type_name -> relance.sync.v1.OptOutPush
-	7,  // 14: relance.sync.v1.ListOptOutsResponse.opt_outs:type_name -> relance.sync.v1.OptOut
-	2,  // 15: relance.sync.v1.ReviewOptOutRequest.decision:type_name -> relance.sync.v1.OptOutDecision
-	7,  // 16: relance.sync.v1.ReviewOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	18, // 10: relance.sync.v1.OptOut.review_time:type_name -> google.protobuf.Timestamp
+	18, // 11: relance.sync.v1.OptOut.opt_out_time:type_name -> google.protobuf.Timestamp
+	18, // 12: relance.sync.v1.OptOut.create_time:type_name -> google.protobuf.Timestamp
+	20, // 13: relance.sync.v1.OptOut.push:type_name -> relance.sync.v1.OptOutPush
+	18, // 14: relance.sync.v1.OptOut.lift_time:type_name -> google.protobuf.Timestamp
+	7,  // 15: relance.sync.v1.ListOptOutsResponse.opt_outs:type_name -> relance.sync.v1.OptOut
+	2,  // 16: relance.sync.v1.ReviewOptOutRequest.decision:type_name -> relance.sync.v1.OptOutDecision
+	7,  // 17: relance.sync.v1.ReviewOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
+	7,  // 18: relance.sync.v1.LiftOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
+	21, // 19: relance.sync.v1.UnblockLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_compliance_proto_init() }
@@ -1049,7 +1321,7 @@ func file_relance_sync_v1_compliance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_compliance_proto_rawDesc), len(file_relance_sync_v1_compliance_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   10,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -183,6 +183,126 @@ func (x *OptOutPush) GetConfirmTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// ContactPolicy is what a workspace asks for beyond the law.
+type ContactPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of texts. Their hours lie within 08:00 to 21:00.
+	Sms *ChannelPolicy `protobuf:"bytes,1,opt,name=sms,proto3" json:"sms,omitempty"`
+	// Of emails, for which the law knows no hours.
+	Email         *ChannelPolicy `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactPolicy) Reset() {
+	*x = ContactPolicy{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactPolicy) ProtoMessage() {}
+
+func (x *ContactPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactPolicy.ProtoReflect.Descriptor instead.
+func (*ContactPolicy) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ContactPolicy) GetSms() *ChannelPolicy {
+	if x != nil {
+		return x.Sms
+	}
+	return nil
+}
+
+func (x *ContactPolicy) GetEmail() *ChannelPolicy {
+	if x != nil {
+		return x.Email
+	}
+	return nil
+}
+
+// ChannelPolicy holds for one channel.
+type ChannelPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// No message leaves before this time of day, "HH:MM" where the lead lives, on any day. Given with open_until or not at all; an
+	// hour apart at least.
+	OpenFrom string `protobuf:"bytes,1,opt,name=open_from,json=openFrom,proto3" json:"open_from,omitempty"`
+	// No message leaves at this time of day or later, "HH:MM", at most "24:00".
+	OpenUntil string `protobuf:"bytes,2,opt,name=open_until,json=openUntil,proto3" json:"open_until,omitempty"`
+	// The most messages to a lead in 24 hours, 1 to 100; 0 for no cap of the workspace.
+	DailyCap      int32 `protobuf:"varint,3,opt,name=daily_cap,json=dailyCap,proto3" json:"daily_cap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelPolicy) Reset() {
+	*x = ChannelPolicy{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelPolicy) ProtoMessage() {}
+
+func (x *ChannelPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelPolicy.ProtoReflect.Descriptor instead.
+func (*ChannelPolicy) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChannelPolicy) GetOpenFrom() string {
+	if x != nil {
+		return x.OpenFrom
+	}
+	return ""
+}
+
+func (x *ChannelPolicy) GetOpenUntil() string {
+	if x != nil {
+		return x.OpenUntil
+	}
+	return ""
+}
+
+func (x *ChannelPolicy) GetDailyCap() int32 {
+	if x != nil {
+		return x.DailyCap
+	}
+	return 0
+}
+
 var File_relance_sync_v1_contact_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_contact_proto_rawDesc = "" +
@@ -196,7 +316,15 @@ const file_relance_sync_v1_contact_proto_rawDesc = "" +
 	"\rattempt_count\x18\x03 \x01(\x05R\fattemptCount\x12F\n" +
 	"\x11next_attempt_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x127\n" +
 	"\tpush_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bpushTime\x12=\n" +
-	"\fconfirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmTime*\xfe\x01\n" +
+	"\fconfirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmTime\"w\n" +
+	"\rContactPolicy\x120\n" +
+	"\x03sms\x18\x01 \x01(\v2\x1e.relance.sync.v1.ChannelPolicyR\x03sms\x124\n" +
+	"\x05email\x18\x02 \x01(\v2\x1e.relance.sync.v1.ChannelPolicyR\x05email\"h\n" +
+	"\rChannelPolicy\x12\x1b\n" +
+	"\topen_from\x18\x01 \x01(\tR\bopenFrom\x12\x1d\n" +
+	"\n" +
+	"open_until\x18\x02 \x01(\tR\topenUntil\x12\x1b\n" +
+	"\tdaily_cap\x18\x03 \x01(\x05R\bdailyCap*\xfe\x01\n" +
 	"\x0fOptOutPushState\x12\"\n" +
 	"\x1eOPT_OUT_PUSH_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aOPT_OUT_PUSH_STATE_PENDING\x10\x01\x12\x1f\n" +
@@ -220,22 +348,26 @@ func file_relance_sync_v1_contact_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_sync_v1_contact_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_relance_sync_v1_contact_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_relance_sync_v1_contact_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_relance_sync_v1_contact_proto_goTypes = []any{
 	(OptOutPushState)(0),          // 0: relance.sync.v1.OptOutPushState
 	(*OptOutPush)(nil),            // 1: relance.sync.v1.OptOutPush
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*ContactPolicy)(nil),         // 2: relance.sync.v1.ContactPolicy
+	(*ChannelPolicy)(nil),         // 3: relance.sync.v1.ChannelPolicy
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_relance_sync_v1_contact_proto_depIdxs = []int32{
 	0, // 0: relance.sync.v1.OptOutPush.state:type_name -> relance.sync.v1.OptOutPushState
-	2, // 1: relance.sync.v1.OptOutPush.next_attempt_time:type_name -> google.protobuf.Timestamp
-	2, // 2: relance.sync.v1.OptOutPush.push_time:type_name -> google.protobuf.Timestamp
-	2, // 3: relance.sync.v1.OptOutPush.confirm_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	4, // 1: relance.sync.v1.OptOutPush.next_attempt_time:type_name -> google.protobuf.Timestamp
+	4, // 2: relance.sync.v1.OptOutPush.push_time:type_name -> google.protobuf.Timestamp
+	4, // 3: relance.sync.v1.OptOutPush.confirm_time:type_name -> google.protobuf.Timestamp
+	3, // 4: relance.sync.v1.ContactPolicy.sms:type_name -> relance.sync.v1.ChannelPolicy
+	3, // 5: relance.sync.v1.ContactPolicy.email:type_name -> relance.sync.v1.ChannelPolicy
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_contact_proto_init() }
@@ -249,7 +381,7 @@ func file_relance_sync_v1_contact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_contact_proto_rawDesc), len(file_relance_sync_v1_contact_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

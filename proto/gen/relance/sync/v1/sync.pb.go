@@ -780,9 +780,14 @@ type Workspace struct {
 	UnknownPolicy UnknownPolicy `protobuf:"varint,8,opt,name=unknown_policy,json=unknownPolicy,proto3,enum=relance.sync.v1.UnknownPolicy" json:"unknown_policy,omitempty"`
 	// Whose workspace it is: any text of up to 100 characters, the same for all workspaces of one agency. Work that is done for
 	// many workspaces takes turns between agencies, so that a large one does not keep the others waiting. Empty counts as one.
-	Agency        string `protobuf:"bytes,20,opt,name=agency,proto3" json:"agency,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Agency string `protobuf:"bytes,20,opt,name=agency,proto3" json:"agency,omitempty"`
+	// What the workspace asks for beyond the law. It can only make contact rarer.
+	ContactPolicy *ContactPolicy `protobuf:"bytes,9,opt,name=contact_policy,json=contactPolicy,proto3" json:"contact_policy,omitempty"`
+	// The one text that confirms an opt-out of texts in clear words, at most 160 characters, without marketing, such as "You are
+	// unsubscribed and will get no more messages from Acme." Empty sends none. It leaves within five minutes of the opt-out, or not.
+	OptOutConfirmation string `protobuf:"bytes,10,opt,name=opt_out_confirmation,json=optOutConfirmation,proto3" json:"opt_out_confirmation,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Workspace) Reset() {
@@ -874,6 +879,20 @@ func (x *Workspace) GetUnknownPolicy() UnknownPolicy {
 func (x *Workspace) GetAgency() string {
 	if x != nil {
 		return x.Agency
+	}
+	return ""
+}
+
+func (x *Workspace) GetContactPolicy() *ContactPolicy {
+	if x != nil {
+		return x.ContactPolicy
+	}
+	return nil
+}
+
+func (x *Workspace) GetOptOutConfirmation() string {
+	if x != nil {
+		return x.OptOutConfirmation
 	}
 	return ""
 }
@@ -1285,8 +1304,14 @@ type Lead struct {
 	// Since when the provider keeps the lead's messages from us (GoHighLevel's inbound do-not-disturb), as its contact showed;
 	// unset when it does not. It closes no channel; answers, a STOP too, may not reach us. Output only.
 	InboundDndTime *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=inbound_dnd_time,json=inboundDndTime,proto3" json:"inbound_dnd_time,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Who last lifted a block of the lead, a principal; empty when nobody did. Output only.
+	UnblockedBy string `protobuf:"bytes,24,opt,name=unblocked_by,json=unblockedBy,proto3" json:"unblocked_by,omitempty"`
+	// The reason that they gave. Output only.
+	UnblockReason string `protobuf:"bytes,25,opt,name=unblock_reason,json=unblockReason,proto3" json:"unblock_reason,omitempty"`
+	// When they did. Output only.
+	UnblockTime   *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=unblock_time,json=unblockTime,proto3" json:"unblock_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Lead) Reset() {
@@ -1441,6 +1466,27 @@ func (x *Lead) GetCountry() string {
 func (x *Lead) GetInboundDndTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.InboundDndTime
+	}
+	return nil
+}
+
+func (x *Lead) GetUnblockedBy() string {
+	if x != nil {
+		return x.UnblockedBy
+	}
+	return ""
+}
+
+func (x *Lead) GetUnblockReason() string {
+	if x != nil {
+		return x.UnblockReason
+	}
+	return ""
+}
+
+func (x *Lead) GetUnblockTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UnblockTime
 	}
 	return nil
 }
@@ -1821,7 +1867,7 @@ var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\x86\x03\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xff\x03\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1833,7 +1879,10 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"updateTime\x12)\n" +
 	"\x10sending_disabled\x18\a \x01(\bR\x0fsendingDisabled\x12E\n" +
 	"\x0eunknown_policy\x18\b \x01(\x0e2\x1e.relance.sync.v1.UnknownPolicyR\runknownPolicy\x12\x16\n" +
-	"\x06agency\x18\x14 \x01(\tR\x06agency\"\xb6\x05\n" +
+	"\x06agency\x18\x14 \x01(\tR\x06agency\x12E\n" +
+	"\x0econtact_policy\x18\t \x01(\v2\x1e.relance.sync.v1.ContactPolicyR\rcontactPolicy\x120\n" +
+	"\x14opt_out_confirmation\x18\n" +
+	" \x01(\tR\x12optOutConfirmation\"\xb6\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1874,7 +1923,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"updateTime\x12?\n" +
 	"\n" +
 	"push_state\x18\x05 \x01(\x0e2 .relance.sync.v1.OptOutPushStateR\tpushState\x12F\n" +
-	"\x11push_confirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fpushConfirmTime\"\xe9\x05\n" +
+	"\x11push_confirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fpushConfirmTime\"\xf2\x06\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
 	"\x0eghl_contact_id\x18\x02 \x01(\tR\fghlContactId\x12\x1d\n" +
@@ -1897,7 +1946,10 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x10time_zone_source\x18\x14 \x01(\tR\x0etimeZoneSource\x12\x14\n" +
 	"\x05state\x18\x15 \x01(\tR\x05state\x12\x18\n" +
 	"\acountry\x18\x16 \x01(\tR\acountry\x12D\n" +
-	"\x10inbound_dnd_time\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0einboundDndTime\"\xb6\a\n" +
+	"\x10inbound_dnd_time\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0einboundDndTime\x12!\n" +
+	"\funblocked_by\x18\x18 \x01(\tR\vunblockedBy\x12%\n" +
+	"\x0eunblock_reason\x18\x19 \x01(\tR\runblockReason\x12=\n" +
+	"\funblock_time\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\vunblockTime\"\xb6\a\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +
@@ -2053,55 +2105,58 @@ var file_relance_sync_v1_sync_proto_goTypes = []any{
 	(*Message)(nil),               // 17: relance.sync.v1.Message
 	(*WebhookEvent)(nil),          // 18: relance.sync.v1.WebhookEvent
 	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
-	(OptOutPushState)(0),          // 21: relance.sync.v1.OptOutPushState
-	(Resolution)(0),               // 22: relance.sync.v1.Resolution
-	(*SendAttempt)(nil),           // 23: relance.sync.v1.SendAttempt
-	(*SendLook)(nil),              // 24: relance.sync.v1.SendLook
+	(*ContactPolicy)(nil),         // 20: relance.sync.v1.ContactPolicy
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(OptOutPushState)(0),          // 22: relance.sync.v1.OptOutPushState
+	(Resolution)(0),               // 23: relance.sync.v1.Resolution
+	(*SendAttempt)(nil),           // 24: relance.sync.v1.SendAttempt
+	(*SendLook)(nil),              // 25: relance.sync.v1.SendLook
 }
 var file_relance_sync_v1_sync_proto_depIdxs = []int32{
 	19, // 0: relance.sync.v1.Workspace.create_time:type_name -> google.protobuf.Timestamp
 	19, // 1: relance.sync.v1.Workspace.update_time:type_name -> google.protobuf.Timestamp
 	3,  // 2: relance.sync.v1.Workspace.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	6,  // 3: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
-	19, // 4: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
-	19, // 5: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
-	19, // 6: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
-	7,  // 7: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
-	8,  // 8: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
-	19, // 9: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
-	20, // 10: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
-	19, // 11: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
-	19, // 12: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
-	0,  // 13: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
-	5,  // 14: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
-	19, // 15: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
-	21, // 16: relance.sync.v1.ChannelState.push_state:type_name -> relance.sync.v1.OptOutPushState
-	19, // 17: relance.sync.v1.ChannelState.push_confirm_time:type_name -> google.protobuf.Timestamp
-	15, // 18: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
-	19, // 19: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
-	19, // 20: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
-	19, // 21: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
-	19, // 22: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
-	19, // 23: relance.sync.v1.Lead.inbound_dnd_time:type_name -> google.protobuf.Timestamp
-	0,  // 24: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
-	1,  // 25: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
-	2,  // 26: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
-	19, // 27: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
-	19, // 28: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
-	19, // 29: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
-	22, // 30: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
-	23, // 31: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
-	24, // 32: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
-	9,  // 33: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
-	11, // 34: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
-	19, // 35: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
-	19, // 36: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	20, // 3: relance.sync.v1.Workspace.contact_policy:type_name -> relance.sync.v1.ContactPolicy
+	6,  // 4: relance.sync.v1.Connection.state:type_name -> relance.sync.v1.ConnectionState
+	19, // 5: relance.sync.v1.Connection.state_time:type_name -> google.protobuf.Timestamp
+	19, // 6: relance.sync.v1.Connection.last_webhook_time:type_name -> google.protobuf.Timestamp
+	19, // 7: relance.sync.v1.Connection.last_success_time:type_name -> google.protobuf.Timestamp
+	7,  // 8: relance.sync.v1.Connection.auth:type_name -> relance.sync.v1.ConnectionAuth
+	8,  // 9: relance.sync.v1.Connection.breaker_state:type_name -> relance.sync.v1.BreakerState
+	19, // 10: relance.sync.v1.Connection.breaker_time:type_name -> google.protobuf.Timestamp
+	21, // 11: relance.sync.v1.ProviderBudget.interval:type_name -> google.protobuf.Duration
+	19, // 12: relance.sync.v1.ProviderBudget.hold_until:type_name -> google.protobuf.Timestamp
+	19, // 13: relance.sync.v1.ProviderBudget.daily_time:type_name -> google.protobuf.Timestamp
+	0,  // 14: relance.sync.v1.ChannelState.channel:type_name -> relance.sync.v1.Channel
+	5,  // 15: relance.sync.v1.ChannelState.status:type_name -> relance.sync.v1.ChannelStatus
+	19, // 16: relance.sync.v1.ChannelState.update_time:type_name -> google.protobuf.Timestamp
+	22, // 17: relance.sync.v1.ChannelState.push_state:type_name -> relance.sync.v1.OptOutPushState
+	19, // 18: relance.sync.v1.ChannelState.push_confirm_time:type_name -> google.protobuf.Timestamp
+	15, // 19: relance.sync.v1.Lead.channels:type_name -> relance.sync.v1.ChannelState
+	19, // 20: relance.sync.v1.Lead.last_inbound_time:type_name -> google.protobuf.Timestamp
+	19, // 21: relance.sync.v1.Lead.last_outbound_time:type_name -> google.protobuf.Timestamp
+	19, // 22: relance.sync.v1.Lead.create_time:type_name -> google.protobuf.Timestamp
+	19, // 23: relance.sync.v1.Lead.update_time:type_name -> google.protobuf.Timestamp
+	19, // 24: relance.sync.v1.Lead.inbound_dnd_time:type_name -> google.protobuf.Timestamp
+	19, // 25: relance.sync.v1.Lead.unblock_time:type_name -> google.protobuf.Timestamp
+	0,  // 26: relance.sync.v1.Message.channel:type_name -> relance.sync.v1.Channel
+	1,  // 27: relance.sync.v1.Message.direction:type_name -> relance.sync.v1.Direction
+	2,  // 28: relance.sync.v1.Message.state:type_name -> relance.sync.v1.MessageState
+	19, // 29: relance.sync.v1.Message.message_time:type_name -> google.protobuf.Timestamp
+	19, // 30: relance.sync.v1.Message.create_time:type_name -> google.protobuf.Timestamp
+	19, // 31: relance.sync.v1.Message.next_attempt_time:type_name -> google.protobuf.Timestamp
+	23, // 32: relance.sync.v1.Message.resolution:type_name -> relance.sync.v1.Resolution
+	24, // 33: relance.sync.v1.Message.attempts:type_name -> relance.sync.v1.SendAttempt
+	25, // 34: relance.sync.v1.Message.looks:type_name -> relance.sync.v1.SendLook
+	9,  // 35: relance.sync.v1.WebhookEvent.source:type_name -> relance.sync.v1.WebhookSource
+	11, // 36: relance.sync.v1.WebhookEvent.state:type_name -> relance.sync.v1.WebhookState
+	19, // 37: relance.sync.v1.WebhookEvent.create_time:type_name -> google.protobuf.Timestamp
+	19, // 38: relance.sync.v1.WebhookEvent.process_time:type_name -> google.protobuf.Timestamp
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_proto_init() }

@@ -44,6 +44,8 @@ const (
 	SyncService_SetMessageVerdict_FullMethodName     = "/relance.sync.v1.SyncService/SetMessageVerdict"
 	SyncService_ListOptOuts_FullMethodName           = "/relance.sync.v1.SyncService/ListOptOuts"
 	SyncService_ReviewOptOut_FullMethodName          = "/relance.sync.v1.SyncService/ReviewOptOut"
+	SyncService_LiftOptOut_FullMethodName            = "/relance.sync.v1.SyncService/LiftOptOut"
+	SyncService_UnblockLead_FullMethodName           = "/relance.sync.v1.SyncService/UnblockLead"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
 	SyncService_BookAppointment_FullMethodName       = "/relance.sync.v1.SyncService/BookAppointment"
 	SyncService_GetBooking_FullMethodName            = "/relance.sync.v1.SyncService/GetBooking"
@@ -158,6 +160,14 @@ type SyncServiceClient interface {
 	// again changes nothing and answers the same.
 	// Errors: NotFound; FailedPrecondition OPT_OUT_NOT_PENDING when the opt-out was clear or decided otherwise; InvalidArgument.
 	ReviewOptOut(ctx context.Context, in *ReviewOptOutRequest, opts ...grpc.CallOption) (*ReviewOptOutResponse, error)
+	// LiftOptOut ends an opt-out, clear ones too, because the lead asked a person to be written to again. Admins only. Lifting it
+	// again changes nothing and answers the same. Opt-outs of the lead's other channel, and those of its number by other leads, stay.
+	// Errors: NotFound; InvalidArgument.
+	LiftOptOut(ctx context.Context, in *LiftOptOutRequest, opts ...grpc.CallOption) (*LiftOptOutResponse, error)
+	// UnblockLead lifts the block of a lead (UpsertLead with blocked). Admins only. Opt-outs stay. A lead that is not blocked is
+	// answered as it is.
+	// Errors: NotFound; InvalidArgument.
+	UnblockLead(ctx context.Context, in *UnblockLeadRequest, opts ...grpc.CallOption) (*UnblockLeadResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -467,6 +477,26 @@ func (c *syncServiceClient) ReviewOptOut(ctx context.Context, in *ReviewOptOutRe
 	return out, nil
 }
 
+func (c *syncServiceClient) LiftOptOut(ctx context.Context, in *LiftOptOutRequest, opts ...grpc.CallOption) (*LiftOptOutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LiftOptOutResponse)
+	err := c.cc.Invoke(ctx, SyncService_LiftOptOut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) UnblockLead(ctx context.Context, in *UnblockLeadRequest, opts ...grpc.CallOption) (*UnblockLeadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnblockLeadResponse)
+	err := c.cc.Invoke(ctx, SyncService_UnblockLead_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFreeSlotsResponse)
@@ -669,6 +699,14 @@ type SyncServiceServer interface {
 	// again changes nothing and answers the same.
 	// Errors: NotFound; FailedPrecondition OPT_OUT_NOT_PENDING when the opt-out was clear or decided otherwise; InvalidArgument.
 	ReviewOptOut(context.Context, *ReviewOptOutRequest) (*ReviewOptOutResponse, error)
+	// LiftOptOut ends an opt-out, clear ones too, because the lead asked a person to be written to again. Admins only. Lifting it
+	// again changes nothing and answers the same. Opt-outs of the lead's other channel, and those of its number by other leads, stay.
+	// Errors: NotFound; InvalidArgument.
+	LiftOptOut(context.Context, *LiftOptOutRequest) (*LiftOptOutResponse, error)
+	// UnblockLead lifts the block of a lead (UpsertLead with blocked). Admins only. Opt-outs stay. A lead that is not blocked is
+	// answered as it is.
+	// Errors: NotFound; InvalidArgument.
+	UnblockLead(context.Context, *UnblockLeadRequest) (*UnblockLeadResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -793,6 +831,12 @@ func (UnimplementedSyncServiceServer) ListOptOuts(context.Context, *ListOptOutsR
 }
 func (UnimplementedSyncServiceServer) ReviewOptOut(context.Context, *ReviewOptOutRequest) (*ReviewOptOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReviewOptOut not implemented")
+}
+func (UnimplementedSyncServiceServer) LiftOptOut(context.Context, *LiftOptOutRequest) (*LiftOptOutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LiftOptOut not implemented")
+}
+func (UnimplementedSyncServiceServer) UnblockLead(context.Context, *UnblockLeadRequest) (*UnblockLeadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnblockLead not implemented")
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
@@ -1288,6 +1332,42 @@ func _SyncService_ReviewOptOut_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_LiftOptOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LiftOptOutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).LiftOptOut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_LiftOptOut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).LiftOptOut(ctx, req.(*LiftOptOutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_UnblockLead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnblockLeadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).UnblockLead(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_UnblockLead_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).UnblockLead(ctx, req.(*UnblockLeadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFreeSlotsRequest)
 	if err := dec(in); err != nil {
@@ -1570,6 +1650,14 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReviewOptOut",
 			Handler:    _SyncService_ReviewOptOut_Handler,
+		},
+		{
+			MethodName: "LiftOptOut",
+			Handler:    _SyncService_LiftOptOut_Handler,
+		},
+		{
+			MethodName: "UnblockLead",
+			Handler:    _SyncService_UnblockLead_Handler,
 		},
 		{
 			MethodName: "ListFreeSlots",

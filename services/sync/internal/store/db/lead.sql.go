@@ -13,7 +13,7 @@ import (
 )
 
 const batchLeads = `-- name: BatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[])
 `
 
 type BatchLeadsParams struct {
@@ -52,6 +52,7 @@ func (q *Queries) BatchLeads(ctx context.Context, arg BatchLeadsParams) ([]Lead,
 			&i.UnblockTime,
 			&i.InboundDndTime,
 			&i.InboundDndSource,
+			&i.UnblockReason,
 		); err != nil {
 			return nil, err
 		}
@@ -169,7 +170,7 @@ func (q *Queries) InsertLead(ctx context.Context, arg InsertLeadParams) (int64, 
 }
 
 const lead = `-- name: Lead :one
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND id = $2
 `
 
 type LeadParams struct {
@@ -202,6 +203,7 @@ func (q *Queries) Lead(ctx context.Context, arg LeadParams) (Lead, error) {
 		&i.UnblockTime,
 		&i.InboundDndTime,
 		&i.InboundDndSource,
+		&i.UnblockReason,
 	)
 	return i, err
 }
@@ -276,7 +278,7 @@ func (q *Queries) LeadChannels(ctx context.Context, arg LeadChannelsParams) ([]L
 }
 
 const listLeads = `-- name: ListLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
 `
 
 type ListLeadsParams struct {
@@ -316,6 +318,7 @@ func (q *Queries) ListLeads(ctx context.Context, arg ListLeadsParams) ([]Lead, e
 			&i.UnblockTime,
 			&i.InboundDndTime,
 			&i.InboundDndSource,
+			&i.UnblockReason,
 		); err != nil {
 			return nil, err
 		}
@@ -328,7 +331,7 @@ func (q *Queries) ListLeads(ctx context.Context, arg ListLeadsParams) ([]Lead, e
 }
 
 const lockLead = `-- name: LockLead :one
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockLeadParams struct {
@@ -361,12 +364,13 @@ func (q *Queries) LockLead(ctx context.Context, arg LockLeadParams) (Lead, error
 		&i.UnblockTime,
 		&i.InboundDndTime,
 		&i.InboundDndSource,
+		&i.UnblockReason,
 	)
 	return i, err
 }
 
 const matchLeads = `-- name: MatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
     OR lower(email) = $3::text OR phone = $4::text)
 ORDER BY id FOR NO KEY UPDATE
 `
@@ -414,6 +418,7 @@ func (q *Queries) MatchLeads(ctx context.Context, arg MatchLeadsParams) ([]Lead,
 			&i.UnblockTime,
 			&i.InboundDndTime,
 			&i.InboundDndSource,
+			&i.UnblockReason,
 		); err != nil {
 			return nil, err
 		}

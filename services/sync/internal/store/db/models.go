@@ -186,6 +186,7 @@ type Lead struct {
 	UnblockTime      *time.Time
 	InboundDndTime   *time.Time
 	InboundDndSource string
+	UnblockReason    string
 }
 
 type LeadChannel struct {
@@ -233,28 +234,33 @@ type MessageVerdict struct {
 }
 
 type OptOut struct {
-	WorkspaceID  uuid.UUID
-	ID           uuid.UUID
-	LeadID       uuid.UUID
-	Channel      string
-	Address      string
-	Source       string
-	Rule         string
-	MessageID    *uuid.UUID
-	State        string
-	Review       string
-	Reviewer     string
-	ReviewNote   string
-	ReviewTime   *time.Time
-	Push         string
-	PushError    string
-	PushTime     *time.Time
-	OptOutTime   time.Time
-	CreateTime   time.Time
-	PushAttempt  int32
-	PushRefusals int32
-	PushNextTime *time.Time
-	ConfirmTime  *time.Time
+	WorkspaceID    uuid.UUID
+	ID             uuid.UUID
+	LeadID         uuid.UUID
+	Channel        string
+	Address        string
+	Source         string
+	Rule           string
+	MessageID      *uuid.UUID
+	State          string
+	Review         string
+	Reviewer       string
+	ReviewNote     string
+	ReviewTime     *time.Time
+	Push           string
+	PushError      string
+	PushTime       *time.Time
+	OptOutTime     time.Time
+	CreateTime     time.Time
+	PushAttempt    int32
+	PushRefusals   int32
+	PushNextTime   *time.Time
+	ConfirmTime    *time.Time
+	ConfirmationID *uuid.UUID
+	LiftedBy       string
+	LiftReason     string
+	LiftTime       *time.Time
+	LiftMessageID  *uuid.UUID
 }
 
 type Outbox struct {

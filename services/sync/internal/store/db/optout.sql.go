@@ -13,7 +13,7 @@ import (
 )
 
 const activeOptOut = `-- name: ActiveOptOut :one
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3 AND state = 'ACTIVE'
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time, confirmation_id, lifted_by, lift_reason, lift_time, lift_message_id FROM opt_out WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3 AND state = 'ACTIVE'
 `
 
 type ActiveOptOutParams struct {
@@ -48,6 +48,11 @@ func (q *Queries) ActiveOptOut(ctx context.Context, arg ActiveOptOutParams) (Opt
 		&i.PushRefusals,
 		&i.PushNextTime,
 		&i.ConfirmTime,
+		&i.ConfirmationID,
+		&i.LiftedBy,
+		&i.LiftReason,
+		&i.LiftTime,
+		&i.LiftMessageID,
 	)
 	return i, err
 }
@@ -120,8 +125,39 @@ func (q *Queries) InsertOptOut(ctx context.Context, arg InsertOptOutParams) (int
 	return result.RowsAffected(), nil
 }
 
+const liftOptOut = `-- name: LiftOptOut :execrows
+UPDATE opt_out SET state = 'LIFTED', lifted_by = $1, lift_reason = $2, lift_time = $3,
+    lift_message_id = $4, review = CASE review WHEN 'PENDING' THEN 'NONE' ELSE review END
+WHERE workspace_id = $5 AND id = $6 AND state = 'ACTIVE'
+`
+
+type LiftOptOutParams struct {
+	LiftedBy    string
+	Reason      string
+	Now         *time.Time
+	MessageID   *uuid.UUID
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+// A review that was waited for is settled by it.
+func (q *Queries) LiftOptOut(ctx context.Context, arg LiftOptOutParams) (int64, error) {
+	result, err := q.db.Exec(ctx, liftOptOut,
+		arg.LiftedBy,
+		arg.Reason,
+		arg.Now,
+		arg.MessageID,
+		arg.WorkspaceID,
+		arg.ID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const listOptOuts = `-- name: ListOptOuts :many
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND (NOT $2::boolean OR review = 'PENDING')
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time, confirmation_id, lifted_by, lift_reason, lift_time, lift_message_id FROM opt_out WHERE workspace_id = $1 AND (NOT $2::boolean OR review = 'PENDING')
     AND id < $3 ORDER BY id DESC LIMIT $4
 `
 
@@ -169,6 +205,11 @@ func (q *Queries) ListOptOuts(ctx context.Context, arg ListOptOutsParams) ([]Opt
 			&i.PushRefusals,
 			&i.PushNextTime,
 			&i.ConfirmTime,
+			&i.ConfirmationID,
+			&i.LiftedBy,
+			&i.LiftReason,
+			&i.LiftTime,
+			&i.LiftMessageID,
 		); err != nil {
 			return nil, err
 		}
@@ -181,7 +222,7 @@ func (q *Queries) ListOptOuts(ctx context.Context, arg ListOptOutsParams) ([]Opt
 }
 
 const lockOptOut = `-- name: LockOptOut :one
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time, confirmation_id, lifted_by, lift_reason, lift_time, lift_message_id FROM opt_out WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `
 
 type LockOptOutParams struct {
@@ -215,12 +256,17 @@ func (q *Queries) LockOptOut(ctx context.Context, arg LockOptOutParams) (OptOut,
 		&i.PushRefusals,
 		&i.PushNextTime,
 		&i.ConfirmTime,
+		&i.ConfirmationID,
+		&i.LiftedBy,
+		&i.LiftReason,
+		&i.LiftTime,
+		&i.LiftMessageID,
 	)
 	return i, err
 }
 
 const optOut = `-- name: OptOut :one
-SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time FROM opt_out WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, lead_id, channel, address, source, rule, message_id, state, review, reviewer, review_note, review_time, push, push_error, push_time, opt_out_time, create_time, push_attempt, push_refusals, push_next_time, confirm_time, confirmation_id, lifted_by, lift_reason, lift_time, lift_message_id FROM opt_out WHERE workspace_id = $1 AND id = $2
 `
 
 type OptOutParams struct {
@@ -254,25 +300,32 @@ func (q *Queries) OptOut(ctx context.Context, arg OptOutParams) (OptOut, error) 
 		&i.PushRefusals,
 		&i.PushNextTime,
 		&i.ConfirmTime,
+		&i.ConfirmationID,
+		&i.LiftedBy,
+		&i.LiftReason,
+		&i.LiftTime,
+		&i.LiftMessageID,
 	)
 	return i, err
 }
 
 const reopenChannel = `-- name: ReopenChannel :execrows
-UPDATE lead_channel SET status = 'OPEN', source = 'person', update_time = $1
-WHERE workspace_id = $2 AND lead_id = $3 AND channel = $4 AND status = 'OPTED_OUT'
+UPDATE lead_channel SET status = 'OPEN', source = $1, update_time = $2
+WHERE workspace_id = $3 AND lead_id = $4 AND channel = $5 AND status = 'OPTED_OUT'
 `
 
 type ReopenChannelParams struct {
+	Source      string
 	Now         time.Time
 	WorkspaceID uuid.UUID
 	LeadID      uuid.UUID
 	Channel     string
 }
 
-// The trigger lets this through only where a person's reversal of the same moment is on record.
+// The trigger lets this through only where a person's reversal or lift of the same moment is on record.
 func (q *Queries) ReopenChannel(ctx context.Context, arg ReopenChannelParams) (int64, error) {
 	result, err := q.db.Exec(ctx, reopenChannel,
+		arg.Source,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.LeadID,
@@ -363,4 +416,48 @@ func (q *Queries) Revocations(ctx context.Context, arg RevocationsParams) ([]Rev
 		return nil, err
 	}
 	return items, nil
+}
+
+const setConfirmation = `-- name: SetConfirmation :exec
+UPDATE opt_out SET confirmation_id = $1::uuid
+WHERE workspace_id = $2 AND id = $3 AND confirmation_id IS NULL
+`
+
+type SetConfirmationParams struct {
+	Confirmation uuid.UUID
+	WorkspaceID  uuid.UUID
+	ID           uuid.UUID
+}
+
+func (q *Queries) SetConfirmation(ctx context.Context, arg SetConfirmationParams) error {
+	_, err := q.db.Exec(ctx, setConfirmation, arg.Confirmation, arg.WorkspaceID, arg.ID)
+	return err
+}
+
+const unblockLead = `-- name: UnblockLead :execrows
+UPDATE lead SET blocked = false, unblocked_by = $1, unblock_reason = $2, unblock_time = $3,
+    update_time = $3
+WHERE workspace_id = $4 AND id = $5 AND blocked
+`
+
+type UnblockLeadParams struct {
+	UnblockedBy string
+	Reason      string
+	Now         *time.Time
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) UnblockLead(ctx context.Context, arg UnblockLeadParams) (int64, error) {
+	result, err := q.db.Exec(ctx, unblockLead,
+		arg.UnblockedBy,
+		arg.Reason,
+		arg.Now,
+		arg.WorkspaceID,
+		arg.ID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

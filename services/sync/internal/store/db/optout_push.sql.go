@@ -16,7 +16,11 @@ const claimPush = `-- name: ClaimPush :one
 UPDATE opt_out o SET push_next_time = $1::timestamptz, push_attempt = o.push_attempt + 1
 FROM lead l
 WHERE o.workspace_id = $2 AND o.id = $3 AND o.push IN ('PENDING', 'WITHDRAWING')
-    AND o.push_next_time <= $4::timestamptz AND l.workspace_id = o.workspace_id AND l.id = o.lead_id
+    AND o.push_next_time <= $4::timestamptz
+    -- The provider would refuse the one message that confirms the opt-out.
+    AND NOT EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = o.workspace_id AND i.lead_id = o.lead_id
+        AND i.purpose = 'opt_out_confirmation' AND i.state IN ('PLANNED', 'SENDING', 'RETRYABLE') AND i.expire_time > $4::timestamptz)
+    AND l.workspace_id = o.workspace_id AND l.id = o.lead_id
 RETURNING o.lead_id, o.channel, o.push, o.push_attempt, o.push_refusals, coalesce(l.ghl_contact_id, '')::text AS contact
 `
 

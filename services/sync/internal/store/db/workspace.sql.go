@@ -13,20 +13,23 @@ import (
 )
 
 const insertWorkspace = `-- name: InsertWorkspace :execrows
-INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, agency, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, agency, contact_policy,
+    opt_out_confirmation, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
 ON CONFLICT (request_id) DO NOTHING
 `
 
 type InsertWorkspaceParams struct {
-	ID              uuid.UUID
-	RequestID       *uuid.UUID
-	DisplayName     string
-	TimeZone        string
-	SendingDisabled bool
-	UnknownPolicy   string
-	Agency          string
-	Now             time.Time
+	ID                 uuid.UUID
+	RequestID          *uuid.UUID
+	DisplayName        string
+	TimeZone           string
+	SendingDisabled    bool
+	UnknownPolicy      string
+	Agency             string
+	ContactPolicy      []byte
+	OptOutConfirmation string
+	Now                time.Time
 }
 
 func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams) (int64, error) {
@@ -38,6 +41,8 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		arg.SendingDisabled,
 		arg.UnknownPolicy,
 		arg.Agency,
+		arg.ContactPolicy,
+		arg.OptOutConfirmation,
 		arg.Now,
 	)
 	if err != nil {

@@ -38,7 +38,22 @@ UPDATE opt_out SET review = sqlc.arg(review), state = sqlc.arg(state), reviewer 
     review_note = sqlc.arg(note), review_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = 'ACTIVE';
 
+-- name: LiftOptOut :execrows
+-- A review that was waited for is settled by it.
+UPDATE opt_out SET state = 'LIFTED', lifted_by = sqlc.arg(lifted_by), lift_reason = sqlc.arg(reason), lift_time = sqlc.arg(now),
+    lift_message_id = sqlc.narg(message_id), review = CASE review WHEN 'PENDING' THEN 'NONE' ELSE review END
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND state = 'ACTIVE';
+
+-- name: SetConfirmation :exec
+UPDATE opt_out SET confirmation_id = sqlc.arg(confirmation)::uuid
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND confirmation_id IS NULL;
+
+-- name: UnblockLead :execrows
+UPDATE lead SET blocked = false, unblocked_by = sqlc.arg(unblocked_by), unblock_reason = sqlc.arg(reason), unblock_time = sqlc.arg(now),
+    update_time = sqlc.arg(now)
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND blocked;
+
 -- name: ReopenChannel :execrows
--- The trigger lets this through only where a person's reversal of the same moment is on record.
-UPDATE lead_channel SET status = 'OPEN', source = 'person', update_time = sqlc.arg(now)
+-- The trigger lets this through only where a person's reversal or lift of the same moment is on record.
+UPDATE lead_channel SET status = 'OPEN', source = sqlc.arg(source), update_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) AND status = 'OPTED_OUT';

@@ -7,7 +7,11 @@ SELECT workspace_id, id FROM opt_out WHERE push_next_time <= sqlc.arg(now)::time
 UPDATE opt_out o SET push_next_time = sqlc.arg(lease)::timestamptz, push_attempt = o.push_attempt + 1
 FROM lead l
 WHERE o.workspace_id = sqlc.arg(workspace_id) AND o.id = sqlc.arg(id) AND o.push IN ('PENDING', 'WITHDRAWING')
-    AND o.push_next_time <= sqlc.arg(now)::timestamptz AND l.workspace_id = o.workspace_id AND l.id = o.lead_id
+    AND o.push_next_time <= sqlc.arg(now)::timestamptz
+    -- The provider would refuse the one message that confirms the opt-out.
+    AND NOT EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = o.workspace_id AND i.lead_id = o.lead_id
+        AND i.purpose = 'opt_out_confirmation' AND i.state IN ('PLANNED', 'SENDING', 'RETRYABLE') AND i.expire_time > sqlc.arg(now)::timestamptz)
+    AND l.workspace_id = o.workspace_id AND l.id = o.lead_id
 RETURNING o.lead_id, o.channel, o.push, o.push_attempt, o.push_refusals, coalesce(l.ghl_contact_id, '')::text AS contact;
 
 -- name: SettlePush :execrows

@@ -1,6 +1,7 @@
 -- name: InsertWorkspace :execrows
-INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, agency, create_time, update_time)
-VALUES (sqlc.arg(id), sqlc.arg(request_id), sqlc.arg(display_name), sqlc.arg(time_zone), sqlc.arg(sending_disabled), sqlc.arg(unknown_policy), sqlc.arg(agency), sqlc.arg(now), sqlc.arg(now))
+INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, agency, contact_policy,
+    opt_out_confirmation, create_time, update_time)
+VALUES (sqlc.arg(id), sqlc.arg(request_id), sqlc.arg(display_name), sqlc.arg(time_zone), sqlc.arg(sending_disabled), sqlc.arg(unknown_policy), sqlc.arg(agency), sqlc.arg(contact_policy), sqlc.arg(opt_out_confirmation), sqlc.arg(now), sqlc.arg(now))
 ON CONFLICT (request_id) DO NOTHING;
 
 -- name: WorkspaceByRequest :one
