@@ -32,6 +32,7 @@ import (
 	"github.com/relance/relance/services/availability/internal/server"
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store"
+	"github.com/relance/relance/services/availability/internal/taken"
 	"github.com/relance/relance/services/availability/internal/webfetch"
 )
 
@@ -65,6 +66,7 @@ type Service struct {
 	sync      *grpc.ClientConn
 	rows      *store.Store
 	refresher *refresh.Refresher
+	taken     *taken.Reader
 	api       *server.Server
 	server    *rpc.Server
 }
@@ -112,6 +114,7 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 	}
 	source, rows := provider.NewSync(s.sync), store.New(s.pool, box)
 	s.rows = rows
+	s.taken = taken.New(taken.Config{Store: rows, Feed: source, Clock: s.deps.Clock, Logger: s.deps.Logger})
 	timing := slots.DefaultTiming()
 	timing.TTL = s.cfg.TTL
 	s.refresher = refresh.New(refresh.Config{
@@ -132,7 +135,7 @@ func (s *Service) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	s.api = server.New(server.Deps{
-		Store: rows, Refresher: s.refresher, Directory: source, Clock: s.deps.Clock, CacheSlots: s.cfg.CacheSlots,
+		Store: rows, Refresher: s.refresher, Directory: source, Bookings: source, Clock: s.deps.Clock, CacheSlots: s.cfg.CacheSlots,
 	})
 	availabilityv1.RegisterAvailabilityServiceServer(s.server.Registrar(), s.api)
 	return nil
@@ -163,6 +166,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer func() { _ = stop() }()
 	components := []process.Component{
 		{Name: "serve", Run: s.server.Serve},
+		{Name: "read taken times", Run: s.taken.Run},
 		{Name: "hear changes", Run: func(ctx context.Context) error {
 			return changes.Run(ctx, changes.Config{Pool: s.pool, Logger: s.deps.Logger, Hearer: s.api})
 		}},

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,10 +49,14 @@ func (s *Server) ExplainAvailability(ctx context.Context, req *availabilityv1.Ex
 		}
 		choice.Exclude = ledger.ToLead
 	}
-	return explain(row, choice)
+	taken, err := s.store.TakenSince(ctx, row, choice.Now)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return explain(row, taken, choice)
 }
 
-func explain(row store.Row, choice slots.Choice) (*availabilityv1.ExplainAvailabilityResponse, error) {
+func explain(row store.Row, taken []slots.Span, choice slots.Choice) (*availabilityv1.ExplainAvailabilityResponse, error) {
 	out := &availabilityv1.ExplainAvailabilityResponse{
 		State: stateProto(row.State), Reason: string(row.Reason), LastError: row.LastError, Failures: int32(row.Failures),
 		NextLookTime: timestamppb.New(later(row.Due, choice.Now)),
@@ -68,11 +73,15 @@ func explain(row store.Row, choice slots.Choice) (*availabilityv1.ExplainAvailab
 	out.Rules = append(out.Rules, ruleProto(slots.Step{
 		Rule: "within the look-ahead", Input: row.LookAhead.String(), Removed: known - len(inside), Left: len(inside),
 	}))
-	steps, err := choice.Steps(inside)
+	free := slots.Untaken(inside, row.Meeting, taken)
+	out.Rules = append(out.Rules, ruleProto(slots.Step{
+		Rule: "not taken by an appointment made since", Input: strconv.Itoa(len(taken)) + " appointments", Removed: len(inside) - len(free), Left: len(free),
+	}))
+	steps, err := choice.Steps(free)
 	if err != nil {
 		return nil, fmt.Errorf("explain availability: %w", err)
 	}
-	left := len(inside)
+	left := len(free)
 	for _, step := range steps {
 		out.Rules, left = append(out.Rules, ruleProto(step)), step.Left
 	}

@@ -49,6 +49,11 @@ type fakeSync struct {
 	listed, found int
 	// page is how many workspaces are listed at once; 0 means two, so that paging is walked.
 	page int
+	// booked are the bookings by request id, refuse is what a new one is answered, feed the taken times told.
+	booked map[string]*syncv1.Booking
+	refuse error
+	asks   []*syncv1.BookAppointmentRequest
+	feed   []*syncv1.TakenTime
 	// hold, when set, keeps a look waiting until it is closed.
 	hold chan struct{}
 }
@@ -205,7 +210,7 @@ func newWorld(t *testing.T) *world {
 	w.server = rpctest.New(t, rpctest.Config{Service: store.Schema, Policy: server.Policy(), Register: func(r grpc.ServiceRegistrar) {
 		availabilityv1.RegisterAvailabilityServiceServer(r, server.New(server.Deps{
 			Store: w.store, Refresher: w.refresher, Clock: w.clock,
-			Directory: provider.NewSync(syncServer.Conn(t, store.Schema)),
+			Directory: provider.NewSync(syncServer.Conn(t, store.Schema)), Bookings: provider.NewSync(syncServer.Conn(t, store.Schema)),
 		}))
 	}})
 	w.admin = w.client(t, principal.KindAdmin)

@@ -107,7 +107,7 @@ func (s *Server) offerable(ctx context.Context, w wish) (*view, time.Time, error
 	if err == nil && row.Link == nil {
 		err = noSlots(store.Row{Workspace: w.workspace, Reason: slots.ReasonNoDefaultCalendar})
 	}
-	return newView(row), s.clock.Now(), err
+	return newView(row, nil), s.clock.Now(), err
 }
 
 func (w wish) choice(l store.Ledger, now time.Time) slots.Choice {

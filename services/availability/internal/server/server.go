@@ -10,6 +10,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/booking"
 	"github.com/relance/relance/services/availability/internal/readcache"
 	"github.com/relance/relance/services/availability/internal/refresh"
 	"github.com/relance/relance/services/availability/internal/store"
@@ -27,6 +28,7 @@ type Server struct {
 	store     *store.Store
 	refresher *refresh.Refresher
 	directory Directory
+	bookings  booking.Bookings
 	clock     clock.Clock
 	cache     *readcache.Cache[*view]
 }
@@ -36,7 +38,9 @@ type Deps struct {
 	Store     *store.Store
 	Refresher *refresh.Refresher
 	Directory Directory
-	Clock     clock.Clock
+	// Bookings carries out bookings.
+	Bookings booking.Bookings
+	Clock    clock.Clock
 	// CacheSlots bounds the free times kept in memory, over all workspaces. 0 means DefaultCacheSlots.
 	CacheSlots int
 }
@@ -51,7 +55,7 @@ func New(d Deps) *Server {
 		d.CacheSlots = DefaultCacheSlots
 	}
 	s := &Server{
-		store: d.Store, refresher: d.Refresher, directory: d.Directory, clock: d.Clock,
+		store: d.Store, refresher: d.Refresher, directory: d.Directory, bookings: d.Bookings, clock: d.Clock,
 		cache: readcache.New(d.CacheSlots, (*view).weight),
 	}
 	d.Store.Observe(s.cache.Forget)
@@ -73,6 +77,9 @@ func Policy() principal.Policy {
 			principal.KindFollowUps, principal.KindAdmin,
 		},
 		availabilityv1.AvailabilityService_OfferSlots_FullMethodName: {
+			principal.KindFollowUps, principal.KindAdmin,
+		},
+		availabilityv1.AvailabilityService_BookSlot_FullMethodName: {
 			principal.KindFollowUps, principal.KindAdmin,
 		},
 		availabilityv1.AvailabilityService_ListOffers_FullMethodName: {

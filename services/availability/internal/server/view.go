@@ -29,15 +29,17 @@ type view struct {
 	labels map[string][]*availabilityv1.Slot
 }
 
-func newView(row store.Row) *view {
+// newView leaves out what lies beyond the look-ahead and what appointments take that the row does not know of.
+func newView(row store.Row, taken []slots.Span) *view {
 	if row.Link != nil {
 		// What opens the calendar is of no use to readers.
 		link := *row.Link
 		link.SourceURL, link.Token = "", ""
 		row.Link = &link
 	}
+	inside := slots.Within(row.Slots, time.Time{}, row.AsOf.Add(row.LookAhead))
 	return &view{
-		row: row, starts: slots.Within(row.Slots, time.Time{}, row.AsOf.Add(row.LookAhead)), labels: map[string][]*availabilityv1.Slot{},
+		row: row, starts: slots.Untaken(inside, row.Meeting, taken), labels: map[string][]*availabilityv1.Slot{},
 	}
 }
 
@@ -99,7 +101,11 @@ func (s *Server) view(ctx context.Context, workspace uuid.UUID, notBefore time.T
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	v := newView(row)
+	taken, err := s.store.TakenSince(ctx, row, s.clock.Now())
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	v := newView(row, taken)
 	s.cache.Put(ticket, v)
 	return v, nil
 }

@@ -68,6 +68,19 @@ func (s *Store) Links(ctx context.Context, workspace, after uuid.UUID, page int)
 	return links, wrap("list calendar links", err)
 }
 
+// Link gives one link; a no-rows error when there is none.
+func (s *Store) Link(ctx context.Context, workspace, id uuid.UUID) (Link, error) {
+	var link Link
+	err := s.within(ctx, workspace, func(q *db.Queries) error {
+		record, err := q.Link(ctx, db.LinkParams{WorkspaceID: workspace, ID: id})
+		if err == nil {
+			link, err = s.open(record)
+		}
+		return err
+	})
+	return link, wrap("read calendar link", err)
+}
+
 // UpdateLink changes a link by a function that sees it as it is; its error is given back as it is. A no-rows error when
 // there is no such link. Slots of another calendar are forgotten.
 func (s *Store) UpdateLink(ctx context.Context, link Link, change func(*Link) error) (Link, error) {

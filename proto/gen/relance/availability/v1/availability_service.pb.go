@@ -1155,7 +1155,7 @@ var File_relance_availability_v1_availability_service_proto protoreflect.FileDes
 
 const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\n" +
-	"2relance/availability/v1/availability_service.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\x1a$relance/availability/v1/offers.proto\"\x9e\x01\n" +
+	"2relance/availability/v1/availability_service.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\x1a&relance/availability/v1/bookings.proto\x1a$relance/availability/v1/offers.proto\"\x9e\x01\n" +
 	"\x19CreateCalendarLinkRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12J\n" +
 	"\rcalendar_link\x18\x02 \x01(\v2%.relance.availability.v1.CalendarLinkR\fcalendarLink\x12\x1d\n" +
@@ -1228,7 +1228,7 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"W\n" +
 	"\x16UpdateSettingsResponse\x12=\n" +
-	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\xb7\r\n" +
+	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\x98\x0e\n" +
 	"\x13AvailabilityService\x12}\n" +
 	"\x12CreateCalendarLink\x122.relance.availability.v1.CreateCalendarLinkRequest\x1a3.relance.availability.v1.CreateCalendarLinkResponse\x12z\n" +
 	"\x11ListCalendarLinks\x121.relance.availability.v1.ListCalendarLinksRequest\x1a2.relance.availability.v1.ListCalendarLinksResponse\x12}\n" +
@@ -1239,7 +1239,8 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\n" +
 	"OfferSlots\x12*.relance.availability.v1.OfferSlotsRequest\x1a+.relance.availability.v1.OfferSlotsResponse\x12e\n" +
 	"\n" +
-	"ListOffers\x12*.relance.availability.v1.ListOffersRequest\x1a+.relance.availability.v1.ListOffersResponse\x12\x80\x01\n" +
+	"ListOffers\x12*.relance.availability.v1.ListOffersRequest\x1a+.relance.availability.v1.ListOffersResponse\x12_\n" +
+	"\bBookSlot\x12(.relance.availability.v1.BookSlotRequest\x1a).relance.availability.v1.BookSlotResponse\x12\x80\x01\n" +
 	"\x13ExplainAvailability\x123.relance.availability.v1.ExplainAvailabilityRequest\x1a4.relance.availability.v1.ExplainAvailabilityResponse\x12\x89\x01\n" +
 	"\x16ListAvailabilityHealth\x126.relance.availability.v1.ListAvailabilityHealthRequest\x1a7.relance.availability.v1.ListAvailabilityHealthResponse\x12\x89\x01\n" +
 	"\x16RefreshDueAvailability\x126.relance.availability.v1.RefreshDueAvailabilityRequest\x1a7.relance.availability.v1.RefreshDueAvailabilityResponse\x12t\n" +
@@ -1294,12 +1295,14 @@ var file_relance_availability_v1_availability_service_proto_goTypes = []any{
 	(*Settings)(nil),                       // 29: relance.availability.v1.Settings
 	(*OfferSlotsRequest)(nil),              // 30: relance.availability.v1.OfferSlotsRequest
 	(*ListOffersRequest)(nil),              // 31: relance.availability.v1.ListOffersRequest
-	(*ExplainAvailabilityRequest)(nil),     // 32: relance.availability.v1.ExplainAvailabilityRequest
-	(*ListAvailabilityHealthRequest)(nil),  // 33: relance.availability.v1.ListAvailabilityHealthRequest
-	(*OfferSlotsResponse)(nil),             // 34: relance.availability.v1.OfferSlotsResponse
-	(*ListOffersResponse)(nil),             // 35: relance.availability.v1.ListOffersResponse
-	(*ExplainAvailabilityResponse)(nil),    // 36: relance.availability.v1.ExplainAvailabilityResponse
-	(*ListAvailabilityHealthResponse)(nil), // 37: relance.availability.v1.ListAvailabilityHealthResponse
+	(*BookSlotRequest)(nil),                // 32: relance.availability.v1.BookSlotRequest
+	(*ExplainAvailabilityRequest)(nil),     // 33: relance.availability.v1.ExplainAvailabilityRequest
+	(*ListAvailabilityHealthRequest)(nil),  // 34: relance.availability.v1.ListAvailabilityHealthRequest
+	(*OfferSlotsResponse)(nil),             // 35: relance.availability.v1.OfferSlotsResponse
+	(*ListOffersResponse)(nil),             // 36: relance.availability.v1.ListOffersResponse
+	(*BookSlotResponse)(nil),               // 37: relance.availability.v1.BookSlotResponse
+	(*ExplainAvailabilityResponse)(nil),    // 38: relance.availability.v1.ExplainAvailabilityResponse
+	(*ListAvailabilityHealthResponse)(nil), // 39: relance.availability.v1.ListAvailabilityHealthResponse
 }
 var file_relance_availability_v1_availability_service_proto_depIdxs = []int32{
 	20, // 0: relance.availability.v1.CreateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
@@ -1332,28 +1335,30 @@ var file_relance_availability_v1_availability_service_proto_depIdxs = []int32{
 	10, // 27: relance.availability.v1.AvailabilityService.GetSlots:input_type -> relance.availability.v1.GetSlotsRequest
 	30, // 28: relance.availability.v1.AvailabilityService.OfferSlots:input_type -> relance.availability.v1.OfferSlotsRequest
 	31, // 29: relance.availability.v1.AvailabilityService.ListOffers:input_type -> relance.availability.v1.ListOffersRequest
-	32, // 30: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
-	33, // 31: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
-	12, // 32: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
-	14, // 33: relance.availability.v1.AvailabilityService.ListRefreshRuns:input_type -> relance.availability.v1.ListRefreshRunsRequest
-	16, // 34: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
-	18, // 35: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
-	1,  // 36: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
-	3,  // 37: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
-	5,  // 38: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
-	7,  // 39: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
-	9,  // 40: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
-	11, // 41: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
-	34, // 42: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
-	35, // 43: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
-	36, // 44: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
-	37, // 45: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
-	13, // 46: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
-	15, // 47: relance.availability.v1.AvailabilityService.ListRefreshRuns:output_type -> relance.availability.v1.ListRefreshRunsResponse
-	17, // 48: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
-	19, // 49: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
-	36, // [36:50] is the sub-list for method output_type
-	22, // [22:36] is the sub-list for method input_type
+	32, // 30: relance.availability.v1.AvailabilityService.BookSlot:input_type -> relance.availability.v1.BookSlotRequest
+	33, // 31: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
+	34, // 32: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
+	12, // 33: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
+	14, // 34: relance.availability.v1.AvailabilityService.ListRefreshRuns:input_type -> relance.availability.v1.ListRefreshRunsRequest
+	16, // 35: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
+	18, // 36: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
+	1,  // 37: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
+	3,  // 38: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
+	5,  // 39: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
+	7,  // 40: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
+	9,  // 41: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
+	11, // 42: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
+	35, // 43: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
+	36, // 44: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
+	37, // 45: relance.availability.v1.AvailabilityService.BookSlot:output_type -> relance.availability.v1.BookSlotResponse
+	38, // 46: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
+	39, // 47: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
+	13, // 48: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
+	15, // 49: relance.availability.v1.AvailabilityService.ListRefreshRuns:output_type -> relance.availability.v1.ListRefreshRunsResponse
+	17, // 50: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
+	19, // 51: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
+	37, // [37:52] is the sub-list for method output_type
+	22, // [22:37] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
 	22, // [22:22] is the sub-list for extension extendee
 	0,  // [0:22] is the sub-list for field type_name
@@ -1365,6 +1370,7 @@ func file_relance_availability_v1_availability_service_proto_init() {
 		return
 	}
 	file_relance_availability_v1_availability_proto_init()
+	file_relance_availability_v1_bookings_proto_init()
 	file_relance_availability_v1_offers_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -27,6 +27,7 @@ const (
 	AvailabilityService_GetSlots_FullMethodName               = "/relance.availability.v1.AvailabilityService/GetSlots"
 	AvailabilityService_OfferSlots_FullMethodName             = "/relance.availability.v1.AvailabilityService/OfferSlots"
 	AvailabilityService_ListOffers_FullMethodName             = "/relance.availability.v1.AvailabilityService/ListOffers"
+	AvailabilityService_BookSlot_FullMethodName               = "/relance.availability.v1.AvailabilityService/BookSlot"
 	AvailabilityService_ExplainAvailability_FullMethodName    = "/relance.availability.v1.AvailabilityService/ExplainAvailability"
 	AvailabilityService_ListAvailabilityHealth_FullMethodName = "/relance.availability.v1.AvailabilityService/ListAvailabilityHealth"
 	AvailabilityService_RefreshDueAvailability_FullMethodName = "/relance.availability.v1.AvailabilityService/RefreshDueAvailability"
@@ -70,6 +71,11 @@ type AvailabilityServiceClient interface {
 	// ListOffers lists what a lead was offered, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListOffers(ctx context.Context, in *ListOffersRequest, opts ...grpc.CallOption) (*ListOffersResponse, error)
+	// BookSlot makes an appointment for a lead at most once, by the send protocol's rules: a lost answer is read back, and a time
+	// taken by the lead's own appointment is a success. GoHighLevel and Calendly only.
+	// Errors: NotFound for the lead or the link; FailedPrecondition SLOT_TAKEN, SLOT_UNAVAILABLE, BOOKING_UNSUPPORTED, and as GetSlots;
+	// all errors of sync's BookAppointment (domain sync.relance.dev), AlreadyExists REQUEST_ID_REUSED among them.
+	BookSlot(ctx context.Context, in *BookSlotRequest, opts ...grpc.CallOption) (*BookSlotResponse, error)
 	// ExplainAvailability tells rule by rule why there are the times that there are, and the remedy where there are none. It
 	// asks no provider.
 	// Errors: InvalidArgument, NotFound.
@@ -180,6 +186,16 @@ func (c *availabilityServiceClient) ListOffers(ctx context.Context, in *ListOffe
 	return out, nil
 }
 
+func (c *availabilityServiceClient) BookSlot(ctx context.Context, in *BookSlotRequest, opts ...grpc.CallOption) (*BookSlotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BookSlotResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_BookSlot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *availabilityServiceClient) ExplainAvailability(ctx context.Context, in *ExplainAvailabilityRequest, opts ...grpc.CallOption) (*ExplainAvailabilityResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExplainAvailabilityResponse)
@@ -275,6 +291,11 @@ type AvailabilityServiceServer interface {
 	// ListOffers lists what a lead was offered, oldest first.
 	// Errors: InvalidArgument for a foreign page token.
 	ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error)
+	// BookSlot makes an appointment for a lead at most once, by the send protocol's rules: a lost answer is read back, and a time
+	// taken by the lead's own appointment is a success. GoHighLevel and Calendly only.
+	// Errors: NotFound for the lead or the link; FailedPrecondition SLOT_TAKEN, SLOT_UNAVAILABLE, BOOKING_UNSUPPORTED, and as GetSlots;
+	// all errors of sync's BookAppointment (domain sync.relance.dev), AlreadyExists REQUEST_ID_REUSED among them.
+	BookSlot(context.Context, *BookSlotRequest) (*BookSlotResponse, error)
 	// ExplainAvailability tells rule by rule why there are the times that there are, and the remedy where there are none. It
 	// asks no provider.
 	// Errors: InvalidArgument, NotFound.
@@ -328,6 +349,9 @@ func (UnimplementedAvailabilityServiceServer) OfferSlots(context.Context, *Offer
 }
 func (UnimplementedAvailabilityServiceServer) ListOffers(context.Context, *ListOffersRequest) (*ListOffersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOffers not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) BookSlot(context.Context, *BookSlotRequest) (*BookSlotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BookSlot not implemented")
 }
 func (UnimplementedAvailabilityServiceServer) ExplainAvailability(context.Context, *ExplainAvailabilityRequest) (*ExplainAvailabilityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainAvailability not implemented")
@@ -512,6 +536,24 @@ func _AvailabilityService_ListOffers_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AvailabilityService_BookSlot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BookSlotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).BookSlot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_BookSlot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).BookSlot(ctx, req.(*BookSlotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AvailabilityService_ExplainAvailability_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainAvailabilityRequest)
 	if err := dec(in); err != nil {
@@ -658,6 +700,10 @@ var AvailabilityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListOffers",
 			Handler:    _AvailabilityService_ListOffers_Handler,
+		},
+		{
+			MethodName: "BookSlot",
+			Handler:    _AvailabilityService_BookSlot_Handler,
 		},
 		{
 			MethodName: "ExplainAvailability",

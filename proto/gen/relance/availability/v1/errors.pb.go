@@ -48,18 +48,31 @@ const (
 	// AlreadyExists. The same request_id came with another lead or other wishes. Metadata: fields (comma separated).
 	// Example: {"fields":"lead,count"}. Caller: a bug there; use a new id.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 6
+	// FailedPrecondition. The time was free and is taken now: by an appointment that is known, by what the calendar says, or by what the
+	// provider answered. Metadata: slot (RFC 3339), free (up to three times that are free, comma separated). Example:
+	// {"slot":"2026-01-07T15:00:00Z","free":"2026-01-07T16:00:00Z"}. Caller: offer other times.
+	ErrorReason_ERROR_REASON_SLOT_TAKEN ErrorReason = 68
+	// FailedPrecondition. The time cannot be booked. Metadata: slot (RFC 3339), cause (past, outside_window, not_offered), free. Example:
+	// {"slot":"2026-01-07T15:00:00Z","cause":"past"}. Caller: offer other times.
+	ErrorReason_ERROR_REASON_SLOT_UNAVAILABLE ErrorReason = 69
+	// FailedPrecondition. The calendar is of a kind that cannot be booked here, or its id is not known. Metadata: provider, cause
+	// (provider or calendar_id). Example: {"provider":"hubspot","cause":"provider"}. Caller: send the link.
+	ErrorReason_ERROR_REASON_BOOKING_UNSUPPORTED ErrorReason = 70
 )
 
 // Enum value maps for ErrorReason.
 var (
 	ErrorReason_name = map[int32]string{
-		0: "ERROR_REASON_UNSPECIFIED",
-		1: "ERROR_REASON_NO_DEFAULT_CALENDAR",
-		2: "ERROR_REASON_UNSUPPORTED_CALENDAR",
-		3: "ERROR_REASON_UNSUPPORTED_DURATION",
-		4: "ERROR_REASON_CALENDAR_UNREACHABLE",
-		5: "ERROR_REASON_CALENDAR_INACTIVE",
-		6: "ERROR_REASON_REQUEST_ID_REUSED",
+		0:  "ERROR_REASON_UNSPECIFIED",
+		1:  "ERROR_REASON_NO_DEFAULT_CALENDAR",
+		2:  "ERROR_REASON_UNSUPPORTED_CALENDAR",
+		3:  "ERROR_REASON_UNSUPPORTED_DURATION",
+		4:  "ERROR_REASON_CALENDAR_UNREACHABLE",
+		5:  "ERROR_REASON_CALENDAR_INACTIVE",
+		6:  "ERROR_REASON_REQUEST_ID_REUSED",
+		68: "ERROR_REASON_SLOT_TAKEN",
+		69: "ERROR_REASON_SLOT_UNAVAILABLE",
+		70: "ERROR_REASON_BOOKING_UNSUPPORTED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -69,6 +82,9 @@ var (
 		"ERROR_REASON_CALENDAR_UNREACHABLE": 4,
 		"ERROR_REASON_CALENDAR_INACTIVE":    5,
 		"ERROR_REASON_REQUEST_ID_REUSED":    6,
+		"ERROR_REASON_SLOT_TAKEN":           68,
+		"ERROR_REASON_SLOT_UNAVAILABLE":     69,
+		"ERROR_REASON_BOOKING_UNSUPPORTED":  70,
 	}
 )
 
@@ -103,7 +119,7 @@ var File_relance_availability_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"$relance/availability/v1/errors.proto\x12\x17relance.availability.v1*\x8e\x02\n" +
+	"$relance/availability/v1/errors.proto\x12\x17relance.availability.v1*\xf4\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" ERROR_REASON_NO_DEFAULT_CALENDAR\x10\x01\x12%\n" +
@@ -111,7 +127,10 @@ const file_relance_availability_v1_errors_proto_rawDesc = "" +
 	"!ERROR_REASON_UNSUPPORTED_DURATION\x10\x03\x12%\n" +
 	"!ERROR_REASON_CALENDAR_UNREACHABLE\x10\x04\x12\"\n" +
 	"\x1eERROR_REASON_CALENDAR_INACTIVE\x10\x05\x12\"\n" +
-	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x06B\xf5\x01\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\x06\x12\x1b\n" +
+	"\x17ERROR_REASON_SLOT_TAKEN\x10D\x12!\n" +
+	"\x1dERROR_REASON_SLOT_UNAVAILABLE\x10E\x12$\n" +
+	" ERROR_REASON_BOOKING_UNSUPPORTED\x10FB\xf5\x01\n" +
 	"\x1bcom.relance.availability.v1B\vErrorsProtoP\x01ZKgithub.com/relance/relance/proto/gen/relance/availability/v1;availabilityv1\xa2\x02\x03RAX\xaa\x02\x17Relance.Availability.V1\xca\x02\x17Relance\\Availability\\V1\xe2\x02#Relance\\Availability\\V1\\GPBMetadata\xea\x02\x19Relance::Availability::V1b\x06proto3"
 
 var (

@@ -110,3 +110,18 @@ type RefreshRun struct {
 	EndTime         *time.Time
 	LeaseUntil      time.Time
 }
+
+type TakenFeed struct {
+	ID     bool
+	Cursor string
+}
+
+type TakenTime struct {
+	WorkspaceID uuid.UUID
+	Provider    string
+	Calendar    string
+	Appointment string
+	StartTime   time.Time
+	EndTime     time.Time
+	TakenTime   time.Time
+}
