@@ -46,11 +46,9 @@ func New(cfg Config) *Reader { return &Reader{cfg: cfg} }
 // Run reads every few seconds until ctx ends. Several replicas may: each part is kept once.
 func (r *Reader) Run(ctx context.Context) error {
 	for {
-		err := r.Once(ctx)
-		if ctx.Err() != nil {
-			return nil
+		if err := r.Once(ctx); ctx.Err() == nil {
+			r.report(ctx, err)
 		}
-		r.report(ctx, err)
 		timer := time.NewTimer(every)
 		select {
 		case <-ctx.Done():
