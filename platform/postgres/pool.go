@@ -46,12 +46,17 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	pc.ConnConfig.RuntimeParams["lock_timeout"] = "10s"
 	pc.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60s"
 	pc.ConnConfig.Tracer = otelpgx.NewTracer()
-	pc.AfterConnect = refuseUnbound
+	pc.AfterConnect = makeReady
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return pool, nil
+}
+
+func makeReady(ctx context.Context, conn *pgx.Conn) error {
+	registerUUID(conn.TypeMap())
+	return refuseUnbound(ctx, conn)
 }
 
 func refuseUnbound(ctx context.Context, conn *pgx.Conn) error {
