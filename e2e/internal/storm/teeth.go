@@ -36,7 +36,7 @@ func Teeth() []Tooth {
 			{Match: simulator.SendsTo(""), Kind: simulator.AcceptThenReset, Probability: 0.05},
 			{Match: lists, Kind: simulator.Status5xxClean},
 		}}},
-		{Bug: "no_check", Cell: &Cell{"C4", "STOP", simulator.None, 1, 1, "ACCEPTED"}},
+		{Bug: "no_check", Cell: &Cell{"C4", "STOP", simulator.None, 1, 1, "ACCEPTED", false}},
 		{Bug: "no_one_live", Storm: Config{Faults: 0.01, PerPerson: 20, Prepare: func(ctx context.Context, l *lab.Lab) error {
 			_, err := l.Admin.Exec(ctx, `DROP INDEX sync.one_live`)
 			return err

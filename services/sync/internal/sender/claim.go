@@ -12,6 +12,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/legal"
 	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -29,6 +30,9 @@ type claim struct {
 	message    ghl.Message
 	byJob      bool
 	early      *ghl.Result // of a planted bug only
+	// own is the message's row in the timeline and at the time of the claim by the database's clock, where they are known.
+	own *db.Message
+	at  time.Time
 }
 
 func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Outcome, error) {
@@ -189,6 +193,9 @@ func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in t
 	if err != nil {
 		return nil, Outcome{}, err
 	}
+	if account.Kind == provider.GHL {
+		s.keys.Store(row.WorkspaceID, account.Budget())
+	}
 	attempt, err := tx.ClaimIntent(ctx, db.ClaimIntentParams{
 		LeaseSeconds: s.Timing.Lease().Seconds(), Now: tx.Now, WorkspaceID: row.WorkspaceID, ID: row.ID,
 		Sources: sending.Sources(sending.Sending, sending.T2),
@@ -207,9 +214,7 @@ func (s *Sender) take(ctx context.Context, tx *store.Tx, row db.SendIntent, in t
 }
 
 func (s *Sender) gateFacts(ctx context.Context, tx *store.Tx, on subject) (sending.Facts, error) {
-	row, who, set := on.row, on.who, on.set
-	channel := sending.Channel(row.Channel)
-	flag, err := tx.Flag(ctx, row.WorkspaceID, row.LeadID, channel)
+	flag, err := tx.Flag(ctx, on.row.WorkspaceID, on.row.LeadID, sending.Channel(on.row.Channel))
 	if err != nil {
 		return sending.Facts{}, err
 	}
@@ -217,11 +222,20 @@ func (s *Sender) gateFacts(ctx context.Context, tx *store.Tx, on subject) (sendi
 	if err != nil {
 		return sending.Facts{}, err
 	}
+	facts := factsOf(on, law)
+	facts.Flag = flag
+	return facts, nil
+}
+
+// factsOf are the gate's facts of a subject, but for the channel's flag and the content.
+func factsOf(on subject, law legal.Case) sending.Facts {
+	row, who, set := on.row, on.who, on.set
 	return sending.Facts{
-		Legal: law, Connection: set.state, SendingDisabled: set.disabled, Provider: row.Provider, Target: row.ReplyTo != nil, Channel: channel, ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
-		Blocked: who.Blocked, Flag: flag, LastInbound: store.Deref(who.LastInboundTime), RepliedSince: store.Deref(row.RepliedSince),
-		Expire: store.Deref(row.ExpireTime), Now: tx.Now,
-	}, nil
+		Legal: law, Connection: set.state, SendingDisabled: set.disabled, Provider: row.Provider, Target: row.ReplyTo != nil,
+		Channel: sending.Channel(row.Channel), ContactID: store.Deref(who.GhlContactID), Phone: store.Deref(who.Phone), Email: store.Deref(who.Email),
+		Blocked: who.Blocked, LastInbound: store.Deref(who.LastInboundTime), RepliedSince: store.Deref(row.RepliedSince),
+		Expire: store.Deref(row.ExpireTime), Now: law.Now,
+	}
 }
 
 // liveGate keeps one send per lead and channel on its way. The index one_live holds it too; asking first spares the

@@ -27,16 +27,25 @@ const capWindow = 24 * time.Hour
 // legalCase gathers what the law is asked about, in the transaction that claims. The lead is locked there, so that two
 // sends to it cannot both be the last one under a cap.
 func (s *Sender) legalCase(ctx context.Context, tx *store.Tx, on subject) (legal.Case, error) {
+	c, err := s.lawOf(on, tx.Now)
+	if err != nil {
+		return c, err
+	}
+	return c, s.history(ctx, tx, on, &c)
+}
+
+// lawOf is the case without its history: what was sent, and what was opted out of.
+func (s *Sender) lawOf(on subject, now time.Time) (legal.Case, error) {
 	row, who := on.row, on.who
 	facts := store.FactsOf(who).Clues()
 	facts.Workspace = on.set.workspace.TimeZone
 	place := zone.Locate(facts)
 	c := legal.Case{
-		Channel: legal.Channel(row.Channel), Purpose: legal.Purpose(cmp.Or(row.Purpose, string(legal.FollowUp))), Now: tx.Now,
+		Channel: legal.Channel(row.Channel), Purpose: legal.Purpose(cmp.Or(row.Purpose, string(legal.FollowUp))), Now: now,
 		Margin: s.Timing.Departure(), Jurisdictions: place.Jurisdictions, LastInbound: store.Deref(who.LastInboundTime),
 	}
 	for _, z := range place.Zones {
-		location, err := time.LoadLocation(z.Name)
+		location, err := zone.Load(z.Name)
 		if err != nil {
 			return c, fmt.Errorf("load zone: %w", err)
 		}
@@ -47,7 +56,7 @@ func (s *Sender) legalCase(ctx context.Context, tx *store.Tx, on subject) (legal
 	if err := json.Unmarshal(on.set.workspace.ContactPolicy, &c.Policy); err != nil {
 		return c, fmt.Errorf("read contact policy: %w", err)
 	}
-	return c, s.history(ctx, tx, on, &c)
+	return c, nil
 }
 
 // history adds what was sent, and what the lead, its number or its address opted out of.

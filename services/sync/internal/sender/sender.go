@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,7 @@ import (
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
+	"github.com/relance/relance/services/sync/internal/gather"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/legal"
 	"github.com/relance/relance/services/sync/internal/planted"
@@ -81,11 +83,17 @@ type Sender struct {
 	Config
 	breakers metric.Int64Counter
 	machine  clock.Clock // measures the time from claim to write; not business time
+	claims   *claimGatherer
+	accepts  *acceptGatherer
+	keys     sync.Map // workspace → budget.Key of its newest claim
 }
 
 // New makes a Sender.
 func New(cfg Config) *Sender {
-	return &Sender{Config: cfg, breakers: breakerMetric(), machine: clock.System()}
+	s := &Sender{Config: cfg, breakers: breakerMetric(), machine: clock.System()}
+	s.claims = gather.New(gather.Config[uuid.UUID, Request, handed]{Run: s.claimTogether})
+	s.accepts = gather.New(gather.Config[uuid.UUID, settled, *Outcome]{Run: s.acceptTogether})
+	return s
 }
 
 // Request asks for one message to leave.
@@ -116,11 +124,16 @@ type Outcome struct {
 	Refusal *sending.Refusal
 	// RetryAfter is when asking again makes sense, for a Refusal that is not final.
 	RetryAfter time.Duration
+	// Row is the message as this call stored it; nil when it has to be read.
+	Row *db.MessageRow
 }
 
 // Send plans the message if it is new, and carries it as far as it goes now. The same request id answers the same
 // message or refusal. Errors: ErrNoLead, ErrClaimUnknown, ReusedError, database errors.
 func (s *Sender) Send(ctx context.Context, r Request) (Outcome, error) {
+	if out, done, err := s.together(ctx, r); done {
+		return out, err
+	}
 	planned, out, err := s.plan(ctx, r)
 	if err != nil || out != nil {
 		return deref(out), err

@@ -40,7 +40,11 @@ type move struct {
 
 // settle is T4 to T9: the outcome of the one call is committed, or left to the lease.
 func (s *Sender) settle(ctx context.Context, c claim, result ghl.Result) (Outcome, error) {
-	return s.conclude(ctx, c, s.judge(c, result))
+	m := s.judge(c, result)
+	if out := s.acceptSoon(ctx, c, m); out != nil {
+		return *out, nil
+	}
+	return s.conclude(ctx, c, m)
 }
 
 // conclude commits a move, or leaves the claim to its lease.
@@ -208,10 +212,18 @@ func (m move) sources() []string {
 	return sending.Sources(m.state, sending.T5, sending.T6, sending.T7, sending.T8, sending.T9)
 }
 
+// evidence is what an attempt's row keeps. Codes only: the provider's words name phones and addresses.
+func (m move) evidence() ([]byte, error) {
+	raw, err := json.Marshal(map[string]string{"code": m.verdict.Code, "class": string(m.verdict.Class)})
+	if err != nil {
+		return nil, fmt.Errorf("write evidence: %w", err)
+	}
+	return raw, nil
+}
+
 func closeAttempt(ctx context.Context, tx *store.Tx, c claim, m move) error {
 	status, latency := int32(m.result.Evidence.Status), m.result.Latency.Milliseconds()
-	// Codes only: the provider's words name phones and addresses.
-	evidence, err := json.Marshal(map[string]string{"code": m.verdict.Code, "class": string(m.verdict.Class)})
+	evidence, err := m.evidence()
 	if err != nil {
 		return err
 	}

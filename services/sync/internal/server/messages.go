@@ -44,11 +44,19 @@ func (s *Server) SendMessage(ctx context.Context, req *syncv1.SendMessageRequest
 	if e := refused(out, req.GetLead()); e != nil {
 		return nil, e
 	}
-	message, err := s.message(ctx, in.Workspace, out.Message)
+	message, err := s.sent(ctx, in.Workspace, out)
 	if err != nil {
 		return nil, err
 	}
 	return &syncv1.SendMessageResponse{Message: message}, nil
+}
+
+// sent is the message of an outcome, read only where the outcome does not bring it.
+func (s *Server) sent(ctx context.Context, workspace uuid.UUID, out sender.Outcome) (*syncv1.Message, error) {
+	if out.Row != nil {
+		return s.messageProto(*out.Row)
+	}
+	return s.message(ctx, workspace, out.Message)
 }
 
 func sendRequest(req *syncv1.SendMessageRequest) (sender.Request, error) {

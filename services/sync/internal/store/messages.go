@@ -109,10 +109,7 @@ func (t *Tx) adoptTwin(ctx context.Context, e Entry) (uuid.UUID, bool, error) {
 
 // Own stores the timeline row of a send, with the id of its intent.
 func (t *Tx) Own(ctx context.Context, e Entry, intent uuid.UUID) error {
-	row := db.InsertMessageParams{
-		WorkspaceID: e.Workspace, ID: intent, LeadID: e.Lead, Channel: string(e.Channel), Direction: "outbound", Origin: "OWN",
-		BodyHash: sending.TextHash(e.Body), MessageTime: t.Now, Now: t.Now, Arrival: bySend,
-	}
+	row := t.own(e, intent)
 	if err := t.sealMessage(&row, e.Subject, e.Body); err != nil {
 		return err
 	}
@@ -120,6 +117,13 @@ func (t *Tx) Own(ctx context.Context, e Entry, intent uuid.UUID) error {
 		return fmt.Errorf("store own message: %w", err)
 	}
 	return nil
+}
+
+func (t *Tx) own(e Entry, intent uuid.UUID) db.InsertMessageParams {
+	return db.InsertMessageParams{
+		WorkspaceID: e.Workspace, ID: intent, LeadID: e.Lead, Channel: string(e.Channel), Direction: "outbound", Origin: "OWN",
+		BodyHash: sending.TextHash(e.Body), MessageTime: t.Now, Now: t.Now, Arrival: bySend,
+	}
 }
 
 func (t *Tx) sealMessage(row *db.InsertMessageParams, subject, body string) (err error) {

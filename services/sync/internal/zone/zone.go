@@ -3,9 +3,11 @@
 package zone
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // zones must not depend on the machine
 
@@ -75,8 +77,24 @@ func Valid(name string) bool {
 	if name == "" || name == "Local" || len(name) > 64 {
 		return false
 	}
-	_, err := time.LoadLocation(name)
+	_, err := Load(name)
 	return err == nil
+}
+
+// loaded keeps zones that were read once; there are some six hundred names, and only those that exist are kept.
+var loaded sync.Map
+
+// Load is time.LoadLocation, which reads and parses its file each time.
+func Load(name string) (*time.Location, error) {
+	if l, ok := loaded.Load(name); ok {
+		return l.(*time.Location), nil //nolint:forcetypeassert // nothing else is kept there
+	}
+	l, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("load zone: %w", err)
+	}
+	loaded.Store(name, l)
+	return l, nil
 }
 
 // Locate gathers every candidate. A known zone stands alone; else the candidates of the address, of the number and of

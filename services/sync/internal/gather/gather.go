@@ -1,0 +1,119 @@
+// Package gather makes one piece of work of calls that come at the same time. While a batch is under way the calls that come
+// wait, and are the next batch: nobody waits for company, and the busier it is the larger the batches are. A lone call is a
+// batch of one, at once.
+package gather
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Config is what a Gatherer is made of.
+type Config[K comparable, In, Out any] struct {
+	// Run does the work of a batch, all of one key, and gives one result for each item in their order. Its context is not
+	// cancelled with any caller's. An error, or a panic, is the result of all of them.
+	Run func(ctx context.Context, key K, items []In) ([]Out, error)
+	// Size bounds a batch. Default 64.
+	Size int
+	// Lanes is how many batches of one key may be under way at once. Default 1.
+	Lanes int
+}
+
+// Gatherer gathers calls by key. It is safe for concurrent use.
+type Gatherer[K comparable, In, Out any] struct {
+	cfg   Config[K, In, Out]
+	mu    sync.Mutex
+	lines map[K]*line[In, Out]
+}
+
+// line is who waits for a key.
+type line[In, Out any] struct {
+	waiting []*call[In, Out]
+	running int
+}
+
+type call[In, Out any] struct {
+	//nolint:containedctx // a call's values, such as its trace, go with the batch that it leads
+	ctx  context.Context
+	in   In
+	out  Out
+	err  error
+	done chan struct{}
+}
+
+// New makes a Gatherer.
+func New[K comparable, In, Out any](cfg Config[K, In, Out]) *Gatherer[K, In, Out] {
+	if cfg.Size <= 0 {
+		cfg.Size = 64
+	}
+	if cfg.Lanes <= 0 {
+		cfg.Lanes = 1
+	}
+	return &Gatherer[K, In, Out]{cfg: cfg, lines: map[K]*line[In, Out]{}}
+}
+
+// Do puts the item into a batch and waits for its result. It does not end before: work that has begun has an outcome, which
+// its caller must learn. Run bounds how long that takes.
+func (g *Gatherer[K, In, Out]) Do(ctx context.Context, key K, in In) (Out, error) {
+	c := &call[In, Out]{ctx: ctx, in: in, done: make(chan struct{})}
+	g.mu.Lock()
+	l := g.lines[key]
+	if l == nil {
+		l = &line[In, Out]{}
+		g.lines[key] = l
+	}
+	l.waiting = append(l.waiting, c)
+	if l.running < g.cfg.Lanes {
+		l.running++
+		go g.drain(key, l)
+	}
+	g.mu.Unlock()
+	<-c.done
+	return c.out, c.err
+}
+
+// drain runs batches until nobody waits.
+func (g *Gatherer[K, In, Out]) drain(key K, l *line[In, Out]) {
+	for {
+		g.mu.Lock()
+		n := min(len(l.waiting), g.cfg.Size)
+		if n == 0 {
+			if l.running--; l.running == 0 {
+				delete(g.lines, key)
+			}
+			g.mu.Unlock()
+			return
+		}
+		batch := l.waiting[:n:n]
+		l.waiting = l.waiting[n:]
+		g.mu.Unlock()
+		g.serve(key, batch)
+	}
+}
+
+func (g *Gatherer[K, In, Out]) serve(key K, batch []*call[In, Out]) {
+	items := make([]In, len(batch))
+	for i, c := range batch {
+		items[i] = c.in
+	}
+	out, err := g.run(context.WithoutCancel(batch[0].ctx), key, items)
+	if err == nil && len(out) != len(batch) {
+		err = fmt.Errorf("batch of %d has %d results", len(batch), len(out))
+	}
+	for i, c := range batch {
+		if c.err = err; err == nil {
+			c.out = out[i]
+		}
+		close(c.done)
+	}
+}
+
+func (g *Gatherer[K, In, Out]) run(ctx context.Context, key K, items []In) (out []Out, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("batch of %d: panic: %v", len(items), p)
+		}
+	}()
+	return g.cfg.Run(ctx, key, items)
+}

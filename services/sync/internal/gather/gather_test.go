@@ -1,0 +1,123 @@
+package gather_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/relance/relance/services/sync/internal/gather"
+)
+
+// recorder doubles numbers and writes down the batches it got; each batch waits for gate.
+type recorder struct {
+	mu      sync.Mutex
+	batches [][]int
+	gate    chan struct{}
+}
+
+func (r *recorder) run(_ context.Context, _ string, items []int) ([]int, error) {
+	r.mu.Lock()
+	r.batches = append(r.batches, items)
+	r.mu.Unlock()
+	<-r.gate
+	out := make([]int, len(items))
+	for i, n := range items {
+		out[i] = 2 * n
+	}
+	return out, nil
+}
+
+func (r *recorder) sizes() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []int
+	for _, b := range r.batches {
+		out = append(out, len(b))
+	}
+	return out
+}
+
+// Who comes while a batch is under way is in the next one, and everyone gets the result of its own item.
+func TestCallsGatherWhileABatchIsUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{gate: make(chan struct{})}
+		g := gather.New(gather.Config[string, int, int]{Run: r.run, Size: 4})
+		var group sync.WaitGroup
+		call := func(n int) {
+			group.Go(func() {
+				if got, err := g.Do(t.Context(), "a", n); err != nil || got != 2*n {
+					t.Errorf("Do(%d) = %d, %v", n, got, err)
+				}
+			})
+		}
+		call(1)
+		synctest.Wait()
+		for n := 2; n <= 7; n++ {
+			call(n)
+		}
+		synctest.Wait()
+		if got := r.sizes(); len(got) != 1 || got[0] != 1 {
+			t.Fatalf("batches before the first ended: %v, want one of 1", got)
+		}
+		close(r.gate)
+		group.Wait()
+		if got := r.sizes(); len(got) != 3 || got[1] != 4 || got[2] != 2 {
+			t.Errorf("batches = %v, want 1 4 2", got)
+		}
+	})
+}
+
+// A key does not wait for another, and lanes bound how many batches of a key run at once.
+func TestKeysAndLanes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{gate: make(chan struct{})}
+		g := gather.New(gather.Config[string, int, int]{Run: r.run, Lanes: 2})
+		var group sync.WaitGroup
+		for _, key := range []string{"a", "a", "a", "b"} {
+			group.Go(func() {
+				if _, err := g.Do(t.Context(), key, 1); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		if got := r.sizes(); len(got) != 3 {
+			t.Errorf("%d batches under way, want 3: two of a, one of b", len(got))
+		}
+		close(r.gate)
+		group.Wait()
+	})
+}
+
+func TestErrorsAndPanicsReachEveryCaller(t *testing.T) {
+	t.Parallel()
+	away := errors.New("away")
+	for name, run := range map[string]func(context.Context, int, []int) ([]int, error){
+		"error":      func(context.Context, int, []int) ([]int, error) { return nil, away },
+		"panic":      func(context.Context, int, []int) ([]int, error) { panic("away") },
+		"no results": func(context.Context, int, []int) ([]int, error) { return nil, nil },
+	} {
+		g := gather.New(gather.Config[int, int, int]{Run: run})
+		for range 2 { // the line goes on after the first
+			if _, err := g.Do(t.Context(), 1, 1); err == nil || (name != "no results" && !strings.Contains(err.Error(), "away")) {
+				t.Errorf("%s: error = %v", name, err)
+			}
+		}
+	}
+}
+
+// A caller that goes away does not end the work of others, nor its own.
+func TestCancelledCallerIsServed(t *testing.T) {
+	t.Parallel()
+	g := gather.New(gather.Config[int, int, int]{Run: func(ctx context.Context, _ int, items []int) ([]int, error) { return items, ctx.Err() }})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := g.Do(ctx, 1, 7); err != nil || got != 7 {
+		t.Errorf("Do = %d, %v, want 7", got, err)
+	}
+}

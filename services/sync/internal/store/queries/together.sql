@@ -1,0 +1,95 @@
+-- What SendMessage does for many sends at once. Each statement here is for the sends of one workspace against which nothing
+-- speaks; everything else goes one by one, by the statements of send.sql.
+
+-- name: LockFreeLeads :many
+-- The leads that nobody else is changing: a batch must not wait for one of them, nor run into a deadlock.
+SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id = ANY (sqlc.arg(ids)::uuid[]) FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: SendFacts :many
+-- What the gate has to know of each send, after its lead was locked. hindered: there is something to weigh, so that the send
+-- goes the long way: the request is known, another send is live, the channel is flagged, somebody opted out, or an email
+-- could be answered in its thread.
+SELECT r.request_id::uuid AS request_id, now()::timestamptz AS at, (
+        EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.request_id = r.request_id)
+        OR EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.lead_id = r.lead_id
+            AND i.channel = r.channel AND i.state IN ('SENDING', 'UNKNOWN'))
+        OR EXISTS (SELECT FROM lead_channel c WHERE c.workspace_id = sqlc.arg(workspace_id) AND c.lead_id = r.lead_id
+            AND c.channel = r.channel AND c.status <> 'OPEN')
+        OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = sqlc.arg(workspace_id) AND o.state = 'ACTIVE' AND o.lead_id = r.lead_id)
+        OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = sqlc.arg(workspace_id) AND o.state = 'ACTIVE' AND o.channel = 'sms'
+            AND o.address <> '' AND o.address = r.phone)
+        OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = sqlc.arg(workspace_id) AND o.state = 'ACTIVE' AND o.channel = 'email'
+            AND o.address <> '' AND o.address = r.email)
+        OR (r.channel = 'email' AND EXISTS (SELECT FROM reply_target t JOIN message m ON m.workspace_id = t.workspace_id AND m.id = t.message_id
+            WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.lead_id = r.lead_id)))::boolean AS hindered,
+    ARRAY (SELECT i.claim_time FROM send_intent i WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.channel = r.channel
+        AND i.lead_id = r.lead_id AND i.claim_time > sqlc.arg(since)::timestamptz
+        AND (i.state IN ('SENDING', 'UNKNOWN', 'ACCEPTED', 'DELIVERED', 'FAILED_AFTER_ACCEPT')
+            OR (i.state = 'PARKED' AND i.reason <> 'SEND_EXHAUSTED'))
+        ORDER BY i.claim_time DESC LIMIT 100)::timestamptz[] AS sent
+FROM (SELECT unnest(sqlc.arg(request_ids)::uuid[]) AS request_id, unnest(sqlc.arg(lead_ids)::uuid[]) AS lead_id,
+    unnest(sqlc.arg(channels)::text[]) AS channel, unnest(sqlc.arg(phones)::text[]) AS phone, unnest(sqlc.arg(emails)::text[]) AS email) r;
+
+-- name: SendSetup :one
+-- The workspace and its connection to GHL.
+SELECT sqlc.embed(w), sqlc.embed(c),
+    (c.auth = 'OAUTH' AND coalesce(c.access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale
+FROM workspace w JOIN connection c ON c.workspace_id = w.id WHERE w.id = sqlc.arg(workspace_id) AND c.provider = 'ghl';
+
+-- name: InsertClaimed :exec
+-- T0 and T2 in one commit: planned, shown in the timeline, and claimed with the first attempt. A zero time stands for none.
+WITH plan AS MATERIALIZED (
+    SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(lead_ids)::uuid[]) AS lead_id, unnest(sqlc.arg(channels)::text[]) AS channel,
+        unnest(sqlc.arg(request_ids)::uuid[]) AS request_id, unnest(sqlc.arg(contents)::bytea[]) AS content_enc,
+        unnest(sqlc.arg(subject_hashes)::bytea[]) AS subject_hash, unnest(sqlc.arg(body_hashes)::bytea[]) AS body_hash,
+        unnest(sqlc.arg(html_hashes)::bytea[]) AS html_hash, unnest(sqlc.arg(policies)::text[]) AS policy,
+        unnest(sqlc.arg(replied_since)::timestamptz[]) AS replied_since, unnest(sqlc.arg(expire_times)::timestamptz[]) AS expire_time,
+        unnest(sqlc.arg(purposes)::text[]) AS purpose, unnest(sqlc.arg(subjects)::bytea[]) AS subject, unnest(sqlc.arg(bodies)::bytea[]) AS body,
+        unnest(sqlc.arg(text_hashes)::bytea[]) AS text_hash
+), shown AS (
+    INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash, message_time, create_time, arrival)
+    SELECT sqlc.arg(workspace_id), p.id, p.lead_id, p.channel, 'outbound', 'OWN', p.subject, p.body, p.text_hash, sqlc.arg(now)::timestamptz,
+        sqlc.arg(now)::timestamptz, 'send' FROM plan p
+), tried AS (
+    INSERT INTO send_attempt (workspace_id, intent_id, attempt) SELECT sqlc.arg(workspace_id), p.id, 1 FROM plan p
+)
+INSERT INTO send_intent (workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy,
+    replied_since, expire_time, purpose, state, attempt, next_time, intent_at, lease_until, claim_from, claim_time, create_time, update_time)
+SELECT sqlc.arg(workspace_id), p.id, p.lead_id, p.channel, p.request_id, p.content_enc, p.subject_hash, p.body_hash, p.html_hash, p.policy,
+    nullif(p.replied_since, '0001-01-01 00:00:00Z'), nullif(p.expire_time, '0001-01-01 00:00:00Z'), p.purpose, 'SENDING', 1, sqlc.arg(now)::timestamptz, now(),
+    now() + make_interval(secs => sqlc.arg(lease_seconds)::double precision), sqlc.arg(now)::timestamptz, sqlc.arg(now)::timestamptz,
+    sqlc.arg(now)::timestamptz, sqlc.arg(now)::timestamptz FROM plan p;
+
+-- name: AcceptClaimed :many
+-- T4, under the fence of each, with the attempt and the lead. The times of the claims name the months of the attempts.
+WITH taken AS MATERIALIZED (
+    SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(attempts)::integer[]) AS attempt, unnest(sqlc.arg(provider_ids)::text[]) AS provider_id,
+        unnest(sqlc.arg(conversation_ids)::text[]) AS conversation_id, unnest(sqlc.arg(http_statuses)::integer[]) AS http_status,
+        unnest(sqlc.arg(wrote)::boolean[]) AS wrote, unnest(sqlc.arg(trace_ids)::text[]) AS trace_id, unnest(sqlc.arg(latencies)::bigint[]) AS latency_ms,
+        unnest(sqlc.arg(evidence)::text[]) AS evidence
+), moved AS (
+    UPDATE send_intent i SET state = 'ACCEPTED', reason = '', reason_meta = '{}', next_time = sqlc.arg(now)::timestamptz, provider_message_id = a.provider_id,
+        conversation_id = coalesce(nullif(a.conversation_id, ''), i.conversation_id), next_look = NULL, update_time = sqlc.arg(now)::timestamptz
+    FROM taken a
+    WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.id = a.id AND i.attempt = a.attempt AND i.state = ANY (sqlc.arg(sources)::text[])
+    RETURNING i.id, i.attempt, i.lead_id
+), closed AS (
+    UPDATE send_attempt s SET outcome = 'ACCEPTED', http_status = a.http_status, wrote = a.wrote, trace_id = a.trace_id, latency_ms = a.latency_ms,
+        evidence = a.evidence::jsonb
+    FROM moved m JOIN taken a ON a.id = m.id
+    WHERE s.workspace_id = sqlc.arg(workspace_id) AND s.intent_id = m.id AND s.attempt = m.attempt AND s.outcome IS NULL
+        AND s.at BETWEEN sqlc.arg(first_claim)::timestamptz AND sqlc.arg(last_claim)::timestamptz
+), written AS (
+    UPDATE lead l SET last_outbound_time = greatest(l.last_outbound_time, sqlc.arg(now)::timestamptz), update_time = sqlc.arg(now)::timestamptz
+    FROM moved m WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.id = m.lead_id
+)
+SELECT m.id FROM moved m;
+
+-- name: DropImportedTwins :exec
+DELETE FROM message m USING (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(provider_ids)::text[]) AS provider_id) a
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.provider_message_id = a.provider_id AND m.id <> a.id AND m.origin <> 'OWN';
+
+-- name: AcceptMessages :exec
+UPDATE message m SET provider_message_id = a.provider_id, message_time = sqlc.arg(now)
+FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(provider_ids)::text[]) AS provider_id) a
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = a.id;

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/relance/relance/services/sync/internal/sending"
+	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+// Plan is a send that is planned and claimed in one commit.
+type Plan struct {
+	// Intent is its row. What the database fills in is left out.
+	Intent db.SendIntent
+	// Message is its row in the timeline, made by Draft.
+	Message db.Message
+}
+
+// Draft makes the rows of a new send, its content sealed and its id drawn.
+func (t *Tx) Draft(intent db.SendIntent, content sending.Content) (Plan, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan send: %w", err)
+	}
+	raw, err := json.Marshal(content)
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan send: %w", err)
+	}
+	hash := content.Hash()
+	intent.ID, intent.SubjectHash, intent.BodyHash, intent.HtmlHash = id, hash.Subject, hash.Body, hash.HTML
+	if intent.ContentEnc, err = t.Seal(string(raw), ContentPlace(id)); err != nil {
+		return Plan{}, err
+	}
+	own := t.own(Entry{Workspace: intent.WorkspaceID, Lead: intent.LeadID, Channel: sending.Channel(intent.Channel), Body: content.Body}, id)
+	if err := t.sealMessage(&own, content.Subject, content.Body); err != nil {
+		return Plan{}, err
+	}
+	return Plan{Intent: intent, Message: db.Message{
+		WorkspaceID: own.WorkspaceID, ID: id, LeadID: own.LeadID, Channel: own.Channel, Direction: own.Direction, Origin: own.Origin,
+		SubjectEnc: own.SubjectEnc, BodyEnc: own.BodyEnc, BodyHash: own.BodyHash, MessageTime: own.MessageTime, CreateTime: own.Now, Arrival: own.Arrival,
+	}}, nil
+}
+
+// Claimed stores drafted sends as claimed for their first attempt (T0 and T2), under a lease by the database's clock. The
+// caller holds the locks of their leads, all of one workspace.
+func (t *Tx) Claimed(ctx context.Context, workspace uuid.UUID, lease time.Duration, plans []Plan) error {
+	in := db.InsertClaimedParams{WorkspaceID: workspace, Now: t.Now, LeaseSeconds: lease.Seconds()}
+	for _, p := range plans {
+		i := p.Intent
+		in.Ids, in.LeadIds, in.Channels = append(in.Ids, i.ID), append(in.LeadIds, i.LeadID), append(in.Channels, i.Channel)
+		in.RequestIds, in.Contents = append(in.RequestIds, i.RequestID), append(in.Contents, i.ContentEnc)
+		in.SubjectHashes, in.BodyHashes = append(in.SubjectHashes, i.SubjectHash), append(in.BodyHashes, i.BodyHash)
+		in.HtmlHashes, in.Policies, in.Purposes = append(in.HtmlHashes, i.HtmlHash), append(in.Policies, i.Policy), append(in.Purposes, i.Purpose)
+		in.RepliedSince = append(in.RepliedSince, Deref(i.RepliedSince).UTC())
+		in.ExpireTimes = append(in.ExpireTimes, Deref(i.ExpireTime).UTC())
+		in.Subjects, in.Bodies = append(in.Subjects, p.Message.SubjectEnc), append(in.Bodies, p.Message.BodyEnc)
+		in.TextHashes = append(in.TextHashes, p.Message.BodyHash)
+	}
+	if err := t.InsertClaimed(ctx, in); err != nil {
+		return fmt.Errorf("claim sends: %w", err)
+	}
+	return nil
+}
+
+// Taken says that the provider took a message of ours at once, with what the attempt's row keeps of the call.
+type Taken struct {
+	Intent, Lead uuid.UUID
+	Attempt      int32
+	// ClaimedAt is the time of the claim by the database's clock.
+	ClaimedAt                  time.Time
+	ProviderID, ConversationID string
+	Status                     int
+	Wrote                      bool
+	Trace                      string
+	Latency                    time.Duration
+	// Evidence is JSON.
+	Evidence []byte
+}
+
+// AcceptTogether moves sends of one workspace to ACCEPTED (T4) and shows that in the timeline. It gives the sends that it
+// moved: those whose lead nobody else was changing and whose fence still held.
+func (t *Tx) AcceptTogether(ctx context.Context, workspace uuid.UUID, sources []string, taken []Taken) (map[uuid.UUID]bool, error) {
+	taken, err := t.free(ctx, workspace, taken)
+	if err != nil || len(taken) == 0 {
+		return nil, err
+	}
+	in := db.AcceptClaimedParams{
+		WorkspaceID: workspace, Now: t.Now, Sources: sources, FirstClaim: taken[0].ClaimedAt, LastClaim: taken[0].ClaimedAt,
+	}
+	for _, a := range taken {
+		in.Ids, in.Attempts, in.HttpStatuses = append(in.Ids, a.Intent), append(in.Attempts, a.Attempt), append(in.HttpStatuses, int32(a.Status))
+		in.ProviderIds, in.ConversationIds = append(in.ProviderIds, a.ProviderID), append(in.ConversationIds, a.ConversationID)
+		in.Wrote, in.TraceIds = append(in.Wrote, a.Wrote), append(in.TraceIds, a.Trace)
+		in.Latencies, in.Evidence = append(in.Latencies, a.Latency.Milliseconds()), append(in.Evidence, string(a.Evidence))
+		if a.ClaimedAt.Before(in.FirstClaim) {
+			in.FirstClaim = a.ClaimedAt
+		}
+		if a.ClaimedAt.After(in.LastClaim) {
+			in.LastClaim = a.ClaimedAt
+		}
+	}
+	ids, err := t.AcceptClaimed(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("accept sends: %w", err)
+	}
+	moved := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		moved[id] = true
+	}
+	taken = slices.DeleteFunc(taken, func(a Taken) bool { return !moved[a.Intent] })
+	return moved, t.showAccepted(ctx, workspace, taken)
+}
+
+// free locks the leads that are free, and gives the sends to them.
+func (t *Tx) free(ctx context.Context, workspace uuid.UUID, taken []Taken) ([]Taken, error) {
+	ids := make([]uuid.UUID, len(taken))
+	for i, a := range taken {
+		ids[i] = a.Lead
+	}
+	leads, err := t.LockFreeLeads(ctx, db.LockFreeLeadsParams{WorkspaceID: workspace, Ids: ids})
+	if err != nil {
+		return nil, err
+	}
+	locked := make(map[uuid.UUID]bool, len(leads))
+	for _, l := range leads {
+		locked[l.ID] = true
+	}
+	var out []Taken
+	for _, a := range taken {
+		if locked[a.Lead] {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// showAccepted shows accepted sends in the timeline, as Accepted does one.
+func (t *Tx) showAccepted(ctx context.Context, workspace uuid.UUID, taken []Taken) error {
+	if len(taken) == 0 {
+		return nil
+	}
+	in := db.AcceptMessagesParams{WorkspaceID: workspace, Now: t.Now}
+	for _, a := range taken {
+		in.Ids, in.ProviderIds = append(in.Ids, a.Intent), append(in.ProviderIds, a.ProviderID)
+	}
+	err := t.DropImportedTwins(ctx, db.DropImportedTwinsParams{WorkspaceID: workspace, Ids: in.Ids, ProviderIds: in.ProviderIds})
+	if err == nil {
+		err = t.AcceptMessages(ctx, in)
+	}
+	for _, a := range taken {
+		if err == nil && sampled(a.Intent) {
+			err = t.Enqueue(ctx, work.WatchVisible{Workspace: workspace.String(), Intent: a.Intent.String()}, firstGlance)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("accept messages: %w", err)
+	}
+	return nil
+}
