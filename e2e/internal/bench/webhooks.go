@@ -53,23 +53,38 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 		return err
 	}
 	defer stop()
-	var rates, naive, p50, p99, bareP99 []float64
+	var rates, naive, p50, p99, bareP99, applied []float64
 	for round := range rounds + 1 {
 		events := b.events[round*b.PerRound : (round+1)*b.PerRound]
 		rate, latency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, bare, events[n]) })
 		if err != nil {
 			return err
 		}
+		// Effects are applied by jobs, later; here they begin when the intake was measured, so that one is not the other.
+		if err := b.pause(ctx, true); err != nil {
+			return err
+		}
 		own, ownLatency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, gateway, events[n]) })
 		if err != nil {
 			return err
 		}
+		if waiting, err := b.waiting(ctx); err != nil || waiting != b.PerRound {
+			return fmt.Errorf("%d of %d effects wait: they were not held back: %w", waiting, b.PerRound, err)
+		}
+		if err := b.pause(ctx, false); err != nil {
+			return err
+		}
+		began := time.Now()
 		if err := b.processed(ctx); err != nil {
 			return err
 		}
 		if round == 0 {
+			if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil { // as autovacuum does in time
+				return fmt.Errorf("analyze: %w", err)
+			}
 			continue // connections and caches are made
 		}
+		applied = append(applied, float64(b.PerRound)/time.Since(began).Seconds())
 		naive, rates = append(naive, rate), append(rates, own)
 		p50, p99 = append(p50, quantile(ownLatency, 0.5)), append(p99, quantile(ownLatency, 0.99))
 		bareP99 = append(bareP99, quantile(latency, 0.99))
@@ -80,6 +95,7 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 	sheet.Value("webhooks", median(rates), "per_second", n)
 	sheet.Value("webhooks_p50", median(p50), "ms", n)
 	sheet.Value("webhooks_p99", median(p99), "ms", n)
+	sheet.Value("webhook_effects", median(applied), "per_second", n)
 	sheet.Value("webhooks_ratio", median(rates)/median(naive), "of_bare", n)
 	return nil
 }
@@ -169,16 +185,34 @@ func (b *Webhooks) post(ctx context.Context, url string, d delivery) error {
 	return nil
 }
 
-// processed waits until the effects of what was stored are applied, so that rounds do not disturb each other. What is
-// measured is intake while the effects are being applied beside it.
+// pause stops or lets go the queue of effects, and waits until the service has taken notice.
+func (b *Webhooks) pause(ctx context.Context, on bool) error {
+	_, err := b.lab.Admin.Exec(ctx, `UPDATE sync.river_queue SET paused_at = CASE WHEN $1 THEN now() END, updated_at = now() WHERE name = 'default'`, on)
+	if err != nil {
+		return fmt.Errorf("pause effects: %w", err)
+	}
+	action := "resume"
+	if on {
+		action = "pause"
+	}
+	_, err = b.lab.Admin.Exec(ctx, `SELECT pg_notify('sync.river_control', json_build_object('action', $1::text, 'queue', 'default')::text)`, action)
+	if err != nil {
+		return fmt.Errorf("pause effects: %w", err)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(500 * time.Millisecond):
+		return nil
+	}
+}
+
+// processed waits until the effects of what was stored are applied, so that rounds do not disturb each other.
 func (b *Webhooks) processed(ctx context.Context) error {
 	for {
-		var waiting int
-		if err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.webhook_inbox WHERE state = 'PENDING'`).Scan(&waiting); err != nil {
-			return fmt.Errorf("count waiting webhooks: %w", err)
-		}
-		if waiting == 0 {
-			return nil
+		waiting, err := b.waiting(ctx)
+		if err != nil || waiting == 0 {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -186,4 +220,11 @@ func (b *Webhooks) processed(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+func (b *Webhooks) waiting(ctx context.Context) (n int, err error) {
+	if err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.webhook_inbox WHERE state = 'PENDING'`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count waiting webhooks: %w", err)
+	}
+	return n, nil
 }

@@ -18,6 +18,7 @@ import (
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/feed"
+	"github.com/relance/relance/services/sync/internal/gather"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/provider"
@@ -30,6 +31,7 @@ import (
 type Server struct {
 	syncv1.UnimplementedSyncServiceServer
 	Config
+	intake *intakeGatherer
 }
 
 // Config is what a server is made of.
@@ -58,7 +60,11 @@ type Config struct {
 }
 
 // New makes a server.
-func New(cfg Config) *Server { return &Server{Config: cfg} }
+func New(cfg Config) *Server {
+	s := &Server{Config: cfg}
+	s.intake = gather.New(gather.Config[struct{}, inbound, *syncv1.AcceptWebhookResponse]{Run: s.storeTogether})
+	return s
+}
 
 // inWorkspace checks the principal's binding and runs fn in the workspace. Errors are mapped.
 func (s *Server) inWorkspace(ctx context.Context, workspace uuid.UUID, fn func(*store.Tx) error) error {

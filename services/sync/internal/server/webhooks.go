@@ -13,11 +13,9 @@ import (
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
-	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 const (
@@ -82,18 +80,13 @@ func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookReq
 	if err != nil {
 		return nil, err
 	}
-	out := &syncv1.AcceptWebhookResponse{}
-	err = s.Store.System(ctx, func(tx *store.Tx) error {
-		workspace, err := route(ctx, tx, event, who.Workspace)
-		if err != nil {
-			return err
-		}
-		err = storeWebhook(ctx, tx, inbound{event: event, delivery: delivery, workspace: workspace}, out)
-		crashpoint.At(crashpoint.H2)
-		return err
-	})
+	in := inbound{event: event, delivery: delivery, bound: who.Workspace}
+	out, err := s.intake.Do(ctx, struct{}{}, in)
+	if err != nil || out == nil {
+		out, err = s.storeAlone(ctx, in)
+	}
 	if err != nil {
-		return nil, mapped(err)
+		return nil, err
 	}
 	crashpoint.At(crashpoint.H3)
 	return out, nil
@@ -189,51 +182,6 @@ func routeByLocation(ctx context.Context, tx *store.Tx, location string) (*uuid.
 		return nil, nil
 	}
 	return &c.WorkspaceID, err
-}
-
-type inbound struct {
-	event     webhook.Event
-	delivery  webhook.Delivery
-	workspace *uuid.UUID
-}
-
-func storeWebhook(ctx context.Context, tx *store.Tx, in inbound, out *syncv1.AcceptWebhookResponse) error {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return err
-	}
-	sealed, err := tx.Seal(string(in.delivery.Body), jobs.BodyPlace(id))
-	if err != nil {
-		return err
-	}
-	row := db.InsertInboxParams{
-		ID: id, WorkspaceID: in.workspace, Source: string(in.delivery.Source), WebhookID: in.event.WebhookID, EventType: in.event.Type,
-		Location: in.event.Location, BodyEnc: sealed, State: "PENDING", Now: tx.Now,
-	}
-	switch {
-	case in.event.Kind == webhook.Ignored:
-		row.State, row.ProcessTime = "IGNORED", &tx.Now
-	case in.workspace == nil:
-		row.State, row.ProcessTime = "UNROUTED", &tx.Now
-	}
-	n, err := tx.InsertInbox(ctx, row)
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return repeated(ctx, tx, row, out)
-	}
-	out.Event, out.State = eventName(id), webhookState(row.State)
-	if in.workspace != nil && (in.delivery.Source == webhook.Marketplace || in.delivery.Source == webhook.Workflow) {
-		err := tx.TouchConnectionWebhook(ctx, db.TouchConnectionWebhookParams{Now: &tx.Now, WorkspaceID: *in.workspace})
-		if err != nil {
-			return err
-		}
-	}
-	if row.State != "PENDING" {
-		return nil
-	}
-	return tx.Enqueue(ctx, work.ProcessWebhook{Inbox: id.String()}, 0)
 }
 
 // repeated counts a delivery that is stored already.

@@ -176,6 +176,14 @@ func (t *Tx) Enqueue(ctx context.Context, job river.JobArgs, delay time.Duration
 	return t.store.queue.Insert(ctx, t.raw, job, delay)
 }
 
+// EnqueueAll adds jobs to the transaction, to run when it has committed.
+func (t *Tx) EnqueueAll(ctx context.Context, jobs []river.JobArgs) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	return t.store.queue.InsertMany(ctx, t.raw, jobs)
+}
+
 // Seal encrypts the value of a cell.
 func (t *Tx) Seal(plain string, place secretbox.AD) ([]byte, error) {
 	return t.store.Seal(plain, place)

@@ -185,3 +185,15 @@ func (q *Queue) Insert(ctx context.Context, tx pgx.Tx, job river.JobArgs, delay 
 	}
 	return nil
 }
+
+// InsertMany adds jobs that run as soon as tx commits.
+func (q *Queue) InsertMany(ctx context.Context, tx pgx.Tx, jobs []river.JobArgs) error {
+	params := make([]river.InsertManyParams, len(jobs))
+	for i, job := range jobs {
+		params[i] = river.InsertManyParams{Args: job}
+	}
+	if _, err := q.client.InsertManyTx(ctx, tx, params); err != nil {
+		return fmt.Errorf("insert %d jobs: %w", len(jobs), err)
+	}
+	return nil
+}

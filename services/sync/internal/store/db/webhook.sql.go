@@ -233,6 +233,61 @@ func (q *Queries) InsertInbox(ctx context.Context, arg InsertInboxParams) (int64
 	return result.RowsAffected(), nil
 }
 
+const insertInboxes = `-- name: InsertInboxes :many
+INSERT INTO webhook_inbox (id, workspace_id, source, webhook_id, event_type, location, body_enc, state, create_time, process_time)
+SELECT n.id, nullif(n.workspace_id, '00000000-0000-0000-0000-000000000000'), n.source, n.webhook_id, n.event_type, n.location, n.body_enc, n.state,
+    $1::timestamptz, CASE WHEN n.state <> 'PENDING' THEN $1::timestamptz END
+FROM (SELECT unnest($2::uuid[]) AS id, unnest($3::uuid[]) AS workspace_id, unnest($4::text[]) AS source,
+    unnest($5::text[]) AS webhook_id, unnest($6::text[]) AS event_type, unnest($7::text[]) AS location,
+    unnest($8::bytea[]) AS body_enc, unnest($9::text[]) AS state) n
+ORDER BY n.source, n.webhook_id
+ON CONFLICT (source, webhook_id) DO NOTHING RETURNING id
+`
+
+type InsertInboxesParams struct {
+	Now        time.Time
+	Ids        []uuid.UUID
+	Workspaces []uuid.UUID
+	Sources    []string
+	WebhookIds []string
+	EventTypes []string
+	Locations  []string
+	Bodies     [][]byte
+	States     []string
+}
+
+// In the order of their keys, so that two batches with the same deliveries cannot wait for each other. The nil workspace stands
+// for none. It gives those that were new.
+func (q *Queries) InsertInboxes(ctx context.Context, arg InsertInboxesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, insertInboxes,
+		arg.Now,
+		arg.Ids,
+		arg.Workspaces,
+		arg.Sources,
+		arg.WebhookIds,
+		arg.EventTypes,
+		arg.Locations,
+		arg.Bodies,
+		arg.States,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertOutbox = `-- name: InsertOutbox :exec
 INSERT INTO outbox (id, workspace_id, lead_id, type, payload, create_time)
 VALUES ($1, $2, $3, $4, $5, $6)

@@ -3,6 +3,18 @@ INSERT INTO webhook_inbox (id, workspace_id, source, webhook_id, event_type, loc
 VALUES (sqlc.arg(id), sqlc.arg(workspace_id), sqlc.arg(source), sqlc.arg(webhook_id), sqlc.arg(event_type), sqlc.arg(location), sqlc.arg(body_enc), sqlc.arg(state), sqlc.arg(now), sqlc.arg(process_time))
 ON CONFLICT (source, webhook_id) DO NOTHING;
 
+-- name: InsertInboxes :many
+-- In the order of their keys, so that two batches with the same deliveries cannot wait for each other. The nil workspace stands
+-- for none. It gives those that were new.
+INSERT INTO webhook_inbox (id, workspace_id, source, webhook_id, event_type, location, body_enc, state, create_time, process_time)
+SELECT n.id, nullif(n.workspace_id, '00000000-0000-0000-0000-000000000000'), n.source, n.webhook_id, n.event_type, n.location, n.body_enc, n.state,
+    sqlc.arg(now)::timestamptz, CASE WHEN n.state <> 'PENDING' THEN sqlc.arg(now)::timestamptz END
+FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(workspaces)::uuid[]) AS workspace_id, unnest(sqlc.arg(sources)::text[]) AS source,
+    unnest(sqlc.arg(webhook_ids)::text[]) AS webhook_id, unnest(sqlc.arg(event_types)::text[]) AS event_type, unnest(sqlc.arg(locations)::text[]) AS location,
+    unnest(sqlc.arg(bodies)::bytea[]) AS body_enc, unnest(sqlc.arg(states)::text[]) AS state) n
+ORDER BY n.source, n.webhook_id
+ON CONFLICT (source, webhook_id) DO NOTHING RETURNING id;
+
 -- name: InboxByDelivery :one
 SELECT id, state FROM webhook_inbox WHERE source = sqlc.arg(source) AND webhook_id = sqlc.arg(webhook_id);
 
