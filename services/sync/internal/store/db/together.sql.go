@@ -201,7 +201,7 @@ func (q *Queries) InsertClaimed(ctx context.Context, arg InsertClaimedParams) er
 
 const lockFreeLeads = `-- name: LockFreeLeads :many
 
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
+SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
 `
 
 type LockFreeLeadsParams struct {
@@ -241,6 +241,9 @@ func (q *Queries) LockFreeLeads(ctx context.Context, arg LockFreeLeadsParams) ([
 			&i.TimeZoneSource,
 			&i.UnblockedBy,
 			&i.UnblockTime,
+			&i.InboundDndTime,
+			&i.InboundDndSource,
+			&i.UnblockReason,
 		); err != nil {
 			return nil, err
 		}
@@ -329,7 +332,7 @@ func (q *Queries) SendFacts(ctx context.Context, arg SendFactsParams) ([]SendFac
 }
 
 const sendSetup = `-- name: SendSetup :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, c.workspace_id, c.location, c.token_enc, c.state, c.state_time, c.last_webhook_time, c.last_success_time, c.provider, c.base_url, c.auth, c.app, c.refresh_enc, c.access_expire_time, c.token_version, c.refresh_lease_until, c.refresh_started_version, c.refresh_time, c.check_time, c.breaker_score, c.breaker_opens, c.breaker_until, c.breaker_probe_until,
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, c.workspace_id, c.location, c.token_enc, c.state, c.state_time, c.last_webhook_time, c.last_success_time, c.provider, c.base_url, c.auth, c.app, c.refresh_enc, c.access_expire_time, c.token_version, c.refresh_lease_until, c.refresh_started_version, c.refresh_time, c.check_time, c.breaker_score, c.breaker_opens, c.breaker_until, c.breaker_probe_until,
     (c.auth = 'OAUTH' AND coalesce(c.access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale
 FROM workspace w JOIN connection c ON c.workspace_id = w.id WHERE w.id = $1 AND c.provider = 'ghl'
 `
@@ -355,6 +358,7 @@ func (q *Queries) SendSetup(ctx context.Context, workspaceID uuid.UUID) (SendSet
 		&i.Workspace.UnknownPolicy,
 		&i.Workspace.ContactPolicy,
 		&i.Workspace.OptOutConfirmation,
+		&i.Workspace.Agency,
 		&i.Connection.WorkspaceID,
 		&i.Connection.Location,
 		&i.Connection.TokenEnc,
