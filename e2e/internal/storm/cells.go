@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/relance/relance/e2e/internal/figure"
 	"github.com/relance/relance/e2e/internal/lab"
 	"github.com/relance/relance/e2e/internal/oracle"
@@ -78,7 +76,7 @@ func (c Cell) warmups() int {
 	return 0
 }
 
-// RunCell plays one cell in a fresh workspace of the lab: a victim gets the send and dies or sleeps at the point, a healthy
+// RunCell plays one cell in a fresh workspace of the lab, with the mark of number n, and n+1 for the message before: a victim gets the send and dies or sleeps at the point, a healthy
 // replica is there to go on. It gives what was not as it must be, or "".
 func RunCell(ctx context.Context, l *lab.Lab, o *oracle.Oracle, n int, c Cell) (string, error) {
 	env := []string{fmt.Sprintf("RELANCE_CRASH=%s:%d:%s", c.Point, 1+c.warmups(), c.Signal)}
@@ -114,7 +112,7 @@ func RunCell(ctx context.Context, l *lab.Lab, o *oracle.Oracle, n int, c Cell) (
 		return "", err
 	}
 	defer clients.Close()
-	if err := c.warm(ctx, clients, tenant.People[1].Lead); err != nil {
+	if err := c.warm(ctx, clients, tenant.People[1].Lead, oracle.Mark(n+1)); err != nil {
 		return "", err
 	}
 	mark := oracle.Mark(n)
@@ -154,12 +152,12 @@ func RunCell(ctx context.Context, l *lab.Lab, o *oracle.Oracle, n int, c Cell) (
 }
 
 // warm sends the message before.
-func (c Cell) warm(ctx context.Context, clients *lab.Clients, lead string) error {
+func (c Cell) warm(ctx context.Context, clients *lab.Clients, lead, mark string) error {
 	if !c.Warm {
 		return nil
 	}
 	request := &syncv1.SendMessageRequest{
-		Lead: lead, Channel: syncv1.Channel_CHANNEL_SMS, RequestId: uuid.NewString(), Body: "Hello, this one only opens the door.",
+		Lead: lead, Channel: syncv1.Channel_CHANNEL_SMS, RequestId: oracle.RequestID(mark).String(), Body: "Hello, " + mark + " came before.",
 	}
 	if _, err := clients.At(0).SendMessage(ctx, request); err != nil {
 		return fmt.Errorf("cell %s: send before: %w", c, err)
@@ -235,11 +233,13 @@ func RunCells(ctx context.Context, binary string, cells []Cell, sheet *figure.Sh
 	defer func() { err = errors.Join(err, l.Close()) }()
 	o.Use(l.Admin)
 	bad := 0
-	for n, c := range cells {
-		wrong, err := RunCell(ctx, l, o, n, c)
+	marks := 0
+	for _, c := range cells {
+		wrong, err := RunCell(ctx, l, o, marks, c)
 		if err != nil {
 			return err
 		}
+		marks += 1 + c.warmups()
 		value := 0
 		if wrong != "" {
 			value, bad = 1, bad+1
@@ -247,7 +247,7 @@ func RunCells(ctx context.Context, binary string, cells []Cell, sheet *figure.Sh
 		}
 		sheet.Zero("cell_"+c.String(), value, "violations", 1)
 	}
-	result, err := o.Judge(ctx, l.Simulator, len(cells))
+	result, err := o.Judge(ctx, l.Simulator, marks)
 	if err != nil {
 		return err
 	}

@@ -116,19 +116,19 @@ func (s *Server) storeTogether(ctx context.Context, _ struct{}, batch []inbound)
 	return out, err
 }
 
-// place is what a webhook is routed by.
-type place struct{ bound, location string }
+// origin is what a webhook is routed by.
+type origin struct{ bound, location string }
 
-// routes finds the workspaces of a batch, each place once.
+// routes finds the workspaces of a batch, each origin once.
 type routes struct {
 	tx    *store.Tx
-	found map[place]*uuid.UUID
-	bad   map[place]bool
+	found map[origin]*uuid.UUID
+	bad   map[origin]bool
 }
 
 // of gives the workspace of a webhook, and false when it cannot be routed.
 func (r *routes) of(ctx context.Context, in inbound) (*uuid.UUID, bool) {
-	at := place{in.bound, in.event.Location}
+	at := origin{in.bound, in.event.Location}
 	if _, known := r.found[at]; !known && !r.bad[at] {
 		workspace, err := route(ctx, r.tx, in.event, in.bound)
 		r.found[at], r.bad[at] = workspace, err != nil // a statement that failed fails the next one too
@@ -137,7 +137,7 @@ func (r *routes) of(ctx context.Context, in inbound) (*uuid.UUID, bool) {
 }
 
 func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.AcceptWebhookResponse) error {
-	by := routes{tx: tx, found: map[place]*uuid.UUID{}, bad: map[place]bool{}}
+	by := routes{tx: tx, found: map[origin]*uuid.UUID{}, bad: map[origin]bool{}}
 	rows, index := map[uuid.UUID]db.InsertInboxParams{}, map[uuid.UUID]int{}
 	insert := db.InsertInboxesParams{Now: tx.Now}
 	for i, in := range batch {
