@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/clock"
@@ -180,6 +181,8 @@ type fakeAvailability struct {
 	// offers are what was offered, by request id; offered counts those of times.
 	offers  map[string]*fakeOffer
 	offered int
+	// first, if set, is the earliest time of an offer.
+	first time.Time
 }
 
 func (f *fakeAvailability) GetSlots(context.Context, *availabilityv1.GetSlotsRequest) (*availabilityv1.GetSlotsResponse, error) {
@@ -216,6 +219,10 @@ func (f *fakeAvailability) OfferSlots(_ context.Context, req *availabilityv1.Off
 			label += " " + req.GetTimeZone()
 		}
 		offer.Slots = []*availabilityv1.Slot{{Label: label}, {Label: "slot B"}}
+		if !f.first.IsZero() {
+			offer.Slots[0].StartTime = timestamppb.New(f.first.Add(time.Hour))
+			offer.Slots[1].StartTime = timestamppb.New(f.first)
+		}
 	}
 	if f.offers == nil {
 		f.offers = map[string]*fakeOffer{}

@@ -26,12 +26,25 @@ func NeedsEyes(reason string) bool {
 	return !known || row.alert
 }
 
-// Refused is the effect of a refusal under the policy of try. A reason without a rule is treated as a bug: bounded tries,
+const (
+	// reasonExpired is sync's reason of a message whose time to leave has passed. Only texts that offer times have one.
+	reasonExpired = "MESSAGE_EXPIRED"
+	// maxRenewals bounds how often a text is written anew because its times have passed.
+	maxRenewals = 3
+)
+
+// Refused is the effect of a refusal under the policy of try. A text that waited longer than the times that it offers is
+// written anew, with fresh times and a new id, a bounded number of times, unless a policy says otherwise. A reason without a rule is treated as a bug: bounded tries,
 // then parked.
 func Refused(r Refusal, e Enrollment, try Try) Effect {
 	resolved, ok := try.Policy.Resolve(r.Reason)
 	if !ok {
 		return Broken(e, try)
+	}
+	if r.Reason == reasonExpired && resolved.Origin == OriginDefault && e.Part < maxRenewals {
+		effect := stay(r.Reason, try.Now, try.Now).Keep(e.Attempts)
+		effect.NewPart, effect.Renew, effect.Message = true, true, r.Metadata["message"]
+		return effect
 	}
 	row, rule := refusals()[r.Reason], resolved.Rule
 	effect := Effect{Result: Skipped, Reason: r.Reason, Message: r.Metadata["message"], Origin: resolved.Origin}

@@ -28,6 +28,9 @@ func compose(in Input) (Content, Effect, bool) {
 	if strings.TrimSpace(content.Body) == "" || (in.Step.Channel == Email && strings.TrimSpace(content.Subject) == "") {
 		return Content{}, hold(ReasonMissingContent), false
 	}
+	if in.Slots != nil && in.Step.NeedsSlots() {
+		content.Until = in.Slots.First
+	}
 	return content, Effect{}, true
 }
 

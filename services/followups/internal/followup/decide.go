@@ -41,6 +41,8 @@ func DefaultSettings() Settings { return Settings{Hours: DefaultHours()} }
 type Slots struct {
 	// Labels are up to two times to offer.
 	Labels []string
+	// First is the earliest of the times; zero when it does not matter.
+	First time.Time
 	// Link is the public URL of the default calendar; empty when there is none.
 	Link string
 	// Refusal says why the calendar offers nothing; with a Reason nothing else is set.
@@ -66,6 +68,8 @@ type Content struct {
 	Body string
 	// HTML is for email.
 	HTML string
+	// Until is the first time that the text offers: it must not leave after it. Zero for a text without times.
+	Until time.Time
 }
 
 // Input is all a decision depends on.

@@ -71,6 +71,8 @@ type Effect struct {
 	HeldBack bool
 	// NewPart says that the planned message was definitely refused, so that a later try is a new one.
 	NewPart bool
+	// Renew says that the step is written anew at once; an approval of the old text is void.
+	Renew bool
 	// Message is the message's resource name, if one exists.
 	Message string
 	// Suggested is what a person is to say, for a pending task.

@@ -186,6 +186,7 @@ func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now tim
 		if effect.NewPart {
 			e.Part++
 		}
+		e.Approved = e.Approved && !effect.Renew
 		if !effect.Due.IsZero() {
 			e.Due = effect.Due
 		}

@@ -127,6 +127,9 @@ func (w *walk) look() bool {
 	if w.at++; effect.Move == Advance {
 		w.in.Planned, w.at = nil, 0
 	}
+	if effect.NewPart {
+		w.in.Planned = nil
+	}
 	stuck = stuck || seen.NoCommonHour || w.at >= looksPerStep
 	if stuck || effect.Move == Hold || effect.Move == Await {
 		return w.beyond(cmp.Or(effect.Reason, string(effect.Move)))
@@ -162,15 +165,18 @@ func (w *walk) decide(seen *Foreseen) {
 		seen.Trace = append(seen.Trace, CapCheck(seen.Effect, in.Settings.DailyCap))
 		return
 	}
-	w.answer(seen)
+	w.answer(seen, decision.Content)
 }
 
 // answer is what sync would say, and what that means for the step.
-func (w *walk) answer(seen *Foreseen) {
+func (w *walk) answer(seen *Foreseen, content Content) {
 	try := w.o.Try
 	try.Now, try.Channel, try.Policy.Step = w.in.Now, w.in.Step.Channel, w.in.Step.Refusals
 	ask, said := Ask{Lead: w.e.Lead, Channel: try.Channel, At: w.in.Now}, Said{}
-	if w.o.Gate != nil {
+	switch until := content.Until; {
+	case !until.IsZero() && !until.After(w.in.Now): // the gate would look at this first
+		said.Refusal.Reason = reasonExpired
+	case w.o.Gate != nil:
 		said = w.o.Gate(ask, w.sent)
 	}
 	facts := []Fact{flag("foreseen", true), {"refusal", cmp.Or(said.Refusal.Reason, "none")}}

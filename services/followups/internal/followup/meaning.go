@@ -132,7 +132,7 @@ func refusalMeanings() map[string]Meaning {
 		"INVALID_EMAIL":         {Says: "not sent: the email address is not valid", WayOut: "mend it for the later steps"},
 		"CONTACT_NOT_FOUND":     {Says: "not sent: the contact is gone at the provider", WayOut: "link the lead to its contact"},
 		"CHANNEL_WINDOW_CLOSED": {Says: "not sent: the channel allows answers within 24 hours only"},
-		"MESSAGE_EXPIRED":       {Says: "not sent: it could not leave in time"},
+		"MESSAGE_EXPIRED":       {Says: "not sent: the times that it offers have passed"},
 		"SEND_EXHAUSTED":        {Says: "not sent: too many failed tries"},
 		"REFUSED_UNCLASSIFIED":  {Says: "not sent: the provider said no in words that are not known", WayOut: "read the provider's status and report it"},
 		"NO_DEFAULT_CALENDAR":   {Says: "not sent: the workspace has no default calendar", WayOut: "set one for the later steps"},

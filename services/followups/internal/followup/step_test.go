@@ -109,7 +109,8 @@ func TestSupplyIsChecked(t *testing.T) {
 func TestSupplyOfCalendarsAndChannels(t *testing.T) {
 	t.Parallel()
 	seq := Sequence{DisplayName: "x", Steps: []Step{
-		{Channel: Email, SubjectTemplate: "S", BodyTemplate: "{calendarLink}"}, {Channel: SMS, BodyTemplate: "{availability}"},
+		{Channel: Email, SubjectTemplate: "S", BodyTemplate: "{calendarLink}"},
+		{Channel: SMS, BodyTemplate: "{availability}"},
 		{Channel: Call, BodyTemplate: "Call"},
 	}}.WithDefaults()
 	for _, test := range []struct {

@@ -56,5 +56,11 @@ func (p *pass) askOffer(ctx context.Context, request *availabilityv1.OfferSlotsR
 	if err != nil {
 		return learn.NoSlots(err)
 	}
-	return &followup.Slots{Link: resp.GetOffer().GetPublicUrl(), Labels: learn.Labels(resp.GetOffer().GetSlots())}, true
+	slots := &followup.Slots{Link: resp.GetOffer().GetPublicUrl(), Labels: learn.Labels(resp.GetOffer().GetSlots())}
+	for _, slot := range resp.GetOffer().GetSlots() {
+		if at := slot.GetStartTime().AsTime(); slot.GetStartTime() != nil && (slots.First.IsZero() || at.Before(slots.First)) {
+			slots.First = at
+		}
+	}
+	return slots, true
 }

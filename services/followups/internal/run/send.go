@@ -78,11 +78,15 @@ func (p *pass) send(ctx context.Context, w *work) {
 	e, key := w.item.Enrollment, w.item.Key()
 	call, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	resp, err := p.cfg.Sync.SendMessage(call, &syncv1.SendMessageRequest{
+	request := &syncv1.SendMessageRequest{
 		Lead: name.Lead(e.Workspace, e.Lead), Channel: learn.Channel(key.Channel), Subject: w.content.Subject,
 		Body: w.content.Body, Html: w.content.HTML, RequestId: key.RequestID().String(),
 		UnlessRepliedSince: timestamppb.New(e.RepliedSince),
-	})
+	}
+	if !w.content.Until.IsZero() {
+		request.ExpireTime = timestamppb.New(w.content.Until)
+	}
+	resp, err := p.cfg.Sync.SendMessage(call, request)
 	crashpoint.At(crashpoint.K4)
 	if err == nil {
 		reply := answer(resp.GetMessage())

@@ -140,7 +140,7 @@ func fillPlans(ctx context.Context, q *db.Queries, items []Item) error {
 		return fmt.Errorf("list plans: %w", err)
 	}
 	for _, plan := range plans {
-		byRequest[plan.RequestID].Planned = &followup.Content{Subject: plan.Subject, Body: plan.Body, HTML: plan.Html}
+		byRequest[plan.RequestID].Planned = &followup.Content{Subject: plan.Subject, Body: plan.Body, HTML: plan.Html, Until: value(plan.ExpireTime)}
 	}
 	return nil
 }
@@ -168,6 +168,7 @@ func (s *Store) SavePlans(ctx context.Context, plans []Plan, now time.Time) erro
 		params.Parts = append(params.Parts, int32(key.Part))
 		params.Subjects, params.Bodies = append(params.Subjects, plan.Content.Subject), append(params.Bodies, plan.Content.Body)
 		params.Htmls = append(params.Htmls, plan.Content.HTML)
+		params.ExpireTimes = append(params.ExpireTimes, plan.Content.Until.UTC())
 	}
 	err := s.system(ctx, func(q *db.Queries, _ pgx.Tx) error { return q.InsertPlans(ctx, params) })
 	if err != nil {

@@ -198,6 +198,7 @@ type StepPlan struct {
 	SettledMessage string
 	CreateTime     time.Time
 	Version        int32
+	ExpireTime     *time.Time
 }
 
 type Task struct {

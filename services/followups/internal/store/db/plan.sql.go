@@ -29,7 +29,7 @@ func (q *Queries) EmptyPlans(ctx context.Context, arg EmptyPlansParams) error {
 }
 
 const getPlan = `-- name: GetPlan :one
-SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time, version FROM step_plan WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, request_id, enrollment_id, position, part, subject, body, html, settled, settled_message, create_time, version, expire_time FROM step_plan WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetPlanParams struct {
@@ -53,15 +53,16 @@ func (q *Queries) GetPlan(ctx context.Context, arg GetPlanParams) (StepPlan, err
 		&i.SettledMessage,
 		&i.CreateTime,
 		&i.Version,
+		&i.ExpireTime,
 	)
 	return i, err
 }
 
 const insertPlans = `-- name: InsertPlans :exec
-INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, create_time)
+INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, expire_time, create_time)
 SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::integer[]),
     unnest($5::integer[]), unnest($6::integer[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
-    $10::timestamptz
+    nullif(unnest($10::timestamptz[]), '0001-01-01 00:00:00+00'::timestamptz), $11::timestamptz
 ON CONFLICT DO NOTHING
 `
 
@@ -75,6 +76,7 @@ type InsertPlansParams struct {
 	Subjects      []string
 	Bodies        []string
 	Htmls         []string
+	ExpireTimes   []time.Time
 	Now           time.Time
 }
 
@@ -89,13 +91,14 @@ func (q *Queries) InsertPlans(ctx context.Context, arg InsertPlansParams) error 
 		arg.Subjects,
 		arg.Bodies,
 		arg.Htmls,
+		arg.ExpireTimes,
 		arg.Now,
 	)
 	return err
 }
 
 const listPlans = `-- name: ListPlans :many
-SELECT p.workspace_id, p.request_id, p.enrollment_id, p.position, p.part, p.subject, p.body, p.html, p.settled, p.settled_message, p.create_time, p.version FROM step_plan AS p
+SELECT p.workspace_id, p.request_id, p.enrollment_id, p.position, p.part, p.subject, p.body, p.html, p.settled, p.settled_message, p.create_time, p.version, p.expire_time FROM step_plan AS p
 JOIN (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS request_id) AS v
     ON p.workspace_id = v.workspace_id AND p.request_id = v.request_id
 `
@@ -127,6 +130,7 @@ func (q *Queries) ListPlans(ctx context.Context, arg ListPlansParams) ([]StepPla
 			&i.SettledMessage,
 			&i.CreateTime,
 			&i.Version,
+			&i.ExpireTime,
 		); err != nil {
 			return nil, err
 		}

@@ -1,8 +1,8 @@
 -- name: InsertPlans :exec
-INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, create_time)
+INSERT INTO step_plan (workspace_id, request_id, enrollment_id, version, position, part, subject, body, html, expire_time, create_time)
 SELECT unnest(@workspace_ids::uuid[]), unnest(@request_ids::uuid[]), unnest(@enrollment_ids::uuid[]), unnest(@versions::integer[]),
     unnest(@positions::integer[]), unnest(@parts::integer[]), unnest(@subjects::text[]), unnest(@bodies::text[]), unnest(@htmls::text[]),
-    @now::timestamptz
+    nullif(unnest(@expire_times::timestamptz[]), '0001-01-01 00:00:00+00'::timestamptz), @now::timestamptz
 ON CONFLICT DO NOTHING;
 
 -- name: GetPlan :one
