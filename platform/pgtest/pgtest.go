@@ -30,6 +30,10 @@ const setupTimeout = 2 * time.Minute
 type DB struct {
 	// AdminDSN is the owner's DSN.
 	AdminDSN string
+
+	owner testing.TB
+	mu    sync.Mutex
+	pools map[string]*pgxpool.Pool
 }
 
 // shared is the server of this test binary and the templates made on it.
@@ -52,19 +56,26 @@ func New(t testing.TB, migrations ...postgres.Migrations) *DB {
 		defer cancel()
 		run(t, ctx, admin, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
 	})
-	return &DB{AdminDSN: withDatabase(t, admin, name)}
+	return &DB{AdminDSN: withDatabase(t, admin, name), owner: t, pools: map[string]*pgxpool.Pool{}}
 }
 
-// Pool connects as a service's role, closed when the test ends.
+// Pool connects as a service's role, closed when the test that made the database ends. It is the same pool each time, so that a
+// helper that is called in a loop does not use the server's connections up.
 func (d *DB) Pool(t testing.TB, service string) *pgxpool.Pool {
 	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if pool := d.pools[service]; pool != nil {
+		return pool
+	}
 	pool, err := postgres.Open(context.Background(), postgres.Config{
 		DSN: postgres.RoleDSN(d.AdminDSN, service), Schema: service, AppName: "test", MaxConns: 16,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(pool.Close)
+	d.owner.Cleanup(pool.Close)
+	d.pools[service] = pool
 	return pool
 }
 

@@ -21,10 +21,13 @@ const (
 	Automated
 	// Read is everything else: history, contacts, slots, reconciling. At most 30 % of the budget, beside the reserve.
 	Read
+	// Bulk is the import of history. It is of the reads, and leaves a part of their burst to the others, so that an import of
+	// a whole workspace does not hold back the looks that settle sends.
+	Bulk
 )
 
 // String is the class's name in metrics.
-func (c Class) String() string { return [...]string{"interactive", "automated", "read"}[c] }
+func (c Class) String() string { return [...]string{"interactive", "automated", "read", "bulk"}[c] }
 
 // Window names which of a provider's limits is used up; the names are the API's.
 type Window string
@@ -40,6 +43,7 @@ const (
 	burstShare   = 5          // B is a fifth of the limit
 	reserveShare = 5          // a fifth of B is kept for interactive sends
 	readPercent  = 30         // of the limit
+	bulkShare    = 3          // a third of the reads' burst is kept from bulk reads
 	lifeShare    = 20         // L is a twentieth of the interval
 	transitShare = 10         // D is a tenth of the interval
 	dailyReads   = 10         // reads stop at a tenth of the day's quota
@@ -126,16 +130,20 @@ func (s State) Take(class Class, n int, now time.Time) (State, Grant) {
 	}
 	got := min(n, all.room(s.TAT, kept, now))
 	wait := all.wait(s.TAT, kept, now)
-	reads := s.Limit.reads()
-	if class == Read {
-		got = min(got, reads.room(s.ReadTAT, 0, now))
-		wait = max(wait, reads.wait(s.ReadTAT, 0, now))
+	reads, reading := s.Limit.reads(), class == Read || class == Bulk
+	if reading {
+		spared := 0
+		if class == Bulk {
+			spared = reads.burst / bulkShare
+		}
+		got = min(got, reads.room(s.ReadTAT, spared, now))
+		wait = max(wait, reads.wait(s.ReadTAT, spared, now))
 	}
 	if got <= 0 {
 		return s, Grant{Window: Burst, Retry: max(wait, time.Millisecond)}
 	}
 	s.TAT = all.after(s.TAT, got, now)
-	if class == Read {
+	if reading {
 		s.ReadTAT = reads.after(s.ReadTAT, got, now)
 	}
 	return s, Grant{Permits: got}
@@ -169,7 +177,7 @@ func (s State) dailyStop(class Class, now time.Time) bool {
 		return false
 	}
 	switch class {
-	case Read:
+	case Read, Bulk:
 		return s.DailyLeft <= s.DailyLimit/dailyReads
 	case Automated:
 		return s.DailyLeft <= s.DailyLimit/dailySends

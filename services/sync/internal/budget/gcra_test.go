@@ -22,7 +22,7 @@ func arrivals(t *rapid.T, limit budget.Limit) (all, reads []time.Time) {
 		// Mostly pressing, sometimes idle long enough for the burst to fill up.
 		now = now.Add(time.Duration(rapid.OneOf(rapid.Int64Range(0, int64(limit.Interval)/100),
 			rapid.Int64Range(0, 2*int64(limit.Interval))).Draw(t, "step"))).Truncate(time.Microsecond)
-		class := budget.Class(rapid.IntRange(0, 2).Draw(t, "class"))
+		class := budget.Class(rapid.IntRange(0, 3).Draw(t, "class"))
 		seen := now.Add(-time.Duration(rapid.Int64Range(0, int64(limit.Life())).Draw(t, "clock read early"))).Truncate(time.Microsecond)
 		var grant budget.Grant
 		state, grant = state.Take(class, rapid.IntRange(1, 40).Draw(t, "n"), seen)
@@ -34,7 +34,7 @@ func arrivals(t *rapid.T, limit budget.Limit) (all, reads []time.Time) {
 			}
 			at := seen.Add(late + transit)
 			all = append(all, at)
-			if class == budget.Read {
+			if class == budget.Read || class == budget.Bulk {
 				reads = append(reads, at)
 			}
 		}
@@ -114,6 +114,26 @@ func TestAutomatedSendsLeaveAReserve(t *testing.T) {
 	}
 	if _, again := state.Take(budget.Automated, 1, start.Add(more.Retry)); again.Permits != 1 {
 		t.Error("not granted at the time that was told")
+	}
+}
+
+// However hard an import presses, a read that settles a send is served at once; and the import goes on.
+func TestBulkReadsLeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
+	state := budget.State{Limit: budget.Limit{Calls: 100, Interval: 10 * time.Second}, TAT: start, ReadTAT: start}
+	bulk, denied := 0, 0
+	for now := start; now.Before(start.Add(time.Minute)); now = now.Add(100 * time.Millisecond) {
+		var g budget.Grant
+		state, g = state.Take(budget.Bulk, 100, now)
+		bulk += g.Permits
+		if now.Sub(start)%time.Second == 0 {
+			if state, g = state.Take(budget.Read, 1, now); g.Permits != 1 {
+				denied++
+			}
+		}
+	}
+	if denied != 0 || bulk < 50 {
+		t.Errorf("%d of 60 reads were denied, %d bulk reads served", denied, bulk)
 	}
 }
 

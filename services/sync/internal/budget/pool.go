@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-const classes = 3
+const classes = 4
 
 // batchShare bounds what one process takes ahead of its callers, so that it does not starve the others.
 const batchShare = 20

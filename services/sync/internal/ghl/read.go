@@ -39,7 +39,7 @@ func (c *Client) get(ctx context.Context, in call, into any) error {
 }
 
 func (c *Client) getOnce(ctx context.Context, in call, into any) error {
-	if err := c.permit(ctx, in.who, budget.Read); err != nil {
+	if err := c.permit(ctx, in.who, budget.ReadClass(ctx)); err != nil {
 		return err
 	}
 	in.method = http.MethodGet

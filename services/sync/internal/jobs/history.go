@@ -7,6 +7,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
@@ -22,7 +23,7 @@ func (d Deps) importHistory(ctx context.Context, args work.ImportHistory) error 
 	if err != nil {
 		return err
 	}
-	_, err = d.Mirror.Sync(ctx, store.Thread{Workspace: workspace, Lead: leadID, Channel: sending.Channel(args.Channel)}, false)
+	_, err = d.Mirror.Sync(budget.InBulk(ctx), store.Thread{Workspace: workspace, Lead: leadID, Channel: sending.Channel(args.Channel)}, false)
 	var read *ghl.ReadError
 	switch v, limited := ghl.RateLimited(err); {
 	case err == nil, errors.Is(err, mirror.ErrNoContact), errors.Is(err, mirror.ErrNotConnected):

@@ -21,6 +21,7 @@ import (
 	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/sync/internal/booker"
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
@@ -37,8 +38,9 @@ import (
 const (
 	jobTimeout  = 45 * time.Second
 	maxAttempts = 8
+	// Workers of the default queue, and of each other one.
 	workers     = 8
-	pollWorkers = 4
+	sideWorkers = 4
 	// rescueAfter is when a job whose process died is begun again by another.
 	rescueAfter = 2 * jobTimeout
 	// syncBudget ends before the job does.
@@ -113,7 +115,7 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 			return d.importHistory(ctx, job.Args)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SyncDue]) error {
-			_, err := d.Mirror.RunDue(ctx, mirror.Due{Budget: syncBudget})
+			_, err := d.Mirror.RunDue(budget.InBulk(ctx), mirror.Due{Budget: syncBudget})
 			return err
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PruneChanges]) error {
@@ -147,7 +149,11 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		}
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: workers}, work.QueuePolls: {MaxWorkers: pollWorkers}}, Workers: registry,
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: workers}, work.QueuePolls: {MaxWorkers: sideWorkers},
+			work.QueueHistory: {MaxWorkers: sideWorkers}, work.QueueSettle: {MaxWorkers: sideWorkers},
+		},
+		Workers:    registry,
 		Logger:     loglevel.AtLeast(d.Logger, slog.LevelWarn),
 		JobTimeout: jobTimeout, MaxAttempts: maxAttempts, RetryPolicy: retryPolicy{}, FetchOnlyKnownKinds: true,
 		SoftStopTimeout: d.SoftStop, FetchPollInterval: 500 * time.Millisecond,

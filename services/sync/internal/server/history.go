@@ -12,6 +12,7 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
@@ -152,7 +153,7 @@ func (s *Server) SyncDueConversations(ctx context.Context, req *syncv1.SyncDueCo
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	run, err := s.Mirror.RunDue(ctx, in)
+	run, err := s.Mirror.RunDue(budget.InBulk(ctx), in)
 	if err != nil {
 		return nil, mapped(err)
 	}

@@ -49,8 +49,13 @@ type SweepWebhooks struct{}
 // Kind names the job.
 func (SweepWebhooks) Kind() string { return "sweep_webhooks" }
 
-// QueuePolls is the queue of polls, so that webhooks do not wait behind them.
-const QueuePolls = "polls"
+// Queues beside the default one, each with its own workers: what waits for the provider's read budget must not hold back
+// webhooks, events and sends, and an import of many leads not the looks that settle sends.
+const (
+	QueuePolls   = "polls"
+	QueueHistory = "history"
+	QueueSettle  = "settle"
+)
 
 // PollDue starts the polls that are due.
 type PollDue struct{}
@@ -81,11 +86,17 @@ type ImportHistory struct {
 // Kind names the job.
 func (ImportHistory) Kind() string { return "import_history" }
 
+// InsertOpts puts imports into the queue of history.
+func (ImportHistory) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: QueueHistory} }
+
 // SyncDue compares the conversations that are due with the provider.
 type SyncDue struct{}
 
 // Kind names the job.
 func (SyncDue) Kind() string { return "sync_due" }
+
+// InsertOpts puts comparisons into the queue of history.
+func (SyncDue) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: QueueHistory} }
 
 // PruneChanges drops changes of conversations that are too old to be read on.
 type PruneChanges struct{}
@@ -117,6 +128,9 @@ type Reconcile struct {
 // Kind names the job.
 func (Reconcile) Kind() string { return "reconcile" }
 
+// InsertOpts puts looks into the queue of settling.
+func (Reconcile) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: QueueSettle} }
+
 // RecheckConnections tries connections that may have come back by themselves.
 type RecheckConnections struct{}
 
@@ -143,6 +157,9 @@ type WatchVisible struct {
 
 // Kind names the job.
 func (WatchVisible) Kind() string { return "watch_visible" }
+
+// InsertOpts puts measurements into the queue of history: they wait for the read budget, and nothing waits for them.
+func (WatchVisible) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: QueueHistory} }
 
 // PushOptOut tells the provider of one opt-out, or takes back what it was told.
 type PushOptOut struct {

@@ -64,7 +64,7 @@ func (c *Client) Post(ctx context.Context, in Call) provider.Result {
 // Get reads once a permit is there. Errors: ReadError, the context's, the database's.
 func (c *Client) Get(ctx context.Context, in Call, into any) error {
 	if in.Budget == (budget.Key{}) {
-		in.Budget, in.Class = in.Who.Budget(), budget.Read
+		in.Budget, in.Class = in.Who.Budget(), budget.ReadClass(ctx)
 	}
 	if err := c.permit(ctx, in); err != nil {
 		return err
