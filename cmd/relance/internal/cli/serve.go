@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/relance/relance/cmd/relance/internal/stack"
 	"github.com/relance/relance/gateway"
 	"github.com/relance/relance/platform/clock"
@@ -32,20 +34,47 @@ type serveCommand struct {
 // common are the flags of every role that runs by itself.
 type common struct {
 	logging
-	Cert         string  `env:"RELANCE_TLS_CERT" required:"" type:"existingfile" help:"PEM file of the role's certificate (Ed25519, spiffe://relance/svc/<role>)."`
-	Key          string  `env:"RELANCE_TLS_KEY" required:"" type:"existingfile" help:"PEM file of its key."`
-	CA           string  `env:"RELANCE_TLS_CA" required:"" type:"existingfile" help:"PEM file of the authorities to trust. All three are read again when they change."`
+	Cert string `env:"RELANCE_TLS_CERT" required:"" type:"existingfile" help:"PEM file of the role's certificate (Ed25519, spiffe://relance/svc/<role>)."`
+	Key  string `env:"RELANCE_TLS_KEY" required:"" type:"existingfile" help:"PEM file of its key."`
+	CA   string `env:"RELANCE_TLS_CA" required:"" type:"existingfile" help:"PEM file of the authorities to trust. All three are read again when they change."`
+	observing
+}
+
+// observing are the flags of what can be seen from outside.
+type observing struct {
 	AdminListen  string  `env:"RELANCE_ADMIN_LISTEN" default:"127.0.0.1:0" help:"Address of the admin listener: /metrics. Keep it off the public network."`
 	OTLPEndpoint string  `env:"RELANCE_OTLP_ENDPOINT" help:"URL of an OTLP/gRPC collector for traces. Default: none are sent."`
 	TraceRatio   float64 `env:"RELANCE_TRACE_RATIO" default:"0.01" help:"Share of traces kept, 0 to 1."`
 }
 
+// observed is what can be seen from outside, started.
+type observed struct {
+	telemetry *telemetry.Telemetry
+	admin     process.Component
+}
+
+func (o observing) start(ctx context.Context, service string, logger *slog.Logger) (observed, error) {
+	t, err := telemetry.Setup(ctx, telemetry.Config{Service: service, OTLPEndpoint: o.OTLPEndpoint, SampleRatio: o.TraceRatio})
+	if err != nil {
+		return observed{}, err
+	}
+	admin, err := adminListener(ctx, adminConfig{address: o.AdminListen, telemetry: t, logger: logger})
+	return observed{telemetry: t, admin: admin}, err
+}
+
+// run serves beside the admin listener, and flushes what is to be seen at the end.
+func (o observed) run(ctx context.Context, name string, serve func(context.Context) error) error {
+	err := process.Run(ctx, o.admin, process.Component{Name: name, Run: serve})
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, o.telemetry.Shutdown(flush))
+}
+
 // role is a started role.
 type role struct {
-	logger    *slog.Logger
-	identity  *rpc.Identity
-	admin     process.Component
-	telemetry *telemetry.Telemetry
+	observed
+	logger   *slog.Logger
+	identity *rpc.Identity
 }
 
 func (c common) prepare(ctx context.Context, s Streams, name string) (role, error) {
@@ -58,28 +87,24 @@ func (c common) prepare(ctx context.Context, s Streams, name string) (role, erro
 	if r.identity.Name() != name {
 		return r, fmt.Errorf("serve %s: the certificate names svc/%s", name, r.identity.Name())
 	}
-	r.telemetry, err = telemetry.Setup(ctx, telemetry.Config{Service: "relance-" + name, OTLPEndpoint: c.OTLPEndpoint, SampleRatio: c.TraceRatio})
-	if err != nil {
-		return r, err
-	}
-	r.admin, err = adminListener(ctx, c.AdminListen, r.telemetry)
+	r.observed, err = c.start(ctx, "relance-"+name, r.logger)
 	return r, err
 }
 
-func (r role) run(ctx context.Context, name string, serve func(context.Context) error) error {
-	err := process.Run(ctx, r.admin, process.Component{Name: name, Run: serve})
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return errors.Join(err, r.telemetry.Shutdown(flush))
+type adminConfig struct {
+	address   string
+	telemetry *telemetry.Telemetry
+	logger    *slog.Logger
 }
 
-func adminListener(ctx context.Context, address string, t *telemetry.Telemetry) (process.Component, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+func adminListener(ctx context.Context, c adminConfig) (process.Component, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.address)
 	if err != nil {
 		return process.Component{}, fmt.Errorf("admin listener: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", t.MetricsHandler())
+	mux.Handle("GET /metrics", c.telemetry.MetricsHandler())
+	c.logger.InfoContext(ctx, "admin listening", "address", listener.Addr().String())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	return process.Component{Name: "admin listener", Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
@@ -174,6 +199,7 @@ func (c serveGateway) Run(ctx context.Context, s Streams) error {
 
 type serveAll struct {
 	logging
+	observing
 	Listen      string          `env:"RELANCE_GATEWAY_LISTEN" default:"127.0.0.1:8080" help:"Address of the gateway."`
 	DatabaseURL string          `env:"RELANCE_DATABASE_URL" help:"PostgreSQL 15 or newer, as the owner of the objects. Default: a private cluster in --data-dir."`
 	DataDir     string          `env:"RELANCE_DATA_DIR" help:"Directory of the private cluster, kept. Needed without --database-url."`
@@ -202,15 +228,37 @@ func (c serveAll) Run(ctx context.Context, s Streams) error {
 	if err := config.Check(c); err != nil {
 		return err
 	}
+	settings, err := settings()
+	if err != nil {
+		return err
+	}
+	logger := c.logger(s.Err)
+	seen, err := c.start(ctx, "relance", logger)
+	if err != nil {
+		return err
+	}
 	st, err := stack.New(ctx, stack.Options{
-		Clock: clock.System(), Logger: c.logger(s.Err), AdminDSN: c.DatabaseURL, DataDir: c.DataDir, Listen: c.Listen,
+		Clock: clock.System(), Logger: logger, Settings: settings, AdminDSN: c.DatabaseURL, DataDir: c.DataDir, Listen: c.Listen,
 		GHLBaseURL: c.GHLBaseURL, GHLPublicKeys: c.GHLKeys, CronSecrets: reveal(c.CronSecret),
 		AdminSecrets: reveal(c.AdminSecret), Keyset: c.Keyset.Reveal(), SchedulerInterval: c.Scheduler,
 	})
 	if err != nil {
 		return err
 	}
-	return st.Run(ctx)
+	return seen.run(ctx, "roles", st.Run)
+}
+
+// settings are those of the single roles, read from the environment only: a flag for each would say little at length.
+func settings() (stack.Settings, error) {
+	var out stack.Settings
+	parser, err := kong.New(&out, config.Options("")...)
+	if err != nil {
+		return out, fmt.Errorf("read the roles' settings: %w", err)
+	}
+	if _, err := parser.Parse(nil); err != nil {
+		return out, fmt.Errorf("a variable of a role: %w", err)
+	}
+	return out, nil
 }
 
 func reveal(secrets []config.Secret) []string {

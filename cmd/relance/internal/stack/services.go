@@ -31,10 +31,10 @@ func (s *Stack) sync(ctx context.Context) (process.Component, error) {
 	if err != nil {
 		return process.Component{}, err
 	}
-	service, err := sync.New(ctx, sync.Config{
-		DatabaseURL: postgres.RoleDSN(s.adminDSN, "sync"), FollowUpsTarget: s.Targets["followups"],
-		GHLBaseURL: s.opts.GHLBaseURL, KeysetJSON: keyset, Reflection: s.opts.Reflection,
-	}, sync.Deps{Listener: s.listeners["sync"], Identity: identity, Clock: s.opts.Clock, Logger: s.logger("sync")})
+	cfg := s.opts.Settings.Sync
+	cfg.DatabaseURL, cfg.FollowUpsTarget = postgres.RoleDSN(s.adminDSN, "sync"), s.Targets["followups"]
+	cfg.GHLBaseURL, cfg.KeysetJSON, cfg.Reflection = s.opts.GHLBaseURL, keyset, s.opts.Reflection
+	service, err := sync.New(ctx, cfg, sync.Deps{Listener: s.listeners["sync"], Identity: identity, Clock: s.opts.Clock, Logger: s.logger("sync")})
 	if err != nil {
 		return process.Component{}, err
 	}
@@ -50,11 +50,11 @@ func (s *Stack) availability(ctx context.Context) (process.Component, error) {
 	if err != nil {
 		return process.Component{}, err
 	}
-	service, err := availability.New(ctx, availability.Config{
-		KeysetJSON:  keyset,
-		DatabaseURL: postgres.RoleDSN(s.adminDSN, "availability"), SyncTarget: s.Targets["sync"],
-		Schedule: s.opts.SchedulerInterval > 0, ScheduleEvery: s.opts.SchedulerInterval, Reflection: s.opts.Reflection,
-	}, availability.Deps{
+	cfg := s.opts.Settings.Availability
+	cfg.DatabaseURL, cfg.SyncTarget = postgres.RoleDSN(s.adminDSN, "availability"), s.Targets["sync"]
+	cfg.Schedule, cfg.ScheduleEvery = s.opts.SchedulerInterval > 0, s.opts.SchedulerInterval
+	cfg.KeysetJSON, cfg.Reflection = keyset, s.opts.Reflection
+	service, err := availability.New(ctx, cfg, availability.Deps{
 		Listener: s.listeners["availability"], Identity: identity, Clock: s.opts.Clock, Logger: s.logger("availability"),
 	})
 	if err != nil {
@@ -68,10 +68,11 @@ func (s *Stack) followups(ctx context.Context) (process.Component, error) {
 	if err != nil {
 		return process.Component{}, err
 	}
-	service, err := followups.New(ctx, followups.Config{
-		DatabaseURL: postgres.RoleDSN(s.adminDSN, "followups"), SyncTarget: s.Targets["sync"],
-		AvailabilityTarget: s.Targets["availability"], SchedulerInterval: s.opts.SchedulerInterval, Reflection: s.opts.Reflection,
-	}, followups.Deps{Listener: s.listeners["followups"], Identity: identity, Clock: s.opts.Clock, Logger: s.logger("followups")})
+	cfg := s.opts.Settings.FollowUps
+	cfg.DatabaseURL, cfg.SyncTarget = postgres.RoleDSN(s.adminDSN, "followups"), s.Targets["sync"]
+	cfg.AvailabilityTarget, cfg.SchedulerInterval = s.Targets["availability"], s.opts.SchedulerInterval
+	cfg.Reflection = s.opts.Reflection
+	service, err := followups.New(ctx, cfg, followups.Deps{Listener: s.listeners["followups"], Identity: identity, Clock: s.opts.Clock, Logger: s.logger("followups")})
 	if err != nil {
 		return process.Component{}, err
 	}

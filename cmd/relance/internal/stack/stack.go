@@ -53,6 +53,17 @@ type Options struct {
 	SchedulerInterval time.Duration
 	// Reflection lets grpcurl list the contracts.
 	Reflection bool
+	// Settings are what the roles can be told beyond this.
+	Settings Settings
+}
+
+// Settings are the configurations of the roles, of which the stack sets what it knows better: addresses, databases, keys,
+// secrets and the scheduler.
+type Settings struct {
+	Sync         sync.Config         `embed:"" prefix:"sync-"`
+	Availability availability.Config `embed:"" prefix:"availability-"`
+	FollowUps    followups.Config    `embed:"" prefix:"followups-"`
+	Gateway      gateway.Config      `embed:"" prefix:"gateway-"`
 }
 
 // Stack is a running set of roles.
@@ -187,11 +198,11 @@ func (s *Stack) gateway(ctx context.Context) error {
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	g, err := gateway.New(ctx, gateway.Config{
-		Listen: listen, SyncTarget: s.Targets["sync"], FollowUpsTarget: s.Targets["followups"],
-		AvailabilityTarget: s.Targets["availability"], CronSecrets: secrets(s.opts.CronSecrets),
-		AdminSecrets: secrets(s.opts.AdminSecrets), GHLPublicKeys: s.opts.GHLPublicKeys,
-	}, gateway.Deps{Identity: identity, Clock: s.opts.Clock, Logger: s.logger("gateway")})
+	cfg := s.opts.Settings.Gateway
+	cfg.Listen, cfg.SyncTarget, cfg.FollowUpsTarget = listen, s.Targets["sync"], s.Targets["followups"]
+	cfg.AvailabilityTarget, cfg.GHLPublicKeys = s.Targets["availability"], s.opts.GHLPublicKeys
+	cfg.CronSecrets, cfg.AdminSecrets = secrets(s.opts.CronSecrets), secrets(s.opts.AdminSecrets)
+	g, err := gateway.New(ctx, cfg, gateway.Deps{Identity: identity, Clock: s.opts.Clock, Logger: s.logger("gateway")})
 	if err != nil {
 		return err
 	}
