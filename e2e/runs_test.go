@@ -20,8 +20,10 @@ func TestRunsAreKilled(t *testing.T) {
 	var out strings.Builder
 	sheet := figure.NewSheet(&out)
 	cells := []runs.Cell{
-		{Point: "K2", Nth: "2", Signal: "KILL"}, {Point: "K4", Nth: "7", Signal: "KILL"},
-		{Point: "K5", Nth: "1", Signal: "KILL"}, {Point: "K4", Nth: "3", Signal: "STOP"},
+		{Point: "K2", Nth: "2", Signal: "KILL"},
+		{Point: "K4", Nth: "7", Signal: "KILL"},
+		{Point: "K5", Nth: "1", Signal: "KILL"},
+		{Point: "K4", Nth: "3", Signal: "STOP"},
 	}
 	if err := runs.RunCells(t.Context(), binary, cells, sheet); err != nil {
 		t.Fatal(err)

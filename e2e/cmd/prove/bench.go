@@ -13,12 +13,12 @@ import (
 
 func runBench(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("only", "", "one of sends, webhooks; empty for both")
+	only := flags.String("only", "", "one of sends, webhooks, followups; empty for all")
 	sends := flags.Int("sends", 2000, "messages in each of three rounds")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"", "sends", "webhooks"}, *only) {
+	if !slices.Contains([]string{"", "sends", "webhooks", "followups"}, *only) {
 		return fmt.Errorf("no bench is named %q", *only) // a bench that measured nothing would pass
 	}
 	binary, clean, err := build(ctx)
@@ -33,6 +33,7 @@ func runBench(ctx context.Context, out io.Writer, args []string) error {
 	}{
 		{"sends", (&bench.Sends{Binary: binary, PerRound: *sends}).Run},
 		{"webhooks", (&bench.Webhooks{Binary: binary, PerRound: *sends}).Run},
+		{"followups", (&bench.FollowUps{Binary: binary, PerRound: *sends}).Run},
 	} {
 		if *only != "" && *only != b.name {
 			continue

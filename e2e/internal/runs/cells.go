@@ -28,9 +28,19 @@ func (c Cell) String() string {
 // Cells lists the matrix of runs.
 func Cells() []Cell {
 	return []Cell{
-		{"K1", "1", "KILL"}, {"K2", "1", "KILL"}, {"K2", "2", "KILL"}, {"K3", "1", "KILL"},
-		{"K4", "1", "KILL"}, {"K4", "7", "KILL"}, {"K5", "1", "KILL"}, {"K5", "2", "KILL"}, {"K6", "1", "KILL"},
-		{"K2", "1", "STOP"}, {"K4", "3", "STOP"}, {"K5", "1", "STOP"}, {"K6", "1", "STOP"},
+		{"K1", "1", "KILL"},
+		{"K2", "1", "KILL"},
+		{"K2", "2", "KILL"},
+		{"K3", "1", "KILL"},
+		{"K4", "1", "KILL"},
+		{"K4", "7", "KILL"},
+		{"K5", "1", "KILL"},
+		{"K5", "2", "KILL"},
+		{"K6", "1", "KILL"},
+		{"K2", "1", "STOP"},
+		{"K4", "3", "STOP"},
+		{"K5", "1", "STOP"},
+		{"K6", "1", "STOP"},
 	}
 }
 
@@ -78,7 +88,7 @@ func (w *world) play(ctx context.Context, c Cell, leads int) (verdict, error) {
 		_, _ = w.run(begun, victim.Target, request) // the answer is cut off, or comes late
 	}()
 	if c.Signal == "STOP" {
-		err = w.overtake(ctx, victim, p, c)
+		err = w.overtake(ctx, victim, c)
 	} else {
 		err = w.revive(ctx, victim, request)
 	}
@@ -124,7 +134,7 @@ func (w *world) revive(ctx context.Context, victim *lab.Replica, request uuid.UU
 }
 
 // overtake lets another replica work while the victim sleeps longer than its lease, and wakes the victim.
-func (w *world) overtake(ctx context.Context, victim *lab.Replica, p *place, c Cell) error {
+func (w *world) overtake(ctx context.Context, victim *lab.Replica, c Cell) error {
 	bound, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for !strings.Contains(victim.Log(), "crash point "+c.Point) {
