@@ -100,6 +100,10 @@ rtests: ## Lost answers, nothing taken, repeated webhooks, outage, do-not-distur
 legal: ## One million sends over all zones and clock changes: none outside the hours
 	@cd services/sync && RELANCE_LONG=1 go test -count=1 -v -run Never -timeout 30m ./internal/legal | grep -oE 'figure .*|^(FAIL|---|panic).*'
 
+.PHONY: schedule
+schedule: ## One million random (zone, hours, delay) cases of follow-ups: never outside the window, never early
+	@cd services/followups && go test -count=1 -v -run NeverOutsideTheWindow -timeout 30m ./internal/followup -schedule-cases 1000000 | grep -E 'violations|^(FAIL|---|panic)|_test.go'
+
 .PHONY: bench/sync
 bench/sync: ## Speed of sync against bare loops of the same machine
 	cd e2e && go run ./cmd/prove bench
@@ -113,6 +117,7 @@ nightly: ## Every proof at full size: an hour or more on 2 cores
 	$(MAKE) rtests
 	$(MAKE) model
 	$(MAKE) legal
+	$(MAKE) schedule
 	$(MAKE) foretell
 	$(MAKE) bench/sync
 	$(MAKE) fuzz FUZZTIME=60s

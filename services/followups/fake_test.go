@@ -50,6 +50,8 @@ type fakeSync struct {
 	foretold func(*syncv1.SendCheck) *syncv1.SendCheckResult
 	// connections are the states of connections by provider; with a nil map GHL is connected.
 	connections map[string]syncv1.ConnectionState
+	// before, if set, is called first for each SendMessage, without the lock.
+	before func(*syncv1.SendMessageRequest)
 	// answer, if set, replaces the acceptance.
 	answer func(*syncv1.SendMessageRequest) (*syncv1.Message, error)
 	down   atomic.Bool
@@ -87,6 +89,9 @@ func (f *fakeSync) BatchGetLeads(_ context.Context, req *syncv1.BatchGetLeadsReq
 }
 
 func (f *fakeSync) SendMessage(_ context.Context, req *syncv1.SendMessageRequest) (*syncv1.SendMessageResponse, error) {
+	if f.before != nil {
+		f.before(req)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, proto.CloneOf(req))
