@@ -66,7 +66,7 @@ FUZZTIME ?= 10s
 fuzz: ## Run every fuzz target for FUZZTIME each
 	@for f in $$(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' || true); do d=$$(dirname $$f); \
 	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9_]+' $$f | sed 's/func //'); do echo "fuzz $$d $$t"; \
-	    (cd $$d && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); done; done
+	    (cd $$d && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x .); done; done
 
 SENDS ?= 10000
 KILLS ?= 500
