@@ -17,6 +17,8 @@ const DefaultGHLBaseURL = "https://services.leadconnectorhq.com"
 const (
 	DefaultSmartleadBaseURL = "https://server.smartlead.ai/api/v1"
 	DefaultInstantlyBaseURL = "https://api.instantly.ai"
+	// DefaultCalendlyBaseURL is Calendly's API host.
+	DefaultCalendlyBaseURL = "https://api.calendly.com"
 )
 
 // Config is the configuration of the sync service.
@@ -29,6 +31,7 @@ type Config struct {
 	GHLClientSecret       config.Secret `name:"ghl-client-secret" env:"RELANCE_SYNC_GHL_CLIENT_SECRET" help:"Client secret of the marketplace app, or @file."`
 	SmartleadBaseURL      string        `name:"smartlead-base-url" env:"RELANCE_SYNC_SMARTLEAD_BASE_URL" default:"https://server.smartlead.ai/api/v1" help:"Smartlead API host with its version."`
 	InstantlyBaseURL      string        `name:"instantly-base-url" env:"RELANCE_SYNC_INSTANTLY_BASE_URL" default:"https://api.instantly.ai" help:"Instantly API host."`
+	CalendlyBaseURL       string        `name:"calendly-base-url" env:"RELANCE_SYNC_CALENDLY_BASE_URL" default:"https://api.calendly.com" help:"Calendly API host, for bookings."`
 	AllowLocalProviders   bool          `name:"allow-local-providers" env:"RELANCE_SYNC_ALLOW_LOCAL_PROVIDERS" help:"Call EmailBison instances on plain http and on private addresses. For tests and sandboxes only: whoever may set connections can then reach your network."`
 	KeysetJSON            config.Secret `name:"keyset" env:"RELANCE_SYNC_KEYSET" help:"Tink AEAD keyset as JSON, or @file, that encrypts tokens, messages and webhooks at rest. Required."`
 	FollowUpsTarget       string        `name:"followups-target" env:"RELANCE_SYNC_FOLLOWUPS_TARGET" default:"127.0.0.1:7002" help:"gRPC target of the followups service, which gets lead events. Empty keeps them waiting."`
@@ -85,6 +88,7 @@ func (c Config) withDefaults() Config {
 	c.GHLBaseURL = cmp.Or(c.GHLBaseURL, DefaultGHLBaseURL)
 	c.SmartleadBaseURL = cmp.Or(c.SmartleadBaseURL, DefaultSmartleadBaseURL)
 	c.InstantlyBaseURL = cmp.Or(c.InstantlyBaseURL, DefaultInstantlyBaseURL)
+	c.CalendlyBaseURL = cmp.Or(c.CalendlyBaseURL, DefaultCalendlyBaseURL)
 	return c
 }
 

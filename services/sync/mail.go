@@ -5,12 +5,13 @@ import (
 	"github.com/relance/relance/services/sync/internal/exchange"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/provider/emailbison"
 	"github.com/relance/relance/services/sync/internal/provider/instantly"
 	"github.com/relance/relance/services/sync/internal/provider/smartlead"
 )
 
-// wireMail makes the clients of the senders of email campaigns.
+// wireMail makes the clients of Calendly and of the senders of email campaigns.
 func (s *Service) wireMail() error {
 	control := exchange.Public()
 	if s.cfg.AllowLocalProviders {
@@ -25,8 +26,11 @@ func (s *Service) wireMail() error {
 	if err != nil {
 		return err
 	}
+	if s.calendly, err = calendly.New(calendly.Config{BaseURL: s.cfg.CalendlyBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget}); err != nil {
+		return err
+	}
 	s.mail = map[provider.Kind]provider.Mail{provider.EmailBison: bison, provider.Smartlead: smart, provider.Instantly: instant}
-	s.closers = append(s.closers, bison.Close, smart.Close, instant.Close)
+	s.closers = append(s.closers, bison.Close, smart.Close, instant.Close, s.calendly.Close)
 	return nil
 }
 
@@ -46,6 +50,11 @@ func initialLimit(of budget.Key) budget.Limit {
 		return emailbison.DefaultLimit()
 	case provider.Smartlead:
 		return smartlead.DefaultLimit()
+	case provider.Calendly:
+		if of.App == calendly.BookApp {
+			return calendly.BookLimit()
+		}
+		return calendly.DefaultLimit()
 	case provider.Instantly:
 		if of.App == instantly.ListApp {
 			return instantly.ListLimit()

@@ -34,6 +34,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/push"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
@@ -70,6 +71,7 @@ type Service struct {
 	booker   *booker.Booker
 	client   *ghl.Client
 	mail     map[provider.Kind]provider.Mail
+	calendly *calendly.Client
 	closers  []func()
 	oauth    *ghl.OAuth
 	budget   *budget.Limiter
@@ -179,14 +181,15 @@ func (s *Service) senderOn(on *store.Store) *sender.Sender {
 
 func (s *Service) bookerOn(on *store.Store) *booker.Booker {
 	return booker.New(booker.Config{
-		Store: on, Calendars: map[provider.Kind]provider.Calendar{provider.GHL: ghl.Calendars{Client: s.client}}, Accounts: s.keeperOn(on),
-		Budget: s.budget, Clock: s.deps.Clock, Timing: s.cfg.timing(), Stopped: s.stopped, Logger: s.deps.Logger,
+		Store: on, Accounts: s.keeperOn(on),
+		Calendars: map[provider.Kind]provider.Calendar{provider.GHL: ghl.Calendars{Client: s.client}, provider.Calendly: s.calendly},
+		Budget:    s.budget, Clock: s.deps.Clock, Timing: s.cfg.timing(), Stopped: s.stopped, Logger: s.deps.Logger,
 	})
 }
 
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
-		Store: on, Client: s.client, Mail: s.mail, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: on, Client: s.client, Calendly: s.calendly, Mail: s.mail, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		Timing: s.cfg.timing(), Poll: s.cfg.poll(), PollTick: s.cfg.PollTick,
 		Mirror:   s.mirrorOn(on),
 		Pusher:   push.New(push.Config{Store: on, Client: s.client, Account: s.keeperOn(on).Usable, Logger: s.deps.Logger}),
@@ -225,7 +228,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 		return err
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: s.store, Sender: s.sender, Booker: s.booker, Client: s.client, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: s.store, Sender: s.sender, Booker: s.booker, Client: s.client, Calendly: s.calendly, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed, WatchStall: s.cfg.WatchStall,
 	}))
 	return nil

@@ -23,6 +23,9 @@ type Fault struct {
 	Header map[string]string
 	// Stall answers nothing until the caller gives up. Cut ends the connection in the middle of a body.
 	Stall, Cut bool
+	// Taken lets the call be processed before the fault meets its answer. Path narrows the fault to one path.
+	Taken bool
+	Path  string
 	// Times is how many calls meet the fault; 0 means all.
 	Times int
 }
@@ -39,6 +42,8 @@ type World struct {
 	calls  []string
 	gone   bool
 	server *httptest.Server
+	serve  http.Handler
+	booked []*Booking
 }
 
 // New serves a world over https on loopback until Close. now is the providers' clock.
@@ -48,7 +53,8 @@ func New(now func() time.Time) *World {
 	w.routeCalendly(mux)
 	w.routeHubSpot(mux)
 	w.routePages(mux)
-	w.server = httptest.NewTLSServer(w.faulty(mux))
+	w.serve = w.faulty(mux)
+	w.server = httptest.NewTLSServer(w.serve)
 	return w
 }
 
@@ -57,6 +63,9 @@ func (w *World) Close() { w.server.Close() }
 
 // Server is the listening server, for its address and certificate.
 func (w *World) Server() *httptest.Server { return w.server }
+
+// Handler serves the same world, for a server without TLS.
+func (w *World) Handler() http.Handler { return w.serve }
 
 // Set changes the world.
 func (w *World) Set(change func(*Plan)) {
@@ -112,7 +121,7 @@ func (w *World) meet(path string) *Fault {
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, path)
 	fault := w.fault
-	if fault == nil {
+	if fault == nil || (fault.Path != "" && fault.Path != path) {
 		return nil
 	}
 	if fault.Times > 0 {
@@ -129,6 +138,9 @@ func (w *World) meet(path string) *Fault {
 func (w *World) faulty(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		fault := w.meet(r.URL.Path)
+		if fault != nil && fault.Taken {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+		}
 		switch {
 		case fault == nil:
 			next.ServeHTTP(rw, r)

@@ -10,6 +10,7 @@ const (
 	CalendlyProfile, CalendlyEvent = "acme", "intro"
 	CalendlyUUID                   = "6f6d1a3a-1111-4222-8333-444455556666"
 	calendlyUser                   = "https://api.calendly.com/users/AAAA"
+	calendlyOrganization           = "https://api.calendly.com/organizations/OOOO"
 	calendlyType                   = "https://api.calendly.com/event_types/" + CalendlyUUID
 )
 
@@ -20,7 +21,9 @@ func calendlyError(rw http.ResponseWriter, status int, title, message string) {
 func (w *World) routeCalendly(mux *http.ServeMux) {
 	for path, serve := range map[string]http.HandlerFunc{
 		"GET /users/me": func(rw http.ResponseWriter, _ *http.Request) {
-			answer(rw, 200, object{"resource": object{"uri": calendlyUser, "timezone": "America/New_York"}})
+			answer(rw, 200, object{"resource": object{
+				"uri": calendlyUser, "timezone": "America/New_York", "current_organization": calendlyOrganization,
+			}})
 		},
 		"GET /event_types": func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Get("user") != calendlyUser {
@@ -39,7 +42,10 @@ func (w *World) routeCalendly(mux *http.ServeMux) {
 			}
 			answer(rw, 200, object{"resource": w.eventType()})
 		},
-		"GET /event_type_available_times": w.availableTimes,
+		"GET /event_type_available_times":       w.availableTimes,
+		"POST /invitees":                        w.bookInvitee,
+		"GET /scheduled_events":                 w.scheduledEvents,
+		"GET /scheduled_events/{uuid}/invitees": w.invitees,
 	} {
 		mux.HandleFunc(path, func(rw http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "Bearer "+Token {

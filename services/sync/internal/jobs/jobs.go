@@ -26,6 +26,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/push"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
@@ -53,6 +54,8 @@ const (
 type Deps struct {
 	Store  *store.Store
 	Client *ghl.Client
+	// Calendly books and reads Calendly.
+	Calendly *calendly.Client
 	// Mail are the providers that answer emails.
 	Mail map[provider.Kind]provider.Mail
 	// Accounts opens the workspaces' credentials.

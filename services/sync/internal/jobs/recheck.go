@@ -60,5 +60,8 @@ func answers(ctx context.Context, d Deps, account ghl.Account) bool {
 	if mail, ok := d.Mail[account.Kind]; ok {
 		return mail.Probe(ctx, account) == nil
 	}
+	if account.Kind == provider.Calendly {
+		return d.Calendly.Probe(ctx, account) == nil
+	}
 	return d.Client.Probe(ctx, account) == nil
 }

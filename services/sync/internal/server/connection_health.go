@@ -55,6 +55,8 @@ func (s *Server) probe(ctx context.Context, row db.Connection) error {
 	}
 	if mail, ok := s.Mail[account.Kind]; ok {
 		err = mail.Probe(ctx, account)
+	} else if account.Kind == provider.Calendly {
+		err = s.Calendly.Probe(ctx, account)
 	} else {
 		err = s.Client.Probe(ctx, account)
 	}

@@ -25,7 +25,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	id := c.workspace("parent", req.GetParent())
 	in := req.GetConnection()
 	kind := c.provider("connection.provider", in.GetProvider())
-	if kind.Mail() {
+	if kind != provider.GHL {
 		c.mailConnection(in, kind, s.LocalProviders)
 	} else {
 		c.ghlConnection(in, s.Accounts.OAuthApp())
@@ -43,7 +43,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	}
 	p := connectionParams{workspace: id, kind: kind, location: in.GetLocation()}
 	p.tokens.Access = redact.Secret(in.GetToken())
-	if kind.Mail() {
+	if kind != provider.GHL {
 		p.location, p.base = mailAccount(in)
 	}
 	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" {
@@ -120,7 +120,7 @@ func (c *check) provider(field, name string) provider.Kind {
 	if name == "" {
 		kind = provider.GHL
 	}
-	c.when(!kind.Known(), field, "must be ghl, emailbison, smartlead or instantly")
+	c.when(!kind.Known(), field, "must be ghl, emailbison, smartlead, instantly or calendly")
 	return kind
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/provider"
 )
 
-// mailConnection checks the connection of an email sender. An instance of EmailBison is on a host that the caller names:
+// mailConnection checks the connection of an email sender or of Calendly: a key, and nothing else but an instance's host. An instance of EmailBison is on a host that the caller names:
 // https without a path; what it resolves to is judged when it is dialled. local admits plain http, for tests.
 func (c *check) mailConnection(in *syncv1.Connection, kind provider.Kind, local bool) {
 	c.secret("connection.token", in.GetToken())

@@ -22,6 +22,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/token"
@@ -40,6 +41,8 @@ type Config struct {
 	Sender *sender.Sender
 	Booker *booker.Booker
 	Client *ghl.Client
+	// Calendly books and reads Calendly.
+	Calendly *calendly.Client
 	// Mail are the providers that answer emails.
 	Mail map[provider.Kind]provider.Mail
 	// LocalProviders admits instances of EmailBison on plain http: for tests.

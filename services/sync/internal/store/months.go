@@ -22,6 +22,10 @@ const monthsAhead = 2
 func (s *Store) MakeMonths(ctx context.Context) (int, error) {
 	made := 0
 	err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		// One makes months at a time: of two, the second would meet the tables of the first.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('relance sync months'))`); err != nil {
+			return err
+		}
 		q := db.New(tx)
 		physical, err := q.DatabaseTime(ctx)
 		if err != nil {

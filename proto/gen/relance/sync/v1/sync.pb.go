@@ -917,7 +917,7 @@ type Connection struct {
 	// When the provider last answered a call with success, if ever. Output only.
 	LastSuccessTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_success_time,json=lastSuccessTime,proto3" json:"last_success_time,omitempty"`
 	// Provider: "ghl" (default), or a sender of email campaigns through which emails are answered in their threads: "emailbison",
-	// "smartlead", "instantly".
+	// "smartlead", "instantly"; or "calendly", through which appointments are booked and read.
 	Provider string `protobuf:"bytes,8,opt,name=provider,proto3" json:"provider,omitempty"`
 	// Host of the EmailBison instance, "https://host"; required for emailbison, and for it only.
 	BaseUrl string `protobuf:"bytes,9,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
