@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -80,6 +81,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		grpc.ChainStreamInterceptor(apierr.StreamServerInterceptor(cfg.Logger), principal.IdentifyStream(identify),
 			principal.DecideStream(cfg.Policy), s.drainStream),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(filters.Not(filters.HealthCheck())))),
+		grpc.NumStreamWorkers(streamWorkers()),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: connectionAge, Time: keepaliveTime, Timeout: keepaliveTimeout,
@@ -206,3 +208,7 @@ func deadlineUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next g
 	}
 	return next(ctx, req)
 }
+
+// streamWorkers is how many goroutines are kept for calls: their stacks have grown already, which a new one's has to do in
+// each call. Calls that find none free get one of their own.
+func streamWorkers() uint32 { return uint32(8 * runtime.GOMAXPROCS(0)) }

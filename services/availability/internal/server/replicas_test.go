@@ -64,6 +64,7 @@ type replica struct {
 	queries          *queries
 	pool             *pgxpool.Pool
 	refresher        *refresh.Refresher
+	server           *rpctest.Server
 	admin, followups availabilityv1.AvailabilityServiceClient
 }
 
@@ -96,6 +97,7 @@ func (w *world) newReplica(t *testing.T, providers provider.Router, listenDSN st
 		r.refresher.Wait()
 	})
 	r.admin = availabilityv1.NewAvailabilityServiceClient(s.ConnAs(t, principal.Principal{Kind: principal.KindAdmin}))
+	r.server = s
 	r.followups = availabilityv1.NewAvailabilityServiceClient(s.ConnAs(t, principal.Principal{Kind: principal.KindFollowUps}))
 	return r
 }

@@ -34,7 +34,7 @@ func (s *Server) GetSlots(ctx context.Context, req *availabilityv1.GetSlotsReque
 	if err != nil {
 		return nil, err
 	}
-	return q.answer(v, now), nil
+	return q.answer(v, now)
 }
 
 // known gives what is known of the workspace, fresh as the cache allows, when it can be offered from, and the time of the
@@ -105,20 +105,29 @@ func (p *problems) time(field string, value *timestamppb.Timestamp) time.Time {
 	return value.AsTime()
 }
 
-func (q query) answer(v *view, now time.Time) *availabilityv1.GetSlotsResponse {
-	row, labelled := v.row, v.in(q.zone)
-	from, to := v.span(later(now, q.start), q.end)
+func (q query) answer(v *view, now time.Time) (*availabilityv1.GetSlotsResponse, error) {
+	row := v.row
+	said, err := v.in(q.zone)
+	if err != nil {
+		return nil, err
+	}
+	anchor := later(now, q.start)
+	from, to := v.span(anchor, q.end)
 	out := &availabilityv1.GetSlotsResponse{
 		// A cache whose last free time has passed, or a window without any, is empty to this caller.
 		State: stateProto(stateOf(row, v.starts[from:to])), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
-		PublicUrl: row.Link.PublicURL, Source: row.Source, Slots: labelled[from:to],
+		PublicUrl: row.Link.PublicURL, Source: row.Source,
 	}
-	for _, start := range slots.Distribute(v.starts[from:to], slots.Choice{
-		Zone: q.zone.String(), Now: now, StartAfter: q.start, Waking: q.zoneAsked,
-	}) {
-		out.Suggestions = append(out.Suggestions, labelled[v.index(start)])
-	}
-	return out
+	// The field slots, encoded before: what is unknown to a message goes over the wire as it is, and is known again to who
+	// receives it.
+	out.ProtoReflect().SetUnknown(said.encoded(from, to))
+	near := v.index(anchor.Add(slots.PreferWithin + 1))
+	out.Suggestions = said.suggestions(part{from: from, to: to, near: near, waking: q.zoneAsked}, func() []time.Time {
+		return slots.Distribute(v.starts[from:to], slots.Choice{
+			Zone: q.zone.String(), Now: now, StartAfter: q.start, Waking: q.zoneAsked,
+		})
+	})
+	return out, nil
 }
 
 func defaultName(row store.Row) string {

@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/principal"
-	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	"github.com/relance/relance/services/availability/internal/changes"
 	"github.com/relance/relance/services/availability/internal/refresh"
 	"github.com/relance/relance/services/availability/internal/slots"
@@ -20,13 +18,14 @@ import (
 // maxZones bounds the zones that a view keeps labels of.
 const maxZones = 4
 
-// view is a row as it is served: its starts that may be offered, with labels by zone. All but the labels never change.
+// view is a row as it is served: its starts that may be offered, with what is said of them by zone. Row and starts never
+// change.
 type view struct {
 	row    store.Row
 	starts []time.Time
 
-	mu     sync.Mutex
-	labels map[string][]*availabilityv1.Slot
+	mu    sync.Mutex
+	zones map[string]*zoned
 }
 
 // newView leaves out what lies beyond the look-ahead and what appointments take that the row does not know of.
@@ -39,7 +38,7 @@ func newView(row store.Row, taken []slots.Span) *view {
 	}
 	inside := slots.Within(row.Slots, time.Time{}, row.AsOf.Add(row.LookAhead))
 	return &view{
-		row: row, starts: slots.Untaken(inside, row.Meeting, taken), labels: map[string][]*availabilityv1.Slot{},
+		row: row, starts: slots.Untaken(inside, row.Meeting, taken), zones: map[string]*zoned{},
 	}
 }
 
@@ -63,24 +62,6 @@ func (v *view) between(from, to time.Time) []time.Time {
 func (v *view) index(t time.Time) int {
 	i, _ := slices.BinarySearchFunc(v.starts, t, time.Time.Compare)
 	return i
-}
-
-// in gives all starts with labels in a zone.
-func (v *view) in(zone *time.Location) []*availabilityv1.Slot {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if known, ok := v.labels[zone.String()]; ok {
-		return known
-	}
-	out := make([]*availabilityv1.Slot, len(v.starts))
-	locale := localeOf(v.row)
-	for i, start := range v.starts {
-		out[i] = &availabilityv1.Slot{StartTime: timestamppb.New(start), Label: locale.Label(start, zone)}
-	}
-	if len(v.labels) < maxZones {
-		v.labels[zone.String()] = out
-	}
-	return out
 }
 
 // view gives what is known of a workspace to a caller who may see it: from memory while that is fresh enough, else from

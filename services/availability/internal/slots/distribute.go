@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// preferWithin is how far from the anchor times are preferred.
-	preferWithin = 5 * 24 * time.Hour
+	// PreferWithin is how far from the anchor times are preferred.
+	PreferWithin = 5 * 24 * time.Hour
 	// Hours of the day, in the zone, in which a meeting may be suggested.
 	wakingFrom, wakingTo = 7, 21
 	noon                 = 12
@@ -90,8 +90,8 @@ func (c Choice) rules(zone *time.Location) []choiceRule {
 		})
 	}
 	near := choiceRule{
-		name: "within 5 days, where there are any", input: stamp(anchor.Add(preferWithin)), optional: true,
-		keep: without(func(t time.Time) bool { return t.After(anchor.Add(preferWithin)) }),
+		name: "within 5 days, where there are any", input: stamp(anchor.Add(PreferWithin)), optional: true,
+		keep: without(func(t time.Time) bool { return t.After(anchor.Add(PreferWithin)) }),
 	}
 	// Nearness comes before daylight, as it always did: a lead is rather asked at an odd hour than a week late.
 	return slices.Insert(rules, 2, near)
