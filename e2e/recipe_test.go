@@ -49,6 +49,24 @@ func TestReadmeRecipe(t *testing.T) {
 		}
 	}
 	oneSend(t, facts)
+	everyCalendar(t, facts)
+}
+
+// everyCalendar: a sandbox shows times of each kind of calendar, read from its simulator.
+func everyCalendar(t *testing.T, facts object) {
+	t.Helper()
+	c := newClient(facts.text("gateway"), facts.text("adminSecret"), facts.text("cronSecret"))
+	sources := map[string]string{"calendly": "page", "calendlyToken": "api", "hubspot": "page", "ghlPage": "page"}
+	named := facts.object("calendars")
+	if len(named) != len(sources) {
+		t.Fatalf("calendars of the sandbox: %v", named)
+	}
+	for kind, source := range sources {
+		answer := c.api(t, http.MethodGet, "/v1/"+named.text(kind)+"/slots?timeZone=America/New_York", nil)
+		if answer.text("state") != "AVAILABILITY_STATE_OK" || answer.text("source") != source || len(answer.list("slots")) < 40 {
+			t.Errorf("%s: %s by %s with %d slots", kind, answer.text("state"), answer.text("source"), len(answer.list("slots")))
+		}
+	}
 }
 
 // oneSend: of the two sends to the DND lead only the first reached the provider, where it was refused.

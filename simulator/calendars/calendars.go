@@ -4,7 +4,10 @@
 package calendars
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -60,6 +63,19 @@ func New(now func() time.Time) *World {
 
 // Close stops serving.
 func (w *World) Close() { w.server.Close() }
+
+// Start serves the same world over plain http on a free loopback port until ctx ends, and gives the base URL without a final
+// slash: for programs that would not trust the certificate of Server.
+func (w *World) Start(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: w.server.Config.Handler, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	go func() { _ = server.Serve(listener) }() // it ends with Close
+	return "http://" + listener.Addr().String(), nil
+}
 
 // Server is the listening server, for its address and certificate.
 func (w *World) Server() *httptest.Server { return w.server }

@@ -13,7 +13,9 @@ import (
 	"github.com/relance/relance/cmd/relance/internal/demo"
 	"github.com/relance/relance/cmd/relance/internal/stack"
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/services/availability"
 	"github.com/relance/relance/simulator"
+	"github.com/relance/relance/simulator/calendars"
 )
 
 type sandboxCommand struct {
@@ -35,6 +37,8 @@ type facts struct {
 	Workspace    string            `json:"workspace"`
 	DNDLead      string            `json:"dndLead"`
 	Lead         string            `json:"lead"`
+	// Calendars are workspaces by the kind of their calendar.
+	Calendars map[string]string `json:"calendars"`
 }
 
 // Run serves until the context ends.
@@ -52,9 +56,18 @@ func (c sandboxCommand) Run(ctx context.Context, s Streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
+	outside := calendars.New(now.Now)
+	defer outside.Close()
+	outside.Set(func(p *calendars.Plan) { p.Free = demo.WorkingTimes(now.Now()) })
+	pages, err := outside.Start(ctx)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
 	known := facts{Simulator: provider, CronSecret: stack.NewSecret(), AdminSecret: stack.NewSecret(), Certificates: c.Dir}
 	st, err := stack.New(ctx, stack.Options{
-		Clock: now, Logger: c.logger(s.Err), AdminDSN: c.DatabaseURL, Listen: c.Listen, GHLBaseURL: provider,
+		Clock: now, Logger: c.logger(s.Err), AdminDSN: c.DatabaseURL, Listen: c.Listen, GHLBaseURL: provider, Settings: stack.Settings{Availability: availability.Config{
+			CalendlyAPI: pages, CalendlyPages: pages, HubSpotAPI: pages, HubSpotPages: pages, GHLPages: pages,
+		}},
 		GHLPublicKeys: []string{sim.PublicKeyPEM()}, CronSecrets: []string{known.CronSecret},
 		AdminSecrets: []string{known.AdminSecret}, CertDir: c.Dir, Reflection: true, SchedulerInterval: c.Scheduler,
 	})
@@ -83,6 +96,9 @@ func (c sandboxCommand) open(ctx context.Context, s Streams, st *stack.Stack, si
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	known.Workspace, known.Lead, known.DNDLead = seed.Workspace, seed.Lead, seed.DNDLead
+	if known.Calendars, err = demo.SeedCalendars(ctx, demo.Access{Gateway: known.Gateway, AdminSecret: known.AdminSecret}); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
 	raw, err := json.MarshalIndent(known, "", "  ")
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -113,6 +129,10 @@ func printFacts(s Streams, known facts, path string) error {
 		{"workspace", known.Workspace},
 		{"lead", known.Lead},
 		{"lead on SMS DND", known.DNDLead},
+		{"Calendly workspace", known.Calendars["calendly"]},
+		{"Calendly with token", known.Calendars["calendlyToken"]},
+		{"HubSpot workspace", known.Calendars["hubspot"]},
+		{"GHL page workspace", known.Calendars["ghlPage"]},
 		{"all of this", path},
 	} {
 		_, _ = fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
