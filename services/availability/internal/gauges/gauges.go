@@ -67,12 +67,19 @@ func (g *gauges) observe(ctx context.Context, o metric.Observer) error {
 	if err != nil {
 		return err
 	}
+	exact, err := g.cfg.Store.Stands(ctx)
+	if err != nil {
+		return err
+	}
 	for _, state := range []slots.State{slots.StateNew, slots.StateOK, slots.StateEmpty, slots.StateUnreachable, slots.StateUnconfigured} {
 		with := metric.WithAttributes(attribute.String("state", string(state)))
-		counted := census[string(state)]
-		o.ObserveFloat64(g.workspaces, float64(counted.Known), with)
-		if !counted.Oldest.IsZero() {
-			o.ObserveFloat64(g.asOf, max(now.Sub(counted.Oldest), 0).Seconds(), with)
+		known := census[string(state)]
+		if state == slots.StateUnreachable {
+			known = exact.Unreachable // alarms go by it
+		}
+		o.ObserveFloat64(g.workspaces, float64(known), with)
+		if oldest := exact.Oldest[state]; !oldest.IsZero() {
+			o.ObserveFloat64(g.asOf, max(now.Sub(oldest), 0).Seconds(), with)
 		}
 	}
 	low, err := g.cfg.Store.CountLow(ctx, refresh.Week(now))

@@ -75,8 +75,8 @@ func (r *Refresher) discover(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// censusLife is how long a count of all workspaces is used: counting costs more the more there are.
-const censusLife = time.Minute
+// censusLife is how long a count of all workspaces is used: counting costs more the more there are, and a tick should not.
+const censusLife = 15 * time.Minute
 
 type census struct {
 	mu   sync.Mutex
@@ -84,7 +84,7 @@ type census struct {
 	last store.Census
 }
 
-// Census counts the workspaces by state, at most once a minute.
+// Census counts the workspaces by state, at most once in 15 minutes.
 func (r *Refresher) Census(ctx context.Context) (store.Census, error) {
 	c, now := &r.counted, r.cfg.Clock.Now()
 	c.mu.Lock()

@@ -100,7 +100,7 @@ func (r *Refresher) settle(ctx context.Context, pass store.Pass, weight evidence
 // waits is the result for a calendar that is not asked because its host is left alone. Nothing new is known of it.
 func waits(row store.Row, pass store.Pass, now time.Time) store.Result {
 	result := rests(pass.Wait, now)
-	result.Host, result.Failures = pass.Host, row.Failures
+	result.Host, result.Unasked, result.Failures = pass.Host, true, row.Failures
 	result.Slots, result.AsOf, result.Source = row.Slots, row.AsOf, row.Source
 	if row.LastError != "" {
 		result.LastError = row.LastError

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// lowEvery is the time between searches for workspaces with few free times.
-	lowEvery = time.Hour
+	// lowEvery is the time between searches for workspaces with few free times: each reads all that were not told of.
+	lowEvery = 6 * time.Hour
 	// lowFresh is how old a look may be that such a search goes by.
 	lowFresh = time.Hour
 )
@@ -19,8 +19,8 @@ func Week(at time.Time) time.Time {
 	return day.AddDate(0, 0, -(int(day.Weekday())+6)%7)
 }
 
-// tellLow tells, once a week each, of workspaces that have fewer free times than they want to be told of. It searches once an
-// hour in each process.
+// tellLow tells, once a week each, of workspaces that have fewer free times than they want to be told of. It searches every six
+// hours in each process.
 func (r *run) tellLow(ctx context.Context) error {
 	f := r.refresher
 	last := f.lowAt.Load()

@@ -122,7 +122,7 @@ func TestFewFreeTimesAreToldOnceAWeek(t *testing.T) {
 		t.Fatalf("told of %q", lines)
 	}
 	for range 3 {
-		w.clock.Advance(2 * time.Hour)
+		w.clock.Advance(7 * time.Hour)
 		if lines := told(); len(lines) != 0 {
 			t.Errorf("again in the week: %q", lines)
 		}

@@ -171,7 +171,9 @@ func TestOneProbeOverReplicas(t *testing.T) {
 	}
 	o.sim.Set(func(p *calendars.Plan) { p.Fault = nil })
 	o.clock.Advance(31 * time.Second)
-	if sum := o.tickAll(t, 1); sum.GetRefreshed() != workspaces {
-		t.Errorf("after: %v", sum)
+	// One that another replica put off in the very moment is due again at once, perhaps too late for these ticks.
+	sum := o.tickAll(t, 1)
+	if rest := o.tickAll(t, 1); sum.GetRefreshed() < workspaces-2 || sum.GetRefreshed()+rest.GetRefreshed() != workspaces {
+		t.Errorf("after: %v, then %v", sum, rest)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store/db"
 )
@@ -74,6 +75,9 @@ type Result struct {
 	// Host is the host that was asked; Waiting tells that the row is due at once when it answers again.
 	Host    string
 	Waiting bool
+	// Unasked tells that the calendar was not asked because its host is left alone. Should that be over by now, it is due at
+	// once.
+	Unasked bool
 }
 
 // reported is how the log's last line of a workspace is remembered.
@@ -96,6 +100,9 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 	}
 	defer s.changed(row.Workspace)
 	err = s.within(ctx, row.Workspace, func(q *db.Queries) error {
+		if err := result.stillWaits(ctx, q, &params); err != nil {
+			return err
+		}
 		rows, err := q.Finish(ctx, params)
 		if err != nil {
 			return err
@@ -110,6 +117,20 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 		return q.Remember(ctx, db.RememberParams{WorkspaceID: row.Workspace, ID: row.Link.ID, Resolved: result.Resolved})
 	})
 	return stored, stored && reported != row.reported, wrap("store availability", err)
+}
+
+// stillWaits makes a row due that was not asked, if its host answers again. Whoever finds that out makes all that wait due in
+// the same commit, and would miss a row that is about to wait: the lock lets one see the other.
+func (r Result) stillWaits(ctx context.Context, q *db.Queries, params *db.FinishParams) error {
+	if !r.Unasked {
+		return nil
+	}
+	resting, err := q.ShareHost(ctx, r.Host)
+	if postgres.IsNoRows(err) || err == nil && !resting {
+		params.Waiting, params.DueTime = false, time.Unix(0, 0)
+		return nil
+	}
+	return err
 }
 
 // Release gives a lease back without a result.

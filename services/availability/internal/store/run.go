@@ -123,7 +123,7 @@ func measure(ctx context.Context, q *db.Queries, now time.Time, params *db.Finis
 		return err
 	}
 	params.DueCaches, params.ErroringCaches = int32(due), int32(erroring)
-	oldest, err := q.Oldest(ctx)
+	oldest, err := q.Oldest(ctx, string(slots.StateOK))
 	if postgres.IsNoRows(err) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store/db"
 )
 
@@ -81,35 +82,58 @@ func (s *Store) Learn(ctx context.Context, workspaces []uuid.UUID, agencies []st
 	return wrap("learn workspaces", err)
 }
 
-// Census counts the workspaces by state, and gives the oldest look of each state; zero when there is none.
-type Census map[string]struct {
-	Known  int
-	Oldest time.Time
-}
+// Census counts the workspaces by state. Its cost grows with the number of workspaces.
+type Census map[string]int
 
 // Total is the number of workspaces.
 func (c Census) Total() int {
 	sum := 0
-	for _, state := range c {
-		sum += state.Known
+	for _, known := range c {
+		sum += known
 	}
 	return sum
 }
 
-// Census counts. Its cost grows with the number of workspaces.
+// Census counts.
 func (s *Store) Census(ctx context.Context) (Census, error) {
 	out := Census{}
 	err := s.system(ctx, func(q *db.Queries) error {
 		rows, err := q.CountByState(ctx)
 		for _, row := range rows {
-			state := out[row.State]
-			state.Known = int(row.Known)
-			if row.Oldest.Unix() != 0 {
-				state.Oldest = row.Oldest.UTC()
-			}
-			out[row.State] = state
+			out[row.State] = int(row.Known)
 		}
 		return err
 	})
 	return out, wrap("count workspaces", err)
+}
+
+// Stands is how the looks stand; it costs the same however many workspaces there are.
+type Stands struct {
+	// Unreachable is how many calendars cannot be read, Oldest the oldest look of each state that is served from.
+	Unreachable int
+	Oldest      map[slots.State]time.Time
+}
+
+// Stands tells.
+func (s *Store) Stands(ctx context.Context) (Stands, error) {
+	out := Stands{Oldest: map[slots.State]time.Time{}}
+	err := s.system(ctx, func(q *db.Queries) error {
+		unreachable, err := q.CountErroring(ctx)
+		if err != nil {
+			return err
+		}
+		out.Unreachable = int(unreachable)
+		for _, state := range []slots.State{slots.StateOK, slots.StateEmpty, slots.StateUnreachable} {
+			row, err := q.Oldest(ctx, string(state))
+			if postgres.IsNoRows(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			out.Oldest[state] = *row.AsOf
+		}
+		return nil
+	})
+	return out, wrap("see how looks stand", err)
 }

@@ -762,7 +762,7 @@ func (x *RefreshReceipt) GetMetrics() *RefreshMetrics {
 // RefreshMetrics are how the known slots of all workspaces stand.
 type RefreshMetrics struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Workspaces that are known, as counted at most a minute before.
+	// Workspaces that are known, as counted at most 15 minutes before.
 	TotalCaches int32 `protobuf:"varint,1,opt,name=total_caches,json=totalCaches,proto3" json:"total_caches,omitempty"`
 	// Those that are due: what a run that was ended by its budget left.
 	DueCaches int32 `protobuf:"varint,2,opt,name=due_caches,json=dueCaches,proto3" json:"due_caches,omitempty"`

@@ -222,6 +222,18 @@ func (q *Queries) NudgeOne(ctx context.Context, host string) (int64, error) {
 	return result.RowsAffected(), nil
 }
 
+const shareHost = `-- name: ShareHost :one
+SELECT coalesce(open_until IS NOT NULL, false)::boolean AS resting FROM provider_host WHERE host = $1 FOR SHARE
+`
+
+// Whether the host is left alone, and it stays so until the transaction ends.
+func (q *Queries) ShareHost(ctx context.Context, host string) (bool, error) {
+	row := q.db.QueryRow(ctx, shareHost, host)
+	var resting bool
+	err := row.Scan(&resting)
+	return resting, err
+}
+
 const takeProbe = `-- name: TakeProbe :execrows
 UPDATE provider_host SET probe_until = clock_timestamp() + make_interval(secs => $1)
 WHERE host = $2 AND open_until <= $3::timestamptz AND (probe_until IS NULL OR probe_until <= clock_timestamp())

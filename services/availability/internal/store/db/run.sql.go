@@ -44,13 +44,12 @@ func (q *Queries) AllAgencies(ctx context.Context, now time.Time) ([]AllAgencies
 }
 
 const countByState = `-- name: CountByState :many
-SELECT state, count(*) AS known, coalesce(min(as_of), 'epoch')::timestamptz AS oldest FROM availability GROUP BY state
+SELECT state, count(*) AS known FROM availability GROUP BY state
 `
 
 type CountByStateRow struct {
-	State  string
-	Known  int64
-	Oldest time.Time
+	State string
+	Known int64
 }
 
 func (q *Queries) CountByState(ctx context.Context) ([]CountByStateRow, error) {
@@ -62,7 +61,7 @@ func (q *Queries) CountByState(ctx context.Context) ([]CountByStateRow, error) {
 	var items []CountByStateRow
 	for rows.Next() {
 		var i CountByStateRow
-		if err := rows.Scan(&i.State, &i.Known, &i.Oldest); err != nil {
+		if err := rows.Scan(&i.State, &i.Known); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -293,7 +292,7 @@ func (q *Queries) LeaveRun(ctx context.Context, id uuid.UUID) error {
 }
 
 const oldest = `-- name: Oldest :one
-SELECT workspace_id, as_of FROM availability WHERE state = 'ok' AND as_of IS NOT NULL ORDER BY as_of, workspace_id LIMIT 1
+SELECT workspace_id, as_of FROM availability WHERE state = $1 AND as_of IS NOT NULL ORDER BY as_of, workspace_id LIMIT 1
 `
 
 type OldestRow struct {
@@ -301,8 +300,8 @@ type OldestRow struct {
 	AsOf        *time.Time
 }
 
-func (q *Queries) Oldest(ctx context.Context) (OldestRow, error) {
-	row := q.db.QueryRow(ctx, oldest)
+func (q *Queries) Oldest(ctx context.Context, state string) (OldestRow, error) {
+	row := q.db.QueryRow(ctx, oldest, state)
 	var i OldestRow
 	err := row.Scan(&i.WorkspaceID, &i.AsOf)
 	return i, err

@@ -19,6 +19,10 @@ INSERT INTO provider_host (host, update_time) VALUES (@host, @now) ON CONFLICT D
 -- name: LockHost :one
 SELECT * FROM provider_host WHERE host = @host FOR UPDATE;
 
+-- name: ShareHost :one
+-- Whether the host is left alone, and it stays so until the transaction ends.
+SELECT coalesce(open_until IS NOT NULL, false)::boolean AS resting FROM provider_host WHERE host = @host FOR SHARE;
+
 -- name: UpdateHost :exec
 UPDATE provider_host SET failures = @failures, since = sqlc.narg('since'), window_time = sqlc.narg('window_time'),
     window_calls = @window_calls, window_failed = @window_failed, open_until = sqlc.narg('open_until'), last_error = @last_error,

@@ -51,7 +51,7 @@ INSERT INTO availability (workspace_id, agency) SELECT unnest(@workspace_ids::uu
 ON CONFLICT (workspace_id) DO UPDATE SET agency = excluded.agency WHERE availability.agency <> excluded.agency;
 
 -- name: CountByState :many
-SELECT state, count(*) AS known, coalesce(min(as_of), 'epoch')::timestamptz AS oldest FROM availability GROUP BY state;
+SELECT state, count(*) AS known FROM availability GROUP BY state;
 
 -- name: CountDue :one
 SELECT count(*) FROM availability WHERE due_time <= @now;
@@ -60,4 +60,4 @@ SELECT count(*) FROM availability WHERE due_time <= @now;
 SELECT count(*) FROM availability WHERE state = 'unreachable';
 
 -- name: Oldest :one
-SELECT workspace_id, as_of FROM availability WHERE state = 'ok' AND as_of IS NOT NULL ORDER BY as_of, workspace_id LIMIT 1;
+SELECT workspace_id, as_of FROM availability WHERE state = @state AND as_of IS NOT NULL ORDER BY as_of, workspace_id LIMIT 1;
