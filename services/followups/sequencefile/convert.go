@@ -125,7 +125,7 @@ func (d document) sequence() (*followupsv1.Sequence, []string) {
 	r := &reader{}
 	out := &followupsv1.Sequence{
 		DisplayName: d.Sequence, Description: d.Description, Active: d.Active, Trigger: followupsv1.Trigger_TRIGGER_MANUAL,
-		RefusalRules: r.rules(d.Refusals),
+		RefusalRules: r.rules(d.Refusals), ContinueOnReply: d.Continue,
 	}
 	if d.Sequence == "" {
 		r.problems = append(r.problems, "a sequence needs a name: write it as `sequence: <name>`")
@@ -190,7 +190,7 @@ func (r *reader) rules(rules map[string]rule) []*followupsv1.RefusalRule {
 
 func documentOf(seq *followupsv1.Sequence) document {
 	out := document{
-		Sequence: seq.GetDisplayName(), Description: seq.GetDescription(), Active: seq.GetActive(),
+		Sequence: seq.GetDisplayName(), Description: seq.GetDescription(), Active: seq.GetActive(), Continue: seq.GetContinueOnReply(),
 		Trigger: triggerOf(seq), Refusals: rulesOf(seq.GetRefusalRules()),
 	}
 	for _, s := range seq.GetSteps() {

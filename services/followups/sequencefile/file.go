@@ -26,6 +26,7 @@ type document struct {
 	Sequence    string          `yaml:"sequence"`
 	Description string          `yaml:"description,omitempty"`
 	Active      bool            `yaml:"active"`
+	Continue    bool            `yaml:"continue_on_reply,omitempty"`
 	Trigger     *trigger        `yaml:"trigger,omitempty"`
 	Refusals    map[string]rule `yaml:"refusals,omitempty"`
 	Steps       []step          `yaml:"steps"`

@@ -108,7 +108,7 @@ func anyRules(rt *rapid.T) []*followupsv1.RefusalRule {
 
 func anySequence(rt *rapid.T) *followupsv1.Sequence {
 	out := &followupsv1.Sequence{
-		DisplayName: "x" + anyText(rt, "name"), Description: anyText(rt, "description"), Active: rapid.Bool().Draw(rt, "active"),
+		DisplayName: "x" + anyText(rt, "name"), Description: anyText(rt, "description"), Active: rapid.Bool().Draw(rt, "active"), ContinueOnReply: rapid.Bool().Draw(rt, "continue"),
 		Trigger: enumOf[followupsv1.Trigger](rt, "trigger", 1, 9), RefusalRules: anyRules(rt),
 	}
 	if rapid.Bool().Draw(rt, "options") {

@@ -145,7 +145,7 @@ func (w Workspace) bring(ctx context.Context, seq, live *followupsv1.Sequence, h
 		return nil
 	}
 	query := url.Values{
-		"updateMask":         {"description,active,trigger,trigger_options,refusal_rules,steps"},
+		"updateMask":         {"description,active,trigger,trigger_options,refusal_rules,continue_on_reply,steps"},
 		"migrateEnrollments": {fmt.Sprint(how.Migrate)}, "validateOnly": {fmt.Sprint(how.DryRun)},
 	}
 	var changed followupsv1.UpdateSequenceResponse

@@ -24,6 +24,10 @@ type Settings struct {
 	Hours Hours
 	// PausedUntil holds every step; zero for no pause.
 	PausedUntil time.Time
+	// GhostDays is how many days an answered lead may stay silent before its sequences go on; 0 means DefaultGhostDays.
+	GhostDays int
+	// PausedChannels are switched off: steps on them wait.
+	PausedChannels []Channel
 	// SenderName, CompanyName, TargetResult and Questions fill templates.
 	SenderName, CompanyName, TargetResult string
 	Questions                             []string
@@ -35,7 +39,7 @@ type Settings struct {
 }
 
 // DefaultSettings hold for a workspace that set none.
-func DefaultSettings() Settings { return Settings{Hours: DefaultHours()} }
+func DefaultSettings() Settings { return Settings{Hours: DefaultHours(), GhostDays: DefaultGhostDays} }
 
 // Slots are what the workspace's calendar offers a lead.
 type Slots struct {
@@ -80,8 +84,8 @@ type Input struct {
 	Enrollment Enrollment
 	// SendingDisabled is the workspace's kill switch.
 	SendingDisabled bool
-	// SequenceActive tells whether the sequence may send.
-	SequenceActive bool
+	// SequenceActive tells whether the sequence may send, ContinueOnReply that a reply does not pause it.
+	SequenceActive, ContinueOnReply bool
 	// Step is the one at the enrollment's position; nil when none is left.
 	Step *Step
 	// Lead is nil when the lead is gone.

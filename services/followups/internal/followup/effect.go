@@ -59,7 +59,7 @@ type Effect struct {
 	Reason string
 	// Move is what becomes of the enrollment.
 	Move Move
-	// Until is when a Stay is looked at again, always later than now.
+	// Until is when a Stay is looked at again, always later than now; of a Hold, when that is known better than by its reason.
 	Until time.Time
 	// Due, if set, is the schedule's time that could be counted only now.
 	Due time.Time
@@ -97,6 +97,7 @@ const (
 	ReasonSequenceInactive    = "sequence_inactive"
 	ReasonWorkspacePaused     = "workspace_paused"
 	ReasonSendingDisabled     = "sending_disabled"
+	ReasonChannelPaused       = "channel_paused"
 	ReasonUnknownZone         = "unknown_zone"
 	ReasonScheduled           = "scheduled"
 	ReasonBusinessHours       = "outside_business_hours"
@@ -130,6 +131,7 @@ const (
 	waitUnknownZone = time.Hour
 	waitUnavailable = time.Minute
 	waitLong        = 15 * time.Minute
+	waitChannel     = 6 * time.Hour
 	waitInFlight    = time.Minute
 	waitMin         = time.Second
 	backoffBase     = time.Minute

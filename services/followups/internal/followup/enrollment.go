@@ -200,6 +200,9 @@ func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now tim
 		}
 		if running {
 			e = e.pause(effect.Reason, now)
+			if !effect.Until.IsZero() {
+				e.Next = effect.Until
+			}
 		}
 	case Resume:
 		e.State, e.Reason, e.Attempts, e.RepliedSince, e.Next = Active, "", 0, now, e.Due

@@ -131,6 +131,10 @@ func (w *walk) look() bool {
 		w.in.Planned = nil
 	}
 	stuck = stuck || seen.NoCommonHour || w.at >= looksPerStep
+	if effect.Move == Hold && !effect.Until.IsZero() && w.at < 2 { // a pause that ends by the clock
+		w.move(effect)
+		return true
+	}
 	if stuck || effect.Move == Hold || effect.Move == Await {
 		return w.beyond(cmp.Or(effect.Reason, string(effect.Move)))
 	}

@@ -1,6 +1,7 @@
 package followup
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -170,17 +171,36 @@ func askPause(in Input) (Effect, bool) {
 	switch {
 	case e.Reason == ReasonSnoozed:
 		return over, true
-	case e.Reason == ReasonLeadReplied && ghosted(*in.Lead, in.Now):
+	case e.Reason == ReasonLeadReplied && in.ghosted():
 		return over, true
-	case e.Reason == ReasonLeadReplied || meaning.Person || meaning.Recheck == 0:
+	case e.Reason == ReasonLeadReplied:
+		effect := hold(e.Reason)
+		effect.Until = in.nextGhostLook()
+		return effect, true
+	case meaning.Person || meaning.Recheck == 0:
 		return hold(e.Reason), true
 	}
 	return Effect{}, false // what was missing may be there now: the other rules tell
 }
 
 // ghosted reports whether the lead was answered and has been silent since, long enough.
-func ghosted(lead Lead, now time.Time) bool {
-	return lead.LastOutbound.After(lead.LastInbound) && !lead.LastInbound.Add(GhostAfter).After(now)
+func (in Input) ghosted() bool {
+	return in.Lead.answered() && !in.Lead.LastInbound.Add(in.Settings.ghostAfter()).After(in.Now)
+}
+
+// nextGhostLook is when the silence of an answered lead is long enough; for one that nobody has answered it is as long from
+// now, since the answer itself ends the pause.
+func (in Input) nextGhostLook() time.Time {
+	if end := in.Lead.LastInbound.Add(in.Settings.ghostAfter()); in.Lead.answered() && end.After(in.Now) {
+		return end
+	}
+	return in.Now.Add(in.Settings.ghostAfter())
+}
+
+func (l *Lead) answered() bool { return l.LastOutbound.After(l.LastInbound) }
+
+func (s Settings) ghostAfter() time.Duration {
+	return time.Duration(cmp.Or(s.GhostDays, DefaultGhostDays)) * 24 * time.Hour
 }
 
 // outcomeRule is asked of a message whose outcome is open, and nothing else is: asking sync again with the same id sends

@@ -53,7 +53,16 @@ func TestEveryPauseHasAWayOut(t *testing.T) {
 		if reason != ReasonLeadReplied {
 			in.Lead.LastInbound = time.Time{}
 		}
-		switch d := Decide(in); {
+		d := Decide(in)
+		if reason == ReasonLeadReplied { // the first look finds when the silence is long enough
+			in.Enrollment = e.GoOn(in.Now).Apply(d.Effect, nil, nil, in.Now)
+			in.Now = in.Enrollment.Next
+			if !in.Now.Equal(now.Add(GhostAfter)) {
+				t.Errorf("looked at next at %v", in.Now)
+			}
+			d = Decide(in)
+		}
+		switch {
 		case d.Verdict == Settled && d.Effect.Move != Resume:
 			t.Errorf("%s: nothing is missing any more, and still %+v", reason, d.Effect)
 		case d.Verdict == Settled && e.GoOn(in.Now).Apply(d.Effect, nil, nil, in.Now).State != Active:

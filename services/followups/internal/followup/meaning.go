@@ -19,8 +19,12 @@ type Meaning struct {
 
 // Rechecks of paused enrollments.
 const (
-	// GhostAfter is how long a lead that was answered may stay silent before the sequence goes on.
-	GhostAfter = 7 * 24 * time.Hour
+	// DefaultGhostDays is how many days a lead that was answered may stay silent before the sequence goes on, and GhostAfter
+	// the same as a duration.
+	DefaultGhostDays = 7
+	GhostAfter       = DefaultGhostDays * 24 * time.Hour
+	// recheckReply is when a pause for a reply is looked at first; that look knows the workspace's settings.
+	recheckReply = 24 * time.Hour
 	// recheckSetup is how often it is looked whether what was missing is there now.
 	recheckSetup = 24 * time.Hour
 	// recheckOutcome is how often sync is asked for the outcome of a message, beside its own events.
@@ -56,8 +60,8 @@ func pauseMeanings() map[string]Meaning {
 	const resume = ", then resume the enrollment"
 	return map[string]Meaning{
 		ReasonLeadReplied: {
-			Says: "paused because the lead replied", Recheck: GhostAfter,
-			WayOut: "answer the lead: it goes on after 7 days of silence, or when a person resumes it",
+			Says: "paused because the lead replied", Recheck: recheckReply,
+			WayOut: "answer the lead: it goes on after the days of silence that the settings name (7), or when a person resumes it",
 		},
 		ReasonAwaitingApproval: {
 			Says: "paused until a person has approved or done its task", WayOut: "complete or skip the task", Person: true,
@@ -101,6 +105,7 @@ func waitMeanings() map[string]Meaning {
 		ReasonScheduled:            {Says: "not due yet"},
 		ReasonBusinessHours:        {Says: "waits for business hours"},
 		ReasonWorkspacePaused:      {Says: "waits because the workspace is paused", WayOut: "clear paused_until_time in the settings"},
+		ReasonChannelPaused:        {Says: "waits because its channel is switched off for the workspace", WayOut: "take the channel out of paused_channels in the settings"},
 		ReasonSendingDisabled:      {Says: "waits because sending is switched off for the workspace", WayOut: "switch sending on in the workspace"},
 		ReasonUnknownZone:          {Says: "waits because the time zone is unknown", WayOut: "set the workspace's time zone"},
 		CalendarUnreachable:        {Says: "waits because the calendar cannot be reached", WayOut: "relance doctor shows the calendar's state"},

@@ -47,7 +47,7 @@ func leadRules() []rule {
 		},
 		pauseRule(),
 		{
-			name: "no_reply_since", version: 1,
+			name: "no_reply_since", version: 2, applies: func(in Input) bool { return !in.ContinueOnReply },
 			facts: func(in Input) []Fact {
 				return []Fact{moment("last_inbound", in.Lead.LastInbound), moment("since", in.Enrollment.RepliedSince)}
 			},
@@ -76,6 +76,16 @@ func switchRules() []rule {
 			facts: func(in Input) []Fact { return []Fact{moment("paused_until", in.Settings.PausedUntil)} },
 			ask: func(in Input) (Effect, bool) {
 				return stay(ReasonWorkspacePaused, in.Now, in.Settings.PausedUntil), in.Settings.PausedUntil.After(in.Now)
+			},
+		},
+		{
+			name: "channel_not_paused", version: 1, applies: func(in Input) bool { return in.Step.Channel != Wait },
+			facts: func(in Input) []Fact {
+				return []Fact{{"channel", string(in.Step.Channel)}, flag("paused", slices.Contains(in.Settings.PausedChannels, in.Step.Channel))}
+			},
+			ask: func(in Input) (Effect, bool) {
+				// The change of the settings wakes it; the look in between is for one that was missed.
+				return stay(ReasonChannelPaused, in.Now, in.Now.Add(waitChannel)), slices.Contains(in.Settings.PausedChannels, in.Step.Channel)
 			},
 		},
 	}

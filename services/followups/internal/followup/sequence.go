@@ -49,6 +49,8 @@ type Sequence struct {
 	Active bool
 	// Trigger enrolls leads.
 	Trigger Trigger
+	// ContinueOnReply tells that a reply does not pause it.
+	ContinueOnReply bool
 	// Refusals say what refusals mean in this sequence, in all its versions.
 	Refusals Policy
 	// Version of the steps, from 1.

@@ -41,7 +41,7 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 		w.lead.LinkedInConnected = w.item.LinkedInConnected
 	}
 	in := followup.Input{
-		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, Step: w.item.Step, Lead: w.lead,
+		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, ContinueOnReply: w.item.ContinueOnReply, Step: w.item.Step, Lead: w.lead,
 		Settings: w.item.Settings, Policy: w.try.Policy, Zone: ws.Zone, SendingDisabled: ws.SendingDisabled, Planned: w.item.Planned,
 	}
 	decision := p.decide(in)
@@ -81,7 +81,9 @@ func (p *pass) send(ctx context.Context, w *work) {
 	request := &syncv1.SendMessageRequest{
 		Lead: name.Lead(e.Workspace, e.Lead), Channel: learn.Channel(key.Channel), Subject: w.content.Subject,
 		Body: w.content.Body, Html: w.content.HTML, RequestId: key.RequestID().String(),
-		UnlessRepliedSince: timestamppb.New(e.RepliedSince),
+	}
+	if !w.item.ContinueOnReply {
+		request.UnlessRepliedSince = timestamppb.New(e.RepliedSince)
 	}
 	if !w.content.Until.IsZero() {
 		request.ExpireTime = timestamppb.New(w.content.Until)

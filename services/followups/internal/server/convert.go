@@ -85,10 +85,13 @@ func settingsPB(workspace uuid.UUID, s store.Settings) *followupsv1.Settings {
 		Name: name.Workspace(workspace) + "/followUpSettings", WorkStart: followup.FormatClock(s.Hours.Start),
 		WorkEnd: followup.FormatClock(s.Hours.End), PausedUntilTime: stamp(s.PausedUntil), SenderName: s.SenderName,
 		CompanyName: s.CompanyName, TargetResult: s.TargetResult, QualificationQuestions: s.Questions, UpdateTime: stamp(s.Updated),
-		RefusalRules: policyPB(s.Refusals), DailyCapPerChannel: int32(s.DailyCap),
+		RefusalRules: policyPB(s.Refusals), DailyCapPerChannel: int32(s.DailyCap), GhostAfterDays: int32(s.GhostDays),
 	}
 	for _, day := range s.Hours.Days {
 		out.WorkDays = append(out.WorkDays, weekdayPB(day))
+	}
+	for _, channel := range s.PausedChannels {
+		out.PausedChannels = append(out.PausedChannels, channelPB(channel))
 	}
 	return out
 }

@@ -136,7 +136,7 @@ func (s *Server) UpdateSequence(ctx context.Context, req *followupsv1.UpdateSequ
 	}
 	paths := req.GetUpdateMask().GetPaths()
 	if err := checkMask(paths, "display_name", "description", "active", "trigger", "trigger_options",
-		"refusal_rules", "steps"); err != nil && (len(paths) > 0 || !req.GetMigrateEnrollments()) {
+		"refusal_rules", "continue_on_reply", "steps"); err != nil && (len(paths) > 0 || !req.GetMigrateEnrollments()) {
 		return nil, err
 	}
 	var read reader
@@ -178,6 +178,8 @@ func takeOver(seq *followup.Sequence, asked followup.Sequence, paths []string) {
 			if !slices.Contains(paths, "trigger") {
 				seq.Trigger.Kind = kind
 			}
+		case "continue_on_reply":
+			seq.ContinueOnReply = asked.ContinueOnReply
 		case "refusal_rules":
 			seq.Refusals = asked.Refusals
 		case "steps":

@@ -115,7 +115,8 @@ func (r *reader) bad(field, text string) {
 func (r *reader) sequence(in *followupsv1.Sequence) followup.Sequence {
 	return followup.Sequence{
 		DisplayName: in.GetDisplayName(), Description: in.GetDescription(), Active: in.GetActive(),
-		Trigger: r.trigger(in), Refusals: r.policy("sequence.", in.GetRefusalRules()), Steps: r.steps(in.GetSteps()),
+		ContinueOnReply: in.GetContinueOnReply(),
+		Trigger:         r.trigger(in), Refusals: r.policy("sequence.", in.GetRefusalRules()), Steps: r.steps(in.GetSteps()),
 	}.WithDefaults()
 }
 
@@ -193,7 +194,7 @@ func sequencePB(seq store.Sequence) *followupsv1.Sequence {
 	out := &followupsv1.Sequence{
 		Name: name.Child(seq.Workspace, "sequences", seq.ID), DisplayName: seq.DisplayName, Description: seq.Description,
 		Active: seq.Active, Trigger: triggers().pb(seq.Trigger.Kind), TriggerOptions: optionsPB(seq.Trigger),
-		RefusalRules: policyPB(seq.Refusals), Version: int32(seq.Version), CreateTime: stamp(seq.Created), UpdateTime: stamp(seq.Updated),
+		RefusalRules: policyPB(seq.Refusals), ContinueOnReply: seq.ContinueOnReply, Version: int32(seq.Version), CreateTime: stamp(seq.Created), UpdateTime: stamp(seq.Updated),
 	}
 	for i, step := range seq.Steps {
 		out.Steps = append(out.Steps, &followupsv1.SequenceStep{

@@ -17,6 +17,7 @@ const (
 	maxSetting   = 500
 	maxQuestions = 10
 	maxDailyCap  = 20
+	maxGhostDays = 90
 )
 
 // GetSettings reads a workspace's settings.
@@ -40,7 +41,7 @@ func (s *Server) UpdateSettings(ctx context.Context, req *followupsv1.UpdateSett
 	}
 	paths := req.GetUpdateMask().GetPaths()
 	err = checkMask(paths, "work_start", "work_end", "work_days", "paused_until_time", "sender_name", "company_name",
-		"target_result", "qualification_questions", "refusal_rules", "daily_cap_per_channel")
+		"target_result", "qualification_questions", "refusal_rules", "daily_cap_per_channel", "paused_channels", "ghost_after_days")
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +95,13 @@ func set(current *followup.Settings, path string, in *followupsv1.Settings) stri
 			return fmt.Sprintf("must be 0 to %d", maxDailyCap)
 		}
 		current.DailyCap = int(in.GetDailyCapPerChannel())
+	case "ghost_after_days":
+		if in.GetGhostAfterDays() < 1 || in.GetGhostAfterDays() > maxGhostDays {
+			return fmt.Sprintf("must be 1 to %d", maxGhostDays)
+		}
+		current.GhostDays = int(in.GetGhostAfterDays())
+	case "paused_channels":
+		return setChannels(&current.PausedChannels, in.GetPausedChannels())
 	case "qualification_questions":
 		if len(in.GetQualificationQuestions()) > maxQuestions {
 			return fmt.Sprintf("must be at most %d", maxQuestions)
@@ -128,6 +136,21 @@ func setText(field *string, text string) string {
 		return fmt.Sprintf("must have at most %d characters", maxSetting)
 	}
 	*field = text
+	return ""
+}
+
+func setChannels(field *[]followup.Channel, in []followupsv1.StepChannel) string {
+	var out []followup.Channel
+	for _, channel := range in {
+		own := channels().of(channel)
+		if own == "" || own == followup.Wait {
+			return "must be SMS, EMAIL, LINKEDIN or CALL"
+		}
+		if !slices.Contains(out, own) {
+			out = append(out, own)
+		}
+	}
+	*field = out
 	return ""
 }
 

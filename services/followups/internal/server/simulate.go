@@ -132,6 +132,7 @@ func (s *simulation) learn(ctx context.Context, subject string) error {
 	}
 	s.cohort.Steps, s.cohort.Settings = stored.Sequence.Steps, stored.Settings.Settings
 	s.cohort.Zone, s.cohort.SendingDisabled, s.cohort.Active = workspace.Zone, workspace.SendingDisabled, true
+	s.cohort.ContinueOnReply = stored.Sequence.ContinueOnReply
 	s.cohort.Try = followup.Try{Max: s.maxAttempts, Policy: followup.Layers{
 		Workspace: stored.Settings.Refusals, Sequence: stored.Sequence.Refusals,
 	}}

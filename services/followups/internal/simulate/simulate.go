@@ -24,6 +24,8 @@ type Cohort struct {
 	SendingDisabled bool
 	// Active tells whether the sequence may send.
 	Active bool
+	// ContinueOnReply tells that a reply does not pause the sequence.
+	ContinueOnReply bool
 	// Slots is what the calendar offers; nil when it is not known.
 	Slots *followup.Slots
 	// From and To bound the simulated time.
@@ -109,7 +111,7 @@ func Run(ctx context.Context, c Cohort, subjects []Subject) ([]Plan, error) {
 func (c Cohort) look(s Subject) foretell.Look {
 	return foretell.Look{
 		In: followup.Input{
-			Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, Lead: s.Lead,
+			Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, ContinueOnReply: c.ContinueOnReply, Lead: s.Lead,
 			Settings: c.Settings, Zone: c.Zone, Planned: s.Planned,
 		},
 		Outlook: followup.Outlook{Steps: c.Steps, Slots: c.Slots, Until: c.To, Try: c.Try, Taken: s.Taken},

@@ -21,6 +21,8 @@ type Item struct {
 	Token uuid.UUID
 	// SequenceActive tells whether the sequence may send.
 	SequenceActive bool
+	// ContinueOnReply tells that a reply does not pause the sequence.
+	ContinueOnReply bool
 	// Step is due; Next follows it. Nil when there is none.
 	Step, Next *followup.Step
 	// Planned is the message of an earlier try, or nil.

@@ -25,9 +25,9 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 	if err != nil {
 		return fmt.Errorf("list sequences: %w", err)
 	}
-	active, refusals := map[uuid.UUID]bool{}, map[uuid.UUID]followup.Policy{}
+	active, goesOn, refusals := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}, map[uuid.UUID]followup.Policy{}
 	for _, row := range states {
-		active[row.ID], refusals[row.ID] = row.Active, toPolicy(row.Refusals)
+		active[row.ID], goesOn[row.ID], refusals[row.ID] = row.Active, row.ContinueOnReply, toPolicy(row.Refusals)
 	}
 	settings, err := q.ListSettings(ctx, workspaces)
 	if err != nil {
@@ -39,6 +39,7 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 	}
 	for i := range items {
 		items[i].SequenceActive = active[items[i].Enrollment.Sequence]
+		items[i].ContinueOnReply = goesOn[items[i].Enrollment.Sequence]
 		items[i].Refusals = refusals[items[i].Enrollment.Sequence]
 		items[i].Settings = followup.DefaultSettings()
 		if set, ok := byWorkspace[items[i].Enrollment.Workspace]; ok {

@@ -25,7 +25,16 @@ func live(ctx context.Context, q *db.Queries, event Event, now time.Time) error 
 	if err != nil {
 		return fmt.Errorf("lock enrollments of lead: %w", err)
 	}
+	goesOn := map[uuid.UUID]bool{}
+	if event.Type == LeadReplied {
+		if goesOn, err = continuing(ctx, q, event.Workspace, rows); err != nil {
+			return err
+		}
+	}
 	for _, row := range rows {
+		if goesOn[row.SequenceID] && event.Snooze.IsZero() {
+			continue
+		}
 		moved, changed, err := change(ctx, q, toEnrollment(row), event, now)
 		if err != nil {
 			return err
@@ -38,6 +47,23 @@ func live(ctx context.Context, q *db.Queries, event Event, now time.Time) error 
 		}
 	}
 	return nil
+}
+
+// continuing are the sequences of the enrollments that a reply does not pause.
+func continuing(ctx context.Context, q *db.Queries, workspace uuid.UUID, of []db.Enrollment) (map[uuid.UUID]bool, error) {
+	ids := make([]uuid.UUID, len(of))
+	for i, row := range of {
+		ids[i] = row.SequenceID
+	}
+	rows, err := q.ListSequenceTriggers(ctx, db.ListSequenceTriggersParams{WorkspaceID: workspace, Ids: ids})
+	if err != nil {
+		return nil, fmt.Errorf("list sequences: %w", err)
+	}
+	out := map[uuid.UUID]bool{}
+	for _, row := range rows {
+		out[row.ID] = row.ContinueOnReply
+	}
+	return out, nil
 }
 
 // booked completes what a booking completes: all but the sequences that begin with one.

@@ -53,7 +53,7 @@ func (s *Store) CreateSequence(ctx context.Context, seq Sequence, request uuid.U
 			WorkspaceID: seq.Workspace, ID: seq.ID, DisplayName: seq.DisplayName, Description: seq.Description, Active: seq.Active,
 			Trigger: string(seq.Trigger.Kind), TriggerMinutes: minutes(seq.Trigger.After), TriggerTag: seq.Trigger.Tag,
 			TriggerChannel: string(seq.Trigger.Channel), ReEnroll: string(seq.Trigger.ReEnroll),
-			ReEnrollAfterDays: int32(seq.Trigger.ReEnrollAfterDays), Refusals: fromPolicy(seq.Refusals),
+			ReEnrollAfterDays: int32(seq.Trigger.ReEnrollAfterDays), Refusals: fromPolicy(seq.Refusals), ContinueOnReply: seq.ContinueOnReply,
 			RequestID: optionalID(request), Now: now,
 		})
 		if err != nil {
@@ -149,7 +149,7 @@ func withSteps(ctx context.Context, q *db.Queries, row db.Sequence) (Sequence, e
 		Workspace: row.WorkspaceID, Created: row.CreateTime.UTC(), Updated: row.UpdateTime.UTC(),
 		Sequence: followup.Sequence{
 			ID: row.ID, DisplayName: row.DisplayName, Description: row.Description, Active: row.Active,
-			Trigger: toTrigger(row), Refusals: toPolicy(row.Refusals), Version: int(row.Version),
+			Trigger: toTrigger(row), Refusals: toPolicy(row.Refusals), ContinueOnReply: row.ContinueOnReply, Version: int(row.Version),
 		},
 	}
 	for _, step := range steps {
@@ -255,7 +255,7 @@ func saveSequence(ctx context.Context, q *db.Queries, before Sequence, after *Se
 		WorkspaceID: after.Workspace, ID: after.ID, DisplayName: after.DisplayName, Description: after.Description,
 		Active: after.Active, Trigger: string(after.Trigger.Kind), TriggerMinutes: minutes(after.Trigger.After),
 		TriggerTag: after.Trigger.Tag, TriggerChannel: string(after.Trigger.Channel), ReEnroll: string(after.Trigger.ReEnroll),
-		ReEnrollAfterDays: int32(after.Trigger.ReEnrollAfterDays), Refusals: fromPolicy(after.Refusals),
+		ReEnrollAfterDays: int32(after.Trigger.ReEnrollAfterDays), Refusals: fromPolicy(after.Refusals), ContinueOnReply: after.ContinueOnReply,
 		Version: int32(after.Version), Now: now,
 	})
 	if err != nil {

@@ -23,8 +23,11 @@ func toSettings(row db.Setting) Settings {
 	out := Settings{Updated: row.UpdateTime.UTC(), Settings: followup.Settings{
 		Hours:       followup.Hours{Start: int(row.WorkStart), End: int(row.WorkEnd)},
 		PausedUntil: value(row.PausedUntil), SenderName: row.SenderName, CompanyName: row.CompanyName,
-		TargetResult: row.TargetResult, Questions: row.Questions, Refusals: toPolicy(row.Refusals), DailyCap: int(row.DailyCap),
+		TargetResult: row.TargetResult, Questions: row.Questions, Refusals: toPolicy(row.Refusals), DailyCap: int(row.DailyCap), GhostDays: int(row.GhostDays),
 	}}
+	for _, channel := range row.PausedChannels {
+		out.PausedChannels = append(out.PausedChannels, followup.Channel(channel))
+	}
 	for _, day := range row.WorkDays {
 		out.Hours.Days = append(out.Hours.Days, time.Weekday(day))
 	}
@@ -62,7 +65,11 @@ func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, now tim
 			WorkspaceID: workspace, WorkStart: int32(current.Hours.Start), WorkEnd: int32(current.Hours.End),
 			PausedUntil: optional(current.PausedUntil), SenderName: current.SenderName, CompanyName: current.CompanyName,
 			TargetResult: current.TargetResult, Questions: append([]string{}, current.Questions...),
-			Refusals: fromPolicy(current.Refusals), DailyCap: int32(current.DailyCap), Now: now,
+			Refusals: fromPolicy(current.Refusals), DailyCap: int32(current.DailyCap), GhostDays: int32(current.GhostDays), Now: now,
+		}
+		params.PausedChannels = []string{}
+		for _, channel := range current.PausedChannels {
+			params.PausedChannels = append(params.PausedChannels, string(channel))
 		}
 		for _, day := range current.Hours.Days {
 			params.WorkDays = append(params.WorkDays, int32(day))
@@ -76,7 +83,7 @@ func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, now tim
 			return fmt.Errorf("recheck paused: %w", err)
 		}
 		return q.WakeDeferred(ctx, db.WakeDeferredParams{
-			WorkspaceID: workspace, Now: now, Reasons: []string{followup.ReasonWorkspacePaused, followup.ReasonBusinessHours},
+			WorkspaceID: workspace, Now: now, Reasons: []string{followup.ReasonWorkspacePaused, followup.ReasonChannelPaused, followup.ReasonBusinessHours},
 		})
 	})
 	return out, err

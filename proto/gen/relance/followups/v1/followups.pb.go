@@ -864,9 +864,11 @@ type Sequence struct {
 	// What the trigger needs to know.
 	TriggerOptions *TriggerOptions `protobuf:"bytes,10,opt,name=trigger_options,json=triggerOptions,proto3" json:"trigger_options,omitempty"`
 	// What refusals mean in this sequence, where that differs from the workspace. Holds for all versions at once.
-	RefusalRules  []*RefusalRule `protobuf:"bytes,11,rep,name=refusal_rules,json=refusalRules,proto3" json:"refusal_rules,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RefusalRules []*RefusalRule `protobuf:"bytes,11,rep,name=refusal_rules,json=refusalRules,proto3" json:"refusal_rules,omitempty"`
+	// A reply does not pause it. Opt-outs and bookings end it all the same. Holds for all versions at once.
+	ContinueOnReply bool `protobuf:"varint,12,opt,name=continue_on_reply,json=continueOnReply,proto3" json:"continue_on_reply,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Sequence) Reset() {
@@ -974,6 +976,13 @@ func (x *Sequence) GetRefusalRules() []*RefusalRule {
 		return x.RefusalRules
 	}
 	return nil
+}
+
+func (x *Sequence) GetContinueOnReply() bool {
+	if x != nil {
+		return x.ContinueOnReply
+	}
+	return false
 }
 
 // TriggerOptions are the parameters of a sequence's trigger.
@@ -2381,8 +2390,13 @@ type Settings struct {
 	// Most messages of all sequences to one lead on one channel in one day of the workspace's zone; up to 20.
 	// Default 0: no cap beside the legal ones of sync.
 	DailyCapPerChannel int32 `protobuf:"varint,12,opt,name=daily_cap_per_channel,json=dailyCapPerChannel,proto3" json:"daily_cap_per_channel,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Channels that are switched off: SMS, EMAIL, LINKEDIN, CALL. Their steps wait, and go on when the channel is taken out.
+	// Read at every claim.
+	PausedChannels []StepChannel `protobuf:"varint,13,rep,packed,name=paused_channels,json=pausedChannels,proto3,enum=relance.followups.v1.StepChannel" json:"paused_channels,omitempty"`
+	// Days that a lead may stay silent after it was answered, before its sequences go on; 1 to 90, default 7.
+	GhostAfterDays int32 `protobuf:"varint,14,opt,name=ghost_after_days,json=ghostAfterDays,proto3" json:"ghost_after_days,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -2499,11 +2513,25 @@ func (x *Settings) GetDailyCapPerChannel() int32 {
 	return 0
 }
 
+func (x *Settings) GetPausedChannels() []StepChannel {
+	if x != nil {
+		return x.PausedChannels
+	}
+	return nil
+}
+
+func (x *Settings) GetGhostAfterDays() int32 {
+	if x != nil {
+		return x.GhostAfterDays
+	}
+	return 0
+}
+
 var File_relance_followups_v1_followups_proto protoreflect.FileDescriptor
 
 const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\n" +
-	"$relance/followups/v1/followups.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x04\n" +
+	"$relance/followups/v1/followups.proto\x12\x14relance.followups.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x04\n" +
 	"\bSequence\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x16\n" +
@@ -2518,7 +2546,8 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\vdescription\x18\t \x01(\tR\vdescription\x12M\n" +
 	"\x0ftrigger_options\x18\n" +
 	" \x01(\v2$.relance.followups.v1.TriggerOptionsR\x0etriggerOptions\x12F\n" +
-	"\rrefusal_rules\x18\v \x03(\v2!.relance.followups.v1.RefusalRuleR\frefusalRules\"\xfd\x01\n" +
+	"\rrefusal_rules\x18\v \x03(\v2!.relance.followups.v1.RefusalRuleR\frefusalRules\x12*\n" +
+	"\x11continue_on_reply\x18\f \x01(\bR\x0fcontinueOnReply\"\xfd\x01\n" +
 	"\x0eTriggerOptions\x12.\n" +
 	"\x13no_response_minutes\x18\x01 \x01(\x05R\x11noResponseMinutes\x12\x10\n" +
 	"\x03tag\x18\x02 \x01(\tR\x03tag\x12;\n" +
@@ -2654,7 +2683,7 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\fbooking_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vbookingTime\x12\x1d\n" +
 	"\n" +
 	"added_tags\x18\f \x03(\tR\taddedTags\x12!\n" +
-	"\fremoved_tags\x18\r \x03(\tR\vremovedTags\"\xb6\x04\n" +
+	"\fremoved_tags\x18\r \x03(\tR\vremovedTags\"\xac\x05\n" +
 	"\bSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -2671,7 +2700,9 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12F\n" +
 	"\rrefusal_rules\x18\v \x03(\v2!.relance.followups.v1.RefusalRuleR\frefusalRules\x121\n" +
-	"\x15daily_cap_per_channel\x18\f \x01(\x05R\x12dailyCapPerChannel*\xa2\x01\n" +
+	"\x15daily_cap_per_channel\x18\f \x01(\x05R\x12dailyCapPerChannel\x12J\n" +
+	"\x0fpaused_channels\x18\r \x03(\x0e2!.relance.followups.v1.StepChannelR\x0epausedChannels\x12(\n" +
+	"\x10ghost_after_days\x18\x0e \x01(\x05R\x0eghostAfterDays*\xa2\x01\n" +
 	"\vStepChannel\x12\x1c\n" +
 	"\x18STEP_CHANNEL_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10STEP_CHANNEL_SMS\x10\x01\x12\x16\n" +
@@ -2856,11 +2887,12 @@ var file_relance_followups_v1_followups_proto_depIdxs = []int32{
 	27, // 38: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
 	27, // 39: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
 	14, // 40: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
-	41, // [41:41] is the sub-list for method output_type
-	41, // [41:41] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	0,  // 41: relance.followups.v1.Settings.paused_channels:type_name -> relance.followups.v1.StepChannel
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_proto_init() }

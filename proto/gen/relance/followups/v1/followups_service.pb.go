@@ -349,7 +349,7 @@ type UpdateSequenceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sequence with its name and the new values.
 	Sequence *Sequence `protobuf:"bytes,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// Fields to change: display_name, description, active, trigger, trigger_options, refusal_rules, steps. Required.
+	// Fields to change: display_name, description, active, trigger, trigger_options, refusal_rules, continue_on_reply, steps. Required.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// Move running enrollments of older versions to the newest, in the same transaction: each to the step with the id of
 	// its next step, or, where that step is gone, to the next one that is still there.

@@ -105,7 +105,7 @@ func (q *Queries) ListConnectedLeads(ctx context.Context, arg ListConnectedLeads
 }
 
 const listSequenceStates = `-- name: ListSequenceStates :many
-SELECT id, active, refusals FROM sequence
+SELECT id, active, refusals, continue_on_reply FROM sequence
 WHERE workspace_id = ANY($1::uuid[]) AND id = ANY($2::uuid[]) AND delete_time IS NULL
 `
 
@@ -115,9 +115,10 @@ type ListSequenceStatesParams struct {
 }
 
 type ListSequenceStatesRow struct {
-	ID       uuid.UUID
-	Active   bool
-	Refusals []byte
+	ID              uuid.UUID
+	Active          bool
+	Refusals        []byte
+	ContinueOnReply bool
 }
 
 func (q *Queries) ListSequenceStates(ctx context.Context, arg ListSequenceStatesParams) ([]ListSequenceStatesRow, error) {
@@ -129,7 +130,12 @@ func (q *Queries) ListSequenceStates(ctx context.Context, arg ListSequenceStates
 	var items []ListSequenceStatesRow
 	for rows.Next() {
 		var i ListSequenceStatesRow
-		if err := rows.Scan(&i.ID, &i.Active, &i.Refusals); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Active,
+			&i.Refusals,
+			&i.ContinueOnReply,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

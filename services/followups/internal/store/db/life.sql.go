@@ -136,7 +136,7 @@ func (q *Queries) ListRunning(ctx context.Context, arg ListRunningParams) ([]Enr
 }
 
 const listSequenceTriggers = `-- name: ListSequenceTriggers :many
-SELECT id, trigger FROM sequence WHERE workspace_id = $1 AND id = ANY($2::uuid[])
+SELECT id, trigger, continue_on_reply FROM sequence WHERE workspace_id = $1 AND id = ANY($2::uuid[])
 `
 
 type ListSequenceTriggersParams struct {
@@ -145,8 +145,9 @@ type ListSequenceTriggersParams struct {
 }
 
 type ListSequenceTriggersRow struct {
-	ID      uuid.UUID
-	Trigger string
+	ID              uuid.UUID
+	Trigger         string
+	ContinueOnReply bool
 }
 
 func (q *Queries) ListSequenceTriggers(ctx context.Context, arg ListSequenceTriggersParams) ([]ListSequenceTriggersRow, error) {
@@ -158,7 +159,7 @@ func (q *Queries) ListSequenceTriggers(ctx context.Context, arg ListSequenceTrig
 	var items []ListSequenceTriggersRow
 	for rows.Next() {
 		var i ListSequenceTriggersRow
-		if err := rows.Scan(&i.ID, &i.Trigger); err != nil {
+		if err := rows.Scan(&i.ID, &i.Trigger, &i.ContinueOnReply); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -133,6 +133,7 @@ type Sequence struct {
 	TriggerChannel    string
 	ReEnroll          string
 	ReEnrollAfterDays int32
+	ContinueOnReply   bool
 }
 
 type SequenceStep struct {
@@ -163,18 +164,20 @@ type SequenceVersion struct {
 }
 
 type Setting struct {
-	WorkspaceID  uuid.UUID
-	WorkStart    int32
-	WorkEnd      int32
-	WorkDays     []int32
-	PausedUntil  *time.Time
-	SenderName   string
-	CompanyName  string
-	TargetResult string
-	Questions    []string
-	UpdateTime   time.Time
-	Refusals     []byte
-	DailyCap     int32
+	WorkspaceID    uuid.UUID
+	WorkStart      int32
+	WorkEnd        int32
+	WorkDays       []int32
+	PausedUntil    *time.Time
+	SenderName     string
+	CompanyName    string
+	TargetResult   string
+	Questions      []string
+	UpdateTime     time.Time
+	Refusals       []byte
+	DailyCap       int32
+	PausedChannels []string
+	GhostDays      int32
 }
 
 type SilenceWatch struct {

@@ -69,7 +69,7 @@ func (q *Queries) DeleteSequence(ctx context.Context, arg DeleteSequenceParams) 
 }
 
 const getSequence = `-- name: GetSequence :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days, continue_on_reply FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL
 `
 
 type GetSequenceParams struct {
@@ -98,12 +98,13 @@ func (q *Queries) GetSequence(ctx context.Context, arg GetSequenceParams) (Seque
 		&i.TriggerChannel,
 		&i.ReEnroll,
 		&i.ReEnrollAfterDays,
+		&i.ContinueOnReply,
 	)
 	return i, err
 }
 
 const getSequenceByRequest = `-- name: GetSequenceByRequest :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days, continue_on_reply FROM sequence WHERE workspace_id = $1 AND request_id = $2
 `
 
 type GetSequenceByRequestParams struct {
@@ -132,6 +133,7 @@ func (q *Queries) GetSequenceByRequest(ctx context.Context, arg GetSequenceByReq
 		&i.TriggerChannel,
 		&i.ReEnroll,
 		&i.ReEnrollAfterDays,
+		&i.ContinueOnReply,
 	)
 	return i, err
 }
@@ -192,9 +194,9 @@ func (q *Queries) GetStep(ctx context.Context, arg GetStepParams) ([]SequenceSte
 
 const insertSequence = `-- name: InsertSequence :exec
 INSERT INTO sequence (workspace_id, id, display_name, description, active, trigger, trigger_minutes, trigger_tag, trigger_channel,
-    re_enroll, re_enroll_after_days, refusals, version, request_id, create_time, update_time)
+    re_enroll, re_enroll_after_days, refusals, continue_on_reply, version, request_id, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-    $10, $11, $12, 1, $13, $14, $14)
+    $10, $11, $12, $13, 1, $14, $15, $15)
 `
 
 type InsertSequenceParams struct {
@@ -210,6 +212,7 @@ type InsertSequenceParams struct {
 	ReEnroll          string
 	ReEnrollAfterDays int32
 	Refusals          []byte
+	ContinueOnReply   bool
 	RequestID         *uuid.UUID
 	Now               time.Time
 }
@@ -228,6 +231,7 @@ func (q *Queries) InsertSequence(ctx context.Context, arg InsertSequenceParams) 
 		arg.ReEnroll,
 		arg.ReEnrollAfterDays,
 		arg.Refusals,
+		arg.ContinueOnReply,
 		arg.RequestID,
 		arg.Now,
 	)
@@ -304,7 +308,7 @@ func (q *Queries) InsertVersion(ctx context.Context, arg InsertVersionParams) er
 }
 
 const listSequences = `-- name: ListSequences :many
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days, continue_on_reply FROM sequence
 WHERE workspace_id = $1 AND delete_time IS NULL AND id > $2
 ORDER BY id LIMIT $3
 `
@@ -342,6 +346,7 @@ func (q *Queries) ListSequences(ctx context.Context, arg ListSequencesParams) ([
 			&i.TriggerChannel,
 			&i.ReEnroll,
 			&i.ReEnrollAfterDays,
+			&i.ContinueOnReply,
 		); err != nil {
 			return nil, err
 		}
@@ -458,7 +463,7 @@ func (q *Queries) LockMigrating(ctx context.Context, arg LockMigratingParams) ([
 }
 
 const lockSequence = `-- name: LockSequence :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR UPDATE
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days, continue_on_reply FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR UPDATE
 `
 
 type LockSequenceParams struct {
@@ -487,6 +492,7 @@ func (q *Queries) LockSequence(ctx context.Context, arg LockSequenceParams) (Seq
 		&i.TriggerChannel,
 		&i.ReEnroll,
 		&i.ReEnrollAfterDays,
+		&i.ContinueOnReply,
 	)
 	return i, err
 }
@@ -544,7 +550,7 @@ func (q *Queries) SealVersion(ctx context.Context, arg SealVersionParams) error 
 }
 
 const shareSequence = `-- name: ShareSequence :one
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR SHARE
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days, continue_on_reply FROM sequence WHERE workspace_id = $1 AND id = $2 AND delete_time IS NULL FOR SHARE
 `
 
 type ShareSequenceParams struct {
@@ -573,6 +579,7 @@ func (q *Queries) ShareSequence(ctx context.Context, arg ShareSequenceParams) (S
 		&i.TriggerChannel,
 		&i.ReEnroll,
 		&i.ReEnrollAfterDays,
+		&i.ContinueOnReply,
 	)
 	return i, err
 }
@@ -581,9 +588,9 @@ const updateSequence = `-- name: UpdateSequence :exec
 UPDATE sequence
 SET display_name = $1, description = $2, active = $3, trigger = $4,
     trigger_minutes = $5, trigger_tag = $6, trigger_channel = $7,
-    re_enroll = $8, re_enroll_after_days = $9, refusals = $10, version = $11,
-    update_time = $12
-WHERE workspace_id = $13 AND id = $14
+    re_enroll = $8, re_enroll_after_days = $9, refusals = $10, continue_on_reply = $11, version = $12,
+    update_time = $13
+WHERE workspace_id = $14 AND id = $15
 `
 
 type UpdateSequenceParams struct {
@@ -597,6 +604,7 @@ type UpdateSequenceParams struct {
 	ReEnroll          string
 	ReEnrollAfterDays int32
 	Refusals          []byte
+	ContinueOnReply   bool
 	Version           int32
 	Now               time.Time
 	WorkspaceID       uuid.UUID
@@ -615,6 +623,7 @@ func (q *Queries) UpdateSequence(ctx context.Context, arg UpdateSequenceParams) 
 		arg.ReEnroll,
 		arg.ReEnrollAfterDays,
 		arg.Refusals,
+		arg.ContinueOnReply,
 		arg.Version,
 		arg.Now,
 		arg.WorkspaceID,

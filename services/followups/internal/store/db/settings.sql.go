@@ -13,7 +13,7 @@ import (
 )
 
 const getSettings = `-- name: GetSettings :one
-SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap FROM settings WHERE workspace_id = $1
+SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap, paused_channels, ghost_days FROM settings WHERE workspace_id = $1
 `
 
 func (q *Queries) GetSettings(ctx context.Context, workspaceID uuid.UUID) (Setting, error) {
@@ -32,12 +32,14 @@ func (q *Queries) GetSettings(ctx context.Context, workspaceID uuid.UUID) (Setti
 		&i.UpdateTime,
 		&i.Refusals,
 		&i.DailyCap,
+		&i.PausedChannels,
+		&i.GhostDays,
 	)
 	return i, err
 }
 
 const listSettings = `-- name: ListSettings :many
-SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap FROM settings WHERE workspace_id = ANY($1::uuid[])
+SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap, paused_channels, ghost_days FROM settings WHERE workspace_id = ANY($1::uuid[])
 `
 
 func (q *Queries) ListSettings(ctx context.Context, workspaceIds []uuid.UUID) ([]Setting, error) {
@@ -62,6 +64,8 @@ func (q *Queries) ListSettings(ctx context.Context, workspaceIds []uuid.UUID) ([
 			&i.UpdateTime,
 			&i.Refusals,
 			&i.DailyCap,
+			&i.PausedChannels,
+			&i.GhostDays,
 		); err != nil {
 			return nil, err
 		}
@@ -74,7 +78,7 @@ func (q *Queries) ListSettings(ctx context.Context, workspaceIds []uuid.UUID) ([
 }
 
 const lockSettings = `-- name: LockSettings :one
-SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap FROM settings WHERE workspace_id = $1 FOR UPDATE
+SELECT workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap, paused_channels, ghost_days FROM settings WHERE workspace_id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockSettings(ctx context.Context, workspaceID uuid.UUID) (Setting, error) {
@@ -93,34 +97,38 @@ func (q *Queries) LockSettings(ctx context.Context, workspaceID uuid.UUID) (Sett
 		&i.UpdateTime,
 		&i.Refusals,
 		&i.DailyCap,
+		&i.PausedChannels,
+		&i.GhostDays,
 	)
 	return i, err
 }
 
 const saveSettings = `-- name: SaveSettings :one
-INSERT INTO settings (workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, refusals, daily_cap, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO settings (workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, refusals, daily_cap, paused_channels, ghost_days, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text[], $13, $14)
 ON CONFLICT (workspace_id) DO UPDATE
 SET work_start = excluded.work_start, work_end = excluded.work_end, work_days = excluded.work_days,
     paused_until = excluded.paused_until, sender_name = excluded.sender_name, company_name = excluded.company_name,
-    target_result = excluded.target_result, questions = excluded.questions, refusals = excluded.refusals, daily_cap = excluded.daily_cap,
+    target_result = excluded.target_result, questions = excluded.questions, refusals = excluded.refusals, daily_cap = excluded.daily_cap, paused_channels = excluded.paused_channels, ghost_days = excluded.ghost_days,
     update_time = excluded.update_time
-RETURNING workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap
+RETURNING workspace_id, work_start, work_end, work_days, paused_until, sender_name, company_name, target_result, questions, update_time, refusals, daily_cap, paused_channels, ghost_days
 `
 
 type SaveSettingsParams struct {
-	WorkspaceID  uuid.UUID
-	WorkStart    int32
-	WorkEnd      int32
-	WorkDays     []int32
-	PausedUntil  *time.Time
-	SenderName   string
-	CompanyName  string
-	TargetResult string
-	Questions    []string
-	Refusals     []byte
-	DailyCap     int32
-	Now          time.Time
+	WorkspaceID    uuid.UUID
+	WorkStart      int32
+	WorkEnd        int32
+	WorkDays       []int32
+	PausedUntil    *time.Time
+	SenderName     string
+	CompanyName    string
+	TargetResult   string
+	Questions      []string
+	Refusals       []byte
+	DailyCap       int32
+	PausedChannels []string
+	GhostDays      int32
+	Now            time.Time
 }
 
 func (q *Queries) SaveSettings(ctx context.Context, arg SaveSettingsParams) (Setting, error) {
@@ -136,6 +144,8 @@ func (q *Queries) SaveSettings(ctx context.Context, arg SaveSettingsParams) (Set
 		arg.Questions,
 		arg.Refusals,
 		arg.DailyCap,
+		arg.PausedChannels,
+		arg.GhostDays,
 		arg.Now,
 	)
 	var i Setting
@@ -152,6 +162,8 @@ func (q *Queries) SaveSettings(ctx context.Context, arg SaveSettingsParams) (Set
 		&i.UpdateTime,
 		&i.Refusals,
 		&i.DailyCap,
+		&i.PausedChannels,
+		&i.GhostDays,
 	)
 	return i, err
 }

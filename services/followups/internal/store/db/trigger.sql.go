@@ -103,7 +103,7 @@ func (q *Queries) LockDueSilences(ctx context.Context, arg LockDueSilencesParams
 }
 
 const lockTriggered = `-- name: LockTriggered :many
-SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days FROM sequence
+SELECT workspace_id, id, display_name, active, trigger, version, request_id, create_time, update_time, delete_time, description, refusals, trigger_minutes, trigger_tag, trigger_channel, re_enroll, re_enroll_after_days, continue_on_reply FROM sequence
 WHERE workspace_id = $1 AND active AND delete_time IS NULL AND trigger = ANY($2::text[])
 ORDER BY id FOR SHARE
 `
@@ -140,6 +140,7 @@ func (q *Queries) LockTriggered(ctx context.Context, arg LockTriggeredParams) ([
 			&i.TriggerChannel,
 			&i.ReEnroll,
 			&i.ReEnrollAfterDays,
+			&i.ContinueOnReply,
 		); err != nil {
 			return nil, err
 		}

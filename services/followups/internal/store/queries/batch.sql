@@ -5,7 +5,7 @@ JOIN (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@sequence_id
     ON st.workspace_id = v.workspace_id AND st.sequence_id = v.sequence_id AND st.version = v.version AND st.position = v.position;
 
 -- name: ListSequenceStates :many
-SELECT id, active, refusals FROM sequence
+SELECT id, active, refusals, continue_on_reply FROM sequence
 WHERE workspace_id = ANY(@workspace_ids::uuid[]) AND id = ANY(@ids::uuid[]) AND delete_time IS NULL;
 
 -- name: ListConnectedLeads :many

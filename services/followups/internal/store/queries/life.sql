@@ -18,7 +18,7 @@ SELECT EXISTS (SELECT FROM booking WHERE workspace_id = @workspace_id AND lead_i
     AND (booking_time IS NULL OR booking_time > @now::timestamptz));
 
 -- name: ListSequenceTriggers :many
-SELECT id, trigger FROM sequence WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]);
+SELECT id, trigger, continue_on_reply FROM sequence WHERE workspace_id = @workspace_id AND id = ANY(@ids::uuid[]);
 
 -- name: ListRunning :many
 SELECT * FROM enrollment

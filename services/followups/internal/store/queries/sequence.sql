@@ -1,14 +1,14 @@
 -- name: InsertSequence :exec
 INSERT INTO sequence (workspace_id, id, display_name, description, active, trigger, trigger_minutes, trigger_tag, trigger_channel,
-    re_enroll, re_enroll_after_days, refusals, version, request_id, create_time, update_time)
+    re_enroll, re_enroll_after_days, refusals, continue_on_reply, version, request_id, create_time, update_time)
 VALUES (@workspace_id, @id, @display_name, @description, @active, @trigger, @trigger_minutes, @trigger_tag, @trigger_channel,
-    @re_enroll, @re_enroll_after_days, @refusals, 1, @request_id, @now, @now);
+    @re_enroll, @re_enroll_after_days, @refusals, @continue_on_reply, 1, @request_id, @now, @now);
 
 -- name: UpdateSequence :exec
 UPDATE sequence
 SET display_name = @display_name, description = @description, active = @active, trigger = @trigger,
     trigger_minutes = @trigger_minutes, trigger_tag = @trigger_tag, trigger_channel = @trigger_channel,
-    re_enroll = @re_enroll, re_enroll_after_days = @re_enroll_after_days, refusals = @refusals, version = @version,
+    re_enroll = @re_enroll, re_enroll_after_days = @re_enroll_after_days, refusals = @refusals, continue_on_reply = @continue_on_reply, version = @version,
     update_time = @now
 WHERE workspace_id = @workspace_id AND id = @id;
 
