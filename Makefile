@@ -81,7 +81,7 @@ model: ## Check the model of the send protocol with spin (DEEP=1 for a larger ru
 	@docs/models/check.sh
 
 .PHONY: crashpoints
-crashpoints: ## Kill or pause a process at every crash point of a send
+crashpoints: ## Kill or pause a process at every crash point of sends, webhooks and tokens
 	cd e2e && go run ./cmd/prove crashpoints
 
 .PHONY: runs
@@ -93,7 +93,7 @@ teeth: ## Plant seven bugs; the proofs must find each
 	cd e2e && go run ./cmd/prove teeth
 
 .PHONY: rtests
-rtests: ## Lost answers, nothing taken, repeated webhooks, outage, do-not-disturb (R3 R4 R10 R11 R18)
+rtests: ## Lost answers, nothing taken, repeated webhooks, outage, do-not-disturb, tokens (R3 R4 R10 R11 R18 R40)
 	cd e2e && go run ./cmd/prove rtests
 
 .PHONY: legal

@@ -19,7 +19,9 @@ const refreshLife = 365 * 24 * time.Hour
 
 // grant is what an access token opens. A zero end never expires.
 type grant struct {
+	// location or company is what it opens.
 	location     string
+	company      string
 	end          time.Time
 	revokedScope bool
 }
@@ -28,9 +30,13 @@ func (g grant) expired(now time.Time) bool { return !g.end.IsZero() && !now.Befo
 
 // rotation is a refresh token; once spent it remembers what it was exchanged for.
 type rotation struct {
-	location        string
-	end             time.Time
-	spentAt         time.Time
+	// location or company is whose it is.
+	location string
+	company  string
+	end      time.Time
+	spentAt  time.Time
+	// uses counts the exchanges, repeats within the grace too.
+	uses            int
 	access, refresh string
 }
 
@@ -46,10 +52,11 @@ func (s *Simulator) ExpireTokens(location string) {
 	}
 }
 
-// Uninstall does what removing the app does: its tokens end, a private token stays.
+// Uninstall does what removing the app from a location does: its tokens end, none is minted, a private token stays.
 func (s *Simulator) Uninstall(location string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.world.uninstalled[location] = true
 	for token, g := range s.world.tokens {
 		if g.location == location && !g.end.IsZero() {
 			delete(s.world.tokens, token)
@@ -70,7 +77,8 @@ func (s *Simulator) IssueCode(location string) (string, error) {
 		return "", ErrNoLocation
 	}
 	code := newID()
-	s.world.codes[code] = location
+	s.world.codes[code] = rotation{location: location}
+	delete(s.world.uninstalled, location)
 	return code, nil
 }
 
@@ -103,6 +111,19 @@ func (s *Simulator) RestrictTokens(location string, restricted bool) {
 	}
 }
 
+// RefreshUses counts how often each refresh token of a location that was spent at all was exchanged.
+func (s *Simulator) RefreshUses(location string) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []int
+	for _, r := range s.world.refresh {
+		if r.location == location && r.uses > 0 {
+			out = append(out, r.uses)
+		}
+	}
+	return out
+}
+
 // oauthToken is POST /oauth/token: form, or JSON with camelCase keys as in v3.
 func (s *Simulator) oauthToken(c *call) answer {
 	form := parseTokenForm(c)
@@ -117,14 +138,14 @@ func (s *Simulator) oauthToken(c *call) answer {
 	case "refresh_token":
 		return s.rotate(c, form["refresh_token"])
 	case "authorization_code":
-		location := s.world.codes[form["code"]]
-		if location == "" {
+		granted, known := s.world.codes[form["code"]]
+		if !known {
 			body := encode(object{"error": "UnAuthorized!", "error_description": "Authorization code not found"})
 			return answer{status: http.StatusUnauthorized, body: body, refusal: "Authorization code not found"}
 		}
 		delete(s.world.codes, form["code"])
-		c.location = location
-		return s.issueTokens(c, &rotation{location: location})
+		c.location = granted.location
+		return s.issueTokens(c, &granted)
 	default:
 		return refuse(http.StatusBadRequest, "Invalid parameter: `grant_type`")
 	}
@@ -140,23 +161,28 @@ func (s *Simulator) rotate(c *call, token string) answer {
 		return refuse(http.StatusBadRequest, "Invalid grant: refresh token is invalid")
 	}
 	c.location = r.location
-	if s.world.locations[r.location].Inactive {
+	if l := s.world.locations[r.location]; l != nil && l.Inactive {
 		return refuse(http.StatusBadRequest, "Location is not active")
 	}
 	return s.issueTokens(c, r)
 }
 
+const tokenScope = "conversations.readonly conversations.write conversations/message.readonly conversations/message.write contacts.readonly contacts.write calendars.readonly locations.readonly"
+
 func (s *Simulator) issueTokens(c *call, r *rotation) answer {
+	r.uses++
 	if r.spentAt.IsZero() {
 		r.spentAt, r.access, r.refresh = c.at, "access-"+newID()+newID(), "refresh-"+newID()+newID()
-		s.world.tokens[r.access] = grant{location: r.location, end: c.at.Add(s.life)}
-		s.world.refresh[r.refresh] = &rotation{location: r.location, end: c.at.Add(refreshLife)}
+		s.world.tokens[r.access] = grant{location: r.location, company: r.company, end: c.at.Add(s.life)}
+		s.world.refresh[r.refresh] = &rotation{location: r.location, company: r.company, end: c.at.Add(refreshLife)}
 	}
-	l := s.world.locations[r.location]
 	body := object{
-		"access_token": r.access, "token_type": "Bearer", "expires_in": int(s.life / time.Second), "refresh_token": r.refresh,
-		"scope":    "conversations.readonly conversations.write conversations/message.readonly conversations/message.write contacts.readonly contacts.write calendars.readonly locations.readonly",
-		"userType": "Location", "locationId": l.ID, "companyId": l.CompanyID, "userId": "user" + l.ID,
+		"access_token": r.access, "token_type": "Bearer", "expires_in": int(s.life / time.Second), "refresh_token": r.refresh, "scope": tokenScope,
+	}
+	if l := s.world.locations[r.location]; l != nil {
+		body["userType"], body["locationId"], body["companyId"], body["userId"] = "Location", l.ID, l.CompanyID, "user"+l.ID
+	} else {
+		body["userType"], body["companyId"], body["userId"], body["isBulkInstallation"] = "Company", r.company, "user"+r.company, true
 	}
 	if c.header.Get("Version") == "v3" {
 		body = camelKeys(body)
@@ -183,7 +209,7 @@ func parseTokenForm(c *call) map[string]string {
 		return out
 	}
 	for key := range form {
-		out[key] = form.Get(key)
+		out[snake(key)] = form.Get(key)
 	}
 	return out
 }

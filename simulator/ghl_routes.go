@@ -3,9 +3,11 @@ package simulator
 // ghlRoutes lists the endpoints, the more specific path first.
 func (s *Simulator) ghlRoutes() []route {
 	token := newRoute("POST /oauth/token", s.oauthToken)
-	token.open = true
+	minted := newRoute("POST /oauth/locationToken", s.mintToken)
+	token.open, minted.open = true, true
 	return []route{
 		token,
+		minted,
 		newRoute("POST /conversations/messages", s.send),
 		newRoute("GET /conversations/search", s.searchConversations),
 		newRoute("GET /conversations/messages/export", s.exportMessages),

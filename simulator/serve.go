@@ -172,6 +172,10 @@ func (s *Simulator) authorize(c *call) *answer {
 		bad := refuse(http.StatusUnauthorized, message)
 		return &bad
 	}
+	if g.company != "" {
+		bad := refuse(http.StatusUnauthorized, authClass)
+		return &bad
+	}
 	if g.revokedScope {
 		bad := refuse(http.StatusUnauthorized, "The token is not authorized for this scope.")
 		return &bad

@@ -33,9 +33,11 @@ type world struct {
 	messages      map[string]*Message // by message id and by e-mail message id
 	tokens        map[string]grant    // access tokens
 	refresh       map[string]*rotation
-	codes         map[string]string // authorization code to location
-	hook          hook
-	mail          mailWorld
+	codes         map[string]rotation // what authorization codes give
+	// uninstalled are the locations that the app was removed from.
+	uninstalled map[string]bool
+	hook        hook
+	mail        mailWorld
 }
 
 type storedContact struct {
@@ -63,8 +65,8 @@ func newWorld() world {
 		messages:      map[string]*Message{},
 		tokens:        map[string]grant{},
 		refresh:       map[string]*rotation{},
-		codes:         map[string]string{},
-		mail:          mailWorld{accounts: map[MailSender]*mailAccount{}},
+		codes:         map[string]rotation{}, uninstalled: map[string]bool{},
+		mail: mailWorld{accounts: map[MailSender]*mailAccount{}},
 	}
 }
 

@@ -23,7 +23,7 @@ func proofs() []proof {
 		{"crashpoints", "every place where a process may die (R2)", runCells},
 		{"teeth", "planted bugs are found (R5)", runTeeth},
 		{"runs", "runs of follow-ups are killed (K1 to K6)", runRuns},
-		{"rtests", "R3, R4, R10, R11, R18", runOutcomes},
+		{"rtests", "R3, R4, R10, R11, R18, R40", runOutcomes},
 		{"bench", "speed of sync against bare loops", runBench},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/relance/relance/e2e/internal/figure"
 	"github.com/relance/relance/e2e/internal/intake"
 	"github.com/relance/relance/e2e/internal/storm"
+	"github.com/relance/relance/e2e/internal/tokens"
 	"github.com/relance/relance/simulator"
 )
 
@@ -31,13 +32,14 @@ func runTeeth(ctx context.Context, out io.Writer, args []string) error {
 	return sheet.Err()
 }
 
-// runOutcomes runs R3, R4, R10, R11 and R18.
+// runOutcomes runs R3, R4, R10, R11, R18 and R40.
 func runOutcomes(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("rtests", flag.ContinueOnError)
-	only := flags.String("only", "", "one of R3, R4, R10, R11, R18; empty for all")
+	only := flags.String("only", "", "one of R3, R4, R10, R11, R18, R40; empty for all")
 	sends := flags.Int("sends", 2000, "sends of R3 and R4")
 	events := flags.Int("events", 5000, "webhooks of R10 and R11")
 	contacts := flags.Int("contacts", 1000, "contacts of R18, asked 30 times each")
+	expiries := flags.Int("expiries", 40, "times that the access token ends in R40; a replica dies in each tenth")
 	outage := flags.Duration("outage", 15*time.Second, "scaled outage of R11; the provider retries for twice as long")
 	seed := flags.Uint64("seed", 1, "seed")
 	if err := flags.Parse(args); err != nil {
@@ -58,6 +60,9 @@ func runOutcomes(ctx context.Context, out io.Writer, args []string) error {
 		{"R4", func() error { return nothing(ctx, storm.Settling{Binary: binary, Sends: *sends}, sheet) }},
 		{"R10", func() error { return intake.RunDisorder(ctx, hooks, sheet) }},
 		{"R11", func() error { return intake.RunOutage(ctx, hooks, sheet) }},
+		{"R40", func() error {
+			return tokens.RunRefresh(ctx, tokens.Refresh{Binary: binary, Expiries: *expiries, Workers: 8, KillEach: 10}, sheet)
+		}},
 		{"R18", func() error {
 			return storm.RunDnd(ctx, storm.Dnd{Binary: binary, Contacts: *contacts, Ticks: 30}, sheet)
 		}},

@@ -99,18 +99,36 @@ func (l *Lab) Tenant(ctx context.Context, admin *Clients, location string, conta
 	if err := l.AddLocation(simulator.Location{ID: location, Token: token}); err != nil {
 		return nil, err
 	}
+	return l.tenant(ctx, admin, &syncv1.Connection{Location: location, Token: token}, contacts)
+}
+
+// OAuthTenant is Tenant by an install of the marketplace app; the replicas need AppEnv.
+func (l *Lab) OAuthTenant(ctx context.Context, admin *Clients, location string, contacts []simulator.Contact) (*Tenant, error) {
+	if err := l.AddLocation(simulator.Location{ID: location}); err != nil {
+		return nil, err
+	}
+	code, err := l.IssueCode(location)
+	if err != nil {
+		return nil, err
+	}
+	return l.tenant(ctx, admin, &syncv1.Connection{Location: location, OauthCode: code}, contacts)
+}
+
+// AppEnv is the environment of a replica with the marketplace app.
+func AppEnv() []string {
+	return []string{"RELANCE_SYNC_GHL_CLIENT_ID=app-1", "RELANCE_SYNC_GHL_CLIENT_SECRET=app-secret"}
+}
+
+func (l *Lab) tenant(ctx context.Context, admin *Clients, c *syncv1.Connection, contacts []simulator.Contact) (*Tenant, error) {
 	made, err := admin.Next().CreateWorkspace(ctx, &syncv1.CreateWorkspaceRequest{
-		Workspace: &syncv1.Workspace{DisplayName: location, TimeZone: Noon(time.Now())}, RequestId: uuid.NewString(),
+		Workspace: &syncv1.Workspace{DisplayName: c.GetLocation(), TimeZone: Noon(time.Now())}, RequestId: uuid.NewString(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create workspace: %w", err)
 	}
-	t := &Tenant{Name: made.GetWorkspace().GetName(), Location: location, People: make([]Person, len(contacts))}
+	t := &Tenant{Name: made.GetWorkspace().GetName(), Location: c.GetLocation(), People: make([]Person, len(contacts))}
 	t.Workspace = t.Name[len("workspaces/"):]
-	_, err = admin.Next().SetConnection(ctx, &syncv1.SetConnectionRequest{
-		Parent: t.Name, Connection: &syncv1.Connection{Location: location, Token: token},
-	})
-	if err != nil {
+	if _, err = admin.Next().SetConnection(ctx, &syncv1.SetConnectionRequest{Parent: t.Name, Connection: c}); err != nil {
 		return nil, fmt.Errorf("connect workspace: %w", err)
 	}
 	var group errgroup.Group

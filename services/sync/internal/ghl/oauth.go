@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -57,45 +58,108 @@ func (o *OAuth) Exchange(ctx context.Context, code, redirectURI string) (token.T
 	if redirectURI != "" {
 		form.Set("redirect_uri", redirectURI)
 	}
-	return o.ask(ctx, form)
+	form.Set("user_type", userLocation) // An agency's install answers with a token of type Company all the same.
+	return o.granted(ctx, form)
 }
 
 // Refresh spends a refresh token. The provider answers repeats within 30 s with the same pair.
-func (o *OAuth) Refresh(ctx context.Context, refresh redact.Secret) (token.Tokens, error) {
-	return o.ask(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}})
+func (o *OAuth) Refresh(ctx context.Context, refresh redact.Secret, agency bool) (token.Tokens, error) {
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh.Reveal()}, "user_type": {userLocation}}
+	if agency {
+		form.Set("user_type", userCompany)
+	}
+	return o.granted(ctx, form)
 }
 
-func (o *OAuth) ask(ctx context.Context, form url.Values) (token.Tokens, error) {
+// Kinds of users that a token speaks for.
+const (
+	userLocation = "Location"
+	userCompany  = "Company"
+)
+
+func (o *OAuth) granted(ctx context.Context, form url.Values) (token.Tokens, error) {
 	form.Set("client_id", o.clientID)
 	form.Set("client_secret", o.secret.Reveal())
-	form.Set("user_type", "Location")
-	a := o.http.Write(ctx, exchange.Request{
-		Method: http.MethodPost, URL: o.base + "/oauth/token", Body: []byte(form.Encode()),
-		Header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
-	})
-	if a.Failed || a.NotSent {
+	a, body := o.post(ctx, "/oauth/token", form, nil)
+	switch {
+	case a.Failed || a.NotSent:
 		return token.Tokens{}, &token.AnswerError{Kind: token.NoAnswer}
+	case a.Status < 200 || a.Status > 299:
+		return token.Tokens{}, &token.AnswerError{Kind: refusalKind(a.Status, body.words()), Status: a.Status}
+	case body.AccessToken == "" || body.RefreshToken == "" || body.ExpiresIn <= 0:
+		return token.Tokens{}, &token.AnswerError{Kind: token.NoAnswer, Status: a.Status}
 	}
-	var body struct {
-		AccessToken  string          `json:"access_token"`
-		RefreshToken string          `json:"refresh_token"`
-		ExpiresIn    float64         `json:"expires_in"`
-		LocationID   string          `json:"locationId"`
-		UserType     string          `json:"userType"`
-		Message      json.RawMessage `json:"message"`
-		Description  string          `json:"error_description"`
-	}
-	parsed := json.Unmarshal(a.Body, &body) == nil
-	if a.Status >= 200 && a.Status <= 299 {
-		if !parsed || body.AccessToken == "" || body.RefreshToken == "" || body.ExpiresIn <= 0 {
+	out := body.tokens()
+	if strings.EqualFold(body.UserType, userCompany) {
+		if out.Company, out.Location = body.CompanyID, ""; out.Company == "" {
 			return token.Tokens{}, &token.AnswerError{Kind: token.NoAnswer, Status: a.Status}
 		}
-		return token.Tokens{
-			Access: redact.Secret(body.AccessToken), Refresh: redact.Secret(body.RefreshToken), Location: body.LocationID,
-			Life: min(time.Duration(body.ExpiresIn)*time.Second, 30*24*time.Hour), Company: strings.EqualFold(body.UserType, "Company"),
-		}, nil
 	}
-	return token.Tokens{}, &token.AnswerError{Kind: refusalKind(a.Status, string(body.Message)+" "+body.Description), Status: a.Status}
+	return out, nil
+}
+
+// Mint makes a location's token with an agency's access token. Asking twice makes two tokens, both good.
+func (o *OAuth) Mint(ctx context.Context, access redact.Secret, company, location string) (token.Tokens, error) {
+	a, body := o.post(ctx, "/oauth/locationToken", url.Values{"companyId": {company}, "locationId": {location}}, map[string]string{
+		"Authorization": "Bearer " + access.Reveal(), "Version": versionContacts,
+	})
+	switch {
+	case a.Failed || a.NotSent:
+		return token.Tokens{}, &token.AnswerError{Kind: token.NoAnswer}
+	case a.Status < 200 || a.Status > 299:
+		return token.Tokens{}, &token.AnswerError{Kind: mintRefusal(a.Status, strings.ToLower(body.words())), Status: a.Status}
+	case body.AccessToken == "" || body.ExpiresIn <= 0 || (body.LocationID != "" && body.LocationID != location):
+		return token.Tokens{}, &token.AnswerError{Kind: token.NoAnswer, Status: a.Status}
+	}
+	return body.tokens(), nil
+}
+
+// tokenAnswer is what the token endpoints say, tokens or not.
+type tokenAnswer struct {
+	AccessToken  string          `json:"access_token"`
+	RefreshToken string          `json:"refresh_token"`
+	ExpiresIn    float64         `json:"expires_in"`
+	LocationID   string          `json:"locationId"`
+	CompanyID    string          `json:"companyId"`
+	UserType     string          `json:"userType"`
+	Message      json.RawMessage `json:"message"`
+	Description  string          `json:"error_description"`
+}
+
+func (b tokenAnswer) words() string { return string(b.Message) + " " + b.Description }
+
+func (b tokenAnswer) tokens() token.Tokens {
+	return token.Tokens{
+		Access: redact.Secret(b.AccessToken), Refresh: redact.Secret(b.RefreshToken), Location: b.LocationID,
+		Life: time.Duration(min(b.ExpiresIn, (30*24*time.Hour).Seconds()) * float64(time.Second)),
+	}
+}
+
+// post sends a form; an answer that cannot be read is as one without words.
+func (o *OAuth) post(ctx context.Context, path string, form url.Values, header map[string]string) (exchange.Answer, tokenAnswer) {
+	headers := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	maps.Copy(headers, header)
+	a := o.http.Write(ctx, exchange.Request{Method: http.MethodPost, URL: o.base + path, Body: []byte(form.Encode()), Header: headers})
+	var body tokenAnswer
+	if json.Unmarshal(a.Body, &body) != nil {
+		body = tokenAnswer{}
+	}
+	return a, body
+}
+
+// mintRefusal judges a refused location token. That the location is not the agency's, or not installed, is for a person.
+func mintRefusal(status int, text string) token.AnswerKind {
+	kind := refusalKind(status, text)
+	switch {
+	case kind != token.Misconfigured:
+		return kind
+	case status == http.StatusUnauthorized && (strings.Contains(text, "invalid jwt") || strings.Contains(text, "access token is invalid") || strings.Contains(text, "expired")):
+		return token.Expired
+	case status == http.StatusForbidden, status == http.StatusNotFound, strings.Contains(text, "not installed"), strings.Contains(text, "location not found"):
+		return token.Refused
+	default:
+		return kind
+	}
 }
 
 // refusalKind judges a refusal of the token endpoint. Only words that speak of the grant itself end a refresh token: wrong

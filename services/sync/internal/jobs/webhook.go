@@ -157,7 +157,7 @@ func (d Deps) load(ctx context.Context, id uuid.UUID) (delivery, bool, error) {
 
 func (d Deps) apply(ctx context.Context, in delivery) error {
 	if in.event.Kind == webhook.Access {
-		if err := d.lookAtAccess(ctx, in.workspace); err != nil {
+		if err := d.lookAtAccess(ctx, in); err != nil {
 			return err
 		}
 	} else if proceed, err := d.readBack(ctx, &in); err != nil || !proceed {

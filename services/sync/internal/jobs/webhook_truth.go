@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/token"
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
@@ -97,13 +96,28 @@ func (d Deps) needsTruth(ctx context.Context, in delivery) (bool, error) {
 }
 
 // lookAtAccess finds out whether the connection works after the app was installed or removed, or the location changed:
-// the event is a hint, since a private integration token outlives the app.
-func (d Deps) lookAtAccess(ctx context.Context, workspace uuid.UUID) error {
-	account, _, err := d.account(ctx, workspace)
-	if err != nil || account.Location == "" {
-		return err
+// the event is a hint, since a private integration token outlives the app, and an older UNINSTALL may come after a newer INSTALL.
+func (d Deps) lookAtAccess(ctx context.Context, in delivery) error {
+	workspace := in.workspace
+	if in.event.Type == eventInstall {
+		if err := d.access(ctx, in, token.AppInstalled); err != nil {
+			return err
+		}
+	}
+	account, state, err := d.Accounts.Account(ctx, workspace)
+	if errors.Is(err, token.ErrNone) || state == sending.ReconnectNeeded {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at connection: %w", err)
 	}
 	err = d.Client.Probe(ctx, account)
+	if errors.Is(err, token.ErrNotReady) {
+		// The token was called expired, and no other could be had.
+		if _, state, _ = d.Accounts.Account(ctx, workspace); state == sending.ReconnectNeeded {
+			return nil
+		}
+	}
 	var failed *ghl.ReadError
 	switch {
 	case err == nil:
@@ -112,10 +126,26 @@ func (d Deps) lookAtAccess(ctx context.Context, workspace uuid.UUID) error {
 			return err
 		})
 	case errors.As(err, &failed) && failed.Verdict.Class == classify.Suspended:
-		return d.Store.SuspendConnection(ctx, workspace, failed.Verdict.Refusal.Reason)
+		if err := d.Store.SuspendConnection(ctx, workspace, failed.Verdict.Refusal.Reason); err != nil || in.event.Type != eventUninstall {
+			return err
+		}
+		return d.access(ctx, in, token.AppUninstalled)
 	}
 	if err != nil {
 		return fmt.Errorf("look at connection: %w", err)
 	}
 	return nil
+}
+
+// Events of the app's installs.
+const (
+	eventInstall   = "INSTALL"
+	eventUninstall = "UNINSTALL"
+)
+
+func (d Deps) access(ctx context.Context, in delivery, change func(context.Context, *store.Tx, string) (bool, error)) error {
+	return d.Store.System(ctx, func(tx *store.Tx) error {
+		_, err := change(ctx, tx, in.inbox.Location)
+		return err
+	})
 }

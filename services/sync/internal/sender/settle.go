@@ -285,7 +285,7 @@ func refused(ctx context.Context, tx *store.Tx, c claim, m move) error {
 // refreshed just now.
 func (s *Sender) renewable(c claim, v classify.Verdict) bool {
 	const fresh = time.Minute
-	return v.TokenExpired && c.connection.Auth == "OAUTH" &&
+	return v.TokenExpired && c.connection.Auth != "TOKEN" &&
 		s.machine.Now().Sub(store.Deref(c.connection.RefreshTime)) > fresh
 }
 

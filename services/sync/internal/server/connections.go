@@ -46,7 +46,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	if kind != provider.GHL {
 		p.location, p.base = mailAccount(in)
 	}
-	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" {
+	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" || in.GetAgency() != "" {
 		if err := s.authorize(ctx, in, &p); err != nil {
 			return nil, err
 		}
@@ -67,29 +67,52 @@ type connectionParams struct {
 	tokens        token.Tokens
 }
 
-// authorize spends the grant and checks what it opens.
+// authorize gets the tokens of a grant, or of an agency that is known, and checks what they open.
 func (s *Server) authorize(ctx context.Context, in *syncv1.Connection, p *connectionParams) error {
-	tokens, err := s.Accounts.Authorize(ctx, token.Grant{
-		Code: in.GetOauthCode(), RedirectURI: in.GetOauthRedirectUri(), Refresh: redact.Secret(in.GetRefreshToken()),
-	})
 	subject := workspaceName(p.workspace)
-	var answer *token.AnswerError
+	tokens, err := token.Tokens{Company: in.GetAgency()}, error(nil)
+	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" {
+		tokens, err = s.Accounts.Authorize(ctx, token.Grant{
+			Code: in.GetOauthCode(), RedirectURI: in.GetOauthRedirectUri(), Refresh: redact.Secret(in.GetRefreshToken()), Agency: in.GetAgency() != "",
+		})
+		if err == nil && tokens.Company != "" {
+			// What it spent is gone: the agency is kept, whatever becomes of the location.
+			err = s.Accounts.KeepAgency(ctx, tokens)
+		}
+	}
+	if err == nil && tokens.Company != "" {
+		if p.location == "" {
+			return badGrant(subject, "agency_token").With("agency", tokens.Company)
+		}
+		tokens, err = s.Accounts.Mint(ctx, tokens.Company, p.location)
+	}
 	switch {
-	case errors.As(err, &answer) && answer.Kind == token.Inactive:
-		return refusal(*sending.SetupRefusal(string(provider.GHL), sending.Inactive, false), subject, 0).WithCause(err)
-	case errors.As(err, &answer) && answer.Kind == token.NoAnswer:
-		return refusal(sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl"}}, subject, 0).WithCause(err)
-	case errors.As(err, &answer):
-		return badGrant(subject, string(answer.Kind)).WithCause(err)
 	case err != nil:
-		return err
-	case tokens.Company || tokens.Location == "":
+		return grantError(subject, err)
+	case tokens.Location == "":
 		return badGrant(subject, "agency_token")
 	case p.location != "" && p.location != tokens.Location:
 		return badGrant(subject, "other_location")
 	}
 	p.tokens, p.location, p.app = tokens, tokens.Location, s.Accounts.OAuthApp()
 	return nil
+}
+
+// grantError says why a grant gave no tokens.
+func grantError(subject string, err error) error {
+	var answer *token.AnswerError
+	switch {
+	case errors.Is(err, token.ErrNoAgency):
+		return badGrant(subject, "unknown_agency").WithCause(err)
+	case errors.As(err, &answer) && answer.Kind == token.Inactive:
+		return refusal(*sending.SetupRefusal(string(provider.GHL), sending.Inactive, false), subject, 0).WithCause(err)
+	case errors.As(err, &answer) && answer.Kind == token.NoAnswer, errors.Is(err, token.ErrNotReady):
+		return refusal(sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl"}}, subject, 0).WithCause(err)
+	case errors.As(err, &answer):
+		return badGrant(subject, string(answer.Kind)).WithCause(err)
+	default:
+		return mapped(err)
+	}
 }
 
 func (s *Server) storeConnection(ctx context.Context, p connectionParams) (row db.Connection, err error) {
@@ -142,7 +165,14 @@ func (c *check) ghlConnection(in *syncv1.Connection, app string) {
 		c.when(secret.field != "connection.token" && app == "", secret.field,
 			"needs an OAuth app: set RELANCE_SYNC_GHL_CLIENT_ID and RELANCE_SYNC_GHL_CLIENT_SECRET")
 	}
-	c.when(given != 1, "connection.token", "give exactly one of token, oauth_code and refresh_token")
+	if agency := in.GetAgency(); agency != "" {
+		c.when(!lead.ValidID(agency), "connection.agency", "must be 15 to 64 letters and digits")
+		c.when(in.GetToken() != "", "connection.agency", "goes with no token")
+		c.when(in.GetLocation() == "", "connection.location", "is required with an agency")
+		c.when(app == "", "connection.agency", "needs an OAuth app: set RELANCE_SYNC_GHL_CLIENT_ID and RELANCE_SYNC_GHL_CLIENT_SECRET")
+		given = max(given, 1)
+	}
+	c.when(given != 1, "connection.token", "give exactly one of token, oauth_code and refresh_token, or agency")
 }
 
 func (c *check) secret(field, value string) {

@@ -17,6 +17,7 @@ func (c *check) mailConnection(in *syncv1.Connection, kind provider.Kind, local 
 	c.secret("connection.token", in.GetToken())
 	for field, value := range map[string]string{
 		"connection.location": in.GetLocation(), "connection.oauth_code": in.GetOauthCode(), "connection.refresh_token": in.GetRefreshToken(),
+		"connection.agency": in.GetAgency(),
 	} {
 		c.when(value != "", field, "is for ghl only")
 	}

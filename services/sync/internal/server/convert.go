@@ -37,7 +37,7 @@ func connectionProto(c db.Connection) *syncv1.Connection {
 	b := breaker.State{Until: store.Deref(c.BreakerUntil)}
 	return &syncv1.Connection{
 		BreakerState: syncv1.BreakerState(syncv1.BreakerState_value["BREAKER_STATE_"+string(b.Kind(clock.System().Now()))]), BreakerTime: optStamp(c.BreakerUntil),
-		Name: workspaceName(c.WorkspaceID) + "/connections/" + c.Provider, Location: c.Location, Provider: c.Provider, BaseUrl: c.BaseUrl,
+		Name: workspaceName(c.WorkspaceID) + "/connections/" + c.Provider, Location: c.Location, Provider: c.Provider, BaseUrl: c.BaseUrl, Agency: c.Company,
 		Auth:      syncv1.ConnectionAuth(syncv1.ConnectionAuth_value["CONNECTION_AUTH_"+c.Auth]),
 		State:     syncv1.ConnectionState(syncv1.ConnectionState_value["CONNECTION_STATE_"+c.State]),
 		StateTime: stamp(c.StateTime), LastWebhookTime: optStamp(c.LastWebhookTime), LastSuccessTime: optStamp(c.LastSuccessTime),

@@ -85,6 +85,11 @@ func (s *Store) Content(row db.SendIntent) (sending.Content, error) {
 // TokenPlace is where a workspace's GHL token is sealed.
 func TokenPlace(workspace uuid.UUID) secretbox.AD { return SecretPlace(workspace, "ghl", "token") }
 
+// AgencyPlace is where a column of an agency's credentials is sealed.
+func AgencyPlace(app, company, column string) secretbox.AD {
+	return secretbox.AD{Table: "agency", Column: column, ID: app + "/" + company}
+}
+
 // SecretPlace is where a secret of a workspace's connection is sealed: the column token or refresh.
 func SecretPlace(workspace uuid.UUID, provider, column string) secretbox.AD {
 	id := workspace.String()

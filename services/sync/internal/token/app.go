@@ -36,14 +36,18 @@ func AppUninstalled(ctx context.Context, tx *store.Tx, location string) (bool, e
 }
 
 // AppInstalled has a location's connection tried again at once (the INSTALL webhook), in the caller's transaction. The event
-// carries no token: a connection that needs one waits for SetConnection with the code of the install. It reports whether a
-// connection will be tried.
+// carries no token: a connection that needs one waits for SetConnection with the code of the install, unless an agency's token
+// mints it. It reports whether a connection will be tried.
 func AppInstalled(ctx context.Context, tx *store.Tx, location string) (bool, error) {
 	n, err := tx.HastenCheck(ctx, location)
 	if err != nil {
 		return false, fmt.Errorf("try connection again: %w", err)
 	}
-	return n > 0, nil
+	minted, err := tx.ReviveMinted(ctx, db.ReviveMintedParams{Now: tx.Now, Location: location})
+	if err != nil {
+		return false, fmt.Errorf("try connection again: %w", err)
+	}
+	return n+minted > 0, nil
 }
 
 // Recovered records that a connection which could not be used answers again.

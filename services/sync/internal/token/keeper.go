@@ -3,13 +3,11 @@ package token
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -42,33 +40,33 @@ func (k *Keeper) Account(ctx context.Context, workspace uuid.UUID) (provider.Acc
 
 // AccountOf is Account of any provider.
 func (k *Keeper) AccountOf(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error) {
-	row, err := k.read(ctx, workspace, kind)
+	s := connection{keeper: k, workspace: workspace, kind: kind}
+	row, err := s.read(ctx)
 	if err != nil {
 		return provider.Account{}, "", err
 	}
-	state := sending.ConnectionState(row.Connection.State)
-	if row.Stale && state == sending.Connected {
-		return k.opened(k.fresh(ctx, row))
+	if row.stale && row.state == sending.Connected {
+		return k.opened(k.fresh(ctx, s, row))
 	}
 	return k.opened(row, nil)
 }
 
 // Recheck is AccountOf for a connection that may have come back by itself: a paused location is asked for a token too.
 func (k *Keeper) Recheck(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error) {
-	row, err := k.read(ctx, workspace, kind)
-	if err == nil && row.Stale {
-		row, err = k.fresh(ctx, row)
+	s := connection{keeper: k, workspace: workspace, kind: kind}
+	row, err := s.read(ctx)
+	if err == nil && row.stale {
+		row, err = k.fresh(ctx, s, row)
 	}
 	return k.opened(row, err)
 }
 
-func (k *Keeper) opened(row db.ConnectionForUseRow, err error) (provider.Account, sending.ConnectionState, error) {
-	state := sending.ConnectionState(row.Connection.State)
+func (k *Keeper) opened(row credential, err error) (provider.Account, sending.ConnectionState, error) {
 	if err != nil {
-		return provider.Account{}, state, err
+		return provider.Account{}, row.state, err
 	}
-	account, err := k.Open(row.Connection)
-	return account, state, err
+	account, err := k.Open(row.connection)
+	return account, row.state, err
 }
 
 // Usable is UsableOf of GHL.
@@ -93,24 +91,8 @@ func (k *Keeper) Open(row db.Connection) (provider.Account, error) {
 		return provider.Account{}, err
 	}
 	account := provider.Account{Kind: kind, Location: row.Location, BaseURL: row.BaseUrl, App: row.App, Token: redact.Secret(secret)}
-	if row.Auth == authOAuth {
+	if row.Auth != authToken {
 		account.Renew = func(ctx context.Context) (provider.Account, error) { return k.renew(ctx, row) }
 	}
 	return account, nil
-}
-
-const authOAuth = "OAUTH"
-
-func (k *Keeper) read(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (row db.ConnectionForUseRow, err error) {
-	err = k.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
-		row, err = tx.ConnectionForUse(ctx, db.ConnectionForUseParams{WorkspaceID: workspace, Provider: string(kind)})
-		return err
-	})
-	if postgres.IsNoRows(err) {
-		return row, ErrNone
-	}
-	if err != nil {
-		return row, fmt.Errorf("read connection: %w", err)
-	}
-	return row, nil
 }

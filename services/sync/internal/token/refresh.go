@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -28,157 +27,128 @@ const (
 	storeFor = 10 * time.Minute
 )
 
-// fresh gives the connection with a token that has more than a minute to live, refreshing it once however many ask. While
-// somebody else refreshes, a token that still lives is used.
-func (k *Keeper) fresh(ctx context.Context, row db.ConnectionForUseRow) (db.ConnectionForUseRow, error) {
-	c := row.Connection
+// fresh gives a credential that has more than a minute to live, renewing it once however many ask. While somebody else renews
+// it, one that still lives is used.
+func (k *Keeper) fresh(ctx context.Context, s slot, c credential) (credential, error) {
 	// The flight does not end with the caller that began it: a refresh that is cut off loses the new pair.
-	flight := k.flights.DoChan(fmt.Sprintf("%s/%s/%d", c.WorkspaceID, c.Provider, c.TokenVersion), func() (any, error) {
-		return k.refresh(context.WithoutCancel(ctx), row)
+	flight := k.flights.DoChan(fmt.Sprintf("%s/%d", s.key(), c.version), func() (any, error) {
+		return k.refresh(context.WithoutCancel(ctx), s, c)
 	})
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case done := <-flight:
 		if done.Err != nil {
-			return row, done.Err
+			return c, done.Err
 		}
-		return done.Val.(db.ConnectionForUseRow), nil
+		return done.Val.(credential), nil
 	case <-timer.C:
-		return row, ErrNotReady
+		return c, ErrNotReady
 	case <-ctx.Done():
-		return row, ctx.Err()
+		return c, ctx.Err()
 	}
 }
 
 // refresh takes the lease or waits for its holder.
-func (k *Keeper) refresh(ctx context.Context, row db.ConnectionForUseRow) (db.ConnectionForUseRow, error) {
-	c := row.Connection
+func (k *Keeper) refresh(ctx context.Context, s slot, c credential) (credential, error) {
 	for end := time.After(lease); ; {
-		again, held, err := k.take(ctx, c)
-		if err != nil {
-			return row, err
+		again, err := s.lease(ctx, c.version)
+		if err == nil {
+			return k.renewed(ctx, s, c, again)
 		}
-		if held {
-			return k.spend(ctx, row, again)
+		if !postgres.IsNoRows(err) {
+			return c, fmt.Errorf("lease refresh: %w", err)
 		}
-		now, err := k.read(ctx, c.WorkspaceID, provider.Kind(c.Provider))
-		if err != nil || !now.Stale || now.Alive || now.Connection.State != c.State {
+		now, err := s.read(ctx)
+		if err != nil || !now.stale || now.alive || now.state != c.state {
 			return now, err
 		}
-		if now.Connection.TokenVersion != c.TokenVersion {
+		if now.version != c.version {
 			return now, ErrNotReady
 		}
 		select {
 		case <-time.After(poll):
 		case <-end:
-			return row, ErrNotReady
+			return c, ErrNotReady
 		}
 	}
 }
 
-// take asks for the lease. It reports whether the version was asked for before, by a holder that did not come back.
-func (k *Keeper) take(ctx context.Context, c db.Connection) (again, held bool, err error) {
-	err = k.Store.Workspace(ctx, c.WorkspaceID, func(tx *store.Tx) (err error) {
-		again, err = tx.LeaseRefresh(ctx, db.LeaseRefreshParams{
-			LeaseSeconds: lease.Seconds(), WorkspaceID: c.WorkspaceID, Provider: c.Provider, TokenVersion: c.TokenVersion,
-		})
-		return err
-	})
-	if postgres.IsNoRows(err) {
-		return false, false, nil
+// renewed makes the call and keeps what it gives before anyone uses it.
+func (k *Keeper) renewed(ctx context.Context, s slot, c credential, again bool) (credential, error) {
+	crashpoint.At(crashpoint.T1)
+	tokens, err := s.renew(ctx, c)
+	crashpoint.At(crashpoint.T2)
+	var answer *AnswerError
+	if errors.As(err, &answer) {
+		return k.refused(ctx, s, c, refusal{answer: answer, again: again})
 	}
 	if err != nil {
-		return false, false, fmt.Errorf("lease refresh: %w", err)
+		return c, err
 	}
-	return again, true, nil
+	if err := keep(ctx, s, c.version, tokens); err != nil {
+		return c, err
+	}
+	crashpoint.At(crashpoint.T3)
+	// That no row changed means that other credentials came meanwhile, or that an earlier try of this commit had succeeded.
+	return s.read(ctx)
 }
 
-// spend makes the call. An answer that got lost is asked for once more at once, with the same token, while the provider still
-// gives the same pair.
-func (k *Keeper) spend(ctx context.Context, row db.ConnectionForUseRow, again bool) (db.ConnectionForUseRow, error) {
-	c := row.Connection
-	refresh, err := k.Store.Open(c.RefreshEnc, store.SecretPlace(c.WorkspaceID, c.Provider, "refresh"))
-	if err != nil {
-		return row, err
-	}
-	if k.OAuth == nil || k.OAuth.App() != c.App || refresh == "" {
-		return row, fmt.Errorf("%w: the OAuth app %q of the connection is not configured", ErrNotReady, c.App)
-	}
-	tokens, err := k.OAuth.Refresh(ctx, redact.Secret(refresh))
+// spend exchanges a refresh token. An answer that got lost is asked for once more at once, with the same token, while the
+// provider still gives the same pair.
+func (k *Keeper) spend(ctx context.Context, refresh redact.Secret, agency bool) (Tokens, error) {
+	tokens, err := k.OAuth.Refresh(ctx, refresh, agency)
 	var answer *AnswerError
 	if errors.As(err, &answer) && answer.Kind == NoAnswer {
-		tokens, err = k.OAuth.Refresh(ctx, redact.Secret(refresh))
+		tokens, err = k.OAuth.Refresh(ctx, refresh, agency)
 	}
-	switch {
-	case err == nil:
-		return k.store(ctx, row, tokens)
-	case errors.As(err, &answer):
-		return k.refused(ctx, row, answer, again)
-	default:
-		return row, err
-	}
+	return tokens, err
 }
 
-// store keeps the new pair before anyone uses it. While the database is away it tries again: the pair is in this process only.
-func (k *Keeper) store(ctx context.Context, row db.ConnectionForUseRow, t Tokens) (db.ConnectionForUseRow, error) {
-	c := row.Connection
+// keep stores the new tokens. While the database is away it tries again: they are in this process only.
+func keep(ctx context.Context, s slot, version int64, t Tokens) error {
 	ctx, cancel := context.WithTimeout(ctx, storeFor)
 	defer cancel()
-	var err error
 	for {
-		err = k.Store.Workspace(ctx, c.WorkspaceID, func(tx *store.Tx) error {
-			p, err := Sealed(tx, c.WorkspaceID, provider.Kind(c.Provider), t)
-			if err != nil {
-				return err
-			}
-			_, err = tx.StoreRefresh(ctx, db.StoreRefreshParams{
-				TokenEnc: p.TokenEnc, RefreshEnc: p.RefreshEnc, ExpiresInSeconds: t.Life.Seconds(), Now: tx.Now, WorkspaceID: c.WorkspaceID,
-				Provider: c.Provider, TokenVersion: c.TokenVersion,
-			})
-			return err
-		})
+		err := s.keep(ctx, version, t)
+		if err == nil {
+			return nil
+		}
 		if !postgres.IsUnavailable(err) || ctx.Err() != nil {
-			break
+			return fmt.Errorf("store refreshed token: %w", err)
 		}
 		time.Sleep(poll)
 	}
-	if err != nil {
-		return row, fmt.Errorf("store refreshed token: %w", err)
-	}
-	// No row changed means that other credentials came meanwhile, or that an earlier try of this commit had succeeded.
-	return k.read(ctx, c.WorkspaceID, provider.Kind(c.Provider))
+}
+
+// refusal is an answer without tokens.
+type refusal struct {
+	answer *AnswerError
+	// again: the version had been asked for before, by a holder that did not come back.
+	again bool
 }
 
 // refused keeps what a no means. One line is logged when the state changes, none for the same no again.
-func (k *Keeper) refused(ctx context.Context, row db.ConnectionForUseRow, answer *AnswerError, again bool) (db.ConnectionForUseRow, error) {
-	c := row.Connection
+func (k *Keeper) refused(ctx context.Context, s slot, c credential, no refusal) (credential, error) {
 	var state sending.ConnectionState
-	switch answer.Kind {
+	switch no.answer.Kind {
 	case Refused:
 		state = sending.ReconnectNeeded
 	case Inactive:
 		state = sending.Inactive
 	default:
-		k.Logger.WarnContext(ctx, "token refresh got no tokens; it is tried again", "workspace", c.WorkspaceID.String(),
-			"kind", string(answer.Kind), "status", answer.Status)
-		return row, fmt.Errorf("%w: %w", ErrNotReady, answer)
+		k.Logger.WarnContext(ctx, "token refresh got no tokens; it is tried again", "credential", s.key(),
+			"kind", string(no.answer.Kind), "status", no.answer.Status)
+		return c, fmt.Errorf("%w: %w", ErrNotReady, no.answer)
 	}
-	var changed int64
-	err := k.Store.Workspace(ctx, c.WorkspaceID, func(tx *store.Tx) (err error) {
-		changed, err = tx.FailRefresh(ctx, db.FailRefreshParams{
-			State: string(state), Now: tx.Now, WorkspaceID: c.WorkspaceID, Provider: c.Provider, TokenVersion: c.TokenVersion,
-		})
-		return err
-	})
+	changed, err := s.fail(ctx, c.version, state)
 	if err != nil {
-		return row, fmt.Errorf("store refused refresh: %w", err)
+		return c, fmt.Errorf("store refused refresh: %w", err)
 	}
 	if changed > 0 {
-		k.Logger.WarnContext(ctx, "provider connection cannot be refreshed", "workspace", c.WorkspaceID.String(),
-			"provider", c.Provider, "state", string(state), "after_crash", again)
+		k.Logger.WarnContext(ctx, "provider connection cannot be refreshed", "credential", s.key(), "state", string(state), "after_crash", no.again)
 	}
-	return k.read(ctx, c.WorkspaceID, provider.Kind(c.Provider))
+	return s.read(ctx)
 }
 
 // renew is for a caller whose token the provider called expired. Only a token of the caller's version is refreshed, and not
@@ -198,17 +168,6 @@ func (k *Keeper) renew(ctx context.Context, c db.Connection) (provider.Account, 
 	return account, err
 }
 
-// Sealed gives the columns of new credentials. Without a refresh token they are a token made by hand.
-func Sealed(tx *store.Tx, workspace uuid.UUID, kind provider.Kind, t Tokens) (p db.UpsertConnectionParams, err error) {
-	p = db.UpsertConnectionParams{WorkspaceID: workspace, Provider: string(kind), ExpiresInSeconds: t.Life.Seconds()}
-	if p.TokenEnc, err = tx.Seal(t.Access.Reveal(), store.SecretPlace(workspace, p.Provider, "token")); err != nil || t.Refresh == "" {
-		return p, err
-	}
-	p.Auth = authOAuth
-	p.RefreshEnc, err = tx.Seal(t.Refresh.Reveal(), store.SecretPlace(workspace, p.Provider, "refresh"))
-	return p, err
-}
-
 // Authorize spends a grant. Errors: AnswerError.
 func (k *Keeper) Authorize(ctx context.Context, g Grant) (Tokens, error) {
 	// Not cut off by the caller: a spent grant without its answer is lost.
@@ -216,12 +175,7 @@ func (k *Keeper) Authorize(ctx context.Context, g Grant) (Tokens, error) {
 	if g.Code != "" {
 		return k.OAuth.Exchange(ctx, g.Code, g.RedirectURI)
 	}
-	tokens, err := k.OAuth.Refresh(ctx, g.Refresh)
-	var answer *AnswerError
-	if errors.As(err, &answer) && answer.Kind == NoAnswer {
-		tokens, err = k.OAuth.Refresh(ctx, g.Refresh)
-	}
-	return tokens, err
+	return k.spend(ctx, g.Refresh, g.Agency)
 }
 
 // OAuthApp is the client id of the configured app; empty when there is none.

@@ -18,8 +18,10 @@ type OAuth interface {
 	App() string
 	// Exchange turns an authorization code into tokens. Errors: AnswerError.
 	Exchange(ctx context.Context, code, redirectURI string) (Tokens, error)
-	// Refresh spends a refresh token. Errors: AnswerError.
-	Refresh(ctx context.Context, refresh redact.Secret) (Tokens, error)
+	// Refresh spends a refresh token, an agency's when agency is set. Errors: AnswerError.
+	Refresh(ctx context.Context, refresh redact.Secret, agency bool) (Tokens, error)
+	// Mint makes a location's token with an agency's access token; it spends nothing. Errors: AnswerError.
+	Mint(ctx context.Context, access redact.Secret, company, location string) (Tokens, error)
 }
 
 // Tokens are what the endpoint gives.
@@ -29,14 +31,16 @@ type Tokens struct {
 	Life time.Duration
 	// Location is the account they open; empty for an agency's token.
 	Location string
-	// Company is true for an agency's token, which opens no location by itself.
-	Company bool
+	// Company is the agency's id for an agency's token, which opens no location by itself; else empty.
+	Company string
 }
 
 // Grant is what a person brings to connect by OAuth: a code, or the refresh token of an install.
 type Grant struct {
 	Code, RedirectURI string
 	Refresh           redact.Secret
+	// Agency says that Refresh is an agency's.
+	Agency bool
 }
 
 // AnswerKind is what a failed exchange means.
@@ -50,6 +54,8 @@ const (
 	Refused AnswerKind = "refused"
 	// Inactive: the location is paused; the same token works once it is active.
 	Inactive AnswerKind = "inactive"
+	// Expired: an agency's access token ended before its time; a fresh one may do.
+	Expired AnswerKind = "expired"
 	// Misconfigured: the provider does not like the request or the app's credentials; the token is not touched.
 	Misconfigured AnswerKind = "misconfigured"
 )
@@ -70,6 +76,8 @@ func (e *AnswerError) Error() string {
 var (
 	// ErrNone: the workspace has no connection.
 	ErrNone = errors.New("no provider connection")
+	// ErrNoAgency: the agency's install is not known.
+	ErrNoAgency = errors.New("no such agency")
 	// ErrNotReady: the access token ended and a new one could not be had yet; the next try may succeed.
 	ErrNotReady = errors.New("access token not refreshed yet")
 )

@@ -77,7 +77,7 @@ const (
 	// {"provider":"ghl"}. Caller: pause the workspace, alert once.
 	ErrorReason_ERROR_REASON_PROVIDER_NOT_CONNECTED ErrorReason = 15
 	// FailedPrecondition. The provider token is dead or lacks a scope, or an OAuth grant gave none. Metadata: provider; cause
-	// where known (reconnect_needed, refused, misconfigured, agency_token, other_location). Example: {"provider":"ghl"}.
+	// where known (reconnect_needed, refused, misconfigured, agency_token with agency, unknown_agency, other_location). Example: {"provider":"ghl"}.
 	// Caller: defer slowly; attempts are not used.
 	ErrorReason_ERROR_REASON_PROVIDER_AUTH_REVOKED ErrorReason = 16
 	// FailedPrecondition. The GHL location is paused; the token stays good. Metadata: provider. Example:

@@ -468,6 +468,8 @@ const (
 	ConnectionAuth_CONNECTION_AUTH_TOKEN ConnectionAuth = 1
 	// OAuth, as an installation of the marketplace app; refreshed by itself.
 	ConnectionAuth_CONNECTION_AUTH_OAUTH ConnectionAuth = 2
+	// OAuth by an agency's install: the location's token is made with the agency's, again and again.
+	ConnectionAuth_CONNECTION_AUTH_AGENCY ConnectionAuth = 3
 )
 
 // Enum value maps for ConnectionAuth.
@@ -476,11 +478,13 @@ var (
 		0: "CONNECTION_AUTH_UNSPECIFIED",
 		1: "CONNECTION_AUTH_TOKEN",
 		2: "CONNECTION_AUTH_OAUTH",
+		3: "CONNECTION_AUTH_AGENCY",
 	}
 	ConnectionAuth_value = map[string]int32{
 		"CONNECTION_AUTH_UNSPECIFIED": 0,
 		"CONNECTION_AUTH_TOKEN":       1,
 		"CONNECTION_AUTH_OAUTH":       2,
+		"CONNECTION_AUTH_AGENCY":      3,
 	}
 )
 
@@ -932,7 +936,10 @@ type Connection struct {
 	// Whether sends are held back because the provider keeps failing. Output only.
 	BreakerState BreakerState `protobuf:"varint,14,opt,name=breaker_state,json=breakerState,proto3,enum=relance.sync.v1.BreakerState" json:"breaker_state,omitempty"`
 	// When an open breaker lets one send try again. Output only.
-	BreakerTime   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=breaker_time,json=breakerTime,proto3" json:"breaker_time,omitempty"`
+	BreakerTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=breaker_time,json=breakerTime,proto3" json:"breaker_time,omitempty"`
+	// GHL company id of the agency whose install opens the location. As input, with location and nothing else: an agency that an
+	// oauth_code or refresh_token of it has made known before.
+	Agency        string `protobuf:"bytes,16,opt,name=agency,proto3" json:"agency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1070,6 +1077,13 @@ func (x *Connection) GetBreakerTime() *timestamppb.Timestamp {
 		return x.BreakerTime
 	}
 	return nil
+}
+
+func (x *Connection) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
 }
 
 // ProviderBudget is what may be asked of a provider's account, shared by all replicas.
@@ -1882,7 +1896,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x06agency\x18\x14 \x01(\tR\x06agency\x12E\n" +
 	"\x0econtact_policy\x18\t \x01(\v2\x1e.relance.sync.v1.ContactPolicyR\rcontactPolicy\x120\n" +
 	"\x14opt_out_confirmation\x18\n" +
-	" \x01(\tR\x12optOutConfirmation\"\xb6\x05\n" +
+	" \x01(\tR\x12optOutConfirmation\"\xce\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -1902,7 +1916,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\rrefresh_token\x18\f \x01(\tR\frefreshToken\x123\n" +
 	"\x04auth\x18\r \x01(\x0e2\x1f.relance.sync.v1.ConnectionAuthR\x04auth\x12B\n" +
 	"\rbreaker_state\x18\x0e \x01(\x0e2\x1d.relance.sync.v1.BreakerStateR\fbreakerState\x12=\n" +
-	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTime\"\xbe\x02\n" +
+	"\fbreaker_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vbreakerTime\x12\x16\n" +
+	"\x06agency\x18\x10 \x01(\tR\x06agency\"\xbe\x02\n" +
 	"\x0eProviderBudget\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x125\n" +
 	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x129\n" +
@@ -2038,11 +2053,12 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x1aCONNECTION_STATE_CONNECTED\x10\x01\x12!\n" +
 	"\x1dCONNECTION_STATE_AUTH_REVOKED\x10\x02\x12&\n" +
 	"\"CONNECTION_STATE_LOCATION_INACTIVE\x10\x03\x12%\n" +
-	"!CONNECTION_STATE_RECONNECT_NEEDED\x10\x04*g\n" +
+	"!CONNECTION_STATE_RECONNECT_NEEDED\x10\x04*\x83\x01\n" +
 	"\x0eConnectionAuth\x12\x1f\n" +
 	"\x1bCONNECTION_AUTH_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CONNECTION_AUTH_TOKEN\x10\x01\x12\x19\n" +
-	"\x15CONNECTION_AUTH_OAUTH\x10\x02*|\n" +
+	"\x15CONNECTION_AUTH_OAUTH\x10\x02\x12\x1a\n" +
+	"\x16CONNECTION_AUTH_AGENCY\x10\x03*|\n" +
 	"\fBreakerState\x12\x1d\n" +
 	"\x19BREAKER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14BREAKER_STATE_CLOSED\x10\x01\x12\x16\n" +

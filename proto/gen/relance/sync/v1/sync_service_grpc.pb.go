@@ -81,7 +81,8 @@ type SyncServiceClient interface {
 	// SetConnection connects a workspace to a provider, replacing an older connection to the same one. OAuth codes and refresh
 	// tokens are exchanged at once; with any other credentials nothing is asked of the provider (see GetConnectionHealth).
 	// Errors: NotFound; AlreadyExists LOCATION_IN_USE; with OAuth FailedPrecondition PROVIDER_AUTH_REVOKED (the code or token is
-	// dead, of an agency, or of another location), LOCATION_INACTIVE; Unavailable PROVIDER_UNAVAILABLE.
+	// dead, or of another location; of an agency without saying which location: the agency is known from then on),
+	// LOCATION_INACTIVE; Unavailable PROVIDER_UNAVAILABLE.
 	SetConnection(ctx context.Context, in *SetConnectionRequest, opts ...grpc.CallOption) (*SetConnectionResponse, error)
 	// GetConnectionHealth tells whether the connection works, and how its budget stands. With probe set it makes one provider
 	// read.
@@ -620,7 +621,8 @@ type SyncServiceServer interface {
 	// SetConnection connects a workspace to a provider, replacing an older connection to the same one. OAuth codes and refresh
 	// tokens are exchanged at once; with any other credentials nothing is asked of the provider (see GetConnectionHealth).
 	// Errors: NotFound; AlreadyExists LOCATION_IN_USE; with OAuth FailedPrecondition PROVIDER_AUTH_REVOKED (the code or token is
-	// dead, of an agency, or of another location), LOCATION_INACTIVE; Unavailable PROVIDER_UNAVAILABLE.
+	// dead, or of another location; of an agency without saying which location: the agency is known from then on),
+	// LOCATION_INACTIVE; Unavailable PROVIDER_UNAVAILABLE.
 	SetConnection(context.Context, *SetConnectionRequest) (*SetConnectionResponse, error)
 	// GetConnectionHealth tells whether the connection works, and how its budget stands. With probe set it makes one provider
 	// read.

@@ -48,7 +48,7 @@ func (q *Queries) ClaimChecks(ctx context.Context) ([]ClaimChecksRow, error) {
 }
 
 const connection = `-- name: Connection :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until FROM connection WHERE workspace_id = $1 AND provider = 'ghl'
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE workspace_id = $1 AND provider = 'ghl'
 `
 
 func (q *Queries) Connection(ctx context.Context, workspaceID uuid.UUID) (Connection, error) {
@@ -77,12 +77,13 @@ func (q *Queries) Connection(ctx context.Context, workspaceID uuid.UUID) (Connec
 		&i.BreakerOpens,
 		&i.BreakerUntil,
 		&i.BreakerProbeUntil,
+		&i.Company,
 	)
 	return i, err
 }
 
 const connectionByLocation = `-- name: ConnectionByLocation :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until FROM connection WHERE location = $1 AND provider = 'ghl'
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE location = $1 AND provider = 'ghl'
 `
 
 func (q *Queries) ConnectionByLocation(ctx context.Context, location string) (Connection, error) {
@@ -111,13 +112,14 @@ func (q *Queries) ConnectionByLocation(ctx context.Context, location string) (Co
 		&i.BreakerOpens,
 		&i.BreakerUntil,
 		&i.BreakerProbeUntil,
+		&i.Company,
 	)
 	return i, err
 }
 
 const connectionForUse = `-- name: ConnectionForUse :one
-SELECT connection.workspace_id, connection.location, connection.token_enc, connection.state, connection.state_time, connection.last_webhook_time, connection.last_success_time, connection.provider, connection.base_url, connection.auth, connection.app, connection.refresh_enc, connection.access_expire_time, connection.token_version, connection.refresh_lease_until, connection.refresh_started_version, connection.refresh_time, connection.check_time, connection.breaker_score, connection.breaker_opens, connection.breaker_until, connection.breaker_probe_until,
-    (auth = 'OAUTH' AND coalesce(access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale,
+SELECT connection.workspace_id, connection.location, connection.token_enc, connection.state, connection.state_time, connection.last_webhook_time, connection.last_success_time, connection.provider, connection.base_url, connection.auth, connection.app, connection.refresh_enc, connection.access_expire_time, connection.token_version, connection.refresh_lease_until, connection.refresh_started_version, connection.refresh_time, connection.check_time, connection.breaker_score, connection.breaker_opens, connection.breaker_until, connection.breaker_probe_until, connection.company,
+    (auth <> 'TOKEN' AND coalesce(access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale,
     (auth = 'TOKEN' OR coalesce(access_expire_time, '-infinity') > now())::boolean AS alive
 FROM connection WHERE workspace_id = $1 AND provider = $2
 `
@@ -160,6 +162,7 @@ func (q *Queries) ConnectionForUse(ctx context.Context, arg ConnectionForUsePara
 		&i.Connection.BreakerOpens,
 		&i.Connection.BreakerUntil,
 		&i.Connection.BreakerProbeUntil,
+		&i.Connection.Company,
 		&i.Stale,
 		&i.Alive,
 	)
@@ -167,7 +170,7 @@ func (q *Queries) ConnectionForUse(ctx context.Context, arg ConnectionForUsePara
 }
 
 const connectionOf = `-- name: ConnectionOf :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until FROM connection WHERE workspace_id = $1 AND provider = $2
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE workspace_id = $1 AND provider = $2
 `
 
 type ConnectionOfParams struct {
@@ -201,13 +204,14 @@ func (q *Queries) ConnectionOf(ctx context.Context, arg ConnectionOfParams) (Con
 		&i.BreakerOpens,
 		&i.BreakerUntil,
 		&i.BreakerProbeUntil,
+		&i.Company,
 	)
 	return i, err
 }
 
 const expireAccess = `-- name: ExpireAccess :execrows
 UPDATE connection SET access_expire_time = now()
-WHERE workspace_id = $1 AND provider = $2 AND auth = 'OAUTH'
+WHERE workspace_id = $1 AND provider = $2 AND auth <> 'TOKEN'
     AND token_version = $3 AND coalesce(refresh_time, '-infinity') < now() - interval '60 seconds'
 `
 
@@ -258,7 +262,7 @@ func (q *Queries) FailRefresh(ctx context.Context, arg FailRefreshParams) (int64
 const forgetConnection = `-- name: ForgetConnection :one
 UPDATE connection SET token_enc = $1, refresh_enc = NULL, token_version = token_version + 1,
     refresh_lease_until = NULL, access_expire_time = now(), state = 'RECONNECT_NEEDED', state_time = $2
-WHERE workspace_id = $3 AND provider = 'ghl' AND auth = 'OAUTH' AND state <> 'RECONNECT_NEEDED'
+WHERE workspace_id = $3 AND provider = 'ghl' AND auth <> 'TOKEN' AND state <> 'RECONNECT_NEEDED'
 RETURNING workspace_id
 `
 
@@ -320,7 +324,7 @@ func (q *Queries) LeaseRefresh(ctx context.Context, arg LeaseRefreshParams) (boo
 }
 
 const listConnections = `-- name: ListConnections :many
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until FROM connection WHERE workspace_id = $1 ORDER BY provider
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE workspace_id = $1 ORDER BY provider
 `
 
 func (q *Queries) ListConnections(ctx context.Context, workspaceID uuid.UUID) ([]Connection, error) {
@@ -355,6 +359,7 @@ func (q *Queries) ListConnections(ctx context.Context, workspaceID uuid.UUID) ([
 			&i.BreakerOpens,
 			&i.BreakerUntil,
 			&i.BreakerProbeUntil,
+			&i.Company,
 		); err != nil {
 			return nil, err
 		}
@@ -520,12 +525,12 @@ func (q *Queries) UpdateBreaker(ctx context.Context, arg UpdateBreakerParams) er
 }
 
 const upsertConnection = `-- name: UpsertConnection :exec
-INSERT INTO connection (workspace_id, provider, location, base_url, token_enc, auth, app, refresh_enc, access_expire_time, state, state_time)
+INSERT INTO connection (workspace_id, provider, location, base_url, token_enc, auth, app, company, refresh_enc, access_expire_time, state, state_time)
 VALUES ($1, coalesce(nullif($2::text, ''), 'ghl'), $3, $4, $5,
-    coalesce(nullif($6::text, ''), 'TOKEN'), $7, $8,
-    now() + make_interval(secs => $9::double precision), 'CONNECTED', $10)
+    coalesce(nullif($6::text, ''), 'TOKEN'), $7, $8, $9,
+    now() + make_interval(secs => $10::double precision), 'CONNECTED', $11)
 ON CONFLICT (workspace_id, provider) DO UPDATE SET location = excluded.location, base_url = excluded.base_url, token_enc = excluded.token_enc,
-    auth = excluded.auth, app = excluded.app, refresh_enc = excluded.refresh_enc, access_expire_time = excluded.access_expire_time,
+    auth = excluded.auth, app = excluded.app, company = excluded.company, refresh_enc = excluded.refresh_enc, access_expire_time = excluded.access_expire_time,
     token_version = connection.token_version + 1, refresh_lease_until = NULL, refresh_time = NULL, check_time = NULL,
     breaker_score = 0, breaker_opens = 0, breaker_until = NULL, breaker_probe_until = NULL,
     state = 'CONNECTED', state_time = excluded.state_time
@@ -539,6 +544,7 @@ type UpsertConnectionParams struct {
 	TokenEnc         []byte
 	Auth             string
 	App              string
+	Company          string
 	RefreshEnc       []byte
 	ExpiresInSeconds float64
 	Now              time.Time
@@ -554,6 +560,7 @@ func (q *Queries) UpsertConnection(ctx context.Context, arg UpsertConnectionPara
 		arg.TokenEnc,
 		arg.Auth,
 		arg.App,
+		arg.Company,
 		arg.RefreshEnc,
 		arg.ExpiresInSeconds,
 		arg.Now,

@@ -10,6 +10,20 @@ import (
 	"github.com/google/uuid"
 )
 
+type Agency struct {
+	App                   string
+	Company               string
+	TokenEnc              []byte
+	RefreshEnc            []byte
+	AccessExpireTime      time.Time
+	TokenVersion          int64
+	RefreshLeaseUntil     *time.Time
+	RefreshStartedVersion int64
+	RefreshTime           *time.Time
+	State                 string
+	StateTime             time.Time
+}
+
 type Booking struct {
 	WorkspaceID  uuid.UUID
 	Provider     string
@@ -96,6 +110,7 @@ type Connection struct {
 	BreakerOpens          int32
 	BreakerUntil          *time.Time
 	BreakerProbeUntil     *time.Time
+	Company               string
 }
 
 type Conversation struct {

@@ -1,11 +1,11 @@
 -- name: UpsertConnection :exec
 -- New credentials: whatever was known of the old ones ends. An empty provider is ghl, an empty auth TOKEN.
-INSERT INTO connection (workspace_id, provider, location, base_url, token_enc, auth, app, refresh_enc, access_expire_time, state, state_time)
+INSERT INTO connection (workspace_id, provider, location, base_url, token_enc, auth, app, company, refresh_enc, access_expire_time, state, state_time)
 VALUES (sqlc.arg(workspace_id), coalesce(nullif(sqlc.arg(provider)::text, ''), 'ghl'), sqlc.arg(location), sqlc.arg(base_url), sqlc.arg(token_enc),
-    coalesce(nullif(sqlc.arg(auth)::text, ''), 'TOKEN'), sqlc.arg(app), sqlc.narg(refresh_enc),
+    coalesce(nullif(sqlc.arg(auth)::text, ''), 'TOKEN'), sqlc.arg(app), sqlc.arg(company), sqlc.narg(refresh_enc),
     now() + make_interval(secs => sqlc.arg(expires_in_seconds)::double precision), 'CONNECTED', sqlc.arg(now))
 ON CONFLICT (workspace_id, provider) DO UPDATE SET location = excluded.location, base_url = excluded.base_url, token_enc = excluded.token_enc,
-    auth = excluded.auth, app = excluded.app, refresh_enc = excluded.refresh_enc, access_expire_time = excluded.access_expire_time,
+    auth = excluded.auth, app = excluded.app, company = excluded.company, refresh_enc = excluded.refresh_enc, access_expire_time = excluded.access_expire_time,
     token_version = connection.token_version + 1, refresh_lease_until = NULL, refresh_time = NULL, check_time = NULL,
     breaker_score = 0, breaker_opens = 0, breaker_until = NULL, breaker_probe_until = NULL,
     state = 'CONNECTED', state_time = excluded.state_time;
@@ -25,7 +25,7 @@ SELECT * FROM connection WHERE location = sqlc.arg(location) AND provider = 'ghl
 -- name: ConnectionForUse :one
 -- Stale: the access token ends within a minute, so that it is refreshed before a call needs it.
 SELECT sqlc.embed(connection),
-    (auth = 'OAUTH' AND coalesce(access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale,
+    (auth <> 'TOKEN' AND coalesce(access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale,
     (auth = 'TOKEN' OR coalesce(access_expire_time, '-infinity') > now())::boolean AS alive
 FROM connection WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider);
 
@@ -71,14 +71,14 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider) AN
 -- The provider called the access token of this version expired: the next use refreshes it. A token that was refreshed less
 -- than a minute ago is not helped by another refresh.
 UPDATE connection SET access_expire_time = now()
-WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider) AND auth = 'OAUTH'
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider) AND auth <> 'TOKEN'
     AND token_version = sqlc.arg(token_version) AND coalesce(refresh_time, '-infinity') < now() - interval '60 seconds';
 
 -- name: ForgetConnection :one
 -- The app was uninstalled: the tokens end, the rest stays for the next install.
 UPDATE connection SET token_enc = sqlc.arg(token_enc), refresh_enc = NULL, token_version = token_version + 1,
     refresh_lease_until = NULL, access_expire_time = now(), state = 'RECONNECT_NEEDED', state_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND provider = 'ghl' AND auth = 'OAUTH' AND state <> 'RECONNECT_NEEDED'
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider = 'ghl' AND auth <> 'TOKEN' AND state <> 'RECONNECT_NEEDED'
 RETURNING workspace_id;
 
 -- name: HastenCheck :execrows
