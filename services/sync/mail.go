@@ -17,12 +17,12 @@ func (s *Service) wireMail() error {
 	if s.cfg.AllowLocalProviders {
 		control = nil
 	}
-	bison := emailbison.New(emailbison.Config{Timeout: s.cfg.SendCall, Budget: s.budget, Control: control})
-	smart, err := smartlead.New(smartlead.Config{BaseURL: s.cfg.SmartleadBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget})
+	bison := emailbison.New(emailbison.Config{Timeout: s.cfg.SendCall, Budget: s.budget, Guard: s.guard, Control: control})
+	smart, err := smartlead.New(smartlead.Config{BaseURL: s.cfg.SmartleadBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget, Guard: s.guard})
 	if err != nil {
 		return err
 	}
-	instant, err := instantly.New(instantly.Config{BaseURL: s.cfg.InstantlyBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget})
+	instant, err := instantly.New(instantly.Config{BaseURL: s.cfg.InstantlyBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget, Guard: s.guard})
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/outage"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/push"
@@ -48,6 +49,8 @@ const (
 	schema      = "sync"
 	maxAttempts = 8
 	startRetry  = time.Second
+	// probeMargin is how much longer than a call a read may take that finds out whether the provider answers again.
+	probeMargin = 5 * time.Second
 )
 
 // Deps are what the process gives the service.
@@ -75,6 +78,7 @@ type Service struct {
 	closers  []func()
 	oauth    *ghl.OAuth
 	budget   *budget.Limiter
+	guard    *outage.Guard
 	server   *rpc.Server
 	feed     *feed.Feed
 	jobs     *river.Client[pgx.Tx]
@@ -126,13 +130,16 @@ func (s *Service) wire(ctx context.Context) error {
 	s.budget = budget.New(budget.Config{
 		Rows: serving.Budgets(), Clock: clock.System(), Initial: initialLimit,
 	})
+	s.guard = outage.New(outage.Config{
+		Store: serving, Clock: clock.System(), Limit: s.cfg.BreakerFailures, Lease: s.cfg.SendCall + probeMargin, Logger: s.deps.Logger,
+	})
 	s.oauth, err = ghl.NewOAuth(ghl.OAuthConfig{
 		BaseURL: s.cfg.GHLBaseURL, ClientID: s.cfg.GHLClientID, ClientSecret: s.cfg.GHLClientSecret.Secret,
 	})
 	if err != nil {
 		return err
 	}
-	s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget})
+	s.client, err = ghl.New(ghl.Config{BaseURL: s.cfg.GHLBaseURL, Timeout: s.cfg.SendCall, Budget: s.budget, Guard: s.guard})
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type Client struct {
 	base   string
 	http   *exchange.Client
 	budget provider.Budget
+	guard  provider.Guard
 }
 
 // Config is what a client needs.
@@ -45,6 +46,8 @@ type Config struct {
 	Timeout time.Duration
 	// Budget limits the calls per location; nil limits nothing.
 	Budget provider.Budget
+	// Guard holds reads back while the provider does not answer; nil holds none.
+	Guard provider.Guard
 }
 
 // New makes a client. Its connections are its own; Close ends the idle ones.
@@ -53,7 +56,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ghl: %w", err)
 	}
-	return &Client{base: base, http: exchange.New(cfg.Timeout), budget: cfg.Budget}, nil
+	return &Client{base: base, http: exchange.New(cfg.Timeout), budget: cfg.Budget, guard: cfg.Guard}, nil
 }
 
 // Close ends idle connections.

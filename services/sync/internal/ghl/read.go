@@ -39,11 +39,17 @@ func (c *Client) get(ctx context.Context, in call, into any) error {
 }
 
 func (c *Client) getOnce(ctx context.Context, in call, into any) error {
+	leave, err := provider.Enter(ctx, c.guard, in.who)
+	if err != nil {
+		return err
+	}
 	if err := c.permit(ctx, in.who, budget.ReadClass(ctx)); err != nil {
+		leave(ctx, provider.NotMade)
 		return err
 	}
 	in.method = http.MethodGet
 	r := c.do(ctx, in)
+	leave(ctx, provider.OutcomeOf(ctx, r.Evidence))
 	if r.Evidence.Status != http.StatusOK || r.Evidence.Failed {
 		return provider.ReadFailed(r.Evidence)
 	}

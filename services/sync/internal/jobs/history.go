@@ -11,6 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/work"
@@ -25,6 +26,9 @@ func (d Deps) importHistory(ctx context.Context, args work.ImportHistory) error 
 	}
 	_, err = d.Mirror.Sync(budget.InBulk(ctx), store.Thread{Workspace: workspace, Lead: leadID, Channel: sending.Channel(args.Channel)}, false)
 	var read *ghl.ReadError
+	if wait, held := provider.HeldBack(err); held {
+		return river.JobSnooze(wait)
+	}
 	switch v, limited := ghl.RateLimited(err); {
 	case err == nil, errors.Is(err, mirror.ErrNoContact), errors.Is(err, mirror.ErrNotConnected):
 		return nil

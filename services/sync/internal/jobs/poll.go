@@ -13,6 +13,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/poll"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/work"
@@ -104,6 +105,7 @@ func (p *polling) settle(ctx context.Context, w poll.Window, err error) {
 	var failed *ghl.ReadError
 	skipped, opened := false, false
 	limited, budget := ghl.RateLimited(err)
+	wait, held := provider.HeldBack(err)
 	switch {
 	case err == nil:
 		p.state = p.state.Done(w, p.now, p.Poll)
@@ -111,6 +113,8 @@ func (p *polling) settle(ctx context.Context, w poll.Window, err error) {
 		p.state, skipped = p.state.TooMuch(w, p.now, p.Poll)
 	case budget:
 		p.state = p.state.Deferred(p.now, limited.Wait, p.Poll)
+	case held:
+		p.state = p.state.Deferred(p.now, wait, p.Poll)
 	case errors.As(err, &failed) && failed.Verdict.Class == classify.Suspended:
 		p.state = p.state.Idle(p.now, p.Poll, string(failed.Verdict.Refusal.Reason))
 		if err := p.Store.SuspendConnection(ctx, p.workspace, failed.Verdict.Refusal.Reason); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/poll"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -54,9 +55,12 @@ func (p *polling) read(ctx context.Context, w poll.Window) error {
 	return p.lagging(ctx, w, emails)
 }
 
-// counted counts a read for the breaker. A used-up budget says nothing about the provider.
+// counted counts a read for the breaker. A used-up budget says nothing about the provider, nor does a read that was held back.
 func (p *polling) counted(err error) error {
 	if _, budget := ghl.RateLimited(err); budget {
+		return err
+	}
+	if _, held := provider.HeldBack(err); held {
 		return err
 	}
 	p.reads++

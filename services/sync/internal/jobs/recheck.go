@@ -17,13 +17,18 @@ import (
 // provider in trouble. Each is asked with one read; what it says is logged only when it changes something.
 func (d Deps) recheckConnections(ctx context.Context) error {
 	var due []db.ClaimChecksRow
+	var open []db.CountBreakersRow
 	err := d.Store.System(ctx, func(tx *store.Tx) (err error) {
+		if open, err = tx.CountBreakers(ctx); err != nil {
+			return err
+		}
 		due, err = tx.ClaimChecks(ctx)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("recheck connections: %w", err)
 	}
+	recordBreakers(ctx, open)
 	var failed error
 	for _, c := range due {
 		failed = errors.Join(failed, d.recheck(ctx, c))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -112,7 +113,7 @@ func (m *Mirror) round(ctx context.Context, run uuid.UUID, due []db.ClaimConvers
 	return group.Wait() //nolint:wrapcheck // one wraps
 }
 
-// limits remembers for one round which workspaces' budgets are used up.
+// limits remembers for one round which workspaces' budgets are used up, or whose provider does not answer.
 type limits struct {
 	mu    sync.Mutex
 	until map[uuid.UUID]error
@@ -145,7 +146,8 @@ func (m *Mirror) one(ctx context.Context, run uuid.UUID, c db.ClaimConversations
 	if ctx.Err() != nil && (err != nil || receipt.Pages == 0) {
 		return m.release(context.WithoutCancel(ctx), thread)
 	}
-	if _, limited := ghl.RateLimited(err); limited {
+	_, limited := ghl.RateLimited(err)
+	if _, held := provider.HeldBack(err); held || limited {
 		waits.set(c.WorkspaceID, err)
 	}
 	o := judge(receipt, err, c.Failures)
@@ -190,6 +192,7 @@ type result struct {
 func judge(receipt Receipt, err error, failures int32) result {
 	var read *ghl.ReadError
 	verdict, limited := ghl.RateLimited(err)
+	wait, held := provider.HeldBack(err)
 	switch {
 	case err == nil && receipt.Conversation.ProvenRevision != nil:
 		return result{outcome: proven, again: provenAgain}
@@ -201,6 +204,8 @@ func judge(receipt Receipt, err error, failures int32) result {
 		return result{outcome: deferred, reason: string(sending.ProviderNotConnected), again: time.Hour}
 	case limited:
 		return result{outcome: deferred, reason: string(sending.ProviderRateLimited), again: verdict.Wait, failures: failures}
+	case held:
+		return result{outcome: deferred, reason: string(sending.ProviderUnavailable), again: wait, failures: failures}
 	case errors.As(err, &read) && read.Verdict.Class == classify.Suspended:
 		return result{outcome: deferred, reason: string(read.Verdict.Refusal.Reason), again: time.Hour}
 	case errors.As(err, &read) && read.NotFound():

@@ -4,7 +4,10 @@ package provider
 
 import (
 	"context"
+	"net/http"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/services/sync/internal/budget"
@@ -33,6 +36,8 @@ func (k Kind) Mail() bool { return k == EmailBison || k == Smartlead || k == Ins
 
 // Account is whose credentials a call uses.
 type Account struct {
+	// Workspace is whose connection it is; zero outside of one.
+	Workspace uuid.UUID
 	// Kind is the provider; empty means GHL.
 	Kind Kind
 	// Location is the account at the provider: GHL's location id, EmailBison's host, a fingerprint of the key elsewhere.
@@ -65,6 +70,45 @@ type Budget interface {
 	Take(ctx context.Context, key budget.Key, class budget.Class) (*budget.Permit, error)
 	// Observe takes in what an answer said about the limit.
 	Observe(ctx context.Context, key budget.Key, learn budget.Learn) error
+}
+
+// Guard keeps reads away from a provider that does not answer. Clients ask it before each read.
+type Guard interface {
+	// Enter lets a read pass, or answers with an error of Held. The function it gives is called once, with what came of the read.
+	Enter(ctx context.Context, who Account) (leave func(context.Context, Outcome), err error)
+}
+
+// Outcome is what came of a read that had passed a Guard.
+type Outcome int
+
+// Outcomes of reads.
+const (
+	// NotMade: no call was made, or its caller gave it up.
+	NotMade Outcome = iota
+	// Answered: the provider answered, whatever it said.
+	Answered
+	// Failed: no answer, or one that says that the provider is in trouble.
+	Failed
+)
+
+// OutcomeOf judges a read. One that its caller gave up says nothing about the provider.
+func OutcomeOf(ctx context.Context, e classify.Evidence) Outcome {
+	switch {
+	case e.Status > 0 && e.Status < 500 && e.Status != http.StatusRequestTimeout && !e.Failed:
+		return Answered
+	case ctx.Err() != nil:
+		return NotMade
+	default:
+		return Failed
+	}
+}
+
+// Enter asks a guard; without one every read passes.
+func Enter(ctx context.Context, g Guard, who Account) (func(context.Context, Outcome), error) {
+	if g == nil || who.Workspace == uuid.Nil {
+		return func(context.Context, Outcome) {}, nil
+	}
+	return g.Enter(ctx, who)
 }
 
 // Sender is a provider's way to send. Every implementation passes the suite in package conformance.

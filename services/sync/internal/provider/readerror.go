@@ -54,3 +54,31 @@ func RateLimited(err error) (classify.Verdict, bool) {
 	v.Wait = max(v.Wait, time.Second)
 	return v, true
 }
+
+// breakerOpen is the code of a read that was held back.
+const breakerOpen = "breaker_open"
+
+// Held is the error of a read that was not made, since the provider has not been answering.
+func Held(kind Kind, wait time.Duration) *ReadError {
+	return &ReadError{Verdict: classify.Verdict{
+		Class: classify.Unknown, Code: breakerOpen, Wait: max(wait, time.Second),
+		Refusal: sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": string(kind), "cause": breakerOpen}},
+	}}
+}
+
+// HeldBack tells how long a read that was held back should wait.
+func HeldBack(err error) (time.Duration, bool) {
+	var failed *ReadError
+	if !errors.As(err, &failed) || failed.Verdict.Code != breakerOpen {
+		return 0, false
+	}
+	return failed.Verdict.Wait, true
+}
+
+// Unavailable is the refusal of a caller whose read failed for a reason that passes.
+func (e *ReadError) Unavailable(kind Kind) sending.Refusal {
+	if e.Verdict.Code == breakerOpen {
+		return e.Verdict.Refusal
+	}
+	return sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": string(kind)}}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -132,8 +133,7 @@ func (s *Server) mirrorError(ctx context.Context, err error, thread store.Thread
 	case errors.As(err, &read) && read.NotFound():
 		return refusal(sending.Refusal{Reason: sending.ContactNotFound}, subject, 0).WithCause(err)
 	case errors.As(err, &read):
-		r := sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl"}}
-		return refusal(r, workspaceName(thread.Workspace), 0).WithCause(err)
+		return refusal(read.Unavailable(provider.GHL), workspaceName(thread.Workspace), read.Verdict.Wait).WithCause(err)
 	default:
 		return mapped(err)
 	}

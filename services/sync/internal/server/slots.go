@@ -11,6 +11,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
 
@@ -73,7 +74,6 @@ func slotError(err error, req *syncv1.ListFreeSlotsRequest) error {
 	case failed.Status >= 400 && failed.Status < 500:
 		return err
 	default:
-		r := sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl"}}
-		return refusal(r, req.GetParent(), 0).WithCause(err)
+		return refusal(failed.Unavailable(provider.GHL), req.GetParent(), failed.Verdict.Wait).WithCause(err)
 	}
 }

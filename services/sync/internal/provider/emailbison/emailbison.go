@@ -28,6 +28,8 @@ type Config struct {
 	Timeout time.Duration
 	// Budget limits the calls per instance; nil limits nothing.
 	Budget provider.Budget
+	// Guard holds reads back while the sender does not answer; nil holds none.
+	Guard provider.Guard
 	// Control judges the addresses of instances, which callers name: exchange.Public, or nil for any.
 	Control exchange.Control
 }
@@ -35,7 +37,7 @@ type Config struct {
 // New makes a client. Its connections are its own; Close ends the idle ones.
 func New(cfg Config) *Client {
 	return &Client{rest.Client{
-		Kind: provider.EmailBison, HTTP: exchange.NewGuarded(cfg.Timeout, cfg.Control), Budget: cfg.Budget, Limit: DefaultLimit(),
+		Kind: provider.EmailBison, HTTP: exchange.NewGuarded(cfg.Timeout, cfg.Control), Budget: cfg.Budget, Guard: cfg.Guard, Limit: DefaultLimit(),
 	}}
 }
 

@@ -48,6 +48,8 @@ type Config struct {
 	Timeout time.Duration
 	// Budget limits the calls per account; nil limits nothing.
 	Budget provider.Budget
+	// Guard holds reads back while the sender does not answer; nil holds none.
+	Guard provider.Guard
 }
 
 // New makes a client. Its connections are its own; Close ends the idle ones.
@@ -57,7 +59,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("instantly: %w", err)
 	}
 	return &Client{base: base, Client: rest.Client{
-		Kind: provider.Instantly, HTTP: exchange.New(cfg.Timeout), Budget: cfg.Budget, Limit: DefaultLimit(),
+		Kind: provider.Instantly, HTTP: exchange.New(cfg.Timeout), Budget: cfg.Budget, Guard: cfg.Guard, Limit: DefaultLimit(),
 	}}, nil
 }
 

@@ -26,6 +26,8 @@ type Client struct {
 	HTTP *exchange.Client
 	// Budget limits the calls; nil limits nothing.
 	Budget provider.Budget
+	// Guard holds reads back while the provider does not answer; nil holds none.
+	Guard provider.Guard
 	// Limit is what the provider publishes.
 	Limit budget.Limit
 }
@@ -66,10 +68,16 @@ func (c *Client) Get(ctx context.Context, in Call, into any) error {
 	if in.Budget == (budget.Key{}) {
 		in.Budget, in.Class = in.Who.Budget(), budget.ReadClass(ctx)
 	}
+	leave, err := provider.Enter(ctx, c.Guard, in.Who)
+	if err != nil {
+		return err
+	}
 	if err := c.permit(ctx, in); err != nil {
+		leave(ctx, provider.NotMade)
 		return err
 	}
 	r := c.taken(ctx, in, c.HTTP.Read(ctx, exchange.Request{Method: http.MethodGet, URL: in.URL, Header: in.Header}))
+	leave(ctx, provider.OutcomeOf(ctx, r.Evidence))
 	if r.Evidence.Status != http.StatusOK || r.Evidence.Failed {
 		return provider.ReadFailed(r.Evidence)
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	Timeout time.Duration
 	// Budget limits the calls per key; nil limits nothing.
 	Budget provider.Budget
+	// Guard holds reads back while the sender does not answer; nil holds none.
+	Guard provider.Guard
 }
 
 // New makes a client. Its connections are its own; Close ends the idle ones.
@@ -44,7 +46,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("smartlead: %w", err)
 	}
 	return &Client{base: base, Client: rest.Client{
-		Kind: provider.Smartlead, HTTP: exchange.New(cfg.Timeout), Budget: cfg.Budget, Limit: DefaultLimit(),
+		Kind: provider.Smartlead, HTTP: exchange.New(cfg.Timeout), Budget: cfg.Budget, Guard: cfg.Guard, Limit: DefaultLimit(),
 	}}, nil
 }
 

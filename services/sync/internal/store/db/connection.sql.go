@@ -48,7 +48,7 @@ func (q *Queries) ClaimChecks(ctx context.Context) ([]ClaimChecksRow, error) {
 }
 
 const connection = `-- name: Connection :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE workspace_id = $1 AND provider = 'ghl'
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company, read_breaker_score, read_breaker_opens, read_breaker_until, read_breaker_probe_until FROM connection WHERE workspace_id = $1 AND provider = 'ghl'
 `
 
 func (q *Queries) Connection(ctx context.Context, workspaceID uuid.UUID) (Connection, error) {
@@ -78,12 +78,16 @@ func (q *Queries) Connection(ctx context.Context, workspaceID uuid.UUID) (Connec
 		&i.BreakerUntil,
 		&i.BreakerProbeUntil,
 		&i.Company,
+		&i.ReadBreakerScore,
+		&i.ReadBreakerOpens,
+		&i.ReadBreakerUntil,
+		&i.ReadBreakerProbeUntil,
 	)
 	return i, err
 }
 
 const connectionByLocation = `-- name: ConnectionByLocation :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE location = $1 AND provider = 'ghl'
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company, read_breaker_score, read_breaker_opens, read_breaker_until, read_breaker_probe_until FROM connection WHERE location = $1 AND provider = 'ghl'
 `
 
 func (q *Queries) ConnectionByLocation(ctx context.Context, location string) (Connection, error) {
@@ -113,12 +117,16 @@ func (q *Queries) ConnectionByLocation(ctx context.Context, location string) (Co
 		&i.BreakerUntil,
 		&i.BreakerProbeUntil,
 		&i.Company,
+		&i.ReadBreakerScore,
+		&i.ReadBreakerOpens,
+		&i.ReadBreakerUntil,
+		&i.ReadBreakerProbeUntil,
 	)
 	return i, err
 }
 
 const connectionForUse = `-- name: ConnectionForUse :one
-SELECT connection.workspace_id, connection.location, connection.token_enc, connection.state, connection.state_time, connection.last_webhook_time, connection.last_success_time, connection.provider, connection.base_url, connection.auth, connection.app, connection.refresh_enc, connection.access_expire_time, connection.token_version, connection.refresh_lease_until, connection.refresh_started_version, connection.refresh_time, connection.check_time, connection.breaker_score, connection.breaker_opens, connection.breaker_until, connection.breaker_probe_until, connection.company,
+SELECT connection.workspace_id, connection.location, connection.token_enc, connection.state, connection.state_time, connection.last_webhook_time, connection.last_success_time, connection.provider, connection.base_url, connection.auth, connection.app, connection.refresh_enc, connection.access_expire_time, connection.token_version, connection.refresh_lease_until, connection.refresh_started_version, connection.refresh_time, connection.check_time, connection.breaker_score, connection.breaker_opens, connection.breaker_until, connection.breaker_probe_until, connection.company, connection.read_breaker_score, connection.read_breaker_opens, connection.read_breaker_until, connection.read_breaker_probe_until,
     (auth <> 'TOKEN' AND coalesce(access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale,
     (auth = 'TOKEN' OR coalesce(access_expire_time, '-infinity') > now())::boolean AS alive
 FROM connection WHERE workspace_id = $1 AND provider = $2
@@ -163,6 +171,10 @@ func (q *Queries) ConnectionForUse(ctx context.Context, arg ConnectionForUsePara
 		&i.Connection.BreakerUntil,
 		&i.Connection.BreakerProbeUntil,
 		&i.Connection.Company,
+		&i.Connection.ReadBreakerScore,
+		&i.Connection.ReadBreakerOpens,
+		&i.Connection.ReadBreakerUntil,
+		&i.Connection.ReadBreakerProbeUntil,
 		&i.Stale,
 		&i.Alive,
 	)
@@ -170,7 +182,7 @@ func (q *Queries) ConnectionForUse(ctx context.Context, arg ConnectionForUsePara
 }
 
 const connectionOf = `-- name: ConnectionOf :one
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE workspace_id = $1 AND provider = $2
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company, read_breaker_score, read_breaker_opens, read_breaker_until, read_breaker_probe_until FROM connection WHERE workspace_id = $1 AND provider = $2
 `
 
 type ConnectionOfParams struct {
@@ -205,6 +217,10 @@ func (q *Queries) ConnectionOf(ctx context.Context, arg ConnectionOfParams) (Con
 		&i.BreakerUntil,
 		&i.BreakerProbeUntil,
 		&i.Company,
+		&i.ReadBreakerScore,
+		&i.ReadBreakerOpens,
+		&i.ReadBreakerUntil,
+		&i.ReadBreakerProbeUntil,
 	)
 	return i, err
 }
@@ -324,7 +340,7 @@ func (q *Queries) LeaseRefresh(ctx context.Context, arg LeaseRefreshParams) (boo
 }
 
 const listConnections = `-- name: ListConnections :many
-SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company FROM connection WHERE workspace_id = $1 ORDER BY provider
+SELECT workspace_id, location, token_enc, state, state_time, last_webhook_time, last_success_time, provider, base_url, auth, app, refresh_enc, access_expire_time, token_version, refresh_lease_until, refresh_started_version, refresh_time, check_time, breaker_score, breaker_opens, breaker_until, breaker_probe_until, company, read_breaker_score, read_breaker_opens, read_breaker_until, read_breaker_probe_until FROM connection WHERE workspace_id = $1 ORDER BY provider
 `
 
 func (q *Queries) ListConnections(ctx context.Context, workspaceID uuid.UUID) ([]Connection, error) {
@@ -360,6 +376,10 @@ func (q *Queries) ListConnections(ctx context.Context, workspaceID uuid.UUID) ([
 			&i.BreakerUntil,
 			&i.BreakerProbeUntil,
 			&i.Company,
+			&i.ReadBreakerScore,
+			&i.ReadBreakerOpens,
+			&i.ReadBreakerUntil,
+			&i.ReadBreakerProbeUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -533,6 +553,7 @@ ON CONFLICT (workspace_id, provider) DO UPDATE SET location = excluded.location,
     auth = excluded.auth, app = excluded.app, company = excluded.company, refresh_enc = excluded.refresh_enc, access_expire_time = excluded.access_expire_time,
     token_version = connection.token_version + 1, refresh_lease_until = NULL, refresh_time = NULL, check_time = NULL,
     breaker_score = 0, breaker_opens = 0, breaker_until = NULL, breaker_probe_until = NULL,
+    read_breaker_score = 0, read_breaker_opens = 0, read_breaker_until = NULL, read_breaker_probe_until = NULL,
     state = 'CONNECTED', state_time = excluded.state_time
 `
 

@@ -111,6 +111,10 @@ type Connection struct {
 	BreakerUntil          *time.Time
 	BreakerProbeUntil     *time.Time
 	Company               string
+	ReadBreakerScore      int32
+	ReadBreakerOpens      int32
+	ReadBreakerUntil      *time.Time
+	ReadBreakerProbeUntil *time.Time
 }
 
 type Conversation struct {

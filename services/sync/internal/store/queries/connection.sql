@@ -8,6 +8,7 @@ ON CONFLICT (workspace_id, provider) DO UPDATE SET location = excluded.location,
     auth = excluded.auth, app = excluded.app, company = excluded.company, refresh_enc = excluded.refresh_enc, access_expire_time = excluded.access_expire_time,
     token_version = connection.token_version + 1, refresh_lease_until = NULL, refresh_time = NULL, check_time = NULL,
     breaker_score = 0, breaker_opens = 0, breaker_until = NULL, breaker_probe_until = NULL,
+    read_breaker_score = 0, read_breaker_opens = 0, read_breaker_until = NULL, read_breaker_probe_until = NULL,
     state = 'CONNECTED', state_time = excluded.state_time;
 
 -- name: Connection :one
