@@ -33,7 +33,7 @@ FROM (SELECT unnest(sqlc.arg(request_ids)::uuid[]) AS request_id, unnest(sqlc.ar
 -- name: SendSetup :one
 -- The workspace and its connection to GHL.
 SELECT sqlc.embed(w), sqlc.embed(c),
-    (c.auth = 'OAUTH' AND coalesce(c.access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale
+    (c.auth <> 'TOKEN' AND coalesce(c.access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale
 FROM workspace w JOIN connection c ON c.workspace_id = w.id WHERE w.id = sqlc.arg(workspace_id) AND c.provider = 'ghl';
 
 -- name: InsertClaimed :exec
