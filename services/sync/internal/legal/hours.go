@@ -153,7 +153,7 @@ func (w Window) hours(local time.Time) Hours {
 	switch {
 	case !w.From.IsZero() && date.Before(w.From), !w.Until.IsZero() && !date.Before(w.Until):
 		return Hours{0, 24 * 60}
-	case w.Holidays && holiday(date):
+	case w.Holidays && holiday(date), w.off(date):
 		return Hours{}
 	default:
 		return w.Days[date.Weekday()]

@@ -36,15 +36,62 @@ var lawful = map[string]func(weekday, clock, date string) bool{
 		return clock >= "09:00:00" && clock < "18:00:00"
 	},
 	"US-AL": func(weekday, clock, date string) bool {
-		return weekday != "Sun" && clock < "20:00:00" && !officesClosed[date]
+		return weekday != "Sun" && clock < "20:00:00" && !officesClosed[date] && !closedIn["US-AL"][date]
 	},
 	"US-LA": func(weekday, clock, date string) bool {
-		return weekday != "Sun" && clock < "20:00:00" && !officesClosed[date]
+		return weekday != "Sun" && clock < "20:00:00" && !officesClosed[date] && !closedIn["US-LA"][date]
 	},
 	"US-MA": func(_, clock, _ string) bool { return clock < "20:00:00" },
 	"US-WA": func(_, clock, date string) bool { return date < "2022-06-09" || clock < "20:00:00" },
-	"US-SD": func(weekday, clock, _ string) bool { return weekday != "Sun" && clock >= "09:00:00" },
+	"US-SD": func(weekday, clock, _ string) bool {
+		return weekday != "Sun" && weekday != "Sat" && clock >= "09:00:00"
+	},
 	"US-NY": func(string, string, string) bool { return true },
+}
+
+// closedIn are the holidays of states beside the federal ones, counted out day by day. Easter is by Gauss's rule, which the
+// code does not use.
+var closedIn = func() map[string]map[string]bool {
+	out := map[string]map[string]bool{"US-AL": {}, "US-LA": {}}
+	mondays := 0
+	for d := time.Date(2006, 1, 1, 12, 0, 0, 0, time.UTC); d.Year() < 2040; d = d.AddDate(0, 0, 1) {
+		if d.Day() == 1 {
+			mondays = 0
+		}
+		if d.Weekday() == time.Monday {
+			mondays++
+		}
+		date := d.Format("2006-01-02")
+		switch toEaster := gauss(d.Year()).Sub(d).Hours() / 24; {
+		case toEaster == 47:
+			out["US-AL"][date], out["US-LA"][date] = true, true
+		case toEaster == 2:
+			out["US-LA"][date] = true
+		}
+		switch d.Format("Jan 2") {
+		case "Jan 8", "Aug 30", "Nov 1":
+			out["US-LA"][date] = true
+		}
+		switch monthday := d.Format("Jan Mon"); {
+		case monthday == "Apr Mon" && mondays == 4, monthday == "Jun Mon" && mondays == 1:
+			out["US-AL"][date] = true
+		case monthday == "Nov Tue" && d.Year()%2 == 0 && mondays == 1:
+			out["US-LA"][date] = true
+		}
+	}
+	return out
+}()
+
+// gauss is Easter Sunday at noon, for 1900 to 2099.
+func gauss(year int) time.Time {
+	a, b, c := year%19, year%4, year%7
+	d := (19*a + 24) % 30
+	e := (2*b + 4*c + 6*d + 5) % 7
+	march := 22 + d + e
+	if (d == 29 && e == 6) || (d == 28 && e == 6 && a > 10) {
+		march -= 7
+	}
+	return time.Date(year, time.March, march, 12, 0, 0, 0, time.UTC)
 }
 
 // officesClosed are the federal holidays from 2006 to 2039, counted out day by day, with the days they are observed on.

@@ -3,7 +3,7 @@ package legal
 import "time"
 
 // Version names this set of rules. It is stored with every deferral, and changes whenever a row does.
-const Version = "2026-11-25"
+const Version = "2026-11-28"
 
 // Basis tells how well a rule is known here. It changes nothing in how the rule is applied.
 type Basis string
@@ -12,7 +12,7 @@ type Basis string
 const (
 	// Primary: the text of the regulation or the statute.
 	Primary Basis = "primary"
-	// Secondary: summaries of law firms.
+	// Secondary: summaries of law firms, and tables of compliance vendors.
 	Secondary Basis = "secondary"
 	// Unchecked: the statute as generally cited, not read for this table. Kept because the strict reading is the default.
 	Unchecked Basis = "unchecked"
@@ -36,8 +36,9 @@ type Window struct {
 	Channels     []Channel
 	// Days are the hours by weekday, Sunday first.
 	Days [7]Hours
-	// Holidays is true when federal holidays are closed.
+	// Holidays is true when federal holidays are closed; DaysOff are closed beside them.
 	Holidays bool
+	DaysOff  []DayOff
 	// From is the first day it is in force, zero for always; Until the first day it is not any more, zero for open end.
 	From, Until time.Time
 	Basis       Basis
@@ -153,22 +154,35 @@ var Windows = []Window{
 	},
 	{
 		ID: "us-al-hours", Jurisdiction: "US-AL", Channels: text, Days: on(Hours{}, hours(8, 20), hours(8, 20)), Holidays: true,
-		Basis: Unchecked, Source: "Ala. Code 8-19A",
+		// Mardi Gras is a holiday in two counties. Nobody can tell the county of a number.
+		DaysOff: []DayOff{
+			{Name: "Mardi Gras", FromEaster: -47}, {Name: "Confederate Memorial Day", Month: time.April, Weekday: time.Monday, Nth: 4},
+			{Name: "Jefferson Davis' Birthday", Month: time.June, Weekday: time.Monday, Nth: 1},
+		},
+		Basis: Secondary, Source: "hours and days as published by two compliance vendors (2025), no statute with hours was found (Ala. Code 8-19A names none); " +
+			"holidays of Ala. Code 1-3-8",
 	},
 	{
 		ID: "us-la-hours", Jurisdiction: "US-LA", Channels: text, Days: on(Hours{}, hours(8, 20), hours(8, 20)), Holidays: true,
-		Basis: Unchecked, Source: "La. Rev. Stat. 45:844.11 ff.; federal holidays only, not those of the state",
+		DaysOff: []DayOff{
+			{Name: "Battle of New Orleans", Month: time.January, Date: 8}, {Name: "Mardi Gras", FromEaster: -47}, {Name: "Good Friday", FromEaster: -2},
+			{Name: "Huey P. Long Day", Month: time.August, Date: 30}, {Name: "All Saints' Day", Month: time.November, Date: 1},
+			{Name: "general election", Month: time.November, Weekday: time.Tuesday, Nth: 1, After: 1, EvenYears: true},
+		},
+		Basis: Primary, Source: "La. Rev. Stat. 45:811(2), (3): Monday to Saturday 8 a.m. to 8 p.m., not on state holidays; holidays of La. Rev. Stat. 1:55. " +
+			"Days that a governor proclaims, and states of emergency (45:844.31), are not known to the table",
 	},
 	{
-		ID: "us-ma-hours", Jurisdiction: "US-MA", Channels: text, Days: daily(8, 20), Basis: Unchecked, Source: "201 CMR 12.02",
+		ID: "us-ma-hours", Jurisdiction: "US-MA", Channels: text, Days: daily(8, 20), Basis: Primary,
+		Source: "201 CMR 12.02(2): no unsolicited sales call between 8 p.m. and 8 a.m., local time at the consumer's location",
 	},
 	{
-		ID: "us-wa-hours", Jurisdiction: "US-WA", Channels: text, Days: daily(8, 20), From: day(2022, 6, 9), Basis: Unchecked,
-		Source: "RCW 80.36.390",
+		ID: "us-wa-hours", Jurisdiction: "US-WA", Channels: text, Days: daily(8, 20), From: day(2022, 6, 9), Basis: Secondary,
+		Source: "RCW 80.36.390 as amended by HB 1497 (2022), in force 2022-06-09: 8 a.m. to 8 p.m. at the purchaser's local time",
 	},
 	{
-		ID: "us-sd-hours", Jurisdiction: "US-SD", Channels: text, Days: on(Hours{}, hours(9, 21), hours(9, 21)), Basis: Unchecked,
-		Source: "S.D. Codified Laws 37-30A",
+		ID: "us-sd-hours", Jurisdiction: "US-SD", Channels: text, Days: on(Hours{}, hours(9, 21), Hours{}), Basis: Primary,
+		Source: "S.D. Codified Laws 37-30-28 (SL 1991, ch. 322): automated dialing on weekdays between 9 a.m. and 9 p.m. only; Saturday is taken as none",
 	},
 }
 
