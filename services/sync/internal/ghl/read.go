@@ -89,6 +89,8 @@ type Contact struct {
 	InboundDND bool
 	// Location is the location the contact belongs to.
 	Location string
+	// Alternates are its other email addresses, as the provider has them.
+	Alternates []string
 	// Tags are the contact's tags.
 	Tags []string
 	// Updated is the provider's time of the newest change; zero when it did not say.
@@ -112,6 +114,7 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 			State       string          `json:"state"`
 			Country     string          `json:"country"`
 			CompanyName string          `json:"companyName"`
+			Additional  json.RawMessage `json:"additionalEmails"`
 			DND         bool            `json:"dnd"`
 			DNDSettings json.RawMessage `json:"dndSettings"`
 			InboundDND  json.RawMessage `json:"inboundDndSettings"`
@@ -126,13 +129,35 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 	a := answer.Contact
 	updated, _ := time.Parse(time.RFC3339Nano, a.DateUpdated)
 	return Contact{
-		Location: a.LocationID, Tags: a.Tags, Updated: updated,
+		Location: a.LocationID, Tags: a.Tags, Updated: updated, Alternates: additionalEmails(a.Additional),
 		Facts: lead.Facts{
 			ContactID: id, FirstName: a.FirstName, LastName: a.LastName, Email: a.Email, Phone: a.Phone,
 			TimeZone: a.TimeZone, CompanyName: a.CompanyName, State: a.State, Country: a.Country,
 		},
 		Flags: webhook.Flags(a.DND, webhook.Settings(a.DNDSettings)), InboundDND: webhook.InboundDND(a.InboundDND),
 	}, nil
+}
+
+// additionalEmails reads the provider's list of other addresses: of strings, as documented, or of objects with an email.
+func additionalEmails(raw json.RawMessage) []string {
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return nil
+	}
+	var out []string
+	for _, item := range items {
+		var text string
+		var object struct {
+			Email string `json:"email"`
+		}
+		switch {
+		case json.Unmarshal(item, &text) == nil:
+			out = append(out, text)
+		case json.Unmarshal(item, &object) == nil:
+			out = append(out, object.Email)
+		}
+	}
+	return out
 }
 
 // FreeSlots reads a calendar's free start times in a range of at most 31 days, sorted, without repeats, inside the

@@ -36,6 +36,8 @@ type claim struct {
 	tags  []string
 	// inboundDND is true when the provider keeps the contact's messages from us; of a whole claim.
 	inboundDND bool
+	// alternates are the contact's other addresses; of a whole claim.
+	alternates []string
 	// whole is true for a contact as read: facts, flags and tags are all told.
 	whole bool
 }
@@ -46,7 +48,7 @@ func takeTruth(ctx context.Context, tx *store.Tx, who person, in delivery) error
 	said := claim{at: happened(in), facts: in.event.Lead}
 	switch {
 	case in.truth != nil:
-		said = claim{at: in.truth.Updated, facts: in.truth.Facts, flags: in.truth.Flags, tags: in.truth.Tags, inboundDND: in.truth.InboundDND, whole: true}
+		said = claim{at: in.truth.Updated, facts: in.truth.Facts, flags: in.truth.Flags, tags: in.truth.Tags, inboundDND: in.truth.InboundDND, alternates: alternates(in), whole: true}
 		if said.at.IsZero() {
 			said.at = in.readAt
 		}
@@ -102,7 +104,7 @@ func refreshLead(ctx context.Context, tx *store.Tx, who person, said claim) erro
 			return err
 		}
 	}
-	changed, err := tx.RefreshLead(ctx, who.workspace, who.lead, said.facts.Normal(""))
+	changed, err := tx.RefreshLead(ctx, who.workspace, who.lead, said.facts.Normal(""), said.alternates...)
 	if err != nil || !changed || who.created {
 		return err
 	}

@@ -90,13 +90,21 @@ func leadFor(ctx context.Context, tx *store.Tx, in delivery) (db.Lead, bool, err
 	}
 	if !comesToUs(in) {
 		rows, err := tx.MatchLeads(ctx, db.MatchLeadsParams{
-			WorkspaceID: in.workspace, GhlContactID: optional(facts.ContactID), Email: emailOnly(facts),
+			WorkspaceID: in.workspace, GhlContactID: optional(facts.ContactID), Addresses: emailOnly(facts),
 		})
 		if err != nil || len(rows) == 0 {
 			return db.Lead{}, false, err
 		}
 	}
-	return tx.UpsertLead(ctx, in.workspace, facts)
+	return tx.UpsertLead(ctx, in.workspace, facts, alternates(in)...)
+}
+
+// alternates are the contact's other addresses, where it was read.
+func alternates(in delivery) []string {
+	if in.truth == nil {
+		return nil
+	}
+	return lead.Alternates(in.truth.Alternates)
 }
 
 func comesToUs(in delivery) bool {
@@ -111,11 +119,11 @@ func comesToUs(in delivery) bool {
 }
 
 // emailOnly identifies by email where a sender knows no contact id.
-func emailOnly(f lead.Facts) *string {
+func emailOnly(f lead.Facts) []string {
 	if f.ContactID != "" {
 		return nil
 	}
-	return optional(f.Email)
+	return lead.Addresses(f, nil)
 }
 
 func optional(s string) *string {

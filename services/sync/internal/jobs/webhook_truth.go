@@ -86,7 +86,7 @@ func (d Deps) needsTruth(ctx context.Context, in delivery) (bool, error) {
 	known := false
 	err := d.Store.Workspace(ctx, in.workspace, func(tx *store.Tx) error {
 		rows, err := tx.MatchLeads(ctx, db.MatchLeadsParams{WorkspaceID: in.workspace, GhlContactID: &in.event.Lead.ContactID})
-		known = len(rows) > 0 && (rows[0].Phone != nil || rows[0].Email != nil)
+		known = len(rows) > 0 && (rows[0].Lead.Phone != nil || rows[0].Lead.Email != nil)
 		return err
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ package lead
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -85,14 +86,18 @@ type Stored struct {
 	Facts
 	// Key is the caller's id of the row.
 	Key string
+	// Emails are all addresses that the lead is known by, its own among them.
+	Emails []string
 }
 
-// Match picks the lead the facts mean: by contact id, then email, then phone. It reports false when none matches.
-// A lead already bound to another contact id is no match by email or phone: those are two contacts at the provider.
-func Match(f Facts, candidates []Stored) (Stored, bool) {
+// Match picks the lead the facts mean: by contact id, then email, then the other addresses on either side, then phone. It
+// reports false when none matches. A lead already bound to another contact id is no match by email or phone: those are two
+// contacts at the provider.
+func Match(f Facts, candidates []Stored, alternates ...string) (Stored, bool) {
 	for _, same := range []func(Stored) bool{
 		func(s Stored) bool { return f.ContactID != "" && s.ContactID == f.ContactID },
 		func(s Stored) bool { return f.Email != "" && s.Email == f.Email },
+		func(s Stored) bool { return slices.ContainsFunc(Addresses(f, alternates), s.knownBy) },
 		func(s Stored) bool { return f.Phone != "" && s.Phone == f.Phone },
 	} {
 		for _, c := range candidates {
@@ -140,7 +145,7 @@ func Unclaimed(said Facts, own string, candidates []Stored) Facts {
 		if c.ContactID == said.ContactID {
 			said.ContactID = ""
 		}
-		if c.Email == said.Email {
+		if c.knownBy(said.Email) {
 			said.Email = ""
 		}
 		if c.Phone == said.Phone {

@@ -17,11 +17,12 @@ import (
 // ErrContended is returned when a lead's identities kept changing under concurrent inserts.
 var ErrContended = errors.New("lead identities are contended")
 
-// UpsertLead finds the lead that normalised facts mean and fills it, or makes it. The row is locked until the end of the
-// transaction. It reports true when the lead is new.
-func (t *Tx) UpsertLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) (db.Lead, bool, error) {
+// UpsertLead finds the lead that normalised facts and the lead's other addresses mean and fills it, or makes it. The row is
+// locked until the end of the transaction. It reports true when the lead is new. Who else holds what was said is recorded as
+// a conflict; nothing is merged.
+func (t *Tx) UpsertLead(ctx context.Context, workspace uuid.UUID, said lead.Facts, alternates ...string) (db.Lead, bool, error) {
 	for range attempts {
-		row, created, found, err := t.tryLead(ctx, workspace, said)
+		row, created, found, err := t.tryLead(ctx, workspace, person{Facts: said, alternates: alternates})
 		if err != nil {
 			return db.Lead{}, false, fmt.Errorf("upsert lead: %w", err)
 		}
@@ -32,45 +33,71 @@ func (t *Tx) UpsertLead(ctx context.Context, workspace uuid.UUID, said lead.Fact
 	return db.Lead{}, false, ErrContended
 }
 
-func (t *Tx) tryLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) (row db.Lead, created, found bool, err error) {
+// person is what was said of somebody, and the leads that it may mean.
+type person struct {
+	lead.Facts
+	alternates []string
+	stored     []lead.Stored
+}
+
+// candidates reads and locks the leads that facts may mean.
+func (t *Tx) candidates(ctx context.Context, workspace uuid.UUID, said *person) ([]db.MatchLeadsRow, error) {
 	rows, err := t.MatchLeads(ctx, db.MatchLeadsParams{
-		WorkspaceID: workspace, GhlContactID: opt(said.ContactID), Email: opt(said.Email), Phone: opt(said.Phone),
+		WorkspaceID: workspace, GhlContactID: opt(said.ContactID), Addresses: lead.Addresses(said.Facts, said.alternates), Phone: opt(said.Phone),
 	})
-	if err != nil {
-		return db.Lead{}, false, false, err
-	}
-	stored := make([]lead.Stored, len(rows))
+	said.stored = make([]lead.Stored, len(rows))
 	for i, r := range rows {
-		stored[i] = lead.Stored{Key: r.ID.String(), Facts: FactsOf(r)}
+		said.stored[i] = lead.Stored{Key: r.Lead.ID.String(), Facts: FactsOf(r.Lead), Emails: r.Emails}
 	}
-	match, ok := lead.Match(said, stored)
-	if !ok {
-		return t.insertLead(ctx, workspace, lead.Unclaimed(said, "", stored))
-	}
-	for _, r := range rows {
-		if r.ID.String() == match.Key {
-			row = r
-		}
-	}
-	facts, changed := lead.Fill(match, said, stored)
-	if !changed {
-		return row, false, true, nil
-	}
-	err = t.FillLead(ctx, db.FillLeadParams{
-		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
-		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, TimeZoneSource: string(facts.TimeZoneSource), State: facts.State, Country: facts.Country,
-		CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: row.ID,
-	})
+	return rows, err
+}
+
+func (t *Tx) tryLead(ctx context.Context, workspace uuid.UUID, said person) (row db.Lead, created, found bool, err error) {
+	rows, err := t.candidates(ctx, workspace, &said)
 	if err != nil {
 		return db.Lead{}, false, false, err
+	}
+	match, ok := lead.Match(said.Facts, said.stored, said.alternates...)
+	if !ok {
+		row, created, found, err = t.insertLead(ctx, workspace, lead.Unclaimed(said.Facts, "", said.stored))
+	} else {
+		for _, r := range rows {
+			if r.Lead.ID.String() == match.Key {
+				row = r.Lead
+			}
+		}
+		row, err = t.fillLead(ctx, row, match, said)
+		found = err == nil
+	}
+	if err != nil || !found {
+		return db.Lead{}, false, false, err
+	}
+	return row, created, true, t.identify(ctx, workspace, row.ID, said)
+}
+
+// fillLead completes a matched lead.
+func (t *Tx) fillLead(ctx context.Context, row db.Lead, match lead.Stored, said person) (db.Lead, error) {
+	facts, changed := lead.Fill(match, said.Facts, said.stored)
+	if !changed {
+		return row, nil
+	}
+	if err := t.writeFacts(ctx, row, facts); err != nil {
+		return db.Lead{}, err
 	}
 	if facts.ContactID != match.ContactID {
-		if err := t.retell(ctx, workspace, row.ID); err != nil {
-			return db.Lead{}, false, false, err
+		if err := t.retell(ctx, row.WorkspaceID, row.ID); err != nil {
+			return db.Lead{}, err
 		}
 	}
-	row, err = t.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: row.ID})
-	return row, false, err == nil, err
+	return t.LockLead(ctx, db.LockLeadParams{WorkspaceID: row.WorkspaceID, ID: row.ID})
+}
+
+func (t *Tx) writeFacts(ctx context.Context, row db.Lead, facts lead.Facts) error {
+	return t.FillLead(ctx, db.FillLeadParams{
+		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
+		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, TimeZoneSource: string(facts.TimeZoneSource), State: facts.State, Country: facts.Country,
+		CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: row.WorkspaceID, ID: row.ID,
+	})
 }
 
 func (t *Tx) insertLead(ctx context.Context, workspace uuid.UUID, said lead.Facts) (row db.Lead, created, found bool, err error) {
@@ -92,33 +119,28 @@ func (t *Tx) insertLead(ctx context.Context, workspace uuid.UUID, said lead.Fact
 }
 
 // RefreshLead overwrites a lead's details with what its provider says now, and reports whether anything changed. The
-// caller holds the lead's lock.
-func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead.Facts) (bool, error) {
+// caller holds the lead's lock. What another lead holds stays with that one, and is recorded as a conflict.
+func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead.Facts, alternates ...string) (bool, error) {
 	row, err := t.Lead(ctx, db.LeadParams{WorkspaceID: workspace, ID: id})
 	if err != nil {
 		return false, fmt.Errorf("refresh lead: %w", err)
 	}
-	rows, err := t.MatchLeads(ctx, db.MatchLeadsParams{WorkspaceID: workspace, Email: opt(said.Email), Phone: opt(said.Phone)})
+	who := person{Facts: said, alternates: alternates}
+	who.ContactID = "" // the lead's own is no question here
+	if _, err := t.candidates(ctx, workspace, &who); err != nil {
+		return false, fmt.Errorf("refresh lead: %w", err)
+	}
+	facts, changed := lead.Refresh(lead.Stored{Key: id.String(), Facts: FactsOf(row)}, said, who.stored)
+	if changed {
+		err = t.writeFacts(ctx, row, facts)
+	}
+	if err == nil {
+		err = t.identify(ctx, workspace, id, who)
+	}
 	if err != nil {
 		return false, fmt.Errorf("refresh lead: %w", err)
 	}
-	stored := make([]lead.Stored, len(rows))
-	for i, r := range rows {
-		stored[i] = lead.Stored{Key: r.ID.String(), Facts: FactsOf(r)}
-	}
-	facts, changed := lead.Refresh(lead.Stored{Key: id.String(), Facts: FactsOf(row)}, said, stored)
-	if !changed {
-		return false, nil
-	}
-	err = t.FillLead(ctx, db.FillLeadParams{
-		GhlContactID: opt(facts.ContactID), FirstName: facts.FirstName, LastName: facts.LastName, Email: opt(facts.Email),
-		Phone: opt(facts.Phone), TimeZone: facts.TimeZone, TimeZoneSource: string(facts.TimeZoneSource), State: facts.State, Country: facts.Country,
-		CompanyName: facts.CompanyName, Now: t.Now, WorkspaceID: workspace, ID: id,
-	})
-	if err != nil {
-		return false, fmt.Errorf("refresh lead: %w", err)
-	}
-	return true, nil
+	return changed, nil
 }
 
 // FactsOf gives what is known of a lead.

@@ -369,67 +369,6 @@ func (q *Queries) LockLead(ctx context.Context, arg LockLeadParams) (Lead, error
 	return i, err
 }
 
-const matchLeads = `-- name: MatchLeads :many
-SELECT workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, company_name, blocked, last_inbound_time, last_outbound_time, create_time, update_time, state, country, time_zone_source, unblocked_by, unblock_time, inbound_dnd_time, inbound_dnd_source, unblock_reason FROM lead WHERE workspace_id = $1 AND (ghl_contact_id = $2::text
-    OR lower(email) = $3::text OR phone = $4::text)
-ORDER BY id FOR NO KEY UPDATE
-`
-
-type MatchLeadsParams struct {
-	WorkspaceID  uuid.UUID
-	GhlContactID *string
-	Email        *string
-	Phone        *string
-}
-
-func (q *Queries) MatchLeads(ctx context.Context, arg MatchLeadsParams) ([]Lead, error) {
-	rows, err := q.db.Query(ctx, matchLeads,
-		arg.WorkspaceID,
-		arg.GhlContactID,
-		arg.Email,
-		arg.Phone,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Lead
-	for rows.Next() {
-		var i Lead
-		if err := rows.Scan(
-			&i.WorkspaceID,
-			&i.ID,
-			&i.GhlContactID,
-			&i.FirstName,
-			&i.LastName,
-			&i.Email,
-			&i.Phone,
-			&i.TimeZone,
-			&i.CompanyName,
-			&i.Blocked,
-			&i.LastInboundTime,
-			&i.LastOutboundTime,
-			&i.CreateTime,
-			&i.UpdateTime,
-			&i.State,
-			&i.Country,
-			&i.TimeZoneSource,
-			&i.UnblockedBy,
-			&i.UnblockTime,
-			&i.InboundDndTime,
-			&i.InboundDndSource,
-			&i.UnblockReason,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const setLeadChannel = `-- name: SetLeadChannel :execrows
 INSERT INTO lead_channel AS c (workspace_id, lead_id, channel, status, source, update_time)
 VALUES ($1, $2, $3, $4, $5, $6)

@@ -217,6 +217,26 @@ type LeadChannel struct {
 	UpdateTime  time.Time
 }
 
+type LeadConflict struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+	LeadID      uuid.UUID
+	HolderID    uuid.UUID
+	Key         string
+	Value       string
+	Resolution  string
+	Resolver    string
+	Reason      string
+	CreateTime  time.Time
+	ResolveTime *time.Time
+}
+
+type LeadEmail struct {
+	WorkspaceID uuid.UUID
+	Email       string
+	LeadID      uuid.UUID
+}
+
 type LeadEvidence struct {
 	WorkspaceID  uuid.UUID
 	LeadID       uuid.UUID

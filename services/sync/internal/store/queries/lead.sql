@@ -4,11 +4,6 @@ SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg
 -- name: LockLead :one
 SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) FOR NO KEY UPDATE;
 
--- name: MatchLeads :many
-SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND (ghl_contact_id = sqlc.narg(ghl_contact_id)::text
-    OR lower(email) = sqlc.narg(email)::text OR phone = sqlc.narg(phone)::text)
-ORDER BY id FOR NO KEY UPDATE;
-
 -- name: InsertLead :execrows
 INSERT INTO lead (workspace_id, id, ghl_contact_id, first_name, last_name, email, phone, time_zone, time_zone_source, state, country, company_name,
     blocked, create_time, update_time)
