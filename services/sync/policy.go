@@ -37,6 +37,8 @@ func Policy() principal.Policy {
 		syncv1.SyncService_SetMessageVerdict_FullMethodName:     people,
 		syncv1.SyncService_ListOptOuts_FullMethodName:           people,
 		syncv1.SyncService_ReviewOptOut_FullMethodName:          people,
+		syncv1.SyncService_ListLeadConflicts_FullMethodName:     people,
+		syncv1.SyncService_ResolveLeadConflict_FullMethodName:   people,
 		syncv1.SyncService_LiftOptOut_FullMethodName:            admin,
 		syncv1.SyncService_UnblockLead_FullMethodName:           admin,
 		syncv1.SyncService_ListFreeSlots_FullMethodName:         {principal.KindAvailability},

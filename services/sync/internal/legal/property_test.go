@@ -62,10 +62,10 @@ var closedIn = func() map[string]map[string]bool {
 			mondays++
 		}
 		date := d.Format("2006-01-02")
-		switch toEaster := gauss(d.Year()).Sub(d).Hours() / 24; {
-		case toEaster == 47:
+		switch gauss(d.Year()).Sub(d).Hours() / 24 {
+		case 47:
 			out["US-AL"][date], out["US-LA"][date] = true, true
-		case toEaster == 2:
+		case 2:
 			out["US-LA"][date] = true
 		}
 		switch d.Format("Jan 2") {

@@ -156,7 +156,8 @@ var Windows = []Window{
 		ID: "us-al-hours", Jurisdiction: "US-AL", Channels: text, Days: on(Hours{}, hours(8, 20), hours(8, 20)), Holidays: true,
 		// Mardi Gras is a holiday in two counties. Nobody can tell the county of a number.
 		DaysOff: []DayOff{
-			{Name: "Mardi Gras", FromEaster: -47}, {Name: "Confederate Memorial Day", Month: time.April, Weekday: time.Monday, Nth: 4},
+			{Name: "Mardi Gras", FromEaster: -47},
+			{Name: "Confederate Memorial Day", Month: time.April, Weekday: time.Monday, Nth: 4},
 			{Name: "Jefferson Davis' Birthday", Month: time.June, Weekday: time.Monday, Nth: 1},
 		},
 		Basis: Secondary, Source: "hours and days as published by two compliance vendors (2025), no statute with hours was found (Ala. Code 8-19A names none); " +
@@ -165,8 +166,11 @@ var Windows = []Window{
 	{
 		ID: "us-la-hours", Jurisdiction: "US-LA", Channels: text, Days: on(Hours{}, hours(8, 20), hours(8, 20)), Holidays: true,
 		DaysOff: []DayOff{
-			{Name: "Battle of New Orleans", Month: time.January, Date: 8}, {Name: "Mardi Gras", FromEaster: -47}, {Name: "Good Friday", FromEaster: -2},
-			{Name: "Huey P. Long Day", Month: time.August, Date: 30}, {Name: "All Saints' Day", Month: time.November, Date: 1},
+			{Name: "Battle of New Orleans", Month: time.January, Date: 8},
+			{Name: "Mardi Gras", FromEaster: -47},
+			{Name: "Good Friday", FromEaster: -2},
+			{Name: "Huey P. Long Day", Month: time.August, Date: 30},
+			{Name: "All Saints' Day", Month: time.November, Date: 1},
 			{Name: "general election", Month: time.November, Weekday: time.Tuesday, Nth: 1, After: 1, EvenYears: true},
 		},
 		Basis: Primary, Source: "La. Rev. Stat. 45:811(2), (3): Monday to Saturday 8 a.m. to 8 p.m., not on state holidays; holidays of La. Rev. Stat. 1:55. " +

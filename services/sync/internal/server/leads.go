@@ -20,7 +20,7 @@ const maxText = 500
 func (s *Server) UpsertLead(ctx context.Context, req *syncv1.UpsertLeadRequest) (*syncv1.UpsertLeadResponse, error) {
 	var c check
 	workspace := c.workspace("parent", req.GetParent())
-	facts := c.lead(req.GetLead())
+	facts, alternates := c.lead(req.GetLead()), c.alternates(req.GetLead().GetAlternateEmails())
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (s *Server) UpsertLead(ctx context.Context, req *syncv1.UpsertLeadRequest) 
 		if _, err := tx.OneWorkspace(ctx, workspace); err != nil {
 			return found(err, "workspace", workspaceName(workspace))
 		}
-		row, created, err := tx.UpsertLead(ctx, workspace, facts)
+		row, created, err := tx.UpsertLead(ctx, workspace, facts, alternates...)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,11 @@ func (s *Server) UpsertLead(ctx context.Context, req *syncv1.UpsertLeadRequest) 
 			row.Blocked = true
 		}
 		channels, err := tx.LeadChannels(ctx, db.LeadChannelsParams{WorkspaceID: workspace, LeadIds: []uuid.UUID{row.ID}})
+		if err != nil {
+			return err
+		}
 		out.Lead, out.Created = leadProto(row, channels), created
+		out.Lead.AlternateEmails, err = tx.AlternateEmails(ctx, db.AlternateEmailsParams{WorkspaceID: workspace, LeadID: row.ID})
 		return err
 	})
 	if err != nil {
@@ -73,6 +77,13 @@ func (c *check) lead(l *syncv1.Lead) lead.Facts {
 	return facts
 }
 
+// alternates are the lead's other addresses in their normal form.
+func (c *check) alternates(said []string) []string {
+	out := lead.Alternates(said)
+	c.when(len(out) != len(said), "lead.alternate_emails", "must be at most 50 different email addresses")
+	return out
+}
+
 func isCountry(s string) bool {
 	return len(s) == 2 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
 }
@@ -91,7 +102,11 @@ func (s *Server) GetLead(ctx context.Context, req *syncv1.GetLeadRequest) (*sync
 			return found(err, "lead", req.GetName())
 		}
 		channels, err := tx.LeadChannels(ctx, db.LeadChannelsParams{WorkspaceID: workspace, LeadIds: []uuid.UUID{id}})
+		if err != nil {
+			return err
+		}
 		out.Lead = leadProto(row, channels)
+		out.Lead.AlternateEmails, err = tx.AlternateEmails(ctx, db.AlternateEmailsParams{WorkspaceID: workspace, LeadID: id})
 		return err
 	})
 	if err != nil {

@@ -128,7 +128,7 @@ func (s *Store) run(ctx context.Context, scope func(func(pgx.Tx) error) error, f
 }
 
 func lostRace(err error) bool {
-	for _, index := range []string{"lead_contact", "lead_email", "lead_email_pkey", "lead_phone", "message_provider", "message_webhook"} {
+	for _, index := range []string{"lead_contact", "lead_email", "lead_address_pkey", "lead_phone", "message_provider", "message_webhook"} {
 		if postgres.IsUnique(err, index) {
 			return true
 		}

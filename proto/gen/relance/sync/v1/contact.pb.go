@@ -91,6 +91,59 @@ func (OptOutPushState) EnumDescriptor() ([]byte, []int) {
 	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{0}
 }
 
+// LeadConflictResolution is what a person decided about a conflict.
+type LeadConflictResolution int32
+
+const (
+	// Nobody has decided.
+	LeadConflictResolution_LEAD_CONFLICT_RESOLUTION_UNSPECIFIED LeadConflictResolution = 0
+	// The address or number stays with its holder.
+	LeadConflictResolution_LEAD_CONFLICT_RESOLUTION_KEEP LeadConflictResolution = 1
+	// It is given to the lead: a number in place of the lead's own, an email address beside the lead's own where it has one.
+	LeadConflictResolution_LEAD_CONFLICT_RESOLUTION_MOVE LeadConflictResolution = 2
+)
+
+// Enum value maps for LeadConflictResolution.
+var (
+	LeadConflictResolution_name = map[int32]string{
+		0: "LEAD_CONFLICT_RESOLUTION_UNSPECIFIED",
+		1: "LEAD_CONFLICT_RESOLUTION_KEEP",
+		2: "LEAD_CONFLICT_RESOLUTION_MOVE",
+	}
+	LeadConflictResolution_value = map[string]int32{
+		"LEAD_CONFLICT_RESOLUTION_UNSPECIFIED": 0,
+		"LEAD_CONFLICT_RESOLUTION_KEEP":        1,
+		"LEAD_CONFLICT_RESOLUTION_MOVE":        2,
+	}
+)
+
+func (x LeadConflictResolution) Enum() *LeadConflictResolution {
+	p := new(LeadConflictResolution)
+	*p = x
+	return p
+}
+
+func (x LeadConflictResolution) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LeadConflictResolution) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_sync_v1_contact_proto_enumTypes[1].Descriptor()
+}
+
+func (LeadConflictResolution) Type() protoreflect.EnumType {
+	return &file_relance_sync_v1_contact_proto_enumTypes[1]
+}
+
+func (x LeadConflictResolution) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LeadConflictResolution.Descriptor instead.
+func (LeadConflictResolution) EnumDescriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{1}
+}
+
 // OptOutPush is what became of telling the provider.
 type OptOutPush struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -303,6 +356,371 @@ func (x *ChannelPolicy) GetDailyCap() int32 {
 	return 0
 }
 
+// LeadConflict says that two leads may be the same person: what was said of one is held by the other. Nothing is merged.
+type LeadConflict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/leadConflicts/{uuid}".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The lead that was taken for what was said, "workspaces/{w}/leads/{uuid}".
+	Lead string `protobuf:"bytes,2,opt,name=lead,proto3" json:"lead,omitempty"`
+	// The lead that holds it, "workspaces/{w}/leads/{uuid}".
+	Holder string `protobuf:"bytes,3,opt,name=holder,proto3" json:"holder,omitempty"`
+	// What is held: email or phone.
+	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// The address or number.
+	Value string `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
+	// What was decided.
+	Resolution LeadConflictResolution `protobuf:"varint,6,opt,name=resolution,proto3,enum=relance.sync.v1.LeadConflictResolution" json:"resolution,omitempty"`
+	// The principal who decided; empty before.
+	Resolver string `protobuf:"bytes,7,opt,name=resolver,proto3" json:"resolver,omitempty"`
+	// The reason that they gave.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was first seen.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it was decided.
+	ResolveTime   *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=resolve_time,json=resolveTime,proto3" json:"resolve_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadConflict) Reset() {
+	*x = LeadConflict{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadConflict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadConflict) ProtoMessage() {}
+
+func (x *LeadConflict) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadConflict.ProtoReflect.Descriptor instead.
+func (*LeadConflict) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LeadConflict) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetLead() string {
+	if x != nil {
+		return x.Lead
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetResolution() LeadConflictResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return LeadConflictResolution_LEAD_CONFLICT_RESOLUTION_UNSPECIFIED
+}
+
+func (x *LeadConflict) GetResolver() string {
+	if x != nil {
+		return x.Resolver
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LeadConflict) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *LeadConflict) GetResolveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResolveTime
+	}
+	return nil
+}
+
+// ListLeadConflictsRequest pages through conflicts.
+type ListLeadConflictsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{uuid}". Required.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// At most this many, default 50, at most 500.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the page before, of the same parent and show_resolved.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// List those that were decided too.
+	ShowResolved  bool `protobuf:"varint,4,opt,name=show_resolved,json=showResolved,proto3" json:"show_resolved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLeadConflictsRequest) Reset() {
+	*x = ListLeadConflictsRequest{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLeadConflictsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLeadConflictsRequest) ProtoMessage() {}
+
+func (x *ListLeadConflictsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLeadConflictsRequest.ProtoReflect.Descriptor instead.
+func (*ListLeadConflictsRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListLeadConflictsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListLeadConflictsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLeadConflictsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListLeadConflictsRequest) GetShowResolved() bool {
+	if x != nil {
+		return x.ShowResolved
+	}
+	return false
+}
+
+// ListLeadConflictsResponse is one page, newest first.
+type ListLeadConflictsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The conflicts.
+	LeadConflicts []*LeadConflict `protobuf:"bytes,1,rep,name=lead_conflicts,json=leadConflicts,proto3" json:"lead_conflicts,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLeadConflictsResponse) Reset() {
+	*x = ListLeadConflictsResponse{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLeadConflictsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLeadConflictsResponse) ProtoMessage() {}
+
+func (x *ListLeadConflictsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLeadConflictsResponse.ProtoReflect.Descriptor instead.
+func (*ListLeadConflictsResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListLeadConflictsResponse) GetLeadConflicts() []*LeadConflict {
+	if x != nil {
+		return x.LeadConflicts
+	}
+	return nil
+}
+
+func (x *ListLeadConflictsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ResolveLeadConflictRequest is a person's decision.
+type ResolveLeadConflictRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/leadConflicts/{uuid}". Required.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The decision. Required.
+	Resolution LeadConflictResolution `protobuf:"varint,2,opt,name=resolution,proto3,enum=relance.sync.v1.LeadConflictResolution" json:"resolution,omitempty"`
+	// Why, 1 to 500 characters, for the record. Required. A repeated decision keeps the first reason.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveLeadConflictRequest) Reset() {
+	*x = ResolveLeadConflictRequest{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveLeadConflictRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveLeadConflictRequest) ProtoMessage() {}
+
+func (x *ResolveLeadConflictRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveLeadConflictRequest.ProtoReflect.Descriptor instead.
+func (*ResolveLeadConflictRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ResolveLeadConflictRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResolveLeadConflictRequest) GetResolution() LeadConflictResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return LeadConflictResolution_LEAD_CONFLICT_RESOLUTION_UNSPECIFIED
+}
+
+func (x *ResolveLeadConflictRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResolveLeadConflictResponse carries the conflict.
+type ResolveLeadConflictResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The conflict as decided.
+	LeadConflict  *LeadConflict `protobuf:"bytes,1,opt,name=lead_conflict,json=leadConflict,proto3" json:"lead_conflict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveLeadConflictResponse) Reset() {
+	*x = ResolveLeadConflictResponse{}
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveLeadConflictResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveLeadConflictResponse) ProtoMessage() {}
+
+func (x *ResolveLeadConflictResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_contact_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveLeadConflictResponse.ProtoReflect.Descriptor instead.
+func (*ResolveLeadConflictResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_contact_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ResolveLeadConflictResponse) GetLeadConflict() *LeadConflict {
+	if x != nil {
+		return x.LeadConflict
+	}
+	return nil
+}
+
 var File_relance_sync_v1_contact_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_contact_proto_rawDesc = "" +
@@ -324,7 +742,39 @@ const file_relance_sync_v1_contact_proto_rawDesc = "" +
 	"\topen_from\x18\x01 \x01(\tR\bopenFrom\x12\x1d\n" +
 	"\n" +
 	"open_until\x18\x02 \x01(\tR\topenUntil\x12\x1b\n" +
-	"\tdaily_cap\x18\x03 \x01(\x05R\bdailyCap*\xfe\x01\n" +
+	"\tdaily_cap\x18\x03 \x01(\x05R\bdailyCap\"\xef\x02\n" +
+	"\fLeadConflict\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04lead\x18\x02 \x01(\tR\x04lead\x12\x16\n" +
+	"\x06holder\x18\x03 \x01(\tR\x06holder\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\tR\x05value\x12G\n" +
+	"\n" +
+	"resolution\x18\x06 \x01(\x0e2'.relance.sync.v1.LeadConflictResolutionR\n" +
+	"resolution\x12\x1a\n" +
+	"\bresolver\x18\a \x01(\tR\bresolver\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12;\n" +
+	"\vcreate_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12=\n" +
+	"\fresolve_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\vresolveTime\"\x93\x01\n" +
+	"\x18ListLeadConflictsRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12#\n" +
+	"\rshow_resolved\x18\x04 \x01(\bR\fshowResolved\"\x89\x01\n" +
+	"\x19ListLeadConflictsResponse\x12D\n" +
+	"\x0elead_conflicts\x18\x01 \x03(\v2\x1d.relance.sync.v1.LeadConflictR\rleadConflicts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x91\x01\n" +
+	"\x1aResolveLeadConflictRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
+	"\n" +
+	"resolution\x18\x02 \x01(\x0e2'.relance.sync.v1.LeadConflictResolutionR\n" +
+	"resolution\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"a\n" +
+	"\x1bResolveLeadConflictResponse\x12B\n" +
+	"\rlead_conflict\x18\x01 \x01(\v2\x1d.relance.sync.v1.LeadConflictR\fleadConflict*\xfe\x01\n" +
 	"\x0fOptOutPushState\x12\"\n" +
 	"\x1eOPT_OUT_PUSH_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aOPT_OUT_PUSH_STATE_PENDING\x10\x01\x12\x1f\n" +
@@ -332,7 +782,11 @@ const file_relance_sync_v1_contact_proto_rawDesc = "" +
 	"\x19OPT_OUT_PUSH_STATE_FAILED\x10\x03\x12!\n" +
 	"\x1dOPT_OUT_PUSH_STATE_NOT_NEEDED\x10\x04\x12\"\n" +
 	"\x1eOPT_OUT_PUSH_STATE_WITHDRAWING\x10\x05\x12 \n" +
-	"\x1cOPT_OUT_PUSH_STATE_WITHDRAWN\x10\x06B\xbe\x01\n" +
+	"\x1cOPT_OUT_PUSH_STATE_WITHDRAWN\x10\x06*\x88\x01\n" +
+	"\x16LeadConflictResolution\x12(\n" +
+	"$LEAD_CONFLICT_RESOLUTION_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dLEAD_CONFLICT_RESOLUTION_KEEP\x10\x01\x12!\n" +
+	"\x1dLEAD_CONFLICT_RESOLUTION_MOVE\x10\x02B\xbe\x01\n" +
 	"\x13com.relance.sync.v1B\fContactProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (
@@ -347,27 +801,39 @@ func file_relance_sync_v1_contact_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_contact_proto_rawDescData
 }
 
-var file_relance_sync_v1_contact_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_relance_sync_v1_contact_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_relance_sync_v1_contact_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_relance_sync_v1_contact_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_relance_sync_v1_contact_proto_goTypes = []any{
-	(OptOutPushState)(0),          // 0: relance.sync.v1.OptOutPushState
-	(*OptOutPush)(nil),            // 1: relance.sync.v1.OptOutPush
-	(*ContactPolicy)(nil),         // 2: relance.sync.v1.ContactPolicy
-	(*ChannelPolicy)(nil),         // 3: relance.sync.v1.ChannelPolicy
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(OptOutPushState)(0),                // 0: relance.sync.v1.OptOutPushState
+	(LeadConflictResolution)(0),         // 1: relance.sync.v1.LeadConflictResolution
+	(*OptOutPush)(nil),                  // 2: relance.sync.v1.OptOutPush
+	(*ContactPolicy)(nil),               // 3: relance.sync.v1.ContactPolicy
+	(*ChannelPolicy)(nil),               // 4: relance.sync.v1.ChannelPolicy
+	(*LeadConflict)(nil),                // 5: relance.sync.v1.LeadConflict
+	(*ListLeadConflictsRequest)(nil),    // 6: relance.sync.v1.ListLeadConflictsRequest
+	(*ListLeadConflictsResponse)(nil),   // 7: relance.sync.v1.ListLeadConflictsResponse
+	(*ResolveLeadConflictRequest)(nil),  // 8: relance.sync.v1.ResolveLeadConflictRequest
+	(*ResolveLeadConflictResponse)(nil), // 9: relance.sync.v1.ResolveLeadConflictResponse
+	(*timestamppb.Timestamp)(nil),       // 10: google.protobuf.Timestamp
 }
 var file_relance_sync_v1_contact_proto_depIdxs = []int32{
-	0, // 0: relance.sync.v1.OptOutPush.state:type_name -> relance.sync.v1.OptOutPushState
-	4, // 1: relance.sync.v1.OptOutPush.next_attempt_time:type_name -> google.protobuf.Timestamp
-	4, // 2: relance.sync.v1.OptOutPush.push_time:type_name -> google.protobuf.Timestamp
-	4, // 3: relance.sync.v1.OptOutPush.confirm_time:type_name -> google.protobuf.Timestamp
-	3, // 4: relance.sync.v1.ContactPolicy.sms:type_name -> relance.sync.v1.ChannelPolicy
-	3, // 5: relance.sync.v1.ContactPolicy.email:type_name -> relance.sync.v1.ChannelPolicy
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: relance.sync.v1.OptOutPush.state:type_name -> relance.sync.v1.OptOutPushState
+	10, // 1: relance.sync.v1.OptOutPush.next_attempt_time:type_name -> google.protobuf.Timestamp
+	10, // 2: relance.sync.v1.OptOutPush.push_time:type_name -> google.protobuf.Timestamp
+	10, // 3: relance.sync.v1.OptOutPush.confirm_time:type_name -> google.protobuf.Timestamp
+	4,  // 4: relance.sync.v1.ContactPolicy.sms:type_name -> relance.sync.v1.ChannelPolicy
+	4,  // 5: relance.sync.v1.ContactPolicy.email:type_name -> relance.sync.v1.ChannelPolicy
+	1,  // 6: relance.sync.v1.LeadConflict.resolution:type_name -> relance.sync.v1.LeadConflictResolution
+	10, // 7: relance.sync.v1.LeadConflict.create_time:type_name -> google.protobuf.Timestamp
+	10, // 8: relance.sync.v1.LeadConflict.resolve_time:type_name -> google.protobuf.Timestamp
+	5,  // 9: relance.sync.v1.ListLeadConflictsResponse.lead_conflicts:type_name -> relance.sync.v1.LeadConflict
+	1,  // 10: relance.sync.v1.ResolveLeadConflictRequest.resolution:type_name -> relance.sync.v1.LeadConflictResolution
+	5,  // 11: relance.sync.v1.ResolveLeadConflictResponse.lead_conflict:type_name -> relance.sync.v1.LeadConflict
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_contact_proto_init() }
@@ -380,8 +846,8 @@ func file_relance_sync_v1_contact_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_contact_proto_rawDesc), len(file_relance_sync_v1_contact_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -142,6 +142,10 @@ const (
 	// FailedPrecondition. The opt-out does not wait for a person: it was clear, or a person decided otherwise. Metadata: review
 	// (NOT_NEEDED, CONFIRMED, DISMISSED). Example: {"review":"NOT_NEEDED"}. Caller: read the opt-out again; leave it as it is.
 	ErrorReason_ERROR_REASON_OPT_OUT_NOT_PENDING ErrorReason = 61
+	// FailedPrecondition. The conflict between two leads was decided otherwise, or its holder does not hold the address or number any
+	// more. Metadata: resolution (KEEP, MOVE; empty for none). Example: {"resolution":"KEEP"}. Caller: read the conflict and both leads
+	// again.
+	ErrorReason_ERROR_REASON_LEAD_CONFLICT_SETTLED ErrorReason = 62
 	// ResourceExhausted. A watcher took nothing for a minute although there was something to tell, and its stream was ended.
 	// Metadata: stalled_for. Example: {"stalled_for":"1m0s"}. Caller: handle what it has, watch again from its last cursor.
 	ErrorReason_ERROR_REASON_WATCHER_STALLED ErrorReason = 76
@@ -204,6 +208,7 @@ var (
 		55: "ERROR_REASON_CURSOR_EXPIRED",
 		60: "ERROR_REASON_NO_REPLY_TARGET",
 		61: "ERROR_REASON_OPT_OUT_NOT_PENDING",
+		62: "ERROR_REASON_LEAD_CONFLICT_SETTLED",
 		76: "ERROR_REASON_WATCHER_STALLED",
 		68: "ERROR_REASON_SLOT_TAKEN",
 		69: "ERROR_REASON_BOOKING_UNRESOLVED",
@@ -249,6 +254,7 @@ var (
 		"ERROR_REASON_CURSOR_EXPIRED":            55,
 		"ERROR_REASON_NO_REPLY_TARGET":           60,
 		"ERROR_REASON_OPT_OUT_NOT_PENDING":       61,
+		"ERROR_REASON_LEAD_CONFLICT_SETTLED":     62,
 		"ERROR_REASON_WATCHER_STALLED":           76,
 		"ERROR_REASON_SLOT_TAKEN":                68,
 		"ERROR_REASON_BOOKING_UNRESOLVED":        69,
@@ -289,7 +295,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xf9\v\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xa1\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -328,7 +334,8 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\"ERROR_REASON_WEBHOOK_SECRET_IN_USE\x10)\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_EXPIRED\x107\x12 \n" +
 	"\x1cERROR_REASON_NO_REPLY_TARGET\x10<\x12$\n" +
-	" ERROR_REASON_OPT_OUT_NOT_PENDING\x10=\x12 \n" +
+	" ERROR_REASON_OPT_OUT_NOT_PENDING\x10=\x12&\n" +
+	"\"ERROR_REASON_LEAD_CONFLICT_SETTLED\x10>\x12 \n" +
 	"\x1cERROR_REASON_WATCHER_STALLED\x10L\x12\x1b\n" +
 	"\x17ERROR_REASON_SLOT_TAKEN\x10D\x12#\n" +
 	"\x1fERROR_REASON_BOOKING_UNRESOLVED\x10E\x12\x1f\n" +

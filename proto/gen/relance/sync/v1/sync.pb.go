@@ -1323,9 +1323,12 @@ type Lead struct {
 	// The reason that they gave. Output only.
 	UnblockReason string `protobuf:"bytes,25,opt,name=unblock_reason,json=unblockReason,proto3" json:"unblock_reason,omitempty"`
 	// When they did. Output only.
-	UnblockTime   *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=unblock_time,json=unblockTime,proto3" json:"unblock_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	UnblockTime *timestamppb.Timestamp `protobuf:"bytes,26,opt,name=unblock_time,json=unblockTime,proto3" json:"unblock_time,omitempty"`
+	// Other email addresses by which the lead is known, as the provider has them (GoHighLevel's additionalEmails) or as given to
+	// UpsertLead; at most 50 are taken at a time. GetLead and UpsertLead show them.
+	AlternateEmails []string `protobuf:"bytes,27,rep,name=alternate_emails,json=alternateEmails,proto3" json:"alternate_emails,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Lead) Reset() {
@@ -1501,6 +1504,13 @@ func (x *Lead) GetUnblockReason() string {
 func (x *Lead) GetUnblockTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UnblockTime
+	}
+	return nil
+}
+
+func (x *Lead) GetAlternateEmails() []string {
+	if x != nil {
+		return x.AlternateEmails
 	}
 	return nil
 }
@@ -1938,7 +1948,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"updateTime\x12?\n" +
 	"\n" +
 	"push_state\x18\x05 \x01(\x0e2 .relance.sync.v1.OptOutPushStateR\tpushState\x12F\n" +
-	"\x11push_confirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fpushConfirmTime\"\xf2\x06\n" +
+	"\x11push_confirm_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fpushConfirmTime\"\x9d\a\n" +
 	"\x04Lead\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
 	"\x0eghl_contact_id\x18\x02 \x01(\tR\fghlContactId\x12\x1d\n" +
@@ -1964,7 +1974,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x10inbound_dnd_time\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\x0einboundDndTime\x12!\n" +
 	"\funblocked_by\x18\x18 \x01(\tR\vunblockedBy\x12%\n" +
 	"\x0eunblock_reason\x18\x19 \x01(\tR\runblockReason\x12=\n" +
-	"\funblock_time\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\vunblockTime\"\xb6\a\n" +
+	"\funblock_time\x18\x1a \x01(\v2\x1a.google.protobuf.TimestampR\vunblockTime\x12)\n" +
+	"\x10alternate_emails\x18\x1b \x03(\tR\x0falternateEmails\"\xb6\a\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x122\n" +

@@ -2810,7 +2810,7 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -3013,7 +3013,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xf9\x1c\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd7\x1e\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3044,7 +3044,9 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\fReviewOptOut\x12$.relance.sync.v1.ReviewOptOutRequest\x1a%.relance.sync.v1.ReviewOptOutResponse\x12U\n" +
 	"\n" +
 	"LiftOptOut\x12\".relance.sync.v1.LiftOptOutRequest\x1a#.relance.sync.v1.LiftOptOutResponse\x12X\n" +
-	"\vUnblockLead\x12#.relance.sync.v1.UnblockLeadRequest\x1a$.relance.sync.v1.UnblockLeadResponse\x12^\n" +
+	"\vUnblockLead\x12#.relance.sync.v1.UnblockLeadRequest\x1a$.relance.sync.v1.UnblockLeadResponse\x12j\n" +
+	"\x11ListLeadConflicts\x12).relance.sync.v1.ListLeadConflictsRequest\x1a*.relance.sync.v1.ListLeadConflictsResponse\x12p\n" +
+	"\x13ResolveLeadConflict\x12+.relance.sync.v1.ResolveLeadConflictRequest\x1a,.relance.sync.v1.ResolveLeadConflictResponse\x12^\n" +
 	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12d\n" +
 	"\x0fBookAppointment\x12'.relance.sync.v1.BookAppointmentRequest\x1a(.relance.sync.v1.BookAppointmentResponse\x12U\n" +
 	"\n" +
@@ -3147,26 +3149,30 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*ReviewOptOutRequest)(nil),           // 72: relance.sync.v1.ReviewOptOutRequest
 	(*LiftOptOutRequest)(nil),             // 73: relance.sync.v1.LiftOptOutRequest
 	(*UnblockLeadRequest)(nil),            // 74: relance.sync.v1.UnblockLeadRequest
-	(*BookAppointmentRequest)(nil),        // 75: relance.sync.v1.BookAppointmentRequest
-	(*GetBookingRequest)(nil),             // 76: relance.sync.v1.GetBookingRequest
-	(*ListAppointmentsRequest)(nil),       // 77: relance.sync.v1.ListAppointmentsRequest
-	(*ListTakenTimesRequest)(nil),         // 78: relance.sync.v1.ListTakenTimesRequest
-	(*CheckSendResponse)(nil),             // 79: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 80: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 81: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 82: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 83: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 84: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 85: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 86: relance.sync.v1.SetMessageVerdictResponse
-	(*ListOptOutsResponse)(nil),           // 87: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutResponse)(nil),          // 88: relance.sync.v1.ReviewOptOutResponse
-	(*LiftOptOutResponse)(nil),            // 89: relance.sync.v1.LiftOptOutResponse
-	(*UnblockLeadResponse)(nil),           // 90: relance.sync.v1.UnblockLeadResponse
-	(*BookAppointmentResponse)(nil),       // 91: relance.sync.v1.BookAppointmentResponse
-	(*GetBookingResponse)(nil),            // 92: relance.sync.v1.GetBookingResponse
-	(*ListAppointmentsResponse)(nil),      // 93: relance.sync.v1.ListAppointmentsResponse
-	(*ListTakenTimesResponse)(nil),        // 94: relance.sync.v1.ListTakenTimesResponse
+	(*ListLeadConflictsRequest)(nil),      // 75: relance.sync.v1.ListLeadConflictsRequest
+	(*ResolveLeadConflictRequest)(nil),    // 76: relance.sync.v1.ResolveLeadConflictRequest
+	(*BookAppointmentRequest)(nil),        // 77: relance.sync.v1.BookAppointmentRequest
+	(*GetBookingRequest)(nil),             // 78: relance.sync.v1.GetBookingRequest
+	(*ListAppointmentsRequest)(nil),       // 79: relance.sync.v1.ListAppointmentsRequest
+	(*ListTakenTimesRequest)(nil),         // 80: relance.sync.v1.ListTakenTimesRequest
+	(*CheckSendResponse)(nil),             // 81: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 82: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 83: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 84: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 85: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 86: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 87: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 88: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 89: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 90: relance.sync.v1.ReviewOptOutResponse
+	(*LiftOptOutResponse)(nil),            // 91: relance.sync.v1.LiftOptOutResponse
+	(*UnblockLeadResponse)(nil),           // 92: relance.sync.v1.UnblockLeadResponse
+	(*ListLeadConflictsResponse)(nil),     // 93: relance.sync.v1.ListLeadConflictsResponse
+	(*ResolveLeadConflictResponse)(nil),   // 94: relance.sync.v1.ResolveLeadConflictResponse
+	(*BookAppointmentResponse)(nil),       // 95: relance.sync.v1.BookAppointmentResponse
+	(*GetBookingResponse)(nil),            // 96: relance.sync.v1.GetBookingResponse
+	(*ListAppointmentsResponse)(nil),      // 97: relance.sync.v1.ListAppointmentsResponse
+	(*ListTakenTimesResponse)(nil),        // 98: relance.sync.v1.ListTakenTimesResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -3251,55 +3257,59 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	72, // 79: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
 	73, // 80: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
 	74, // 81: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
-	30, // 82: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	75, // 83: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
-	76, // 84: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
-	77, // 85: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
-	78, // 86: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
-	32, // 87: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 88: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 89: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 90: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 91: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 92: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 93: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 94: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 95: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 96: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 97: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 98: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 99: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 100: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 101: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 102: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 103: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	79, // 104: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25, // 105: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 106: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 107: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	80, // 108: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	81, // 109: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	82, // 110: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	83, // 111: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	84, // 112: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	85, // 113: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	86, // 114: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	87, // 115: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	88, // 116: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	89, // 117: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
-	90, // 118: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
-	31, // 119: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	91, // 120: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
-	92, // 121: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
-	93, // 122: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
-	94, // 123: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
-	33, // 124: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 125: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 126: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 127: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 128: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	92, // [92:129] is the sub-list for method output_type
-	55, // [55:92] is the sub-list for method input_type
+	75, // 82: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
+	76, // 83: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
+	30, // 84: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	77, // 85: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	78, // 86: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	79, // 87: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	80, // 88: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32, // 89: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34, // 90: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37, // 91: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39, // 92: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42, // 93: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,  // 94: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,  // 95: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,  // 96: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,  // 97: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,  // 98: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11, // 99: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13, // 100: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15, // 101: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17, // 102: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19, // 103: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21, // 104: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23, // 105: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	81, // 106: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25, // 107: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29, // 108: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27, // 109: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	82, // 110: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	83, // 111: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	84, // 112: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	85, // 113: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	86, // 114: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	87, // 115: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	88, // 116: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	89, // 117: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	90, // 118: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	91, // 119: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
+	92, // 120: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
+	93, // 121: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
+	94, // 122: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
+	31, // 123: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	95, // 124: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	96, // 125: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	97, // 126: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	98, // 127: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33, // 128: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35, // 129: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38, // 130: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40, // 131: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43, // 132: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	94, // [94:133] is the sub-list for method output_type
+	55, // [55:94] is the sub-list for method input_type
 	55, // [55:55] is the sub-list for extension type_name
 	55, // [55:55] is the sub-list for extension extendee
 	0,  // [0:55] is the sub-list for field type_name
@@ -3312,6 +3322,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 	}
 	file_relance_sync_v1_booking_proto_init()
 	file_relance_sync_v1_compliance_proto_init()
+	file_relance_sync_v1_contact_proto_init()
 	file_relance_sync_v1_history_proto_init()
 	file_relance_sync_v1_resolve_proto_init()
 	file_relance_sync_v1_sync_proto_init()

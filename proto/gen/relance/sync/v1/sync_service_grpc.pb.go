@@ -46,6 +46,8 @@ const (
 	SyncService_ReviewOptOut_FullMethodName          = "/relance.sync.v1.SyncService/ReviewOptOut"
 	SyncService_LiftOptOut_FullMethodName            = "/relance.sync.v1.SyncService/LiftOptOut"
 	SyncService_UnblockLead_FullMethodName           = "/relance.sync.v1.SyncService/UnblockLead"
+	SyncService_ListLeadConflicts_FullMethodName     = "/relance.sync.v1.SyncService/ListLeadConflicts"
+	SyncService_ResolveLeadConflict_FullMethodName   = "/relance.sync.v1.SyncService/ResolveLeadConflict"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
 	SyncService_BookAppointment_FullMethodName       = "/relance.sync.v1.SyncService/BookAppointment"
 	SyncService_GetBooking_FullMethodName            = "/relance.sync.v1.SyncService/GetBooking"
@@ -169,6 +171,14 @@ type SyncServiceClient interface {
 	// answered as it is.
 	// Errors: NotFound; InvalidArgument.
 	UnblockLead(ctx context.Context, in *UnblockLeadRequest, opts ...grpc.CallOption) (*UnblockLeadResponse, error)
+	// ListLeadConflicts lists the pairs of leads that the same words may mean, all or those that nobody decided, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListLeadConflicts(ctx context.Context, in *ListLeadConflictsRequest, opts ...grpc.CallOption) (*ListLeadConflictsResponse, error)
+	// ResolveLeadConflict records what a person decided about a conflict, and moves the address or number when they say so. The same
+	// decision again changes nothing and answers the same. What was decided is not asked again.
+	// Errors: NotFound; FailedPrecondition LEAD_CONFLICT_SETTLED when it was decided otherwise, or the holder does not hold it any
+	// more; InvalidArgument.
+	ResolveLeadConflict(ctx context.Context, in *ResolveLeadConflictRequest, opts ...grpc.CallOption) (*ResolveLeadConflictResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -498,6 +508,26 @@ func (c *syncServiceClient) UnblockLead(ctx context.Context, in *UnblockLeadRequ
 	return out, nil
 }
 
+func (c *syncServiceClient) ListLeadConflicts(ctx context.Context, in *ListLeadConflictsRequest, opts ...grpc.CallOption) (*ListLeadConflictsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLeadConflictsResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListLeadConflicts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) ResolveLeadConflict(ctx context.Context, in *ResolveLeadConflictRequest, opts ...grpc.CallOption) (*ResolveLeadConflictResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveLeadConflictResponse)
+	err := c.cc.Invoke(ctx, SyncService_ResolveLeadConflict_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFreeSlotsResponse)
@@ -709,6 +739,14 @@ type SyncServiceServer interface {
 	// answered as it is.
 	// Errors: NotFound; InvalidArgument.
 	UnblockLead(context.Context, *UnblockLeadRequest) (*UnblockLeadResponse, error)
+	// ListLeadConflicts lists the pairs of leads that the same words may mean, all or those that nobody decided, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListLeadConflicts(context.Context, *ListLeadConflictsRequest) (*ListLeadConflictsResponse, error)
+	// ResolveLeadConflict records what a person decided about a conflict, and moves the address or number when they say so. The same
+	// decision again changes nothing and answers the same. What was decided is not asked again.
+	// Errors: NotFound; FailedPrecondition LEAD_CONFLICT_SETTLED when it was decided otherwise, or the holder does not hold it any
+	// more; InvalidArgument.
+	ResolveLeadConflict(context.Context, *ResolveLeadConflictRequest) (*ResolveLeadConflictResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -839,6 +877,12 @@ func (UnimplementedSyncServiceServer) LiftOptOut(context.Context, *LiftOptOutReq
 }
 func (UnimplementedSyncServiceServer) UnblockLead(context.Context, *UnblockLeadRequest) (*UnblockLeadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UnblockLead not implemented")
+}
+func (UnimplementedSyncServiceServer) ListLeadConflicts(context.Context, *ListLeadConflictsRequest) (*ListLeadConflictsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLeadConflicts not implemented")
+}
+func (UnimplementedSyncServiceServer) ResolveLeadConflict(context.Context, *ResolveLeadConflictRequest) (*ResolveLeadConflictResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveLeadConflict not implemented")
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
@@ -1370,6 +1414,42 @@ func _SyncService_UnblockLead_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_ListLeadConflicts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLeadConflictsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListLeadConflicts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListLeadConflicts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListLeadConflicts(ctx, req.(*ListLeadConflictsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_ResolveLeadConflict_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveLeadConflictRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ResolveLeadConflict(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ResolveLeadConflict_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ResolveLeadConflict(ctx, req.(*ResolveLeadConflictRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFreeSlotsRequest)
 	if err := dec(in); err != nil {
@@ -1660,6 +1740,14 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UnblockLead",
 			Handler:    _SyncService_UnblockLead_Handler,
+		},
+		{
+			MethodName: "ListLeadConflicts",
+			Handler:    _SyncService_ListLeadConflicts_Handler,
+		},
+		{
+			MethodName: "ResolveLeadConflict",
+			Handler:    _SyncService_ResolveLeadConflict_Handler,
 		},
 		{
 			MethodName: "ListFreeSlots",

@@ -12,6 +12,36 @@ import (
 	"github.com/google/uuid"
 )
 
+const alternateEmails = `-- name: AlternateEmails :many
+SELECT e.email FROM lead_address e JOIN lead l ON l.workspace_id = e.workspace_id AND l.id = e.lead_id
+WHERE e.workspace_id = $1 AND e.lead_id = $2 AND e.email IS DISTINCT FROM l.email ORDER BY e.email
+`
+
+type AlternateEmailsParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+}
+
+func (q *Queries) AlternateEmails(ctx context.Context, arg AlternateEmailsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, alternateEmails, arg.WorkspaceID, arg.LeadID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var email string
+		if err := rows.Scan(&email); err != nil {
+			return nil, err
+		}
+		items = append(items, email)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const clearEmail = `-- name: ClearEmail :execrows
 UPDATE lead SET email = NULL, update_time = $1 WHERE workspace_id = $2 AND id = $3 AND email = $4::text
 `
@@ -89,7 +119,7 @@ func (q *Queries) Conflict(ctx context.Context, arg ConflictParams) (LeadConflic
 }
 
 const dropEmail = `-- name: DropEmail :execrows
-DELETE FROM lead_email e WHERE e.workspace_id = $1 AND e.lead_id = $2 AND e.email = $3
+DELETE FROM lead_address e WHERE e.workspace_id = $1 AND e.lead_id = $2 AND e.email = $3
     AND NOT EXISTS (SELECT FROM lead l WHERE l.workspace_id = e.workspace_id AND l.id = e.lead_id AND l.email = e.email)
 `
 
@@ -180,7 +210,7 @@ func (q *Queries) InsertConflict(ctx context.Context, arg InsertConflictParams) 
 }
 
 const insertLeadEmails = `-- name: InsertLeadEmails :exec
-INSERT INTO lead_email (workspace_id, lead_id, email)
+INSERT INTO lead_address (workspace_id, lead_id, email)
 SELECT $1, $2, a.email FROM unnest($3::text[]) AS a(email)
 `
 
@@ -274,9 +304,9 @@ func (q *Queries) LockConflict(ctx context.Context, arg LockConflictParams) (Lea
 }
 
 const matchLeads = `-- name: MatchLeads :many
-SELECT l.workspace_id, l.id, l.ghl_contact_id, l.first_name, l.last_name, l.email, l.phone, l.time_zone, l.company_name, l.blocked, l.last_inbound_time, l.last_outbound_time, l.create_time, l.update_time, l.state, l.country, l.time_zone_source, l.unblocked_by, l.unblock_time, l.inbound_dnd_time, l.inbound_dnd_source, l.unblock_reason, ARRAY(SELECT e.email FROM lead_email e WHERE e.workspace_id = l.workspace_id AND e.lead_id = l.id)::text[] AS emails
+SELECT l.workspace_id, l.id, l.ghl_contact_id, l.first_name, l.last_name, l.email, l.phone, l.time_zone, l.company_name, l.blocked, l.last_inbound_time, l.last_outbound_time, l.create_time, l.update_time, l.state, l.country, l.time_zone_source, l.unblocked_by, l.unblock_time, l.inbound_dnd_time, l.inbound_dnd_source, l.unblock_reason, ARRAY(SELECT e.email FROM lead_address e WHERE e.workspace_id = l.workspace_id AND e.lead_id = l.id)::text[] AS emails
 FROM lead l WHERE l.workspace_id = $1 AND (l.ghl_contact_id = $2::text OR l.phone = $3::text
-    OR l.id = ANY (ARRAY(SELECT m.lead_id FROM lead_email m WHERE m.workspace_id = $1 AND m.email = ANY ($4::text[]))))
+    OR l.id = ANY (ARRAY(SELECT m.lead_id FROM lead_address m WHERE m.workspace_id = $1 AND m.email = ANY ($4::text[]))))
 ORDER BY l.id FOR NO KEY UPDATE OF l
 `
 

@@ -208,6 +208,12 @@ type Lead struct {
 	UnblockReason    string
 }
 
+type LeadAddress struct {
+	WorkspaceID uuid.UUID
+	Email       string
+	LeadID      uuid.UUID
+}
+
 type LeadChannel struct {
 	WorkspaceID uuid.UUID
 	LeadID      uuid.UUID
@@ -229,12 +235,6 @@ type LeadConflict struct {
 	Reason      string
 	CreateTime  time.Time
 	ResolveTime *time.Time
-}
-
-type LeadEmail struct {
-	WorkspaceID uuid.UUID
-	Email       string
-	LeadID      uuid.UUID
 }
 
 type LeadEvidence struct {
