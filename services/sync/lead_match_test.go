@@ -222,7 +222,12 @@ func TestAdditionalEmailsOfAContactMatch(t *testing.T) {
 	if n := w.count(`SELECT count(*) FROM lead`); n != 2 || w.leadOf(stranger.ID).GetName() == lead {
 		t.Errorf("%d leads, want 2", n)
 	}
-	if n := w.upsert(&syncv1.Lead{Email: "work@example.com"}); n != lead {
-		t.Errorf("the contact's own address means %s", n)
+	if l := w.get(lead); l.GetEmail() != "work@example.com" || !slices.Equal(l.GetAlternateEmails(), []string{"private@example.com"}) {
+		t.Errorf("lead = %v", l)
+	}
+	for _, email := range []string{"work@example.com", "private@example.com"} {
+		if n := w.upsert(&syncv1.Lead{Email: email}); n != lead {
+			t.Errorf("%s means %s", email, n)
+		}
 	}
 }

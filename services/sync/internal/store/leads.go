@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -133,6 +134,7 @@ func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead
 	facts, changed := lead.Refresh(lead.Stored{Key: id.String(), Facts: FactsOf(row)}, said, who.stored)
 	if changed {
 		err = t.writeFacts(ctx, row, facts)
+		who.now(id, facts, Deref(row.Email))
 	}
 	if err == nil {
 		err = t.identify(ctx, workspace, id, who)
@@ -141,6 +143,20 @@ func (t *Tx) RefreshLead(ctx context.Context, workspace, id uuid.UUID, said lead
 		return false, fmt.Errorf("refresh lead: %w", err)
 	}
 	return changed, nil
+}
+
+// now puts a lead's new facts in place of those that were read. An address that it had is none of it any more, and may be told
+// again as one of its others.
+func (p *person) now(id uuid.UUID, facts lead.Facts, had string) {
+	for i := range p.stored {
+		if p.stored[i].Key != id.String() {
+			continue
+		}
+		p.stored[i].Facts = facts
+		if had != facts.Email {
+			p.stored[i].Emails = slices.DeleteFunc(p.stored[i].Emails, func(email string) bool { return email == had })
+		}
+	}
 }
 
 // FactsOf gives what is known of a lead.
