@@ -114,6 +114,9 @@ func (s *Store) FinishRun(ctx context.Context, run Run, total int) (Run, error) 
 }
 
 func measure(ctx context.Context, q *db.Queries, now time.Time, params *db.FinishRunParams) error {
+	if err := q.ByIndexOnly(ctx); err != nil {
+		return err
+	}
 	due, err := q.CountDue(ctx, now)
 	if err != nil {
 		return err

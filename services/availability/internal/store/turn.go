@@ -118,6 +118,9 @@ type Stands struct {
 func (s *Store) Stands(ctx context.Context) (Stands, error) {
 	out := Stands{Oldest: map[slots.State]time.Time{}}
 	err := s.system(ctx, func(q *db.Queries) error {
+		if err := q.ByIndexOnly(ctx); err != nil {
+			return err
+		}
 		unreachable, err := q.CountErroring(ctx)
 		if err != nil {
 			return err

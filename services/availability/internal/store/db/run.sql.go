@@ -43,6 +43,17 @@ func (q *Queries) AllAgencies(ctx context.Context, now time.Time) ([]AllAgencies
 	return items, nil
 }
 
+const byIndexOnly = `-- name: ByIndexOnly :exec
+SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)
+`
+
+// Row-level security hides from the planner how many rows there are: it would read and sort all of a state to find its oldest.
+// Until the transaction ends it goes by the order of the index.
+func (q *Queries) ByIndexOnly(ctx context.Context) error {
+	_, err := q.db.Exec(ctx, byIndexOnly)
+	return err
+}
+
 const countByState = `-- name: CountByState :many
 SELECT state, count(*) AS known FROM availability GROUP BY state
 `
