@@ -114,6 +114,12 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.PollLocation]) error {
 			return d.pollLocation(ctx, job.Args.Workspace)
 		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PollAppointmentsDue]) error {
+			return d.pollAppointmentsDue(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.PollAppointments]) error {
+			return d.pollAppointments(ctx, job.Args)
+		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ImportHistory]) error {
 			return d.importHistory(ctx, job.Args)
 		})),
@@ -190,7 +196,8 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.RecheckConnections{} }),
 	}
 	if d.Poll.Every > 0 {
-		out = append(out, periodic(d.PollTick, func() river.JobArgs { return work.PollDue{} }))
+		out = append(out, periodic(d.PollTick, func() river.JobArgs { return work.PollDue{} }),
+			periodic(d.PollTick, func() river.JobArgs { return work.PollAppointmentsDue{} }))
 	}
 	return out
 }

@@ -82,9 +82,14 @@ func marketplaceEvent(d Delivery) (Event, error) {
 	return e, nil
 }
 
-// pollerEvent reads what the poller found: its key is the message, so that it is stored once however often it is seen.
+// pollerEvent reads what the poller found: its key is the message, or the appointment's newest change, so that it is stored once
+// however often it is seen.
 func pollerEvent(d Delivery) (Event, error) {
 	e, err := marketplaceEvent(d)
+	if err == nil && e.Kind == Booked {
+		e.WebhookID = e.Location + ":appointment:" + e.Booking.ID + ":" + e.Changed.UTC().Format(time.RFC3339Nano)
+		return e, nil
+	}
 	if err == nil && (e.Kind != Message || e.MessageID == "") {
 		return Event{}, fmt.Errorf("%w: a found message has no id", ErrBody)
 	}

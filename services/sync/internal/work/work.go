@@ -76,6 +76,26 @@ func (PollLocation) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: QueuePolls, MaxAttempts: 1}
 }
 
+// PollAppointmentsDue starts the comparisons of appointments that are due.
+type PollAppointmentsDue struct{}
+
+// Kind names the job.
+func (PollAppointmentsDue) Kind() string { return "poll_appointments_due" }
+
+// PollAppointments compares the appointments of one connection with what is stored.
+type PollAppointments struct {
+	Workspace string `json:"workspace"`
+	Provider  string `json:"provider"`
+}
+
+// Kind names the job.
+func (PollAppointments) Kind() string { return "poll_appointments" }
+
+// InsertOpts: as of PollLocation.
+func (PollAppointments) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueuePolls, MaxAttempts: 1}
+}
+
 // ImportHistory reads a lead's messages from the provider.
 type ImportHistory struct {
 	Workspace string `json:"workspace"`

@@ -289,6 +289,15 @@ func (c *Client) scheduled(ctx context.Context, who provider.Account, owner me, 
 	return c.pages(ctx, who, query)
 }
 
+// Events lists what is scheduled in a range of starts, whatever became of it. Errors: ReadError.
+func (c *Client) Events(ctx context.Context, who provider.Account, from, to time.Time) ([]Scheduled, error) {
+	owner, err := c.me(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return c.scheduled(ctx, who, owner, url.Values{"count": {"100"}, "min_start_time": {stamp(from)}, "max_start_time": {stamp(to)}})
+}
+
 func (c *Client) pages(ctx context.Context, who provider.Account, query url.Values) ([]Scheduled, error) {
 	var out []Scheduled
 	for range maxPages {

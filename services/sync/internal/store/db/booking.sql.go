@@ -54,6 +54,33 @@ func (q *Queries) AbandonBookings(ctx context.Context, arg AbandonBookingsParams
 	return items, nil
 }
 
+const appointmentPoll = `-- name: AppointmentPoll :one
+SELECT workspace_id, provider, cursor, next_time, last_time, last_error, listed, known, found, passed FROM appointment_poll WHERE workspace_id = $1 AND provider = $2
+`
+
+type AppointmentPollParams struct {
+	WorkspaceID uuid.UUID
+	Provider    string
+}
+
+func (q *Queries) AppointmentPoll(ctx context.Context, arg AppointmentPollParams) (AppointmentPoll, error) {
+	row := q.db.QueryRow(ctx, appointmentPoll, arg.WorkspaceID, arg.Provider)
+	var i AppointmentPoll
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.Provider,
+		&i.Cursor,
+		&i.NextTime,
+		&i.LastTime,
+		&i.LastError,
+		&i.Listed,
+		&i.Known,
+		&i.Found,
+		&i.Passed,
+	)
+	return i, err
+}
+
 const appointments = `-- name: Appointments :many
 SELECT workspace_id, provider, provider_id, lead_id, calendar, status, final, start_time, end_time, provider_time, create_time, update_time, settle_time, taken_time, stored_at FROM booking WHERE workspace_id = $1 AND lead_id = $2
 ORDER BY start_time DESC NULLS LAST, provider, provider_id LIMIT $3
@@ -139,6 +166,45 @@ func (q *Queries) BookingByRequest(ctx context.Context, arg BookingByRequestPara
 		&i.UpdateTime,
 	)
 	return i, err
+}
+
+const claimAppointmentPolls = `-- name: ClaimAppointmentPolls :many
+UPDATE appointment_poll p SET next_time = $1::timestamptz WHERE (p.workspace_id, p.provider) IN (
+    SELECT d.workspace_id, d.provider FROM appointment_poll d WHERE d.next_time <= $2::timestamptz
+    ORDER BY d.next_time, d.workspace_id LIMIT $3 FOR UPDATE SKIP LOCKED)
+RETURNING p.workspace_id, p.provider
+`
+
+type ClaimAppointmentPollsParams struct {
+	Lease time.Time
+	Now   time.Time
+	Page  int32
+}
+
+type ClaimAppointmentPollsRow struct {
+	WorkspaceID uuid.UUID
+	Provider    string
+}
+
+// Longest overdue first, so that no workspace waits for a busier one.
+func (q *Queries) ClaimAppointmentPolls(ctx context.Context, arg ClaimAppointmentPollsParams) ([]ClaimAppointmentPollsRow, error) {
+	rows, err := q.db.Query(ctx, claimAppointmentPolls, arg.Lease, arg.Now, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimAppointmentPollsRow
+	for rows.Next() {
+		var i ClaimAppointmentPollsRow
+		if err := rows.Scan(&i.WorkspaceID, &i.Provider); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const claimBooking = `-- name: ClaimBooking :one
@@ -295,6 +361,19 @@ func (q *Queries) DeferBookingLook(ctx context.Context, arg DeferBookingLookPara
 	return err
 }
 
+const ensureAppointmentPolls = `-- name: EnsureAppointmentPolls :exec
+INSERT INTO appointment_poll (workspace_id, provider, next_time)
+SELECT c.workspace_id, c.provider, $1::timestamptz FROM connection c
+LEFT JOIN appointment_poll p ON p.workspace_id = c.workspace_id AND p.provider = c.provider
+WHERE c.provider IN ('ghl', 'calendly') AND c.state = 'CONNECTED' AND p.workspace_id IS NULL
+ON CONFLICT DO NOTHING
+`
+
+func (q *Queries) EnsureAppointmentPolls(ctx context.Context, now time.Time) error {
+	_, err := q.db.Exec(ctx, ensureAppointmentPolls, now)
+	return err
+}
+
 const expireBookingLeases = `-- name: ExpireBookingLeases :many
 UPDATE booking_intent SET state = 'UNKNOWN', lease_until = NULL, next_look = now(), update_time = $1
 WHERE state = ANY ($2::text[]) AND lease_until < now()
@@ -370,6 +449,59 @@ func (q *Queries) InsertBooking(ctx context.Context, arg InsertBookingParams) (i
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const knownAppointments = `-- name: KnownAppointments :many
+SELECT provider_id, status, start_time, provider_time FROM booking
+WHERE workspace_id = $1 AND provider = $2
+    AND (provider_id = ANY ($3::text[]) OR start_time BETWEEN $4::timestamptz AND $5::timestamptz)
+`
+
+type KnownAppointmentsParams struct {
+	WorkspaceID uuid.UUID
+	Provider    string
+	Ids         []string
+	First       time.Time
+	Last        time.Time
+}
+
+type KnownAppointmentsRow struct {
+	ProviderID   string
+	Status       string
+	StartTime    *time.Time
+	ProviderTime time.Time
+}
+
+// What is stored of a provider's appointments that begin in a range, or have one of these ids.
+func (q *Queries) KnownAppointments(ctx context.Context, arg KnownAppointmentsParams) ([]KnownAppointmentsRow, error) {
+	rows, err := q.db.Query(ctx, knownAppointments,
+		arg.WorkspaceID,
+		arg.Provider,
+		arg.Ids,
+		arg.First,
+		arg.Last,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []KnownAppointmentsRow
+	for rows.Next() {
+		var i KnownAppointmentsRow
+		if err := rows.Scan(
+			&i.ProviderID,
+			&i.Status,
+			&i.StartTime,
+			&i.ProviderTime,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const liveBooking = `-- name: LiveBooking :one
@@ -604,6 +736,40 @@ func (q *Queries) RecordBookingStep(ctx context.Context, arg RecordBookingStepPa
 		arg.Code,
 		arg.HttpStatus,
 		arg.LatencyMs,
+	)
+	return err
+}
+
+const saveAppointmentPoll = `-- name: SaveAppointmentPoll :exec
+UPDATE appointment_poll SET cursor = $1, next_time = $2, last_time = coalesce($3, last_time),
+    last_error = $4, listed = $5::integer + $6::integer + $7::integer,
+    known = $5::integer, found = $6::integer, passed = $7::integer
+WHERE workspace_id = $8 AND provider = $9
+`
+
+type SaveAppointmentPollParams struct {
+	Cursor      string
+	NextTime    time.Time
+	LastTime    *time.Time
+	LastError   string
+	Known       int32
+	Found       int32
+	Passed      int32
+	WorkspaceID uuid.UUID
+	Provider    string
+}
+
+func (q *Queries) SaveAppointmentPoll(ctx context.Context, arg SaveAppointmentPollParams) error {
+	_, err := q.db.Exec(ctx, saveAppointmentPoll,
+		arg.Cursor,
+		arg.NextTime,
+		arg.LastTime,
+		arg.LastError,
+		arg.Known,
+		arg.Found,
+		arg.Passed,
+		arg.WorkspaceID,
+		arg.Provider,
 	)
 	return err
 }

@@ -24,6 +24,19 @@ type Agency struct {
 	StateTime             time.Time
 }
 
+type AppointmentPoll struct {
+	WorkspaceID uuid.UUID
+	Provider    string
+	Cursor      string
+	NextTime    time.Time
+	LastTime    *time.Time
+	LastError   string
+	Listed      int32
+	Known       int32
+	Found       int32
+	Passed      int32
+}
+
 type Booking struct {
 	WorkspaceID  uuid.UUID
 	Provider     string

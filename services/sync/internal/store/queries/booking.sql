@@ -94,3 +94,32 @@ ORDER BY start_time DESC NULLS LAST, provider, provider_id LIMIT sqlc.arg(page);
 SELECT workspace_id, provider, provider_id, calendar, status, start_time, end_time, taken_time, stored_at FROM booking
 WHERE (stored_at, workspace_id, provider, provider_id) > (sqlc.arg(stored_at)::timestamptz, sqlc.arg(after_workspace)::uuid, sqlc.arg(after_provider)::text, sqlc.arg(after_id)::text)
 ORDER BY stored_at, workspace_id, provider, provider_id LIMIT sqlc.arg(page);
+
+-- name: EnsureAppointmentPolls :exec
+INSERT INTO appointment_poll (workspace_id, provider, next_time)
+SELECT c.workspace_id, c.provider, sqlc.arg(now)::timestamptz FROM connection c
+LEFT JOIN appointment_poll p ON p.workspace_id = c.workspace_id AND p.provider = c.provider
+WHERE c.provider IN ('ghl', 'calendly') AND c.state = 'CONNECTED' AND p.workspace_id IS NULL
+ON CONFLICT DO NOTHING;
+
+-- name: ClaimAppointmentPolls :many
+-- Longest overdue first, so that no workspace waits for a busier one.
+UPDATE appointment_poll p SET next_time = sqlc.arg(lease)::timestamptz WHERE (p.workspace_id, p.provider) IN (
+    SELECT d.workspace_id, d.provider FROM appointment_poll d WHERE d.next_time <= sqlc.arg(now)::timestamptz
+    ORDER BY d.next_time, d.workspace_id LIMIT sqlc.arg(page) FOR UPDATE SKIP LOCKED)
+RETURNING p.workspace_id, p.provider;
+
+-- name: AppointmentPoll :one
+SELECT * FROM appointment_poll WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider);
+
+-- name: SaveAppointmentPoll :exec
+UPDATE appointment_poll SET cursor = sqlc.arg(cursor), next_time = sqlc.arg(next_time), last_time = coalesce(sqlc.narg(last_time), last_time),
+    last_error = sqlc.arg(last_error), listed = sqlc.arg(known)::integer + sqlc.arg(found)::integer + sqlc.arg(passed)::integer,
+    known = sqlc.arg(known)::integer, found = sqlc.arg(found)::integer, passed = sqlc.arg(passed)::integer
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider);
+
+-- name: KnownAppointments :many
+-- What is stored of a provider's appointments that begin in a range, or have one of these ids.
+SELECT provider_id, status, start_time, provider_time FROM booking
+WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider)
+    AND (provider_id = ANY (sqlc.arg(ids)::text[]) OR start_time BETWEEN sqlc.arg(first)::timestamptz AND sqlc.arg(last)::timestamptz);

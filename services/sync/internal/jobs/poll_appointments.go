@@ -1,0 +1,251 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/webhook"
+	"github.com/relance/relance/services/sync/internal/work"
+)
+
+const (
+	// appointmentsEvery is the longest time between comparisons of a connection's appointments.
+	appointmentsEvery = time.Minute
+	// appointmentsPast and appointmentsAhead bound the starts that are compared.
+	appointmentsPast, appointmentsAhead = 24 * time.Hour, 60 * 24 * time.Hour
+	// pollCalendars and pollEvents bound the reads of one poll; the next goes on.
+	pollCalendars, pollEvents = 20, 25
+)
+
+// pollAppointmentsDue starts the comparisons that are due, longest overdue first. Without connections there are none.
+func (d Deps) pollAppointmentsDue(ctx context.Context) error {
+	err := d.Store.System(ctx, func(tx *store.Tx) error {
+		if err := tx.EnsureAppointmentPolls(ctx, tx.Now); err != nil {
+			return err
+		}
+		due, err := tx.ClaimAppointmentPolls(ctx, db.ClaimAppointmentPollsParams{Lease: tx.Now.Add(d.appointmentsEvery()), Now: tx.Now, Page: pollClaims})
+		if err != nil {
+			return err
+		}
+		for _, row := range due {
+			if err := tx.Enqueue(ctx, work.PollAppointments{Workspace: row.WorkspaceID.String(), Provider: row.Provider}, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("poll appointments: %w", err)
+	}
+	return nil
+}
+
+func (d Deps) appointmentsEvery() time.Duration { return min(d.Poll.Every, appointmentsEvery) }
+
+// comparing is one comparison of a connection's appointments.
+type comparing struct {
+	Deps
+	workspace uuid.UUID
+	kind      provider.Kind
+	account   provider.Account
+	now       time.Time
+	cursor    string
+	// known, found and passed are the receipt: all that was listed.
+	known, found, passed int
+}
+
+// pollAppointments compares what a provider lists with what is stored, and puts what is new or changed into the inbox, as if its
+// webhook had come now.
+func (d Deps) pollAppointments(ctx context.Context, args work.PollAppointments) error {
+	workspace, err := uuid.Parse(args.Workspace)
+	if err != nil {
+		return river.JobCancel(fmt.Errorf("poll appointments: %w", err))
+	}
+	c := &comparing{Deps: d, workspace: workspace, kind: provider.Kind(args.Provider), now: d.Clock.Now().UTC()}
+	var row db.AppointmentPoll
+	err = d.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
+		row, err = tx.AppointmentPoll(ctx, db.AppointmentPollParams{WorkspaceID: workspace, Provider: args.Provider})
+		return err
+	})
+	if postgres.IsNoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("poll appointments: %w", err)
+	}
+	account, usable, err := d.Accounts.UsableOf(ctx, workspace, c.kind)
+	if err != nil {
+		return fmt.Errorf("poll appointments: %w", err)
+	}
+	c.account, c.cursor = account, row.Cursor
+	if !usable {
+		return c.save(ctx, row, errNotUsable)
+	}
+	if c.kind == provider.Calendly {
+		err = c.calendly(ctx)
+	} else {
+		err = c.ghl(ctx)
+	}
+	return c.save(ctx, row, err)
+}
+
+var errNotUsable = errors.New("no usable connection")
+
+// save keeps the receipt and says when to go on: at once with calendars that are left, later when the budget is used up.
+func (c *comparing) save(ctx context.Context, row db.AppointmentPoll, failed error) error {
+	p := db.SaveAppointmentPollParams{
+		WorkspaceID: c.workspace, Provider: string(c.kind), Cursor: c.cursor, NextTime: c.now.Add(c.appointmentsEvery()), LastTime: &c.now,
+		Known: int32(c.known), Found: int32(c.found), Passed: int32(c.passed),
+	}
+	if c.cursor != "" {
+		p.NextTime = c.now
+	}
+	var read *provider.ReadError
+	if failed != nil {
+		p.Cursor, p.NextTime, p.LastTime = row.Cursor, c.now.Add(c.appointmentsEvery()), nil
+	}
+	limited, budget := provider.RateLimited(failed)
+	switch {
+	case failed == nil:
+	case errors.Is(failed, errNotUsable):
+		p.LastError = "NOT_CONNECTED"
+	case budget:
+		p.LastError, p.NextTime = "RATE_LIMITED", c.now.Add(max(limited.Wait, c.appointmentsEvery()))
+	case errors.As(failed, &read), errors.Is(failed, ghl.ErrID):
+		p.LastError = "PROVIDER_READ_FAILED"
+	default:
+		return fmt.Errorf("poll appointments: %w", failed)
+	}
+	if p.LastError != row.LastError {
+		c.Logger.InfoContext(ctx, "polling of appointments changed", "workspace", c.workspace.String(), "provider", string(c.kind), "error", p.LastError)
+	}
+	err := c.Store.Workspace(ctx, c.workspace, func(tx *store.Tx) error { return tx.SaveAppointmentPoll(ctx, p) })
+	if err != nil {
+		return fmt.Errorf("save poll of appointments: %w", err)
+	}
+	return nil
+}
+
+// ghl reads the location's calendars one by one, from the cursor on.
+func (c *comparing) ghl(ctx context.Context) error {
+	client := ghl.Calendars{Client: c.Client}
+	all, err := client.List(ctx, c.account)
+	if err != nil {
+		return err
+	}
+	done := 0
+	for _, calendar := range all {
+		if calendar <= c.cursor {
+			continue
+		}
+		if done == pollCalendars {
+			return nil // the cursor says where to go on
+		}
+		events, err := client.Events(ctx, c.account, ghl.EventQuery{
+			Calendar: calendar, Start: c.now.Add(-appointmentsPast), End: c.now.Add(appointmentsAhead),
+		})
+		if err != nil {
+			return err
+		}
+		if err := c.takeGHL(ctx, events); err != nil {
+			return err
+		}
+		done, c.cursor = done+1, calendar
+	}
+	c.cursor = ""
+	return nil
+}
+
+func (c *comparing) takeGHL(ctx context.Context, events []ghl.Event) error {
+	var ids []string
+	for _, e := range events {
+		ids = append(ids, e.ID)
+	}
+	stored, err := c.stored(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.Updated.IsZero() {
+			e.Updated = c.now // The provider did not say: it is so now.
+		}
+		f := webhook.FoundAppointment{
+			Location: c.account.Location, Contact: e.Contact, Calendar: e.Calendar, ID: e.ID, Status: e.Status, Start: e.Start, End: e.End, Updated: e.Updated,
+		}
+		if e.Deleted {
+			f.Status = "cancelled"
+		}
+		body, err := f.Body()
+		if err != nil {
+			return err
+		}
+		if err := c.compare(ctx, stored, webhook.Delivery{Source: webhook.Poller, Body: body}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// calendly reads what is scheduled, and the invitees of what is not known as it is.
+func (c *comparing) calendly(ctx context.Context) error {
+	events, err := c.Calendly.Events(ctx, c.account, c.now.Add(-appointmentsPast), c.now.Add(appointmentsAhead))
+	if err != nil {
+		return err
+	}
+	stored, err := c.stored(ctx, nil)
+	if err != nil {
+		return err
+	}
+	reads := 0
+	for _, e := range events {
+		if same(stored, e) {
+			c.known++
+			continue
+		}
+		if reads++; reads > pollEvents {
+			return nil // What is read by then is stored, and the next poll comes further.
+		}
+		invitees, err := c.Calendly.Invitees(ctx, c.account, e.URI)
+		if err != nil {
+			return err
+		}
+		for _, i := range invitees {
+			body, err := foundInvitee(e, i).Body()
+			if err != nil {
+				return err
+			}
+			if err := c.compare(ctx, stored, webhook.Delivery{Source: webhook.Calendly, Body: body, Workspace: c.workspace.String()}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stored is what is known of the appointments, by id.
+func (c *comparing) stored(ctx context.Context, ids []string) (map[string]db.KnownAppointmentsRow, error) {
+	out := map[string]db.KnownAppointmentsRow{}
+	err := c.Store.Workspace(ctx, c.workspace, func(tx *store.Tx) error {
+		rows, err := tx.KnownAppointments(ctx, db.KnownAppointmentsParams{
+			WorkspaceID: c.workspace, Provider: string(c.kind), Ids: ids, First: c.now.Add(-appointmentsPast), Last: c.now.Add(appointmentsAhead),
+		})
+		for _, row := range rows {
+			out[row.ProviderID] = row
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read known appointments: %w", err)
+	}
+	return out, nil
+}
