@@ -113,6 +113,7 @@ func TestAPersonReviewsUnclearOptOuts(t *testing.T) {
 		again := review(pending[i].GetName(), decision)
 		again.Reason = "other words"
 		second, err := w.admin.ReviewOptOut(t.Context(), again)
+		first.GetOptOut().Push, second.GetOptOut().Push = nil, nil // it is worked on meanwhile
 		if err != nil || !proto.Equal(first, second) {
 			t.Errorf("again = %v, %v, want %v", second, err, first)
 		}
