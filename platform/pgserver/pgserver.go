@@ -116,11 +116,16 @@ func (s *Server) Stop() {
 }
 
 // Halt ends the cluster and keeps its directory, so that Restart can go on with it.
-func (s *Server) Halt() {
+func (s *Server) Halt() { s.end(syscall.SIGINT) }
+
+// Crash is kill -9 of the server's main process, whose children then end by themselves. Restart recovers from the log.
+func (s *Server) Crash() { s.end(syscall.SIGKILL) }
+
+func (s *Server) end(signal syscall.Signal) {
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Signal(syscall.SIGINT)
+	_ = s.cmd.Process.Signal(signal)
 	timer := time.NewTimer(20 * time.Second)
 	defer timer.Stop()
 	select {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/relance/relance/e2e/internal/figure"
 	"github.com/relance/relance/e2e/internal/intake"
+	"github.com/relance/relance/e2e/internal/oracle"
 	"github.com/relance/relance/e2e/internal/storm"
 	"github.com/relance/relance/e2e/internal/tokens"
 	"github.com/relance/relance/simulator"
@@ -32,10 +34,10 @@ func runTeeth(ctx context.Context, out io.Writer, args []string) error {
 	return sheet.Err()
 }
 
-// runOutcomes runs R3, R4, R10, R11, R18 and R40.
+// runOutcomes runs the proofs that have a number and are no storm.
 func runOutcomes(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("rtests", flag.ContinueOnError)
-	only := flags.String("only", "", "one of R3, R4, R10, R11, R18, R40; empty for all")
+	only := flags.String("only", "", "one of them (R3, R4, R7 ...); empty for all")
 	sends := flags.Int("sends", 2000, "sends of R3 and R4")
 	events := flags.Int("events", 5000, "webhooks of R10 and R11")
 	contacts := flags.Int("contacts", 1000, "contacts of R18, asked 30 times each")
@@ -58,6 +60,7 @@ func runOutcomes(ctx context.Context, out io.Writer, args []string) error {
 	}{
 		{"R3", func() error { return lost(ctx, storm.Settling{Binary: binary, Sends: *sends}, sheet) }},
 		{"R4", func() error { return nothing(ctx, storm.Settling{Binary: binary, Sends: *sends}, sheet) }},
+		{"R7", func() error { return unanswered(ctx, storm.Config{Binary: binary, Sends: *sends, Seed: *seed}, sheet) }},
 		{"R10", func() error { return intake.RunDisorder(ctx, hooks, sheet) }},
 		{"R11", func() error { return intake.RunOutage(ctx, hooks, sheet) }},
 		{"R40", func() error {
@@ -88,6 +91,25 @@ func lost(ctx context.Context, cfg storm.Settling, sheet *figure.Sheet) error {
 	out.Oracle.Print(sheet, out.Result)
 	sheet.Must("every_answer_lost_found", out.Accepted, cfg.Sends, "sends")
 	sheet.Zero("every_answer_lost_resent", out.Posts-cfg.Sends, "sends", cfg.Sends)
+	return nil
+}
+
+// unanswered is R7: COMMITs happen without an answer, and PostgreSQL is killed meanwhile. No POST leaves on a claim that is
+// not known to be committed.
+func unanswered(ctx context.Context, cfg storm.Config, sheet *figure.Sheet) error {
+	cfg.Replicas, cfg.PerPerson, cfg.Patience = 3, 1, 3*time.Minute
+	cfg.Kills, cfg.DatabaseKills, cfg.LostCommits = cfg.Sends/40, max(cfg.Sends/400, 2), 0.05
+	out, err := storm.Run(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	out.Oracle.Print(sheet, out.Result)
+	if out.Accepted == 0 || out.LostCommits == 0 {
+		return errors.New("nothing was sent, or no answer lost: the run shows nothing")
+	}
+	sheet.Count("lost_commit_answers", out.LostCommits, "commits", cfg.Sends)
+	sheet.Count("database_kills", out.DatabaseKills, "kills", cfg.Sends)
+	sheet.Zero("lost_commit_violations", len(out.Oracle.Violations(oracle.I2))+len(out.Oracle.Violations(oracle.I3)), "violations", out.LostCommits)
 	return nil
 }
 

@@ -36,6 +36,8 @@ func runStorm(ctx context.Context, out io.Writer, args []string) error {
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "seed")
 	flags.Float64Var(&cfg.Faults, "faults", 0.01, "share of requests that each fault hits")
 	flags.Float64Var(&cfg.Pauses, "pauses", 0.02, "share of kills that are long pauses instead")
+	flags.IntVar(&cfg.DatabaseKills, "database-kills", 0, "SIGKILLs of PostgreSQL")
+	flags.Float64Var(&cfg.LostCommits, "lost-commits", 0, "share of COMMITs whose answer is lost")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

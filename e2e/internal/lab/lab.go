@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,8 @@ type Options struct {
 	Seed uint64
 	// Env is added to every replica.
 	Env []string
+	// Link makes replicas reach PostgreSQL by the lab's Link.
+	Link bool
 }
 
 // Lab is a running laboratory. Close ends everything it started.
@@ -62,6 +65,8 @@ type Lab struct {
 	PG    *pgserver.Server
 	Admin *pgxpool.Pool
 	CA    *rpc.CA
+	// Link can lose answers of COMMIT; nil unless asked for.
+	Link *Link
 
 	opts     Options
 	dir      string
@@ -99,6 +104,11 @@ func (l *Lab) start(ctx, life context.Context) (err error) {
 	if err = l.PG.CreateDatabase(ctx, database); err != nil {
 		return err
 	}
+	if l.opts.Link {
+		if l.Link, err = newLink(ctx, l.PG.Dir()); err != nil {
+			return err
+		}
+	}
 	if err = l.run(ctx, "migrate"); err != nil {
 		return err
 	}
@@ -127,6 +137,9 @@ func (l *Lab) Close() error {
 	if l.Simulator != nil {
 		err = l.Simulator.Close()
 	}
+	if l.Link != nil {
+		err = errors.Join(err, l.Link.Close())
+	}
 	if l.PG != nil {
 		l.PG.Stop()
 	}
@@ -134,7 +147,13 @@ func (l *Lab) Close() error {
 }
 
 // DSN is how a replica of a service reaches the database.
-func (l *Lab) DSN(service string) string { return postgres.RoleDSN(l.PG.DSN(database), service) }
+func (l *Lab) DSN(service string) string {
+	dsn := postgres.RoleDSN(l.PG.DSN(database), service)
+	if l.Link != nil {
+		dsn = strings.Replace(dsn, url.QueryEscape(l.PG.Dir()), url.QueryEscape(l.Link.dir), 1)
+	}
+	return dsn
+}
 
 func (l *Lab) env() []string {
 	return append(CleanEnv(), "RELANCE_DATABASE_URL="+l.PG.DSN(database))

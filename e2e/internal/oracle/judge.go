@@ -184,23 +184,25 @@ func (o *Oracle) Print(sheet *figure.Sheet, r Result) {
 }
 
 // Repeated looks in the ledger, while a run goes on, for a text that was taken twice (I1) or posted again after the
-// provider had refused it for good (I5).
+// provider had refused it for good twice (I5): once may happen, to a process that was killed before it read the answer.
 func (o *Oracle) Repeated(sim *simulator.Simulator) bool {
-	taken, refused := map[string]bool{}, map[string]bool{}
+	taken, refused := map[string]bool{}, map[string]int{}
 	for _, e := range sim.Sends(simulator.Filter{}) {
 		mark := MarkOf(e.Text())
 		switch {
 		case mark == "":
 			continue
-		case refused[mark]:
-			o.add(I5, "%s: posted again after it was refused", mark)
+		case refused[mark] >= 2:
+			o.add(I5, "%s: posted again after it was refused twice", mark)
 			return true
 		case e.Accepted && taken[mark]:
 			o.add(I1, "%s: taken twice", mark)
 			return true
 		}
 		taken[mark] = taken[mark] || e.Accepted
-		refused[mark] = e.Status == http.StatusBadRequest && e.Fault == ""
+		if e.Status == http.StatusBadRequest && e.Fault == "" {
+			refused[mark]++
+		}
 	}
 	return false
 }

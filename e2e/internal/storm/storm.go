@@ -29,6 +29,9 @@ type Config struct {
 	Seed uint64
 	// Faults is the share of requests that each fault of the catalogue hits.
 	Faults float64
+	// DatabaseKills is how often PostgreSQL is killed and started again; LostCommits the share of COMMITs whose answer is lost.
+	DatabaseKills int
+	LostCommits   float64
 	// Pauses is the share of kills that are SIGSTOP for longer than the settle time, then SIGCONT: zombies.
 	Pauses float64
 	// PerPerson is how many sends each contact gets; they queue up behind one another.
@@ -66,9 +69,10 @@ type Storm struct {
 	dndAll   bool // every contact is on do-not-disturb
 	open     bool // none is
 
-	issued atomic.Int64
-	kills  atomic.Int64
-	pauses atomic.Int64
+	issued        atomic.Int64
+	kills         atomic.Int64
+	databaseKills atomic.Int64
+	pauses        atomic.Int64
 }
 
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
@@ -77,9 +81,11 @@ func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 type Outcome struct {
 	oracle.Result
 	Oracle *oracle.Oracle
-	// Kills and Pauses are the signals sent until the end, or until the first violation.
-	Kills, Pauses int
-	Elapsed       time.Duration
+	// Kills and Pauses are the signals sent until the end, or until the first violation; DatabaseKills those that PostgreSQL got.
+	Kills, Pauses, DatabaseKills int
+	// LostCommits is how many COMMITs happened without an answer.
+	LostCommits int
+	Elapsed     time.Duration
 	// Faults counts how often each fault played.
 	Faults map[string]int
 }
@@ -90,6 +96,7 @@ func Run(ctx context.Context, cfg Config) (Outcome, error) {
 	var err error
 	s.lab, err = lab.New(ctx, lab.Options{
 		Binary: cfg.Binary, Timing: lab.Scaled(), Seed: cfg.Seed, Simulator: simulator.Config{OnReceive: s.oracle.Observe},
+		Link: cfg.LostCommits > 0,
 	})
 	if err != nil {
 		return Outcome{}, err
@@ -107,6 +114,9 @@ func (s *Storm) run(ctx context.Context) (Outcome, error) {
 	faults := s.lab.AddPlan(simulator.Plan{Rate: s.cfg.Faults, Latency: lab.Late, Late: lab.Late, Lag: lab.Lag})
 	for _, f := range s.cfg.Extra {
 		s.lab.AddFault(f)
+	}
+	if s.lab.Link != nil {
+		s.lab.Link.Lose(s.cfg.LostCommits)
 	}
 	begin := time.Now()
 	watch, stop := context.WithCancel(ctx)
@@ -132,6 +142,10 @@ func (s *Storm) run(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	out := Outcome{Oracle: s.oracle, Kills: int(s.kills.Load()), Pauses: int(s.pauses.Load()), Elapsed: time.Since(begin), Faults: map[string]int{}}
+	out.DatabaseKills = int(s.databaseKills.Load())
+	if s.lab.Link != nil {
+		out.LostCommits = int(s.lab.Link.Lost.Load())
+	}
 	for id, handles := range faults {
 		for _, h := range handles {
 			out.Faults[id] += h.Hits()
@@ -218,6 +232,7 @@ func (s *Storm) contacts() []simulator.Contact {
 func (s *Storm) storm(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.killer(ctx) })
+	group.Go(func() error { return s.databaseKiller(ctx) })
 	for w := range workers {
 		group.Go(func() error {
 			for n := w; n < s.cfg.Sends; n += workers {
@@ -265,6 +280,25 @@ func (s *Storm) strike(ctx context.Context, victim *lab.Replica) error {
 	return victim.Up(ctx)
 }
 
+// databaseKiller spreads the kills of PostgreSQL over the sends, each at a random moment.
+func (s *Storm) databaseKiller(ctx context.Context) error {
+	rng := seeded(s.cfg.Seed + 1) // not the killer's: the two run beside each other
+	for k := range s.cfg.DatabaseKills {
+		if err := s.await(ctx, s.cfg.Sends*k/s.cfg.DatabaseKills); err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Duration(rng.Int64N(int64(time.Second)))); err != nil {
+			return err
+		}
+		s.lab.PG.Crash()
+		s.databaseKills.Add(1)
+		if err := s.lab.PG.Restart(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Storm) await(ctx context.Context, sends int) error {
 	for int(s.issued.Load()) < sends {
 		if err := pause(ctx, time.Millisecond); err != nil {
@@ -278,7 +312,8 @@ func pause(ctx context.Context, d time.Duration) error { return lab.Pause(ctx, d
 
 // Print prints the figures of a storm.
 func (o Outcome) Print(sheet *figure.Sheet, seed uint64) {
-	sheet.Note(fmt.Sprintf("seed %d, %d SIGKILL, %d SIGSTOP, %.0f s", seed, o.Kills, o.Pauses, o.Elapsed.Seconds()))
+	sheet.Note(fmt.Sprintf("seed %d, %d SIGKILL, %d SIGSTOP, %d SIGKILL of PostgreSQL, %d answers of COMMIT lost, %.0f s", seed, o.Kills, o.Pauses,
+		o.DatabaseKills, o.LostCommits, o.Elapsed.Seconds()))
 	for _, id := range []string{"F1", "F2", "F3", "F4", "F5", "F6", "F10", "F11", "F12", "F13", "F20", "F21"} {
 		sheet.Count("fault_"+id, o.Faults[id], "times", o.Posts)
 	}
