@@ -25,7 +25,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	id := c.workspace("parent", req.GetParent())
 	in := req.GetConnection()
 	kind := c.provider("connection.provider", in.GetProvider())
-	if kind != provider.GHL {
+	if kind.Mail() || kind == provider.Calendly {
 		c.mailConnection(in, kind, s.LocalProviders)
 	} else {
 		c.ghlConnection(in, s.Accounts.OAuthApp())
@@ -43,7 +43,7 @@ func (s *Server) SetConnection(ctx context.Context, req *syncv1.SetConnectionReq
 	}
 	p := connectionParams{workspace: id, kind: kind, location: in.GetLocation()}
 	p.tokens.Access = redact.Secret(in.GetToken())
-	if kind != provider.GHL {
+	if kind.Mail() || kind == provider.Calendly {
 		p.location, p.base = mailAccount(in)
 	}
 	if in.GetOauthCode() != "" || in.GetRefreshToken() != "" || in.GetAgency() != "" {
