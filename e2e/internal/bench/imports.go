@@ -1,0 +1,213 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relance/relance/e2e/internal/figure"
+	"github.com/relance/relance/e2e/internal/lab"
+	"github.com/relance/relance/platform/principal"
+	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/simulator"
+)
+
+// Imports compares the import of histories (both lists of the provider read, compared, sealed, stored, certified) with a
+// COPY of the rows that came of it into a table with the same columns, constraints and indexes.
+type Imports struct {
+	Binary string
+	// Messages are imported in all, a tenth of them first.
+	Messages int
+
+	lab     *lab.Lab
+	replica *lab.Replica
+	tenant  *lab.Tenant
+	admin   *lab.Clients
+}
+
+const (
+	perLead       = 1000 // messages of one conversation
+	importsAtOnce = 8
+	importWait    = 2 * time.Minute
+)
+
+// Run measures and prints.
+func (b *Imports) Run(ctx context.Context, sheet *figure.Sheet) error {
+	var err error
+	if b.lab, err = lab.New(ctx, lab.Options{Binary: b.Binary, Timing: lab.Production(), Env: []string{"RELANCE_SYNC_POLL_DISABLED=true"}}); err != nil {
+		return err
+	}
+	defer func() { _ = b.lab.Close() }()
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	defer b.admin.Close()
+	first := max(len(b.tenant.People)/10, 1)
+	if _, err := b.importAll(ctx, b.tenant.People[:first]); err != nil {
+		return err
+	}
+	small, err := resident(b.replica.PID())
+	if err != nil {
+		return err
+	}
+	if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil { // as autovacuum does in time
+		return fmt.Errorf("analyze: %w", err)
+	}
+	before, err := b.stored(ctx)
+	if err != nil {
+		return err
+	}
+	took, err := b.importAll(ctx, b.tenant.People[first:])
+	if err != nil {
+		return err
+	}
+	after, err := b.stored(ctx)
+	if err != nil {
+		return err
+	}
+	large, err := resident(b.replica.PID())
+	if err != nil {
+		return err
+	}
+	copied, copying, err := b.copyRows(ctx)
+	if err != nil {
+		return err
+	}
+	if want := int64(len(b.tenant.People) * perLead); copied != want {
+		return fmt.Errorf("%d messages are stored, want %d", copied, want)
+	}
+	n := after - before // the service's own comparisons may have been ahead of a call
+	ours, bare := float64(n)/took.Seconds(), float64(copied)/copying.Seconds()
+	sheet.Value("import_copy", bare, "per_second", int(copied))
+	sheet.Value("import", ours, "per_second", n)
+	sheet.Value("import_rss_first", small, "MiB", first*perLead)
+	sheet.Value("import_rss_all", large, "MiB", len(b.tenant.People)*perLead)
+	sheet.Value("import_ratio", ours/bare, "of_copy", n)
+	return nil
+}
+
+func (b *Imports) prepare(ctx context.Context) (err error) {
+	if b.replica, err = b.lab.Replica(ctx); err != nil {
+		return err
+	}
+	if err := b.replica.Up(ctx); err != nil {
+		return err
+	}
+	if b.admin, err = b.lab.Gateway(principal.Principal{Kind: principal.KindAdmin}, b.replica.Target); err != nil {
+		return err
+	}
+	contacts := make([]simulator.Contact, max(b.Messages/perLead, 2))
+	for i := range contacts {
+		contacts[i] = simulator.Contact{ID: fmt.Sprintf("BenchContact%08d", i), Phone: fmt.Sprintf("+1555%07d", i)}
+	}
+	if b.tenant, err = b.lab.Tenant(ctx, b.admin, place, contacts); err != nil {
+		return err
+	}
+	if err := b.idle(ctx); err != nil { // a new lead's history is imported by a job: there is none yet
+		return err
+	}
+	begin := time.Now().Add(-90 * 24 * time.Hour)
+	for i, c := range contacts {
+		for n := range perLead {
+			h := simulator.HistoryMessage{Body: fmt.Sprintf("%s (%d of %d)", text, n, i), At: begin.Add(time.Duration(n) * time.Hour)}
+			if n%2 == 1 {
+				h.Direction = simulator.Inbound
+			}
+			if _, err := b.lab.AddHistory(place, c.ID, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// idle waits until no job imports.
+func (b *Imports) idle(ctx context.Context) error {
+	for {
+		var jobs int
+		err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.river_job WHERE kind = 'import_history' AND finalized_at IS NULL`).Scan(&jobs)
+		if err != nil || jobs == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (b *Imports) stored(ctx context.Context) (n int, err error) {
+	if err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.message`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count messages: %w", err)
+	}
+	return n, nil
+}
+
+// importAll reads the conversations of people whole.
+func (b *Imports) importAll(ctx context.Context, people []lab.Person) (time.Duration, error) {
+	began := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(importsAtOnce)
+	for _, p := range people {
+		group.Go(func() error {
+			bound, cancel := context.WithTimeout(ctx, importWait)
+			defer cancel()
+			_, err := b.admin.At(0).SyncConversation(bound, &syncv1.SyncConversationRequest{Name: p.Lead + "/conversations/sms"})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, fmt.Errorf("import: %w", err)
+	}
+	return time.Since(began), nil
+}
+
+// copyRows copies what was imported by COPY and tells how many rows and how long that took.
+func (b *Imports) copyRows(ctx context.Context) (int64, time.Duration, error) {
+	rows, err := b.lab.Admin.Query(ctx, `SELECT * FROM sync.message`)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read rows: %w", err)
+	}
+	var columns []string
+	for _, f := range rows.FieldDescriptions() {
+		columns = append(columns, f.Name)
+	}
+	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) ([]any, error) { return r.Values() })
+	if err != nil {
+		return 0, 0, fmt.Errorf("read rows: %w", err)
+	}
+	if _, err := b.lab.Admin.Exec(ctx, `CREATE TABLE public.bare_message (LIKE sync.message INCLUDING ALL)`); err != nil {
+		return 0, 0, fmt.Errorf("make table: %w", err)
+	}
+	began := time.Now()
+	n, err := b.lab.Admin.CopyFrom(ctx, pgx.Identifier{"public", "bare_message"}, columns, pgx.CopyFromRows(all))
+	if err != nil {
+		return 0, 0, fmt.Errorf("copy rows: %w", err)
+	}
+	return n, time.Since(began), nil
+}
+
+// resident is the resident memory of a process in MiB, by Linux's count.
+func resident(pid int) (float64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read memory: %w", err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			if err != nil {
+				return 0, fmt.Errorf("read memory: %w", err)
+			}
+			return kib / 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("read memory: no VmRSS of process %d", pid)
+}
