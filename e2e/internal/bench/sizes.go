@@ -97,7 +97,9 @@ func (b *Sizes) prepare(ctx context.Context) error {
 
 func (b *Sizes) kinds() []kind {
 	return []kind{
-		{"send", b.send}, {"gate", b.gate}, {"list_lead", b.list(func(n int) string { return b.person(n).Lead })},
+		{"send", b.send},
+		{"gate", b.gate},
+		{"list_lead", b.list(func(n int) string { return b.person(n).Lead })},
 		{"list_workspace", b.list(func(int) string { return b.tenant.Name })},
 	}
 }
@@ -165,7 +167,7 @@ func (b *Sizes) list(of func(int) string) func(context.Context, int) error {
 }
 
 // seed fills the tables up to a number of messages of other leads, half of them sends of ours, all older than what is measured:
-// their texts are nothing that could be opened. No trigger runs, since what is measured only reads these rows.
+// their texts are nothing that could be opened, and their ids rise with time, as ours do. No trigger runs, since what is measured only reads these rows.
 func (b *Sizes) seed(ctx context.Context, have, want int) error {
 	tx, err := b.lab.Admin.Begin(ctx)
 	if err != nil {
@@ -175,8 +177,9 @@ func (b *Sizes) seed(ctx context.Context, have, want int) error {
 	workspace := "'" + b.tenant.Workspace + "'::uuid"
 	for _, statement := range []string{
 		`SET LOCAL session_replication_role = replica`, `SET LOCAL search_path = sync, pg_temp`,
-		fmt.Sprintf(`CREATE TEMP TABLE seed ON COMMIT DROP AS SELECT md5('message' || n)::uuid AS id, md5('lead' || n / %[3]d)::uuid AS lead, n,
-			now() - make_interval(secs => 100000000 - n * 10) AS at FROM generate_series(%[1]d, %[2]d - 1) n`, have, want, seededPerLead),
+		fmt.Sprintf(`CREATE TEMP TABLE seed ON COMMIT DROP AS
+			SELECT (lpad(to_hex(1500000000000 + n * 10000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid AS id, md5('lead' || n / %[3]d)::uuid AS lead, n,
+			now() - make_interval(secs => 100000000 - n * 10) AS at FROM generate_series(%[1]d::bigint, %[2]d - 1) n`, have, want, seededPerLead),
 		`INSERT INTO lead (workspace_id, id, ghl_contact_id, create_time, update_time)
 			SELECT DISTINCT ` + workspace + `, lead, lead::text, now(), now() FROM seed ON CONFLICT DO NOTHING`,
 		`INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, body_enc, body_hash, provider_message_id, message_time,
