@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/relance/relance/cmd/relance/internal/stack"
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/services/availability"
+	"github.com/relance/relance/services/sync"
 	"github.com/relance/relance/simulator"
 	"github.com/relance/relance/simulator/calendars"
 )
@@ -28,11 +32,13 @@ type sandboxCommand struct {
 
 // facts are what a user of the sandbox needs; they are written to sandbox.json too.
 type facts struct {
-	Gateway      string            `json:"gateway"`
-	Simulator    string            `json:"simulator"`
-	Services     map[string]string `json:"services"`
-	CronSecret   string            `json:"cronSecret"`
-	AdminSecret  string            `json:"adminSecret"`
+	Gateway     string            `json:"gateway"`
+	Simulator   string            `json:"simulator"`
+	Services    map[string]string `json:"services"`
+	CronSecret  string            `json:"cronSecret"`
+	AdminSecret string            `json:"adminSecret"`
+	// MailKeys are the API keys of the simulated email senders.
+	MailKeys     map[string]string `json:"mailKeys"`
 	Certificates string            `json:"certificates"`
 	Workspace    string            `json:"workspace"`
 	DNDLead      string            `json:"dndLead"`
@@ -63,11 +69,18 @@ func (c sandboxCommand) Run(ctx context.Context, s Streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	known := facts{Simulator: provider, CronSecret: stack.NewSecret(), AdminSecret: stack.NewSecret(), Certificates: c.Dir}
+	keys, err := mailSenders(sim)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	known := facts{Simulator: provider, MailKeys: keys, CronSecret: stack.NewSecret(), AdminSecret: stack.NewSecret(), Certificates: c.Dir}
 	st, err := stack.New(ctx, stack.Options{
-		Clock: now, Logger: c.logger(s.Err), AdminDSN: c.DatabaseURL, Listen: c.Listen, GHLBaseURL: provider, Settings: stack.Settings{Availability: availability.Config{
-			CalendlyAPI: pages, CalendlyPages: pages, HubSpotAPI: pages, HubSpotPages: pages, GHLPages: pages,
-		}},
+		Clock: now, Logger: c.logger(s.Err), AdminDSN: c.DatabaseURL, Listen: c.Listen, GHLBaseURL: provider, Settings: stack.Settings{
+			Availability: availability.Config{
+				CalendlyAPI: pages, CalendlyPages: pages, HubSpotAPI: pages, HubSpotPages: pages, GHLPages: pages,
+			},
+			Sync: sync.Config{SmartleadBaseURL: provider + "/api/v1", InstantlyBaseURL: provider, AllowLocalProviders: true},
+		},
 		GHLPublicKeys: []string{sim.PublicKeyPEM()}, CronSecrets: []string{known.CronSecret},
 		AdminSecrets: []string{known.AdminSecret}, CertDir: c.Dir, Reflection: true, SchedulerInterval: c.Scheduler,
 	})
@@ -84,6 +97,19 @@ func (c sandboxCommand) Run(ctx context.Context, s Streams) (err error) {
 		return errors.Join(err, <-served)
 	}
 	return <-served
+}
+
+// mailSenders opens an account at each simulated email sender, and gives their keys.
+func mailSenders(sim *simulator.Simulator) (map[string]string, error) {
+	keys := map[string]string{}
+	for _, sender := range []simulator.MailSender{simulator.EmailBison, simulator.Smartlead, simulator.Instantly} {
+		key := "sandbox-" + string(sender) + "-key"
+		if err := sim.AddMailAccount(simulator.MailAccount{Sender: sender, Key: key}); err != nil {
+			return nil, err
+		}
+		keys[string(sender)] = key
+	}
+	return keys, nil
 }
 
 // open puts one workspace with two leads into the sandbox and tells how to reach it.
@@ -125,6 +151,7 @@ func printFacts(s Streams, known facts, path string) error {
 		{"availability", known.Services["availability"]},
 		{"cron secret", known.CronSecret},
 		{"admin secret", known.AdminSecret},
+		{"email senders' keys", strings.Join(slices.Sorted(maps.Values(known.MailKeys)), ", ")},
 		{"certificates", known.Certificates},
 		{"workspace", known.Workspace},
 		{"lead", known.Lead},
