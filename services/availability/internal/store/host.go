@@ -162,6 +162,9 @@ func (s *Store) DeferWaiting(ctx context.Context, host string, now time.Time, re
 		}
 	}()
 	err = s.system(ctx, func(q *db.Queries) (err error) {
+		if err := q.ByIndexOnly(ctx); err != nil {
+			return err
+		}
 		rows, err = q.DeferWaiting(ctx, db.DeferWaitingParams{
 			Host: host, Now: now, State: string(result.State), Reason: string(result.Reason), Reported: result.reported(),
 			LastError: result.LastError, DueTime: result.Due, Batch: int32(batch),

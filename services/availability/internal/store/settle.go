@@ -30,6 +30,9 @@ func (s *Store) SettleUnconfigured(ctx context.Context, now time.Time, result Re
 		}
 	}()
 	err := s.system(ctx, func(q *db.Queries) error {
+		if err := q.ByIndexOnly(ctx); err != nil {
+			return err
+		}
 		locked, err := q.LockUnconfigured(ctx, db.LockUnconfiguredParams{Now: now, Batch: int32(batch)})
 		if err != nil || len(locked) == 0 {
 			return err

@@ -26,6 +26,9 @@ type Turn struct {
 func (s *Store) Turns(ctx context.Context, mode Mode, now time.Time) ([]*Turn, error) {
 	var turns []*Turn
 	err := s.system(ctx, func(q *db.Queries) error {
+		if err := q.ByIndexOnly(ctx); err != nil {
+			return err
+		}
 		if mode == ModeAll {
 			rows, err := q.AllAgencies(ctx, now)
 			for _, row := range rows {

@@ -60,7 +60,8 @@ SELECT count(*) FROM availability WHERE due_time <= @now;
 SELECT count(*) FROM availability WHERE state = 'unreachable';
 
 -- name: ByIndexOnly :exec
--- Row-level security hides from the planner how many rows there are: it would read and sort all of a state to find its oldest.
+-- Row-level security hides from the planner how many rows there are: it would read all of them to find
+-- the few that are due, and sort all of a state to find its oldest.
 -- Until the transaction ends it goes by the order of the index.
 SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true);
 
