@@ -2,7 +2,6 @@ package sync_test
 
 import (
 	"context"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,13 +32,6 @@ func (a *author) long(ctx context.Context, n, size int) error {
 	})
 }
 
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // drain reads a stream to n changes or to its end, and gives the last cursor.
 func drain(stream grpc.ServerStreamingClient[syncv1.WatchConversationsResponse], seen map[string]bool, n int) (cursor string, err error) {
 	for len(seen) < n {
@@ -68,9 +60,10 @@ func TestAStalledWatcher(t *testing.T) {
 	a := w.writers(cfg, 1, client)[0]
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	stalled, cursor := begin(ctx, t, client, w.name, "")
+	// A fixed window: what the client itself would buffer is not what is measured.
+	narrow := r.watcher(grpc.WithInitialWindowSize(128<<10), grpc.WithInitialConnWindowSize(128<<10))
+	stalled, cursor := begin(ctx, t, narrow, w.name, "")
 	quick, _ := begin(ctx, t, client, w.name, cursor)
-	before := heap()
 	// The control: one that reads gets all, while the other stands still.
 	all := map[string]bool{}
 	done := make(chan error, 1)
@@ -86,16 +79,14 @@ func TestAStalledWatcher(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if grown := int64(heap()) - int64(before); grown > 8<<20 {
-		t.Errorf("heap grew by %d bytes for one that does not read", grown)
-	}
 	seen := map[string]bool{}
 	time.Sleep(cfg.WatchStall + time.Second) // the stall itself
 	last, err := drain(stalled, seen, batches*batch)
 	if e := rpctest.RequireError(t, err, codes.ResourceExhausted, "WATCHER_STALLED"); e.Metadata["stalled_for"] != "2s" {
 		t.Errorf("metadata %v", e.Metadata)
 	}
-	if len(seen) == 0 || len(seen) >= batches*batch || last == "" {
+	// No more than one answer is made for it ahead of what it takes: of 500 changes at most, and what its window holds.
+	if len(seen) == 0 || len(seen) > 1000 || last == "" {
 		t.Fatalf("%d changes before the end, cursor %q", len(seen), last)
 	}
 	early := len(seen)

@@ -39,7 +39,7 @@ func replicas(t *testing.T, n int) (*rig, []syncv1.SyncServiceClient, relancesyn
 }
 
 // watcher is an admin's client whose streams carry the token.
-func (r *rig) watcher() syncv1.SyncServiceClient {
+func (r *rig) watcher(options ...grpc.DialOption) syncv1.SyncServiceClient {
 	gateway := r.identity("gateway")
 	signer := principal.NewSigner(gateway.Signer(), time.Now)
 	mint := func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
@@ -50,7 +50,7 @@ func (r *rig) watcher() syncv1.SyncServiceClient {
 		return next(principal.OutgoingToken(ctx, token), desc, cc, method, opts...)
 	}
 	conn, err := rpc.Dial(rpc.ClientConfig{
-		Target: r.target, Service: "sync", Identity: gateway, Options: []grpc.DialOption{grpc.WithChainStreamInterceptor(mint)},
+		Target: r.target, Service: "sync", Identity: gateway, Options: append(options, grpc.WithChainStreamInterceptor(mint)),
 	})
 	if err != nil {
 		r.Fatal(err)
