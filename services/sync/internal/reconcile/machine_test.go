@@ -164,9 +164,10 @@ func (m *machine) resolve(t *rapid.T) {
 
 func (m *machine) reconnect(*rapid.T) { m.exec(`UPDATE connection SET state = 'CONNECTED'`) }
 
-// morning moves the clock, which all runs share, to the next morning of the people: at night nothing leaves.
+// morning moves the clock, which all runs share, to the next morning of the people, half past eight by standard time: at
+// night nothing leaves, and the evening of the workspace, whose zone counts for people of unknown zone, begins at 21:00 UTC.
 func (m *machine) morning() {
-	m.clock.Set(m.clock.Now().UTC().Truncate(24 * time.Hour).Add(39 * time.Hour))
+	m.clock.Set(m.clock.Now().UTC().Truncate(24 * time.Hour).Add(37*time.Hour + 30*time.Minute))
 }
 
 // check compares moves and messages with what is promised.

@@ -133,7 +133,7 @@ func (r *rig) seed() {
 	}
 	r.workspace = uuid.New()
 	r.system(func(tx *store.Tx) error {
-		_, err := tx.InsertWorkspace(r.Context(), db.InsertWorkspaceParams{ID: r.workspace, DisplayName: "Acme", TimeZone: "UTC", UnknownPolicy: "resend", Now: tx.Now})
+		_, err := tx.InsertWorkspace(r.Context(), db.InsertWorkspaceParams{ID: r.workspace, DisplayName: "Acme", TimeZone: "UTC", UnknownPolicy: "resend", ContactPolicy: []byte("{}"), Now: tx.Now})
 		if err != nil {
 			return err
 		}
