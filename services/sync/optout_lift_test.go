@@ -24,7 +24,7 @@ func TestALeadThatTextsStartIsWrittenToAgain(t *testing.T) {
 		w.clock.Advance(time.Second)
 		m := w.said(contact.ID, word)
 		w.accept(m.Webhook)
-		w.accept(m.Webhook)
+		w.repeat(m.Webhook)
 		w.settled()
 		o := w.optOutOf(lead)
 		if strings.Contains(word, "over") || word == "help" {

@@ -48,6 +48,14 @@ func (w tenant) accept(p simulator.Payload) {
 	}
 }
 
+// repeat delivers what was accepted before; it may have been processed meanwhile.
+func (w tenant) repeat(p simulator.Payload) {
+	w.Helper()
+	if out, err := w.marketplace(p.Raw()); err != nil || !out.GetDuplicate() {
+		w.Fatalf("accept again = %v, %v", out, err)
+	}
+}
+
 func (w tenant) settled() {
 	w.Helper()
 	w.eventually("webhooks processed", func() bool { return w.count(`SELECT count(*) FROM webhook_inbox WHERE state = 'PENDING'`) == 0 })
