@@ -322,13 +322,14 @@ func TestThousandReadersOneCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	replicas[0].slots(t, acme)
+	ctx := patient(t)
 	for round := range 3 {
 		before := len(sim.Calls())
 		w.clock.Advance(2 * time.Minute)
 		var readers sync.WaitGroup
 		for i := range 1000 {
 			readers.Go(func() {
-				out, err := replicas[i%3].followups.GetSlots(t.Context(), &availabilityv1.GetSlotsRequest{Parent: acme})
+				out, err := replicas[i%3].followups.GetSlots(ctx, &availabilityv1.GetSlotsRequest{Parent: acme})
 				if err != nil || len(out.GetSlots()) != 2 || !out.GetAsOfTime().AsTime().Equal(w.clock.Now()) {
 					t.Errorf("%v %v", out, err)
 				}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/relance/relance/platform/principal"
@@ -128,8 +129,8 @@ func TestModeAll(t *testing.T) {
 		t.Fatalf("control: %v", r)
 	}
 	for looks := 2; looks < 4; looks++ {
-		out, err := w.cron.RefreshDueAvailability(t.Context(), &availabilityv1.RefreshDueAvailabilityRequest{
-			Mode: availabilityv1.RefreshMode_REFRESH_MODE_ALL,
+		out, err := w.cron.RefreshDueAvailability(patient(t), &availabilityv1.RefreshDueAvailabilityRequest{
+			Mode: availabilityv1.RefreshMode_REFRESH_MODE_ALL, TimeBudget: durationpb.New(55 * time.Second),
 		})
 		r := out.GetReceipt()
 		if err != nil || r.GetRefreshed() != 1 || r.GetSkippedBackoff() != 1 || r.GetChecked() != 2 || !out.GetFinishedWithinBudget() {
