@@ -26,6 +26,8 @@ type Fault struct {
 	Header map[string]string
 	// Stall answers nothing until the caller gives up. Cut ends the connection in the middle of a body.
 	Stall, Cut bool
+	// Drip answers 200 and then blanks, one at a time, until the caller gives up: a body that never ends.
+	Drip bool
 	// Taken lets the call be processed before the fault meets its answer. Path narrows the fault to one path.
 	Taken bool
 	Path  string
@@ -44,6 +46,7 @@ type World struct {
 	fault  *Fault
 	calls  []string
 	gone   bool
+	zone   string
 	server *httptest.Server
 	serve  http.Handler
 	booked []*Booking
@@ -87,9 +90,9 @@ func (w *World) Handler() http.Handler { return w.serve }
 func (w *World) Set(change func(*Plan)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Fault: w.fault, Gone: w.gone}
+	p := Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Fault: w.fault, Gone: w.gone, Zone: w.zone}
 	change(&p)
-	w.free, w.length, w.window, w.feed, w.fault, w.gone = p.Free, p.Length, p.Window, p.Feed, p.Fault, p.Gone
+	w.free, w.length, w.window, w.feed, w.fault, w.gone, w.zone = p.Free, p.Length, p.Window, p.Feed, p.Fault, p.Gone, p.Zone
 }
 
 // Plan is what can be changed of a World.
@@ -105,6 +108,9 @@ type Plan struct {
 	Fault *Fault
 	// Gone makes every calendar unknown at its provider.
 	Gone bool
+	// Zone, when set, is the zone that times are told in, whatever zone was asked for. One that does not exist is named all
+	// the same where a name is told, with times in UTC.
+	Zone string
 }
 
 // Calls are the paths asked for, in order.
@@ -117,7 +123,7 @@ func (w *World) Calls() []string {
 func (w *World) plan() Plan {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Gone: w.gone}
+	return Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Gone: w.gone, Zone: w.zone}
 }
 
 // between gives the free starts in [from, to) that are not in the past.
@@ -162,6 +168,8 @@ func (w *World) faulty(next http.Handler) http.Handler {
 			next.ServeHTTP(rw, r)
 		case fault.Stall:
 			<-r.Context().Done()
+		case fault.Drip:
+			drip(rw, r)
 		case fault.Cut:
 			rw.Header().Set("Content-Length", "1000")
 			_, _ = rw.Write([]byte("{"))
@@ -175,6 +183,34 @@ func (w *World) faulty(next http.Handler) http.Handler {
 			_, _ = rw.Write([]byte(fault.Body))
 		}
 	})
+}
+
+// drip writes blanks, which every format takes before its first word.
+func drip(rw http.ResponseWriter, r *http.Request) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, _ = rw.Write([]byte(" "))
+		_ = http.NewResponseController(rw).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// told is the zone that times are told in: the asked one, unless the plan has another.
+func (w *World) told(asked *time.Location) *time.Location {
+	name := w.plan().Zone
+	if name == "" {
+		return asked
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
 }
 
 type object = map[string]any

@@ -1,6 +1,7 @@
 package calendars
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
@@ -63,7 +64,7 @@ func (w *World) routeCalendly(mux *http.ServeMux) {
 			return
 		}
 		answer(rw, 200, object{
-			"uuid": CalendlyUUID, "availability_timezone": "America/New_York", "duration": int(w.plan().Length / time.Minute),
+			"uuid": CalendlyUUID, "availability_timezone": cmp.Or(w.plan().Zone, "America/New_York"), "duration": int(w.plan().Length / time.Minute),
 		})
 	})
 	mux.HandleFunc("GET /api/booking/scheduling_links/{slug}", func(rw http.ResponseWriter, r *http.Request) {
@@ -134,7 +135,7 @@ func (w *World) calendarRange(rw http.ResponseWriter, r *http.Request) {
 	}
 	days := map[string][]any{}
 	for _, start := range w.between(from, to.AddDate(0, 0, 1)) {
-		local := start.In(zone)
+		local := start.In(w.told(zone))
 		date := local.Format(time.DateOnly)
 		days[date] = append(days[date], object{"status": "available", "start_time": local.Format(time.RFC3339)})
 	}

@@ -40,6 +40,7 @@ func (w *World) month(rw http.ResponseWriter, r *http.Request, slug string) {
 		hubspotError(rw, 404, "OBJECT_NOT_FOUND")
 		return
 	}
+	zone = w.told(zone)
 	now := w.now().In(zone)
 	from := time.Date(now.Year(), now.Month()+time.Month(offset), 1, 0, 0, 0, 0, zone)
 	to := from.AddDate(0, 1, 0)

@@ -3,6 +3,7 @@ package calendars
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (w *World) routePages(mux *http.ServeMux) {
 		}
 		days := object{"traceId": "trace-1"}
 		for i, start := range w.between(time.UnixMilli(from), time.UnixMilli(to)) {
-			local := start.In(zone)
+			local := start.In(w.told(zone))
 			date := local.Format(time.DateOnly)
 			day, _ := days[date].(map[string][]any)
 			if day == nil {
@@ -57,7 +58,27 @@ func (w *World) routePages(mux *http.ServeMux) {
 			return
 		}
 		rw.Header().Set("Content-Type", "text/calendar; charset=utf-8")
-		_, _ = rw.Write([]byte(strings.ReplaceAll(w.plan().Feed, "\n", "\r\n")))
+		_, _ = rw.Write([]byte(strings.ReplaceAll(w.zonedFeed(), "\n", "\r\n")))
+	})
+}
+
+const feedForm = "20060102T150405Z"
+
+var feedTime = regexp.MustCompile(`(DTSTART|DTEND):(\d{8}T\d{6}Z)`)
+
+// zonedFeed is the feed with its times told in the plan's zone.
+func (w *World) zonedFeed() string {
+	p := w.plan()
+	if p.Zone == "" {
+		return p.Feed
+	}
+	return feedTime.ReplaceAllStringFunc(p.Feed, func(line string) string {
+		name, stamp, _ := strings.Cut(line, ":")
+		at, err := time.Parse(feedForm, stamp)
+		if err != nil {
+			return line
+		}
+		return name + ";TZID=" + p.Zone + ":" + strings.TrimSuffix(at.In(w.told(time.UTC)).Format(feedForm), "Z")
 	})
 }
 
@@ -66,11 +87,10 @@ func (w *World) routePages(mux *http.ServeMux) {
 func FeedBusyExcept(free []time.Time, length time.Duration, from, to time.Time) string {
 	var b strings.Builder
 	b.WriteString("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//simulator//calendars//EN\n")
-	const form = "20060102T150405Z"
 	busy := func(a, z time.Time) {
 		if z.After(a) {
 			_, _ = fmt.Fprintf(&b, "BEGIN:VEVENT\nUID:%d@simulator\nDTSTAMP:20260101T000000Z\nDTSTART:%s\nDTEND:%s\nSUMMARY:Busy\nEND:VEVENT\n",
-				a.Unix(), a.UTC().Format(form), z.UTC().Format(form))
+				a.Unix(), a.UTC().Format(feedForm), z.UTC().Format(feedForm))
 		}
 	}
 	at := from

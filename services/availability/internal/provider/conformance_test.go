@@ -192,6 +192,7 @@ func TestFaultsAreTypedAndNeverEmpty(t *testing.T) {
 		retry  time.Duration
 	}{
 		"time-out":  {calendars.Fault{Stall: true}, slots.ReasonUnreachable, "TIMEOUT", 0},
+		"slow body": {calendars.Fault{Drip: true}, slots.ReasonUnreachable, "TIMEOUT", 0},
 		"cut":       {calendars.Fault{Cut: true}, slots.ReasonUnreachable, "NETWORK", 0},
 		"500":       {calendars.Fault{Status: 500, Body: "{}"}, slots.ReasonUnreachable, "HTTP_500", 0},
 		"503 later": {calendars.Fault{Status: 503, Header: map[string]string{"Retry-After": "17"}}, slots.ReasonUnreachable, "HTTP_503", 17 * time.Second},
@@ -209,7 +210,7 @@ func TestFaultsAreTypedAndNeverEmpty(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, s subject) {
 				timeout := patience
-				if c.fault.Stall {
+				if c.fault.Stall || c.fault.Drip {
 					timeout = impatience
 				}
 				w := newWorldWithin(t, s, moments()[0], timeout)
@@ -222,7 +223,7 @@ func TestFaultsAreTypedAndNeverEmpty(t *testing.T) {
 				if text := fmt.Sprint(err); strings.Contains(text, "private-0123456789") || strings.Contains(text, calendars.Token) {
 					t.Errorf("the error tells a secret: %s", text)
 				}
-				if c.fault.Stall {
+				if c.fault.Stall || c.fault.Drip {
 					return // whether the next answer comes in time is the machine's affair
 				}
 				w.Set(func(p *calendars.Plan) { p.Fault = nil })
@@ -232,6 +233,20 @@ func TestFaultsAreTypedAndNeverEmpty(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A time is a moment, whatever zone it is told in.
+func TestTimesToldInAnotherZone(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s subject) {
+		for _, zone := range []string{"Asia/Tokyo", "Pacific/Honolulu"} {
+			w := newWorld(t, s, moments()[0])
+			w.Set(func(p *calendars.Plan) { p.Zone = zone })
+			if _, got, err := w.look(t); err != nil || !slices.EqualFunc(got, w.free, time.Time.Equal) {
+				t.Errorf("%s: found %v, %v; want %v", zone, got, err, w.free)
+			}
+		}
+	})
 }
 
 func TestCalendarThatIsGone(t *testing.T) {
