@@ -190,7 +190,7 @@ func TestHeldStepWakesOnItsEvent(t *testing.T) {
 	for _, tt := range []struct {
 		refusal string
 		kind    followupsv1.LeadEventType
-	}{{"DND_ACTIVE", typeDND}, {"NO_PHONE", typeUpdated}} {
+	}{{"DND_ACTIVE", typeDND}, {"INVALID_PHONE", typeUpdated}} {
 		t.Run(tt.refusal, func(t *testing.T) {
 			t.Parallel()
 			w := setup(t)

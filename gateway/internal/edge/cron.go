@@ -80,28 +80,32 @@ type followUpsAnswer struct {
 	Timestamp         string            `json:"timestamp"`
 }
 
-// pausesOf sorts the pauses of a run by what they waited for: a date, an answered lead's silence, or something that was
-// missing. Every pause is in exactly one.
-func pausesOf(reasons []*followupsv1.ReasonCount) (snoozed, ghosts, missing pauseResults) {
-	snoozed.Errors, ghosts.Errors, missing.Errors = []string{}, []string{}, []string{}
+// pausesOf sorts the pauses of a run by what they waited for: a date, an answered lead's silence, or the phone number or
+// address of a lead. Pauses of other reasons are in none; the run's reasons have them all.
+func pausesOf(reasons []*followupsv1.ReasonCount) (snoozed, ghosts, enriched pauseResults) {
+	snoozed.Errors, ghosts.Errors, enriched.Errors = []string{}, []string{}, []string{}
 	for _, reason := range reasons {
 		resumed := reason.GetOutcome() == "resumed"
 		if !resumed && reason.GetOutcome() != "waiting" {
 			continue
 		}
-		into := &missing
+		var into *pauseResults
 		switch reason.GetReason() {
+		case "awaiting_enrichment":
+			into = &enriched
 		case "lead_snoozed":
 			into = &snoozed
 		case "lead_replied":
 			into = &ghosts
+		default:
+			continue
 		}
 		into.Checked += reason.GetCount()
 		if resumed {
 			into.Resumed += reason.GetCount()
 		}
 	}
-	return snoozed, ghosts, missing
+	return snoozed, ghosts, enriched
 }
 
 // syncAnswer is the receipt of a sync run: checked = proven + unproven + deferred + failed.

@@ -87,7 +87,11 @@ func holdFor(r Refusal, rule Rule, e Enrollment, try Try) Effect {
 		return Effect{Result: Skipped, Reason: r.Reason, Move: Advance, Task: TaskSkipped, Message: r.Metadata["message"]}
 	}
 	effect := stay(r.Reason, try.Now, until)
-	effect.WakeOn, effect.HoldUntil, effect.NewPart = WakeOf(r.Reason).On(r.Channel), until, true
+	effect.WakeOn = WakeOf(r.Reason).On(r.Channel)
+	if r.Reason == addressMissing(r.Channel) {
+		effect = awaitAddress(r.Channel, until)
+	}
+	effect.HoldUntil, effect.NewPart = until, true
 	effect.Message, effect.Attempts = r.Metadata["message"], e.Attempts
 	return effect
 }

@@ -103,6 +103,8 @@ const (
 	ReasonBusinessHours       = "outside_business_hours"
 	ReasonNoBusinessHours     = "no_business_hours"
 	ReasonMissingAvailability = "missing_availability"
+	// ReasonAwaitingEnrichment is of a pause until the lead has the phone number or the address that its step needs.
+	ReasonAwaitingEnrichment  = "awaiting_enrichment"
 	ReasonMissingContent      = "missing_content"
 	ReasonContentTooLarge     = "content_too_large"
 	ReasonAttemptsExhausted   = "attempts_exhausted"

@@ -112,7 +112,8 @@ func (e Enrollment) Pause(reason string, now time.Time) (Enrollment, error) {
 }
 
 func (e Enrollment) pause(reason string, now time.Time) Enrollment {
-	e.State, e.Reason, e.Next = Paused, reason, recheck(reason, now)
+	// Whatever the step was held for is asked anew after the pause; HoldUntil stays, so that the wait is not longer.
+	e.State, e.Reason, e.Next, e.WakeOn = Paused, reason, recheck(reason, now), ""
 	return e
 }
 
@@ -130,7 +131,7 @@ func (e Enrollment) Resume(now time.Time) (Enrollment, error) {
 	if e.State != Paused {
 		return e, ErrTransition
 	}
-	e.Attempts, e.HeldBack, e.RepliedSince = 0, 0, now
+	e.Attempts, e.HeldBack, e.RepliedSince, e.WakeOn = 0, 0, now, ""
 	return e.GoOn(now), nil
 }
 
@@ -203,9 +204,12 @@ func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now tim
 			if !effect.Until.IsZero() {
 				e.Next = effect.Until
 			}
+			if effect.WakeOn != "" {
+				e.WakeOn, e.HoldUntil = effect.WakeOn, effect.HoldUntil
+			}
 		}
 	case Resume:
-		e.State, e.Reason, e.Attempts, e.RepliedSince, e.Next = Active, "", 0, now, e.Due
+		e.State, e.Reason, e.Attempts, e.RepliedSince, e.Next, e.WakeOn = Active, "", 0, now, e.Due, ""
 		if e.Next.IsZero() {
 			e.Next = now
 		}

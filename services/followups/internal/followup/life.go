@@ -158,6 +158,7 @@ func pauseRule() rule {
 				{"reason", in.Enrollment.Reason},
 				moment("next_look", in.Enrollment.Next),
 				moment("last_inbound", in.Lead.LastInbound), moment("last_outbound", in.Lead.LastOutbound),
+				{"waits_for", in.Enrollment.WakeOn},
 			}
 		},
 		ask: askPause,
@@ -171,6 +172,8 @@ func askPause(in Input) (Effect, bool) {
 	switch {
 	case e.Reason == ReasonSnoozed:
 		return over, true
+	case e.Reason == ReasonAwaitingEnrichment:
+		return askEnrichment(in)
 	case e.Reason == ReasonLeadReplied && in.ghosted():
 		return over, true
 	case e.Reason == ReasonLeadReplied:

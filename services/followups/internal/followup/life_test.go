@@ -15,7 +15,7 @@ func TestEveryReasonHasWords(t *testing.T) {
 		ReasonContentTooLarge, CalendarUnreachable, ReasonAttemptsExhausted, ReasonInternalError, ReasonSyncUnavailable,
 		ReasonSendInProgress, ReasonAwaitingOutcome, ReasonMessageParked, ReasonNoStepLeft, ReasonManual, ReasonCancelled,
 		ReasonConditionUnmet, ReasonConditionError, ReasonTooLate, ReasonAwaitingApproval, ReasonTaskCreated, ReasonWaited,
-		ReasonDailyCap, ReasonMigrated, ReasonSpaced, ReasonSnoozed, ReasonBooked, ReasonSkippedByHand, "missing_value: {x}",
+		ReasonDailyCap, ReasonMigrated, ReasonSpaced, ReasonSnoozed, ReasonBooked, ReasonSkippedByHand, ReasonAwaitingEnrichment, "missing_value: {x}",
 		"unknown_token: {y}", "availability_unavailable", "provider_not_connected", "spintax_error")
 	for _, reason := range reasons {
 		if meaning, ok := MeaningOf(reason); !ok || meaning.Says == "" {
@@ -36,7 +36,7 @@ func TestEveryPauseHasAWayOut(t *testing.T) {
 		if meaning.WayOut == "" || meaning.Person == (meaning.Recheck > 0) {
 			t.Errorf("%s: %+v", reason, meaning)
 		}
-		in := input(t, func(in *Input) { in.Settings.SenderName = "Sam" })
+		in := input(t, func(in *Input) { in.Settings.SenderName, in.Lead.Phone, in.Lead.Email = "Sam", "+12025550123", "ada@example.com" })
 		e, err := in.Enrollment.Pause(reason, now)
 		if err != nil || e.State != Paused || e.Reason != reason || e.Next.IsZero() == (meaning.Recheck > 0) {
 			t.Fatalf("%s: %+v, %v", reason, e, err)

@@ -80,6 +80,11 @@ func pauseMeanings() map[string]Meaning {
 			Says: "paused because the provider has not been reached for a day", Recheck: recheckSetup,
 			WayOut: "see the workspace's connection in sync; it is tried daily, or when a person resumes it",
 		},
+		ReasonAwaitingEnrichment: {
+			Says:    "paused until the lead has the phone number or email address that the step needs",
+			Recheck: defaultHold,
+			WayOut:  "add it to the lead: it then goes on by itself, or without the step when the hold of its refusal policy has lasted its maximum",
+		},
 		ReasonContentTooLarge: {Says: "paused because the rendered message is too large", WayOut: "shorten the step" + resume, Person: true},
 		ReasonMissingContent:  {Says: "paused because nothing is left to say after rendering", WayOut: "write the step's text" + resume, Person: true},
 		ReasonMissingAvailability: {

@@ -57,7 +57,7 @@ func conditionRule() rule {
 // askHold skips a step whose hold has come to its maximum without the event, and waits on before that.
 func askHold(e Enrollment, now time.Time) Effect {
 	if !e.HoldUntil.After(now) {
-		return Effect{Result: Skipped, Reason: e.Reason, Move: Advance, Task: TaskSkipped}
+		return Effect{Result: Skipped, Reason: heldFor(e), Move: Advance, Task: TaskSkipped}
 	}
 	effect := stay(e.Reason, now, e.HoldUntil)
 	effect.WakeOn, effect.HoldUntil = e.WakeOn, e.HoldUntil

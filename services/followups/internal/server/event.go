@@ -136,6 +136,9 @@ func (s *Server) complete(ctx context.Context, event *store.Event) {
 	case store.DeliveryChanged:
 	case store.LeadReplied:
 		event.Snooze = s.snoozeDate(ctx, *event)
+	case store.LeadUpdated:
+		leads, _ := s.reader.Leads(ctx, event.Workspace, []uuid.UUID{event.Lead})
+		event.Known = leads[event.Lead]
 	default: // these can schedule a step
 		event.Zone = s.leadZone(ctx, event.Workspace, event.Lead)
 	}

@@ -46,6 +46,8 @@ type Event struct {
 	Message string
 	Request uuid.UUID
 	Outcome string
+	// Known is the lead after a LeadUpdated; nil when it could not be read.
+	Known *followup.Lead
 	// Zone of the workspace, or nil when it could not be learned.
 	Zone *time.Location
 	// Channel and DNDActive are for DNDChanged; an empty channel means every one. Channel is also for HumanOutbound.

@@ -144,7 +144,14 @@ func change(ctx context.Context, q *db.Queries, e followup.Enrollment, event Eve
 		if woken, ok := e.Wake(followup.WakeLeadChanged.On(""), now); ok {
 			return woken, true, nil
 		}
-		moved, changed := e.Recheck(now)
+		if moved, changed := e.Recheck(now); changed {
+			return moved, true, nil
+		}
+		step, err := stepAt(ctx, q, e)
+		if err != nil {
+			return e, false, err
+		}
+		moved, changed := e.Enriched(step, event.Known, now)
 		return moved, changed, nil
 	case DNDChanged:
 		if event.DNDActive {
