@@ -81,6 +81,8 @@ type Deps struct {
 	PollTick time.Duration
 	// HistoryMonths is how many months of append-only history are kept; 0 keeps all.
 	HistoryMonths int
+	// WebhookRetention is how long bodies of processed webhooks are kept; 0 keeps all.
+	WebhookRetention time.Duration
 	// SoftStop is how long running jobs may take at shutdown.
 	SoftStop time.Duration
 }
@@ -107,6 +109,9 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
 			return d.sweepWebhooks(ctx)
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.DropBodies]) error {
+			return d.dropBodies(ctx)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.PollDue]) error {
 			return d.pollDue(ctx)
@@ -190,6 +195,7 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
 		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DropBodies{} }),
 		periodic(syncEvery, func() river.JobArgs { return work.SyncDue{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.PushDue{} }),
 		periodic(pruneEvery, func() river.JobArgs { return work.PruneChanges{} }),

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 
 	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
@@ -15,6 +16,8 @@ import (
 )
 
 const (
+	reasonWebhookBodyDropped = "WEBHOOK_BODY_DROPPED"
+
 	maxReplayNames = 500
 	defaultReplay  = 1000
 	maxReplay      = 10000
@@ -105,11 +108,22 @@ func (in *replay) named(ctx context.Context, tx *store.Tx) error {
 		}
 		done[id] = true
 		in.out.MatchedCount++
-		if err := in.one(ctx, tx, db.ReplayCandidatesRow(row)); err != nil {
+		if row.BodyDropped {
+			return bodyDropped(id)
+		}
+		if err := in.one(ctx, tx, db.ReplayCandidatesRow{
+			ID: row.ID, WorkspaceID: row.WorkspaceID, Source: row.Source, Location: row.Location, State: row.State,
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// bodyDropped refuses an event by name. By filter none can be met: only processed ones lose their body.
+func bodyDropped(id uuid.UUID) error {
+	return typed(codes.FailedPrecondition, reasonWebhookBodyDropped, "the webhook was processed, and its body is not kept any more; leave it out").
+		With("webhook_event", eventName(id))
 }
 
 func (s *Server) replayFiltered(ctx context.Context, in *replay) error {

@@ -49,6 +49,15 @@ type SweepWebhooks struct{}
 // Kind names the job.
 func (SweepWebhooks) Kind() string { return "sweep_webhooks" }
 
+// DropBodies drops the bodies of webhooks that were processed long ago.
+type DropBodies struct{}
+
+// Kind names the job.
+func (DropBodies) Kind() string { return "drop_bodies" }
+
+// InsertOpts puts it into the queue of history: nothing waits for it.
+func (DropBodies) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: QueueHistory} }
+
 // Queues beside the default one, each with its own workers: what waits for the provider's read budget must not hold back
 // webhooks, events and sends, and an import of many leads not the looks that settle sends.
 const (

@@ -214,7 +214,7 @@ type SyncServiceClient interface {
 	// ReplayWebhookEvents processes parked, unrouted or ignored webhooks again: by name, or by filter. With validate_only it
 	// counts and changes nothing. Processing sends nothing, and what was applied once is not applied again.
 	// Errors: InvalidArgument when neither names nor a filter are given, or both, or a state that is not replayed; NotFound
-	// for a name.
+	// for a name; FailedPrecondition WEBHOOK_BODY_DROPPED for a name whose body is not kept any more.
 	ReplayWebhookEvents(ctx context.Context, in *ReplayWebhookEventsRequest, opts ...grpc.CallOption) (*ReplayWebhookEventsResponse, error)
 	// ListIngestionHealth tells per workspace what came by webhook, what the poller found missing, and what is stuck.
 	// Errors: InvalidArgument for a foreign page token.
@@ -782,7 +782,7 @@ type SyncServiceServer interface {
 	// ReplayWebhookEvents processes parked, unrouted or ignored webhooks again: by name, or by filter. With validate_only it
 	// counts and changes nothing. Processing sends nothing, and what was applied once is not applied again.
 	// Errors: InvalidArgument when neither names nor a filter are given, or both, or a state that is not replayed; NotFound
-	// for a name.
+	// for a name; FailedPrecondition WEBHOOK_BODY_DROPPED for a name whose body is not kept any more.
 	ReplayWebhookEvents(context.Context, *ReplayWebhookEventsRequest) (*ReplayWebhookEventsResponse, error)
 	// ListIngestionHealth tells per workspace what came by webhook, what the poller found missing, and what is stuck.
 	// Errors: InvalidArgument for a foreign page token.

@@ -104,6 +104,26 @@ func (q *Queries) DeliveryUnlock(ctx context.Context) error {
 	return err
 }
 
+const dropBodies = `-- name: DropBodies :execrows
+UPDATE webhook_inbox i SET body_enc = NULL WHERE i.id IN (
+    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PROCESSED' AND p.body_enc IS NOT NULL AND p.process_time < $1::timestamptz
+    ORDER BY p.process_time LIMIT $2 FOR UPDATE SKIP LOCKED)
+`
+
+type DropBodiesParams struct {
+	Before time.Time
+	Page   int32
+}
+
+// The oldest first; rows that another replica drops at the same time are its own.
+func (q *Queries) DropBodies(ctx context.Context, arg DropBodiesParams) (int64, error) {
+	result, err := q.db.Exec(ctx, dropBodies, arg.Before, arg.Page)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const inbox = `-- name: Inbox :one
 SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time FROM webhook_inbox WHERE id = $1
 `
@@ -152,7 +172,7 @@ func (q *Queries) InboxByDelivery(ctx context.Context, arg InboxByDeliveryParams
 }
 
 const inboxByIDs = `-- name: InboxByIDs :many
-SELECT id, workspace_id, source, location, state FROM webhook_inbox WHERE id = ANY ($1::uuid[])
+SELECT id, workspace_id, source, location, state, (body_enc IS NULL)::boolean AS body_dropped FROM webhook_inbox WHERE id = ANY ($1::uuid[])
     AND ($2::uuid IS NULL OR workspace_id = $2::uuid) ORDER BY id
 `
 
@@ -167,6 +187,7 @@ type InboxByIDsRow struct {
 	Source      string
 	Location    string
 	State       string
+	BodyDropped bool
 }
 
 func (q *Queries) InboxByIDs(ctx context.Context, arg InboxByIDsParams) ([]InboxByIDsRow, error) {
@@ -184,6 +205,7 @@ func (q *Queries) InboxByIDs(ctx context.Context, arg InboxByIDsParams) ([]Inbox
 			&i.Source,
 			&i.Location,
 			&i.State,
+			&i.BodyDropped,
 		); err != nil {
 			return nil, err
 		}

@@ -65,12 +65,18 @@ WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspa
 ORDER BY id LIMIT sqlc.arg(page);
 
 -- name: InboxByIDs :many
-SELECT id, workspace_id, source, location, state FROM webhook_inbox WHERE id = ANY (sqlc.arg(ids)::uuid[])
+SELECT id, workspace_id, source, location, state, (body_enc IS NULL)::boolean AS body_dropped FROM webhook_inbox WHERE id = ANY (sqlc.arg(ids)::uuid[])
     AND (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid) ORDER BY id;
 
 -- name: ReopenInbox :execrows
 UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = sqlc.arg(workspace_id), replays = replays + 1
 WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED');
+
+-- name: DropBodies :execrows
+-- The oldest first; rows that another replica drops at the same time are its own.
+UPDATE webhook_inbox i SET body_enc = NULL WHERE i.id IN (
+    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PROCESSED' AND p.body_enc IS NOT NULL AND p.process_time < sqlc.arg(before)::timestamptz
+    ORDER BY p.process_time LIMIT sqlc.arg(page) FOR UPDATE SKIP LOCKED);
 
 -- name: SweepInbox :many
 -- Stored long ago and not processed: their job was lost. A job that runs twice has one effect.
