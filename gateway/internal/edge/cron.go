@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -54,8 +55,8 @@ type pauseResults struct {
 	Errors  []string `json:"errors"`
 }
 
-// backfillResults are kept for callers of the original. Sequences enroll on silence by their trigger, not by a backfill of
-// the cron, so it is never enabled.
+// backfillResults are the leads that the run enrolled because they did not answer, in the words of the original. One
+// enrollment is one instance.
 type backfillResults struct {
 	Enabled           bool             `json:"enabled"`
 	WorkspacesChecked int32            `json:"workspacesChecked"`
@@ -138,7 +139,7 @@ func (e *Edge) cronFollowUps(w http.ResponseWriter, r *http.Request) {
 		Success: true, RunID: strings.TrimPrefix(run.GetName(), "runs/"),
 		Results: runResults{counts: countsOf(run.GetResults()), Errors: append([]string{}, run.GetErrors()...)},
 		Reasons: []reasonCount{}, Workspaces: []workspaceCounts{}, Finished: run.GetFinished(), Timestamp: e.timestamp(),
-		Backfill: backfillResults{Reasons: map[string]int32{}, Errors: []string{}},
+		Backfill: backfillOf(run.GetSilences()),
 	}
 	out.Snoozed, out.Resumed, out.EnrichmentResumed = pausesOf(run.GetReasons())
 	for _, reason := range run.GetReasons() {
@@ -150,6 +151,16 @@ func (e *Edge) cronFollowUps(w http.ResponseWriter, r *http.Request) {
 			workspaceCounts{Workspace: workspace.GetWorkspace(), Results: countsOf(workspace.GetCounts())})
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+func backfillOf(silences *followupsv1.SilenceCounts) backfillResults {
+	out := backfillResults{
+		Enabled: silences.GetEnabled(), WorkspacesChecked: silences.GetWorkspacesChecked(), LeadsChecked: silences.GetLeadsChecked(),
+		LeadsEnrolled: silences.GetLeadsEnrolled(), InstancesStarted: silences.GetLeadsEnrolled(),
+		Reasons: map[string]int32{}, Errors: []string{},
+	}
+	maps.Copy(out.Reasons, silences.GetReasons())
+	return out
 }
 
 func countsOf(c *followupsv1.RunCounts) counts {

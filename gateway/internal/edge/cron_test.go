@@ -22,7 +22,7 @@ func TestCronAnswersKeepTheirNames(t *testing.T) {
 			"workspaces":[{"workspace":"workspaces/w","results":{"processed":15,"succeeded":0,"failed":0,"skipped":0,"deferred":0,"unknown":0}}],
 			"snoozed":{"checked":0,"resumed":0,"errors":[]},"resumed":{"checked":0,"resumed":0,"errors":[]},
 			"enrichmentResumed":{"checked":0,"resumed":0,"errors":[]},
-			"backfill":{"enabled":false,"workspacesChecked":0,"leadsChecked":0,"leadsEnrolled":0,"instancesStarted":0,"reasons":{},"errors":[]},
+			"backfill":{"enabled":true,"workspacesChecked":2,"leadsChecked":5,"leadsEnrolled":3,"instancesStarted":3,"reasons":{"already_running":2},"errors":[]},
 			"finished":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
 		"/api/cron/availability": `{"success":true,"checked":15,"attempted":6,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
 			"skippedBackoff":4,"errors":5,"errorDetails":[{"workspace":"workspaces/w","reason":"CALENDAR_UNREACHABLE"}],

@@ -166,6 +166,9 @@ func (f *fakeFollowUps) RunDueFollowUps(ctx context.Context, r *followupsv1.RunD
 		Reasons:    []*followupsv1.ReasonCount{{Outcome: "skipped", Reason: "DND_ACTIVE", Count: 3}},
 		Workspaces: []*followupsv1.WorkspaceCounts{{Workspace: "workspaces/w", Counts: &followupsv1.RunCounts{Processed: 15}}},
 		Errors:     []string{"Enrollment e: POISONED"}, Finished: true,
+		Silences: &followupsv1.SilenceCounts{
+			Enabled: true, WorkspacesChecked: 2, LeadsChecked: 5, LeadsEnrolled: 3, Reasons: map[string]int32{"already_running": 2},
+		},
 	}}, nil
 }
 

@@ -36,7 +36,9 @@ func TestEveryPauseHasAWayOut(t *testing.T) {
 		if meaning.WayOut == "" || meaning.Person == (meaning.Recheck > 0) {
 			t.Errorf("%s: %+v", reason, meaning)
 		}
-		in := input(t, func(in *Input) { in.Settings.SenderName, in.Lead.Phone, in.Lead.Email = "Sam", "+12025550123", "ada@example.com" })
+		in := input(t, func(in *Input) {
+			in.Settings.SenderName, in.Lead.Phone, in.Lead.Email = "Sam", "+12025550123", "ada@example.com"
+		})
 		e, err := in.Enrollment.Pause(reason, now)
 		if err != nil || e.State != Paused || e.Reason != reason || e.Next.IsZero() == (meaning.Recheck > 0) {
 			t.Fatalf("%s: %+v, %v", reason, e, err)

@@ -115,7 +115,7 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 		defer cancel()
 	}
 	p := &pass{Runner: r, run: receipt.ID, workspaces: map[uuid.UUID]*workspace{}}
-	if err := r.fireSilences(budget); err != nil {
+	if err := r.fireSilences(budget, receipt.ID); err != nil {
 		return store.Run{}, err
 	}
 	finished, err := p.flow(ctx, budget)
@@ -136,9 +136,9 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 const silencesAtOnce = 100
 
 // fireSilences enrolls the leads whose silence has lasted, so that what is due of them at once is part of this run.
-func (r *Runner) fireSilences(budget context.Context) error {
+func (r *Runner) fireSilences(budget context.Context, run uuid.UUID) error {
 	for budget.Err() == nil {
-		fired, err := r.cfg.Store.FireSilences(budget, r.cfg.Clock.Now(), silencesAtOnce)
+		fired, err := r.cfg.Store.FireSilences(budget, run, r.cfg.Clock.Now(), silencesAtOnce)
 		if err != nil && budget.Err() == nil {
 			return err
 		}

@@ -59,6 +59,15 @@ func runPB(run store.Run) *followupsv1.Run {
 			Checked: int32(run.Counts.Checked()), Resumed: int32(run.Counts[followup.Resumed]), Waiting: int32(run.Counts[followup.Waiting]),
 		},
 	}
+	if found := run.Silences; found.Reasons != nil {
+		out.Silences = &followupsv1.SilenceCounts{
+			Enabled: found.Enabled, WorkspacesChecked: int32(found.Workspaces), LeadsChecked: int32(found.Checked),
+			LeadsEnrolled: int32(found.Enrolled), Reasons: make(map[string]int32, len(found.Reasons)),
+		}
+		for reason, n := range found.Reasons {
+			out.Silences.Reasons[reason] = int32(n)
+		}
+	}
 	for _, r := range run.Reasons {
 		out.Reasons = append(out.Reasons, &followupsv1.ReasonCount{Outcome: string(r.Result), Reason: r.Reason, Count: int32(r.Count)})
 	}

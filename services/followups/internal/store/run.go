@@ -55,6 +55,8 @@ type Run struct {
 	Reasons    []ReasonCount
 	Workspaces []WorkspaceCount
 	Failures   []string
+	// Silences are the leads that were enrolled because they did not answer.
+	Silences Silences
 	// Finished tells that nothing due was left.
 	Finished bool
 	// Start and End are business times; End is zero while it runs or when it was killed.
@@ -143,6 +145,9 @@ func readRun(ctx context.Context, q *db.Queries, id uuid.UUID) (Run, error) {
 		return Run{}, fmt.Errorf("read run: %w", err)
 	}
 	run := toRun(row)
+	if run.Silences, err = readSilences(ctx, q, row); err != nil {
+		return Run{}, err
+	}
 	reasons, err := q.CountRunReasons(ctx, id)
 	if err != nil {
 		return Run{}, fmt.Errorf("count reasons: %w", err)

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/followups/internal/followup"
 	"github.com/relance/relance/services/followups/internal/store/db"
 )
@@ -68,7 +65,7 @@ func enrollPulled(ctx context.Context, q *db.Queries, event Event, signal follow
 			continue
 		}
 		in := Enrolling{Workspace: event.Workspace, Lead: event.Lead, Zone: event.Zone, RepliedSince: event.Time}
-		if err := enrollAgain(ctx, q, in, seq, now); err != nil {
+		if _, err := enrollAgain(ctx, q, in, seq, now); err != nil {
 			return err
 		}
 	}
@@ -76,25 +73,30 @@ func enrollPulled(ctx context.Context, q *db.Queries, event Event, signal follow
 }
 
 // enrollAgain enrolls as far as the sequence's rule of re-enrollment allows; the index over running enrollments decides
-// when two events race.
-func enrollAgain(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequence, now time.Time) error {
+// when two events race. It tells what became of it.
+func enrollAgain(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequence, now time.Time) (silenceOutcome, error) {
 	row, err := q.PastEnrollments(ctx, db.PastEnrollmentsParams{WorkspaceID: in.Workspace, LeadID: in.Lead, SequenceID: seq.ID})
 	if err != nil {
-		return fmt.Errorf("read earlier enrollments: %w", err)
+		return "", fmt.Errorf("read earlier enrollments: %w", err)
 	}
 	past := followup.Past{Running: row.Running, Count: int(row.Enrollments), LastEnd: row.LastEnd}
 	if !toTrigger(seq).Allows(past, now) {
-		return nil
+		if past.Running {
+			return silenceRunning, nil
+		}
+		return silenceNotAgain, nil
 	}
 	if err := notBooked(ctx, q, in, seq, now); err != nil {
 		if errors.Is(err, ErrBooked) {
-			return nil
+			return silenceBooked, nil
 		}
-		return err
+		return "", err
 	}
 	in.Sequence = seq.ID
-	_, _, err = enroll(ctx, q, in, seq, now)
-	return err
+	if _, isNew, err := enroll(ctx, q, in, seq, now); err != nil || !isNew {
+		return silenceRunning, err
+	}
+	return silenceEnrolled, nil
 }
 
 // watch starts, renews or ends the watch over a lead's silence.
@@ -140,58 +142,4 @@ func forget(ctx context.Context, q *db.Queries, event Event, kinds []string) err
 		return fmt.Errorf("end watch over silence: %w", err)
 	}
 	return nil
-}
-
-// FireSilences enrolls the leads whose silence has lasted, up to size of them, and reports how many watches came to their
-// end. Each is taken out in the transaction that enrolls: overlapping calls share them and none fires twice.
-func (s *Store) FireSilences(ctx context.Context, now time.Time, size int) (fired int, err error) {
-	for range commitTries {
-		err = s.system(ctx, func(q *db.Queries, _ pgx.Tx) error {
-			rows, err := q.LockDueSilences(ctx, db.LockDueSilencesParams{Now: now, Size: int32(size)})
-			if err != nil {
-				return err
-			}
-			for _, row := range rows {
-				if err := fire(ctx, q, row, now); err != nil {
-					return err
-				}
-			}
-			fired = len(rows)
-			return nil
-		})
-		if !postgres.IsRetryable(err) {
-			break
-		}
-	}
-	if err != nil {
-		return 0, fmt.Errorf("fire silences: %w", err)
-	}
-	return fired, nil
-}
-
-func fire(ctx context.Context, q *db.Queries, row db.SilenceWatch, now time.Time) error {
-	seq, err := q.ShareSequence(ctx, db.ShareSequenceParams{WorkspaceID: row.WorkspaceID, ID: row.SequenceID})
-	if err != nil && !postgres.IsNoRows(err) {
-		return fmt.Errorf("read sequence: %w", err)
-	}
-	past, errPast := q.PastOfLead(ctx, db.PastOfLeadParams{WorkspaceID: row.WorkspaceID, LeadID: row.LeadID})
-	if errPast != nil {
-		return fmt.Errorf("read enrollments of lead: %w", errPast)
-	}
-	trigger := toTrigger(seq)
-	if quiet := past.LastEnd.Add(trigger.After); trigger.Kind == followup.TriggerReactivation && !past.Running &&
-		quiet.After(now) {
-		// Another sequence wrote to the lead meanwhile: its silence begins when that ended.
-		return q.PostponeSilence(ctx, db.PostponeSilenceParams{
-			WorkspaceID: row.WorkspaceID, LeadID: row.LeadID, SequenceID: row.SequenceID, DueTime: quiet,
-		})
-	}
-	// A lead that another sequence runs for is not silent to us.
-	if err == nil && seq.Active && trigger.Kind.WaitsForSilence() && !past.Running {
-		in := Enrolling{Workspace: row.WorkspaceID, Lead: row.LeadID, Since: row.Since}
-		if err := enrollAgain(ctx, q, in, seq, now); err != nil {
-			return err
-		}
-	}
-	return q.DeleteSilence(ctx, db.DeleteSilenceParams{WorkspaceID: row.WorkspaceID, LeadID: row.LeadID, SequenceID: row.SequenceID})
 }

@@ -1969,6 +1969,89 @@ func (x *PauseCounts) GetWaiting() int32 {
 	return 0
 }
 
+// SilenceCounts are the leads that did not answer in the time that a sequence with TRIGGER_NO_RESPONSE gives them;
+// leads_checked = leads_enrolled + the sum of reasons.
+type SilenceCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True when an active sequence of any workspace had the trigger as the run ended.
+	Enabled bool `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// Workspaces with a silence that came to its end in this run.
+	WorkspacesChecked int32 `protobuf:"varint,2,opt,name=workspaces_checked,json=workspacesChecked,proto3" json:"workspaces_checked,omitempty"`
+	// Silences that came to their end, one for each lead and sequence.
+	LeadsChecked int32 `protobuf:"varint,3,opt,name=leads_checked,json=leadsChecked,proto3" json:"leads_checked,omitempty"`
+	// Enrollments that were made.
+	LeadsEnrolled int32 `protobuf:"varint,4,opt,name=leads_enrolled,json=leadsEnrolled,proto3" json:"leads_enrolled,omitempty"`
+	// Why the others were not: already_running, re_enroll_rule, meeting_booked or sequence_inactive.
+	Reasons       map[string]int32 `protobuf:"bytes,5,rep,name=reasons,proto3" json:"reasons,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SilenceCounts) Reset() {
+	*x = SilenceCounts{}
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SilenceCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SilenceCounts) ProtoMessage() {}
+
+func (x *SilenceCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SilenceCounts.ProtoReflect.Descriptor instead.
+func (*SilenceCounts) Descriptor() ([]byte, []int) {
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SilenceCounts) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *SilenceCounts) GetWorkspacesChecked() int32 {
+	if x != nil {
+		return x.WorkspacesChecked
+	}
+	return 0
+}
+
+func (x *SilenceCounts) GetLeadsChecked() int32 {
+	if x != nil {
+		return x.LeadsChecked
+	}
+	return 0
+}
+
+func (x *SilenceCounts) GetLeadsEnrolled() int32 {
+	if x != nil {
+		return x.LeadsEnrolled
+	}
+	return 0
+}
+
+func (x *SilenceCounts) GetReasons() map[string]int32 {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 // ReasonCount counts one reason of one outcome.
 type ReasonCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1984,7 +2067,7 @@ type ReasonCount struct {
 
 func (x *ReasonCount) Reset() {
 	*x = ReasonCount{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2079,7 @@ func (x *ReasonCount) String() string {
 func (*ReasonCount) ProtoMessage() {}
 
 func (x *ReasonCount) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[10]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2092,7 @@ func (x *ReasonCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReasonCount.ProtoReflect.Descriptor instead.
 func (*ReasonCount) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{10}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReasonCount) GetOutcome() string {
@@ -2046,7 +2129,7 @@ type WorkspaceCounts struct {
 
 func (x *WorkspaceCounts) Reset() {
 	*x = WorkspaceCounts{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2141,7 @@ func (x *WorkspaceCounts) String() string {
 func (*WorkspaceCounts) ProtoMessage() {}
 
 func (x *WorkspaceCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[11]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2154,7 @@ func (x *WorkspaceCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkspaceCounts.ProtoReflect.Descriptor instead.
 func (*WorkspaceCounts) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{11}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WorkspaceCounts) GetWorkspace() string {
@@ -2108,14 +2191,16 @@ type Run struct {
 	// When it ended, by the business clock.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// Pauses looked at, beside the steps of results.
-	Pauses        *PauseCounts `protobuf:"bytes,9,opt,name=pauses,proto3" json:"pauses,omitempty"`
+	Pauses *PauseCounts `protobuf:"bytes,9,opt,name=pauses,proto3" json:"pauses,omitempty"`
+	// Leads enrolled because they did not answer. Not set in lists.
+	Silences      *SilenceCounts `protobuf:"bytes,10,opt,name=silences,proto3" json:"silences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2212,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[12]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2225,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{12}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Run) GetName() string {
@@ -2206,6 +2291,13 @@ func (x *Run) GetPauses() *PauseCounts {
 	return nil
 }
 
+func (x *Run) GetSilences() *SilenceCounts {
+	if x != nil {
+		return x.Silences
+	}
+	return nil
+}
+
 // LeadEvent is something sync learned about a lead.
 type LeadEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2243,7 +2335,7 @@ type LeadEvent struct {
 
 func (x *LeadEvent) Reset() {
 	*x = LeadEvent{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2347,7 @@ func (x *LeadEvent) String() string {
 func (*LeadEvent) ProtoMessage() {}
 
 func (x *LeadEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[13]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2360,7 @@ func (x *LeadEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadEvent.ProtoReflect.Descriptor instead.
 func (*LeadEvent) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{13}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeadEvent) GetEventId() string {
@@ -2401,7 +2493,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[14]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2505,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_followups_v1_followups_proto_msgTypes[14]
+	mi := &file_relance_followups_v1_followups_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2518,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{14}
+	return file_relance_followups_v1_followups_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Settings) GetName() string {
@@ -2643,14 +2735,23 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\vPauseCounts\x12\x18\n" +
 	"\achecked\x18\x01 \x01(\x05R\achecked\x12\x18\n" +
 	"\aresumed\x18\x02 \x01(\x05R\aresumed\x12\x18\n" +
-	"\awaiting\x18\x03 \x01(\x05R\awaiting\"U\n" +
+	"\awaiting\x18\x03 \x01(\x05R\awaiting\"\xac\x02\n" +
+	"\rSilenceCounts\x12\x18\n" +
+	"\aenabled\x18\x01 \x01(\bR\aenabled\x12-\n" +
+	"\x12workspaces_checked\x18\x02 \x01(\x05R\x11workspacesChecked\x12#\n" +
+	"\rleads_checked\x18\x03 \x01(\x05R\fleadsChecked\x12%\n" +
+	"\x0eleads_enrolled\x18\x04 \x01(\x05R\rleadsEnrolled\x12J\n" +
+	"\areasons\x18\x05 \x03(\v20.relance.followups.v1.SilenceCounts.ReasonsEntryR\areasons\x1a:\n" +
+	"\fReasonsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"U\n" +
 	"\vReasonCount\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x05R\x05count\"h\n" +
 	"\x0fWorkspaceCounts\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x127\n" +
-	"\x06counts\x18\x02 \x01(\v2\x1f.relance.followups.v1.RunCountsR\x06counts\"\xb9\x03\n" +
+	"\x06counts\x18\x02 \x01(\v2\x1f.relance.followups.v1.RunCountsR\x06counts\"\xfa\x03\n" +
 	"\x03Run\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x129\n" +
 	"\aresults\x18\x02 \x01(\v2\x1f.relance.followups.v1.RunCountsR\aresults\x12;\n" +
@@ -2663,7 +2764,9 @@ const file_relance_followups_v1_followups_proto_rawDesc = "" +
 	"\n" +
 	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x129\n" +
-	"\x06pauses\x18\t \x01(\v2!.relance.followups.v1.PauseCountsR\x06pauses\"\xfd\x03\n" +
+	"\x06pauses\x18\t \x01(\v2!.relance.followups.v1.PauseCountsR\x06pauses\x12?\n" +
+	"\bsilences\x18\n" +
+	" \x01(\v2#.relance.followups.v1.SilenceCountsR\bsilences\"\xfd\x03\n" +
 	"\tLeadEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x127\n" +
@@ -2813,7 +2916,7 @@ func file_relance_followups_v1_followups_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_followups_v1_followups_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_relance_followups_v1_followups_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(StepChannel)(0),              // 0: relance.followups.v1.StepChannel
 	(StepAnchor)(0),               // 1: relance.followups.v1.StepAnchor
@@ -2837,62 +2940,66 @@ var file_relance_followups_v1_followups_proto_goTypes = []any{
 	(*Task)(nil),                  // 19: relance.followups.v1.Task
 	(*RunCounts)(nil),             // 20: relance.followups.v1.RunCounts
 	(*PauseCounts)(nil),           // 21: relance.followups.v1.PauseCounts
-	(*ReasonCount)(nil),           // 22: relance.followups.v1.ReasonCount
-	(*WorkspaceCounts)(nil),       // 23: relance.followups.v1.WorkspaceCounts
-	(*Run)(nil),                   // 24: relance.followups.v1.Run
-	(*LeadEvent)(nil),             // 25: relance.followups.v1.LeadEvent
-	(*Settings)(nil),              // 26: relance.followups.v1.Settings
-	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
+	(*SilenceCounts)(nil),         // 22: relance.followups.v1.SilenceCounts
+	(*ReasonCount)(nil),           // 23: relance.followups.v1.ReasonCount
+	(*WorkspaceCounts)(nil),       // 24: relance.followups.v1.WorkspaceCounts
+	(*Run)(nil),                   // 25: relance.followups.v1.Run
+	(*LeadEvent)(nil),             // 26: relance.followups.v1.LeadEvent
+	(*Settings)(nil),              // 27: relance.followups.v1.Settings
+	nil,                           // 28: relance.followups.v1.SilenceCounts.ReasonsEntry
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
 }
 var file_relance_followups_v1_followups_proto_depIdxs = []int32{
 	3,  // 0: relance.followups.v1.Sequence.trigger:type_name -> relance.followups.v1.Trigger
 	17, // 1: relance.followups.v1.Sequence.steps:type_name -> relance.followups.v1.SequenceStep
-	27, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
-	27, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
+	29, // 2: relance.followups.v1.Sequence.create_time:type_name -> google.protobuf.Timestamp
+	29, // 3: relance.followups.v1.Sequence.update_time:type_name -> google.protobuf.Timestamp
 	13, // 4: relance.followups.v1.Sequence.trigger_options:type_name -> relance.followups.v1.TriggerOptions
 	14, // 5: relance.followups.v1.Sequence.refusal_rules:type_name -> relance.followups.v1.RefusalRule
 	0,  // 6: relance.followups.v1.TriggerOptions.channel:type_name -> relance.followups.v1.StepChannel
 	4,  // 7: relance.followups.v1.TriggerOptions.re_enroll:type_name -> relance.followups.v1.ReEnroll
 	5,  // 8: relance.followups.v1.RefusalRule.action:type_name -> relance.followups.v1.RefusalAction
-	28, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
-	28, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
+	30, // 9: relance.followups.v1.RefusalRule.max_hold:type_name -> google.protobuf.Duration
+	30, // 10: relance.followups.v1.RefusalRule.delay:type_name -> google.protobuf.Duration
 	6,  // 11: relance.followups.v1.RefusalRule.origin:type_name -> relance.followups.v1.PolicyOrigin
 	0,  // 12: relance.followups.v1.SequenceStep.channel:type_name -> relance.followups.v1.StepChannel
 	1,  // 13: relance.followups.v1.SequenceStep.anchor:type_name -> relance.followups.v1.StepAnchor
 	2,  // 14: relance.followups.v1.SequenceStep.condition:type_name -> relance.followups.v1.StepCondition
 	14, // 15: relance.followups.v1.SequenceStep.refusal_rules:type_name -> relance.followups.v1.RefusalRule
 	7,  // 16: relance.followups.v1.Enrollment.state:type_name -> relance.followups.v1.EnrollmentState
-	27, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
-	27, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
-	27, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
+	29, // 17: relance.followups.v1.Enrollment.next_step_time:type_name -> google.protobuf.Timestamp
+	29, // 18: relance.followups.v1.Enrollment.start_time:type_name -> google.protobuf.Timestamp
+	29, // 19: relance.followups.v1.Enrollment.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 20: relance.followups.v1.Task.channel:type_name -> relance.followups.v1.StepChannel
 	8,  // 21: relance.followups.v1.Task.state:type_name -> relance.followups.v1.TaskState
-	27, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
+	29, // 22: relance.followups.v1.Task.create_time:type_name -> google.protobuf.Timestamp
 	10, // 23: relance.followups.v1.Task.kind:type_name -> relance.followups.v1.TaskKind
-	27, // 24: relance.followups.v1.Task.due_time:type_name -> google.protobuf.Timestamp
-	27, // 25: relance.followups.v1.Task.finish_time:type_name -> google.protobuf.Timestamp
-	20, // 26: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
-	20, // 27: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
-	22, // 28: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
-	23, // 29: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
-	27, // 30: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
-	27, // 31: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
-	21, // 32: relance.followups.v1.Run.pauses:type_name -> relance.followups.v1.PauseCounts
-	9,  // 33: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
-	27, // 34: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
-	0,  // 35: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
-	27, // 36: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
-	11, // 37: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
-	27, // 38: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
-	27, // 39: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	14, // 40: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
-	0,  // 41: relance.followups.v1.Settings.paused_channels:type_name -> relance.followups.v1.StepChannel
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	29, // 24: relance.followups.v1.Task.due_time:type_name -> google.protobuf.Timestamp
+	29, // 25: relance.followups.v1.Task.finish_time:type_name -> google.protobuf.Timestamp
+	28, // 26: relance.followups.v1.SilenceCounts.reasons:type_name -> relance.followups.v1.SilenceCounts.ReasonsEntry
+	20, // 27: relance.followups.v1.WorkspaceCounts.counts:type_name -> relance.followups.v1.RunCounts
+	20, // 28: relance.followups.v1.Run.results:type_name -> relance.followups.v1.RunCounts
+	23, // 29: relance.followups.v1.Run.reasons:type_name -> relance.followups.v1.ReasonCount
+	24, // 30: relance.followups.v1.Run.workspaces:type_name -> relance.followups.v1.WorkspaceCounts
+	29, // 31: relance.followups.v1.Run.start_time:type_name -> google.protobuf.Timestamp
+	29, // 32: relance.followups.v1.Run.end_time:type_name -> google.protobuf.Timestamp
+	21, // 33: relance.followups.v1.Run.pauses:type_name -> relance.followups.v1.PauseCounts
+	22, // 34: relance.followups.v1.Run.silences:type_name -> relance.followups.v1.SilenceCounts
+	9,  // 35: relance.followups.v1.LeadEvent.type:type_name -> relance.followups.v1.LeadEventType
+	29, // 36: relance.followups.v1.LeadEvent.event_time:type_name -> google.protobuf.Timestamp
+	0,  // 37: relance.followups.v1.LeadEvent.channel:type_name -> relance.followups.v1.StepChannel
+	29, // 38: relance.followups.v1.LeadEvent.booking_time:type_name -> google.protobuf.Timestamp
+	11, // 39: relance.followups.v1.Settings.work_days:type_name -> relance.followups.v1.Weekday
+	29, // 40: relance.followups.v1.Settings.paused_until_time:type_name -> google.protobuf.Timestamp
+	29, // 41: relance.followups.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	14, // 42: relance.followups.v1.Settings.refusal_rules:type_name -> relance.followups.v1.RefusalRule
+	0,  // 43: relance.followups.v1.Settings.paused_channels:type_name -> relance.followups.v1.StepChannel
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_followups_proto_init() }
@@ -2906,7 +3013,7 @@ func file_relance_followups_v1_followups_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_followups_v1_followups_proto_rawDesc), len(file_relance_followups_v1_followups_proto_rawDesc)),
 			NumEnums:      12,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

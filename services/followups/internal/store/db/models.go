@@ -86,20 +86,21 @@ type LeadEvent struct {
 }
 
 type Run struct {
-	ID        uuid.UUID
-	RequestID *uuid.UUID
-	Processed int32
-	Succeeded int32
-	Failed    int32
-	Skipped   int32
-	Deferred  int32
-	Unknown   int32
-	Finished  bool
-	StartTime time.Time
-	EndTime   *time.Time
-	Checked   int32
-	Resumed   int32
-	Waiting   int32
+	ID             uuid.UUID
+	RequestID      *uuid.UUID
+	Processed      int32
+	Succeeded      int32
+	Failed         int32
+	Skipped        int32
+	Deferred       int32
+	Unknown        int32
+	Finished       bool
+	StartTime      time.Time
+	EndTime        *time.Time
+	Checked        int32
+	Resumed        int32
+	Waiting        int32
+	SilenceEnabled bool
 }
 
 type RunItem struct {
@@ -113,6 +114,13 @@ type RunItem struct {
 	Reason       string
 	Message      string
 	CreateTime   time.Time
+}
+
+type RunSilence struct {
+	RunID       uuid.UUID
+	WorkspaceID uuid.UUID
+	Outcome     string
+	Watches     int32
 }
 
 type Sequence struct {

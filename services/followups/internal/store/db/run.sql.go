@@ -66,6 +66,22 @@ func (q *Queries) AddRunItems(ctx context.Context, arg AddRunItemsParams) error 
 	return err
 }
 
+const addRunSilence = `-- name: AddRunSilence :exec
+INSERT INTO run_silence (run_id, workspace_id, outcome, watches) VALUES ($1, $2, $3, 1)
+ON CONFLICT (run_id, workspace_id, outcome) DO UPDATE SET watches = run_silence.watches + 1
+`
+
+type AddRunSilenceParams struct {
+	RunID       uuid.UUID
+	WorkspaceID uuid.UUID
+	Outcome     string
+}
+
+func (q *Queries) AddRunSilence(ctx context.Context, arg AddRunSilenceParams) error {
+	_, err := q.db.Exec(ctx, addRunSilence, arg.RunID, arg.WorkspaceID, arg.Outcome)
+	return err
+}
+
 const countRunReasons = `-- name: CountRunReasons :many
 SELECT outcome, reason, count(*) AS items FROM run_item WHERE run_id = $1 GROUP BY outcome, reason ORDER BY outcome, reason
 `
@@ -86,6 +102,46 @@ func (q *Queries) CountRunReasons(ctx context.Context, runID uuid.UUID) ([]Count
 	for rows.Next() {
 		var i CountRunReasonsRow
 		if err := rows.Scan(&i.Outcome, &i.Reason, &i.Items); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countRunSilenceWorkspaces = `-- name: CountRunSilenceWorkspaces :one
+SELECT count(DISTINCT workspace_id)::integer FROM run_silence WHERE run_id = $1
+`
+
+func (q *Queries) CountRunSilenceWorkspaces(ctx context.Context, runID uuid.UUID) (int32, error) {
+	row := q.db.QueryRow(ctx, countRunSilenceWorkspaces, runID)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const countRunSilences = `-- name: CountRunSilences :many
+SELECT outcome, sum(watches)::integer AS watches FROM run_silence WHERE run_id = $1 GROUP BY outcome ORDER BY outcome
+`
+
+type CountRunSilencesRow struct {
+	Outcome string
+	Watches int32
+}
+
+func (q *Queries) CountRunSilences(ctx context.Context, runID uuid.UUID) ([]CountRunSilencesRow, error) {
+	rows, err := q.db.Query(ctx, countRunSilences, runID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountRunSilencesRow
+	for rows.Next() {
+		var i CountRunSilencesRow
+		if err := rows.Scan(&i.Outcome, &i.Watches); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -128,7 +184,9 @@ func (q *Queries) CountRunWorkspaces(ctx context.Context, runID uuid.UUID) ([]Co
 }
 
 const finishRun = `-- name: FinishRun :exec
-UPDATE run SET finished = $1, end_time = $2::timestamptz WHERE id = $3 AND end_time IS NULL
+UPDATE run SET finished = $1, end_time = $2::timestamptz,
+    silence_enabled = EXISTS (SELECT 1 FROM sequence AS s WHERE s.active AND s.delete_time IS NULL AND s.trigger = 'no_response')
+WHERE run.id = $3 AND run.end_time IS NULL
 `
 
 type FinishRunParams struct {
@@ -143,7 +201,7 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) error {
 }
 
 const getRun = `-- name: GetRun :one
-SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting FROM run WHERE id = $1
+SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting, silence_enabled FROM run WHERE id = $1
 `
 
 func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (Run, error) {
@@ -164,12 +222,13 @@ func (q *Queries) GetRun(ctx context.Context, id uuid.UUID) (Run, error) {
 		&i.Checked,
 		&i.Resumed,
 		&i.Waiting,
+		&i.SilenceEnabled,
 	)
 	return i, err
 }
 
 const getRunByRequest = `-- name: GetRunByRequest :one
-SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting FROM run WHERE request_id = $1
+SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting, silence_enabled FROM run WHERE request_id = $1
 `
 
 func (q *Queries) GetRunByRequest(ctx context.Context, requestID *uuid.UUID) (Run, error) {
@@ -190,6 +249,7 @@ func (q *Queries) GetRunByRequest(ctx context.Context, requestID *uuid.UUID) (Ru
 		&i.Checked,
 		&i.Resumed,
 		&i.Waiting,
+		&i.SilenceEnabled,
 	)
 	return i, err
 }
@@ -242,7 +302,7 @@ func (q *Queries) ListRunFailures(ctx context.Context, runID uuid.UUID) ([]ListR
 }
 
 const listRuns = `-- name: ListRuns :many
-SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting FROM run WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, request_id, processed, succeeded, failed, skipped, deferred, unknown, finished, start_time, end_time, checked, resumed, waiting, silence_enabled FROM run WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type ListRunsParams struct {
@@ -274,6 +334,7 @@ func (q *Queries) ListRuns(ctx context.Context, arg ListRunsParams) ([]Run, erro
 			&i.Checked,
 			&i.Resumed,
 			&i.Waiting,
+			&i.SilenceEnabled,
 		); err != nil {
 			return nil, err
 		}

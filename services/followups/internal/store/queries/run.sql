@@ -35,7 +35,9 @@ UPDATE run SET processed = run.processed + counted.processed, succeeded = run.su
 FROM counted WHERE run.id = @run_id;
 
 -- name: FinishRun :exec
-UPDATE run SET finished = @finished, end_time = @end_time::timestamptz WHERE id = @id AND end_time IS NULL;
+UPDATE run SET finished = @finished, end_time = @end_time::timestamptz,
+    silence_enabled = EXISTS (SELECT 1 FROM sequence AS s WHERE s.active AND s.delete_time IS NULL AND s.trigger = 'no_response')
+WHERE run.id = @id AND run.end_time IS NULL;
 
 -- name: CountRunReasons :many
 SELECT outcome, reason, count(*) AS items FROM run_item WHERE run_id = @run_id GROUP BY outcome, reason ORDER BY outcome, reason;
@@ -46,3 +48,13 @@ GROUP BY workspace_id, outcome ORDER BY workspace_id, outcome;
 
 -- name: ListRunFailures :many
 SELECT enrollment_id, reason FROM run_item WHERE run_id = @run_id AND outcome = 'failed' ORDER BY id LIMIT 100;
+
+-- name: AddRunSilence :exec
+INSERT INTO run_silence (run_id, workspace_id, outcome, watches) VALUES (@run_id, @workspace_id, @outcome, 1)
+ON CONFLICT (run_id, workspace_id, outcome) DO UPDATE SET watches = run_silence.watches + 1;
+
+-- name: CountRunSilences :many
+SELECT outcome, sum(watches)::integer AS watches FROM run_silence WHERE run_id = @run_id GROUP BY outcome ORDER BY outcome;
+
+-- name: CountRunSilenceWorkspaces :one
+SELECT count(DISTINCT workspace_id)::integer FROM run_silence WHERE run_id = @run_id;
