@@ -123,13 +123,21 @@ func RunCell(ctx context.Context, l *lab.Lab, o *oracle.Oracle, n int, c Cell) (
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		// The answer is cut off, or it comes late; what happened is judged by ledger and database.
-		_, _ = clients.At(0).SendMessage(ctx, request)
+		// The answer is cut off, or it comes late; what happened is judged by ledger and database. The caller waits longer than
+		// the process sleeps: it must be the check before the write that stops it, not the caller's deadline.
+		patient, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		_, _ = clients.At(0).SendMessage(patient, request)
 	}()
 	if err := strikeCell(ctx, l, victim, place, c); err != nil {
 		return "", err
 	}
 	<-asked
+	if c.Point == "C4" && c.Signal == "STOP" {
+		if err := awake(ctx, l, victim, place, c); err != nil {
+			return "", err
+		}
+	}
 	// The caller's retry, at whoever is there: here the victim's next life, without the crash.
 	if c.Signal != "STOP" {
 		<-victim.Done()
@@ -202,10 +210,38 @@ func strikeCell(ctx context.Context, l *lab.Lab, victim *lab.Replica, place stri
 		if err := helper.Up(ctx); err != nil {
 			return err
 		}
-		err = pause(ctx, lab.Scaled().Settle*3/2)
+		err = oversleep(ctx, l, place, c)
 		victim.Signal(syscall.SIGCONT)
 		return err
 	}
+}
+
+// oversleep waits for longer than the settle time, and until the healthy replica has sent what the victim has not: only
+// then may a victim that wakes send it twice.
+func oversleep(ctx context.Context, l *lab.Lab, place string, c Cell) error {
+	if err := pause(ctx, lab.Scaled().Settle*3/2); err != nil {
+		return err
+	}
+	bound, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for len(l.Sends(simulator.Filter{Location: place})) <= c.warmups() {
+		if err := pause(bound, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("cell %s: nobody sent what the sleeper holds: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// awake waits until a victim that slept between claim and call has done what it does then: stop, or call.
+func awake(ctx context.Context, l *lab.Lab, victim *lab.Replica, place string, c Cell) error {
+	bound, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for !strings.Contains(victim.Log(), "send stopped before its call") && len(l.Sends(simulator.Filter{Location: place})) <= 1+c.warmups() {
+		if err := pause(bound, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("cell %s: the sleeper does nothing after it woke: %s", c, victim.Log())
+		}
+	}
+	return nil
 }
 
 func (c Cell) compare(ctx context.Context, l *lab.Lab, place, mark string) (string, error) {
