@@ -29,10 +29,12 @@ func Teeth() []Tooth {
 	return []Tooth{
 		{Bug: "no_intent", Storm: Config{Faults: 0.01}},
 		{Bug: "retry_unknown", Storm: Config{Faults: 0.01}},
+		// Taken as late as is assumed at most: a look before that finds nothing.
 		{Bug: "no_settle", Storm: Config{Faults: 0.02, Extra: []simulator.Fault{
-			{Match: simulator.SendsTo(""), Kind: simulator.LateAccept, Delay: lab.Scaled().Call + lab.Late, Probability: 0.1},
+			{Match: simulator.SendsTo(""), Kind: simulator.LateAccept, Delay: lab.Scaled().Call + lab.Scaled().Delay - lab.Late/4, Probability: 0.2},
 		}}},
-		{Bug: "failed_read_absent", Storm: Config{Extra: []simulator.Fault{
+		// The breaker of reads would put the looks off that the bug misreads.
+		{Bug: "failed_read_absent", Storm: Config{Env: []string{"RELANCE_SYNC_BREAKER_FAILURES=1000000"}, Extra: []simulator.Fault{
 			{Match: simulator.SendsTo(""), Kind: simulator.AcceptThenReset, Probability: 0.05},
 			{Match: lists, Kind: simulator.Status5xxClean},
 		}}},
@@ -105,7 +107,7 @@ func (t Tooth) bite(ctx context.Context, binary string) (kills int, found string
 	cfg := t.Storm
 	cfg.Binary, cfg.Sends, cfg.Kills, cfg.Replicas, cfg.Seed = binary, 600, 60, 3, 1
 	cfg.PerPerson, cfg.Patience, cfg.StopEarly = max(cfg.PerPerson, 1), time.Minute, true
-	cfg.Env = []string{"RELANCE_PLANTED=" + t.Bug}
+	cfg.Env = append(slices.Clone(cfg.Env), "RELANCE_PLANTED="+t.Bug)
 	out, err := Run(ctx, cfg)
 	if err != nil {
 		return 0, "", err
