@@ -27,7 +27,7 @@ import (
 	"github.com/relance/relance/simulator"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is a running sync service with the simulator as its provider and a followups that writes down what it gets.
 type rig struct {
