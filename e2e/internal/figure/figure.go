@@ -71,3 +71,14 @@ func (s *Sheet) line(name, value, unit string, n int) {
 func (s *Sheet) text(line string) {
 	_, _ = fmt.Fprintln(s.out, line) // a result that cannot be printed has nowhere to be reported
 }
+
+// Cell prints the figure of one cell of a matrix: wrong is what was not as it must be, or "". It reports whether all was well.
+func (s *Sheet) Cell(name, wrong string) bool {
+	value := 0
+	if wrong != "" {
+		value = 1
+		s.Note(name + ": " + wrong)
+	}
+	s.Zero("cell_"+name, value, "violations", 1)
+	return value == 0
+}
