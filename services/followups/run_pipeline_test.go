@@ -10,6 +10,7 @@ import (
 
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/run"
 )
 
 // administer runs a statement as the owner of the tables.
@@ -198,4 +199,32 @@ func TestReceiptsOfSimultaneousTriggersCountEachStepOnce(t *testing.T) {
 	if counted != due || len(names) != triggers || len(w.sync.calls) != due {
 		t.Fatalf("%d counted in %d receipts, %d calls, want %d", counted, len(names), len(w.sync.calls), due)
 	}
+}
+
+// TestNoLeaseOutlivesItsRun: wherever a budget ends, in the claim's commit too, nothing stays leased: the next run has it.
+func TestNoLeaseOutlivesItsRun(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	const due = 600
+	w.plant(w.sequence(sms("Hi {firstName}", 0, 0)), due)
+	runner := w.runner(func(*run.Config) {})
+	runs, processed := 0, 0
+	for ; processed < due && runs < 1000; runs++ {
+		receipt, err := runner.Run(t.Context(), run.Request{Budget: time.Duration(1+runs%100) * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		processed += receipt.Counts.Processed()
+		leased := 0
+		if err := w.pool.QueryRow(t.Context(), `SELECT count(*) FROM enrollment WHERE lease_until IS NOT NULL`).Scan(&leased); err != nil {
+			t.Fatal(err)
+		}
+		if leased > 0 {
+			t.Fatalf("%d leases were left by run %d", leased, runs)
+		}
+	}
+	if len(w.sync.calls) != due {
+		t.Fatalf("%d messages of %d due steps in %d runs", len(w.sync.calls), due, runs)
+	}
+	t.Logf("%d runs", runs)
 }

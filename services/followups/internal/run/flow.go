@@ -72,11 +72,8 @@ func (f *flow) claimAll(ctx, budget context.Context) (bool, error) {
 			f.room.wait(budget, lookAgain)
 			continue
 		}
-		batch, err := f.cfg.Store.Claim(budget, claim)
+		batch, err := f.claim(ctx, claim)
 		if err != nil {
-			if budget.Err() != nil {
-				err = nil // only the end of the budget: the run is over, not failed
-			}
 			return false, err
 		}
 		if len(batch.Items) == 0 {
@@ -104,6 +101,14 @@ func (f *flow) claimAll(ctx, budget context.Context) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// claim ends with neither the budget nor the caller: given up in its COMMIT it may have taken leases that nobody would
+// end. What it takes too late is not begun and is handed back.
+func (p *pass) claim(ctx context.Context, claim store.Claim) (store.Batch, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	return p.cfg.Store.Claim(ctx, claim)
 }
 
 // recordAll records until nothing more can come.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -34,14 +35,20 @@ func (p *pass) learn(ctx context.Context, works []*work) {
 			known = &workspace{Workspace: read, away: !ok}
 			p.workspaces[id] = known
 		}
-		if known.away || !p.readLeads(ctx, id, group) {
-			for _, w := range group {
-				if ctx.Err() == nil {
-					w.note(followup.Away(followup.ReasonSyncUnavailable, w.item.Enrollment, w.try.Now), followup.RuleLearn)
-				}
-			}
+		if !known.away && p.readLeads(ctx, id, group) || over(ctx) {
+			continue
+		}
+		for _, w := range group {
+			w.note(followup.Away(followup.ReasonSyncUnavailable, w.item.Enrollment, w.try.Now), followup.RuleLearn)
 		}
 	}
+}
+
+// over tells whether the time to begin in has ended, or ends so soon that a server's own deadline may have been first: a
+// read that fails then says nothing about the service that was asked.
+func over(begin context.Context) bool {
+	deadline, ok := begin.Deadline()
+	return begin.Err() != nil || ok && time.Until(deadline) < 50*time.Millisecond
 }
 
 // readLeads gives each item its lead, or nil for one that is gone. It reports false when sync did not answer.
@@ -52,7 +59,7 @@ func (p *pass) readLeads(ctx context.Context, id uuid.UUID, group []*work) bool 
 	}
 	leads, ok := p.reader.Leads(ctx, id, ids)
 	for _, w := range group {
-		w.lead = leads[w.item.Enrollment.Lead]
+		w.lead, w.learned = leads[w.item.Enrollment.Lead], ok
 	}
 	return ok
 }

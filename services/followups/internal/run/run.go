@@ -245,6 +245,8 @@ type work struct {
 	// begin ends when the item must no longer be begun.
 	begin   context.Context //nolint:containedctx // the deadline of the item's batch, which lanes of several batches share
 	try     followup.Try
+	// learned tells that sync answered: only then does no lead mean that there is none any more.
+	learned bool
 	lead    *followup.Lead
 	content *followup.Content
 	// effect is nil until the item is worked on; items without one are handed back.

@@ -22,10 +22,10 @@ import (
 
 const syncDomain = "sync.relance.dev"
 
-// decideAll decides every item that is not settled yet. A poisoned one is isolated.
+// decideAll decides every item that sync was read for and that is not settled yet. A poisoned one is isolated.
 func (p *pass) decideAll(ctx context.Context, works []*work) {
 	for _, w := range works {
-		if w.effect != nil || ctx.Err() != nil {
+		if w.effect != nil || !w.learned || ctx.Err() != nil {
 			continue
 		}
 		if err := isolated(func() { p.decideOne(ctx, w) }); err != nil {
@@ -48,7 +48,9 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 	if decision.Verdict == followup.NeedSlots {
 		slots, ok := p.offer(ctx, w)
 		if !ok {
-			w.note(followup.Away("availability_unavailable", w.item.Enrollment, w.try.Now), followup.RuleLearn)
+			if !over(ctx) {
+				w.note(followup.Away("availability_unavailable", w.item.Enrollment, w.try.Now), followup.RuleLearn)
+			}
 			return
 		}
 		in.Slots = slots
