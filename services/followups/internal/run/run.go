@@ -243,8 +243,8 @@ func (p *pass) logChange(ctx context.Context, done store.Done) {
 type work struct {
 	item store.Item
 	// begin ends when the item must no longer be begun.
-	begin   context.Context //nolint:containedctx // the deadline of the item's batch, which lanes of several batches share
-	try     followup.Try
+	begin context.Context //nolint:containedctx // the deadline of the item's batch, which lanes of several batches share
+	try   followup.Try
 	// learned tells that sync answered: only then does no lead mean that there is none any more.
 	learned bool
 	lead    *followup.Lead
