@@ -10,7 +10,7 @@ import (
 // Plan is a random mix of faults for a long run: every fault of the catalogue plays with the
 // same probability, drawn from Config.Seed.
 type Plan struct {
-	// Rate is the share of matching requests that each fault hits, 0 to 1.
+	// Rate is the share of matching requests that each fault hits, 0 to 1; at 0 nothing goes wrong.
 	Rate float64
 	// Latency bounds the delay of slow answers (F1), Late that of a request processed after
 	// its client gave up (F10), Lag how long a taken message stays out of the lists (F11).
@@ -26,6 +26,9 @@ type PlannedFault struct {
 
 // Faults lists the plan's rules, the rarest kinds of harm first so that none hides another.
 func (p Plan) Faults() []PlannedFault {
+	if p.Rate <= 0 {
+		return nil // a fault without a probability would play always
+	}
 	sends, export := SendsTo(""), Match{Method: http.MethodGet, Path: sendPath + "/export"}
 	conversations := Match{Method: http.MethodGet, Path: "/conversations/*"}
 	out := []PlannedFault{

@@ -70,3 +70,14 @@ func TestPlanPlaysEveryFaultAtItsRate(t *testing.T) {
 		t.Errorf("observed = %d, want %d", seen.Load(), posts)
 	}
 }
+
+// A fault without a probability plays always; a plan at rate 0 is no plan.
+func TestPlanAtRateZeroPlaysNothing(t *testing.T) {
+	t.Parallel()
+	if faults := (simulator.Plan{}).Faults(); len(faults) != 0 {
+		t.Errorf("plan at rate 0 has %d faults, want none", len(faults))
+	}
+	if faults := (simulator.Plan{Rate: 0.01}).Faults(); len(faults) == 0 {
+		t.Error("plan at rate 0.01 has no faults")
+	}
+}
