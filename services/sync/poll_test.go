@@ -208,3 +208,27 @@ func TestMessagesThatTheListHides(t *testing.T) {
 		t.Errorf("lead = %v, messages = %d", lead, w.count(`SELECT count(*) FROM message`))
 	}
 }
+
+// TestPollingBesideAnotherSender: a workspace's other connections are no locations. They neither stop polling, for any
+// workspace, nor move its cursor, nor show the workspace twice.
+func TestPollingBesideAnotherSender(t *testing.T) {
+	t.Parallel()
+	w := newRig(t, polls).tenant(location)
+	w.exec(`INSERT INTO connection (workspace_id, provider, location, token_enc, state, state_time)
+		SELECT workspace_id, p, 'key-' || p, token_enc, state, state_time FROM connection, unnest(ARRAY['smartlead', 'calendly']) AS p`)
+	w.started()
+	_, c := w.known("+12025550170")
+	w.said(c.ID, "nobody told you of this")
+	w.polled()
+	if n := w.count(`SELECT count(*) FROM message`); n != 1 {
+		t.Errorf("messages = %d, want the lost one", n)
+	}
+	w.polled() // more ticks do not begin anew
+	if n := w.count(`SELECT count(*) FROM poll_state WHERE location <> $1`, w.location); n != 0 {
+		t.Errorf("%d polls are of something that is no location", n)
+	}
+	out, err := w.admin.ListIngestionHealth(t.Context(), &syncv1.ListIngestionHealthRequest{})
+	if err != nil || len(out.GetIngestionHealth()) != 1 {
+		t.Errorf("health = %v, %v; want the workspace once", out, err)
+	}
+}

@@ -90,12 +90,13 @@ func (q *Queries) CountSilent(ctx context.Context) (int32, error) {
 const ensurePolls = `-- name: EnsurePolls :exec
 INSERT INTO poll_state AS p (workspace_id, location, cursor_time, next_time, span_seconds)
 SELECT c.workspace_id, c.location, $1::timestamptz, $1::timestamptz, 0 FROM connection c
-LEFT JOIN poll_state s ON s.workspace_id = c.workspace_id WHERE s.location IS DISTINCT FROM c.location
+LEFT JOIN poll_state s ON s.workspace_id = c.workspace_id WHERE c.provider = 'ghl' AND s.location IS DISTINCT FROM c.location
 ON CONFLICT (workspace_id) DO UPDATE SET location = excluded.location, cursor_time = excluded.cursor_time, next_time = excluded.next_time,
     last_time = NULL, last_error = '', reads = 0, failed_reads = 0, breaker_time = NULL, breaker_count = 0, found_unheard = 0, silent_time = NULL
 `
 
-// A connected location is polled from the moment it is connected on; another location begins anew.
+// A connected location is polled from the moment it is connected on; another location begins anew. A workspace's other
+// connections are of providers without locations.
 func (q *Queries) EnsurePolls(ctx context.Context, now time.Time) error {
 	_, err := q.db.Exec(ctx, ensurePolls, now)
 	return err
@@ -106,7 +107,7 @@ SELECT w.id, w.display_name, c.location, c.state, c.last_webhook_time, p.last_ti
     p.silent_time, h.delivered, h.found, h.late,
     (SELECT count(*) FROM webhook_inbox i WHERE i.state = 'PENDING' AND i.workspace_id = w.id)::integer AS pending,
     (SELECT count(*) FROM webhook_inbox i WHERE i.state = 'PARKED' AND i.workspace_id = w.id)::integer AS parked
-FROM workspace w LEFT JOIN connection c ON c.workspace_id = w.id LEFT JOIN poll_state p ON p.workspace_id = w.id
+FROM workspace w LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' LEFT JOIN poll_state p ON p.workspace_id = w.id
 CROSS JOIN LATERAL (SELECT coalesce(sum(x.delivered), 0)::integer AS delivered, coalesce(sum(x.found), 0)::integer AS found,
     coalesce(sum(x.late), 0)::integer AS late FROM ingestion_hour x WHERE x.workspace_id = w.id AND x.hour > $1::timestamptz) h
 WHERE w.id > $2 ORDER BY w.id LIMIT $3
@@ -241,7 +242,8 @@ func (q *Queries) NewestOfContacts(ctx context.Context, arg NewestOfContactsPara
 }
 
 const pollState = `-- name: PollState :one
-SELECT p.workspace_id, p.location, p.cursor_time, p.next_time, p.span_seconds, p.last_time, p.last_error, p.reads, p.failed_reads, p.breaker_time, p.breaker_count, p.found_unheard, p.silent_time, c.last_webhook_time FROM poll_state p JOIN connection c ON c.workspace_id = p.workspace_id WHERE p.workspace_id = $1
+SELECT p.workspace_id, p.location, p.cursor_time, p.next_time, p.span_seconds, p.last_time, p.last_error, p.reads, p.failed_reads, p.breaker_time, p.breaker_count, p.found_unheard, p.silent_time, c.last_webhook_time FROM poll_state p JOIN connection c ON c.workspace_id = p.workspace_id AND c.provider = 'ghl'
+WHERE p.workspace_id = $1
 `
 
 type PollStateRow struct {

@@ -1,8 +1,9 @@
 -- name: EnsurePolls :exec
--- A connected location is polled from the moment it is connected on; another location begins anew.
+-- A connected location is polled from the moment it is connected on; another location begins anew. A workspace's other
+-- connections are of providers without locations.
 INSERT INTO poll_state AS p (workspace_id, location, cursor_time, next_time, span_seconds)
 SELECT c.workspace_id, c.location, sqlc.arg(now)::timestamptz, sqlc.arg(now)::timestamptz, 0 FROM connection c
-LEFT JOIN poll_state s ON s.workspace_id = c.workspace_id WHERE s.location IS DISTINCT FROM c.location
+LEFT JOIN poll_state s ON s.workspace_id = c.workspace_id WHERE c.provider = 'ghl' AND s.location IS DISTINCT FROM c.location
 ON CONFLICT (workspace_id) DO UPDATE SET location = excluded.location, cursor_time = excluded.cursor_time, next_time = excluded.next_time,
     last_time = NULL, last_error = '', reads = 0, failed_reads = 0, breaker_time = NULL, breaker_count = 0, found_unheard = 0, silent_time = NULL;
 
@@ -14,7 +15,8 @@ UPDATE poll_state p SET next_time = sqlc.arg(lease)::timestamptz WHERE p.workspa
 RETURNING p.workspace_id;
 
 -- name: PollState :one
-SELECT p.*, c.last_webhook_time FROM poll_state p JOIN connection c ON c.workspace_id = p.workspace_id WHERE p.workspace_id = sqlc.arg(workspace_id);
+SELECT p.*, c.last_webhook_time FROM poll_state p JOIN connection c ON c.workspace_id = p.workspace_id AND c.provider = 'ghl'
+WHERE p.workspace_id = sqlc.arg(workspace_id);
 
 -- name: SavePoll :exec
 UPDATE poll_state SET cursor_time = sqlc.arg(cursor_time), next_time = sqlc.arg(next_time), span_seconds = sqlc.arg(span_seconds),
@@ -43,7 +45,7 @@ SELECT w.id, w.display_name, c.location, c.state, c.last_webhook_time, p.last_ti
     p.silent_time, h.delivered, h.found, h.late,
     (SELECT count(*) FROM webhook_inbox i WHERE i.state = 'PENDING' AND i.workspace_id = w.id)::integer AS pending,
     (SELECT count(*) FROM webhook_inbox i WHERE i.state = 'PARKED' AND i.workspace_id = w.id)::integer AS parked
-FROM workspace w LEFT JOIN connection c ON c.workspace_id = w.id LEFT JOIN poll_state p ON p.workspace_id = w.id
+FROM workspace w LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' LEFT JOIN poll_state p ON p.workspace_id = w.id
 CROSS JOIN LATERAL (SELECT coalesce(sum(x.delivered), 0)::integer AS delivered, coalesce(sum(x.found), 0)::integer AS found,
     coalesce(sum(x.late), 0)::integer AS late FROM ingestion_hour x WHERE x.workspace_id = w.id AND x.hour > sqlc.arg(since)::timestamptz) h
 WHERE w.id > sqlc.arg(after) ORDER BY w.id LIMIT sqlc.arg(page);
