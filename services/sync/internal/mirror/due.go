@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,19 +80,14 @@ func (m *Mirror) RunDue(ctx context.Context, in Due) (db.SyncRun, error) {
 
 // rounds claims and works until nothing is due or the time ends.
 func (m *Mirror) rounds(ctx context.Context, run, workspace uuid.UUID) (finished bool, err error) {
-	claim := db.ClaimConversationsParams{Each: claimEach, Batch: claimBatch}
+	claim := db.ClaimConversationsParams{Each: claimEach, Batch: claimBatch, AfterWorkspace: uuid.New()} // somebody is first
 	if workspace != uuid.Nil {
 		claim.OnlyWorkspace, claim.Each = &workspace, claimBatch
 	}
 	for ctx.Err() == nil {
-		var due []db.ClaimConversationsRow
-		err := m.Store.System(ctx, func(tx *store.Tx) (err error) {
-			claim.Now = tx.Now
-			due, err = tx.ClaimConversations(ctx, claim)
-			return err
-		})
+		due, err := m.claim(ctx, &claim)
 		if err != nil {
-			return false, fmt.Errorf("claim conversations: %w", err)
+			return false, err
 		}
 		if len(due) == 0 {
 			return true, nil
@@ -100,6 +97,38 @@ func (m *Mirror) rounds(ctx context.Context, run, workspace uuid.UUID) (finished
 		}
 	}
 	return false, nil
+}
+
+// claim leases what is due, and remembers in the parameters which workspace was served last.
+func (m *Mirror) claim(ctx context.Context, p *db.ClaimConversationsParams) (due []db.ClaimConversationsRow, err error) {
+	err = m.Store.System(ctx, func(tx *store.Tx) (err error) {
+		p.Now = tx.Now
+		due, err = tx.ClaimConversations(ctx, *p)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim conversations: %w", err)
+	}
+	served := make([]uuid.UUID, len(due))
+	for i, c := range due {
+		served[i] = c.WorkspaceID
+	}
+	p.AfterWorkspace = lastServed(p.AfterWorkspace, served)
+	return due, nil
+}
+
+// lastServed is the last of workspaces that are served in the order of their ids from the one after on, and around.
+func lastServed(after uuid.UUID, served []uuid.UUID) uuid.UUID {
+	order := func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+	around := slices.DeleteFunc(slices.Clone(served), func(id uuid.UUID) bool { return order(id, after) > 0 })
+	switch {
+	case len(around) > 0:
+		return slices.MaxFunc(around, order)
+	case len(served) > 0:
+		return slices.MaxFunc(served, order)
+	default:
+		return after
+	}
 }
 
 // round works a claim. What the time does not suffice for is given back as it was.

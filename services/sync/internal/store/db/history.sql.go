@@ -126,21 +126,24 @@ func (q *Queries) ChangesAfter(ctx context.Context, arg ChangesAfterParams) ([]C
 
 const claimConversations = `-- name: ClaimConversations :many
 UPDATE conversation c SET lease_until = clock_timestamp() + interval '2 minutes'
-FROM (SELECT d.workspace_id, d.lead_id, d.channel FROM (SELECT DISTINCT workspace_id FROM connection) w CROSS JOIN LATERAL (
-        SELECT q.workspace_id, q.lead_id, q.channel FROM conversation q WHERE q.workspace_id = w.workspace_id AND q.next_time <= $1::timestamptz
+FROM (SELECT d.workspace_id, d.lead_id, d.channel FROM (
+        SELECT x.workspace_id FROM (SELECT DISTINCT workspace_id FROM connection) x
+        ORDER BY x.workspace_id <= $1::uuid, x.workspace_id) w CROSS JOIN LATERAL (
+        SELECT q.workspace_id, q.lead_id, q.channel FROM conversation q WHERE q.workspace_id = w.workspace_id AND q.next_time <= $2::timestamptz
             AND (q.lease_until IS NULL OR q.lease_until < clock_timestamp())
-        ORDER BY q.next_time LIMIT $2::integer FOR UPDATE SKIP LOCKED) d
-    WHERE $3::uuid IS NULL OR w.workspace_id = $3::uuid
-    LIMIT $4::integer) t
+        ORDER BY q.next_time LIMIT $3::integer FOR UPDATE SKIP LOCKED) d
+    WHERE $4::uuid IS NULL OR w.workspace_id = $4::uuid
+    LIMIT $5::integer) t
 WHERE c.workspace_id = t.workspace_id AND c.lead_id = t.lead_id AND c.channel = t.channel
 RETURNING c.workspace_id, c.lead_id, c.channel, c.failures
 `
 
 type ClaimConversationsParams struct {
-	Now           time.Time
-	Each          int32
-	OnlyWorkspace *uuid.UUID
-	Batch         int32
+	AfterWorkspace uuid.UUID
+	Now            time.Time
+	Each           int32
+	OnlyWorkspace  *uuid.UUID
+	Batch          int32
 }
 
 type ClaimConversationsRow struct {
@@ -150,9 +153,11 @@ type ClaimConversationsRow struct {
 	Failures    int32
 }
 
-// At most some of each workspace, so that a large one does not keep the others waiting. The lease is by the database clock.
+// At most some of each workspace, so that a large one does not keep the others waiting, and the workspaces in turn: those
+// after the given one first. The lease is by the database clock.
 func (q *Queries) ClaimConversations(ctx context.Context, arg ClaimConversationsParams) ([]ClaimConversationsRow, error) {
 	rows, err := q.db.Query(ctx, claimConversations,
+		arg.AfterWorkspace,
 		arg.Now,
 		arg.Each,
 		arg.OnlyWorkspace,

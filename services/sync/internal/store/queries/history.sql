@@ -63,9 +63,12 @@ UPDATE conversation SET next_time = sqlc.arg(next_time), lease_until = NULL, fai
 WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
 
 -- name: ClaimConversations :many
--- At most some of each workspace, so that a large one does not keep the others waiting. The lease is by the database clock.
+-- At most some of each workspace, so that a large one does not keep the others waiting, and the workspaces in turn: those
+-- after the given one first. The lease is by the database clock.
 UPDATE conversation c SET lease_until = clock_timestamp() + interval '2 minutes'
-FROM (SELECT d.workspace_id, d.lead_id, d.channel FROM (SELECT DISTINCT workspace_id FROM connection) w CROSS JOIN LATERAL (
+FROM (SELECT d.workspace_id, d.lead_id, d.channel FROM (
+        SELECT x.workspace_id FROM (SELECT DISTINCT workspace_id FROM connection) x
+        ORDER BY x.workspace_id <= sqlc.arg(after_workspace)::uuid, x.workspace_id) w CROSS JOIN LATERAL (
         SELECT q.workspace_id, q.lead_id, q.channel FROM conversation q WHERE q.workspace_id = w.workspace_id AND q.next_time <= sqlc.arg(now)::timestamptz
             AND (q.lease_until IS NULL OR q.lease_until < clock_timestamp())
         ORDER BY q.next_time LIMIT sqlc.arg(each)::integer FOR UPDATE SKIP LOCKED) d
