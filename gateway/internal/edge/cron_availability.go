@@ -23,6 +23,7 @@ type availabilityAnswer struct {
 	Mode                       string         `json:"mode"`
 	Checked                    int32          `json:"checked"`
 	Attempted                  int32          `json:"attempted"`
+	DirectBook                 int32          `json:"directBook"`
 	Refreshed                  int32          `json:"refreshed"`
 	SkippedNoDefault           int32          `json:"skippedNoDefault"`
 	SkippedUnsupportedDuration int32          `json:"skippedUnsupportedDuration"`
@@ -69,7 +70,7 @@ func (e *Edge) cronAvailability(w http.ResponseWriter, r *http.Request) {
 	receipt := answer.GetReceipt()
 	out := availabilityAnswer{
 		Success: true, RunID: strings.TrimPrefix(answer.GetRun(), "refreshRuns/"), Mode: label,
-		Checked: receipt.GetChecked(), Attempted: receipt.GetAttempted(), Refreshed: receipt.GetRefreshed(),
+		Checked: receipt.GetChecked(), Attempted: receipt.GetAttempted(), DirectBook: receipt.GetDirectBook(), Refreshed: receipt.GetRefreshed(),
 		SkippedNoDefault: receipt.GetSkippedNoDefault(), SkippedUnsupportedDuration: receipt.GetSkippedUnsupportedDuration(),
 		SkippedBackoff: receipt.GetSkippedBackoff(), Errors: receipt.GetErrors(), ErrorDetails: []refreshError{},
 		FinishedWithinBudget: answer.GetFinishedWithinBudget(), Metrics: metricsOf(receipt.GetMetrics(), e.opts.Clock.Now()),

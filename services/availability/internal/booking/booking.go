@@ -17,13 +17,16 @@ type State string
 // Booked is the state of an appointment that stands.
 const Booked State = "BOOKED"
 
+// DirectBook is the name of whichever calendar direct bookings are made on.
+const DirectBook = "directBook"
+
 // ErrNone says that nothing was booked under a request id.
 var ErrNone = errors.New("no booking of this request id")
 
 // Wish is one booking that is asked for.
 type Wish struct {
 	Workspace, Lead, Request uuid.UUID
-	// Link is the name of the calendar link as it was asked for, empty for the default.
+	// Link is the name of the calendar link as it was asked for: empty for the default, DirectBook for the one for direct bookings.
 	Link string
 	// Kind and Calendar are the provider and its calendar. Calendar is empty to ask only for a booking that exists.
 	Kind     calendar.Kind

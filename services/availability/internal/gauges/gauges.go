@@ -32,7 +32,7 @@ type Config struct {
 type gauges struct {
 	cfg                            Config
 	workspaces, resting, low, asOf metric.Float64ObservableGauge
-	run                            metric.Float64ObservableGauge
+	run, direct                    metric.Float64ObservableGauge
 }
 
 // Register shows the gauges until the given function is called.
@@ -49,10 +49,11 @@ func Register(cfg Config) (stop func() error, err error) {
 	g.resting = gauge("availability_hosts_resting", "Calendar hosts that are left alone because they keep failing, by class.", "")
 	g.low = gauge("availability_low_workspaces", "Workspaces that were told of in this week because they have few free times.", "")
 	g.run = gauge("availability_last_run_age", "Time since a refresh run ended.", "s")
+	g.direct = gauge("availability_direct_book_unreachable", "Calendars for direct bookings that cannot be read.", "")
 	if made != nil {
 		return nil, fmt.Errorf("make gauges: %w", made)
 	}
-	registered, err := cfg.Meter.RegisterCallback(g.observe, g.workspaces, g.asOf, g.resting, g.low, g.run)
+	registered, err := cfg.Meter.RegisterCallback(g.observe, g.workspaces, g.asOf, g.resting, g.low, g.run, g.direct)
 	if err != nil {
 		return nil, fmt.Errorf("make gauges: %w", err)
 	}
@@ -82,6 +83,7 @@ func (g *gauges) observe(ctx context.Context, o metric.Observer) error {
 			o.ObserveFloat64(g.asOf, max(now.Sub(oldest), 0).Seconds(), with)
 		}
 	}
+	o.ObserveFloat64(g.direct, float64(exact.UnreachableDirect))
 	low, err := g.cfg.Store.CountLow(ctx, refresh.Week(now))
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package readcache keeps in memory what was read of workspaces, for as long as the database vouches that it hears of
+// Package readcache keeps in memory what was read of workspaces' calendars, for as long as the database vouches that it hears of
 // every change. It is bounded, and what was read before a change is never put in after it.
 package readcache
 
@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/services/availability/internal/slots"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	entryCost = 16
 )
 
-// Cache maps workspaces to values. It is safe for concurrent use.
+// Cache maps calendars to values. It is safe for concurrent use.
 type Cache[V any] struct {
 	weigh  func(V) int
 	limit  int
@@ -34,14 +35,14 @@ type Cache[V any] struct {
 // shard is a part of the cache. generation counts its changes, so that what was read before one is not kept after it.
 type shard[V any] struct {
 	mu         sync.Mutex
-	entries    *simplelru.LRU[uuid.UUID, V]
+	entries    *simplelru.LRU[slots.Key, V]
 	weight     int
 	generation uint64
 }
 
 // Ticket is the moment before a read from the database.
 type Ticket struct {
-	workspace  uuid.UUID
+	key        slots.Key
 	generation uint64
 }
 
@@ -52,7 +53,7 @@ func New[V any](limit int, weigh func(V) int) *Cache[V] {
 	for i := range c.shards {
 		s := &c.shards[i]
 		// Entries are bounded by weight, of which each has some: the size here is never reached.
-		entries, err := simplelru.NewLRU(c.limit/entryCost+2, func(_ uuid.UUID, v V) { s.weight -= weigh(v) + entryCost })
+		entries, err := simplelru.NewLRU(c.limit/entryCost+2, func(_ slots.Key, v V) { s.weight -= weigh(v) + entryCost })
 		if err != nil {
 			// Only for a size below 1, which it is not.
 			panic(err)
@@ -62,49 +63,51 @@ func New[V any](limit int, weigh func(V) int) *Cache[V] {
 	return c
 }
 
-// Get gives the value of a workspace, if it is known and nothing says that it changed.
-func (c *Cache[V]) Get(workspace uuid.UUID) (value V, ok bool) {
+// Get gives the value of a calendar, if it is known and nothing says that it changed.
+func (c *Cache[V]) Get(key slots.Key) (value V, ok bool) {
 	if !c.vouched() {
 		return value, false
 	}
-	s := c.shard(workspace)
+	s := c.shard(key.Workspace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.entries.Get(workspace)
+	return s.entries.Get(key)
 }
 
 // Begin must be called before the value is read from the database.
-func (c *Cache[V]) Begin(workspace uuid.UUID) Ticket {
-	s := c.shard(workspace)
+func (c *Cache[V]) Begin(key slots.Key) Ticket {
+	s := c.shard(key.Workspace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Ticket{workspace: workspace, generation: s.generation}
+	return Ticket{key: key, generation: s.generation}
 }
 
 // Put keeps a value that was read after Begin, unless a change came in between. Values must not be changed any more.
 func (c *Cache[V]) Put(t Ticket, value V) {
 	cost := c.weigh(value) + entryCost
-	s := c.shard(t.workspace)
+	s := c.shard(t.key.Workspace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.generation != t.generation || !c.vouched() || cost > c.limit {
 		return
 	}
-	s.entries.Remove(t.workspace)
-	s.entries.Add(t.workspace, value)
+	s.entries.Remove(t.key)
+	s.entries.Add(t.key, value)
 	s.weight += cost
 	for s.weight > c.limit {
 		s.entries.RemoveOldest()
 	}
 }
 
-// Forget drops what is known of a workspace: it changed.
+// Forget drops what is known of a workspace's calendars: something of it changed.
 func (c *Cache[V]) Forget(workspace uuid.UUID) {
 	s := c.shard(workspace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation++
-	s.entries.Remove(workspace)
+	for _, kind := range slots.SourceKinds() {
+		s.entries.Remove(slots.Key{Workspace: workspace, Kind: kind})
+	}
 }
 
 // Trust says that every change committed by since, of the machine's clock, was heard of, and that the cache may be used until

@@ -9,6 +9,7 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/services/availability/internal/readcache"
+	"github.com/relance/relance/services/availability/internal/slots"
 )
 
 func trusted(limit int) *readcache.Cache[int] {
@@ -17,7 +18,9 @@ func trusted(limit int) *readcache.Cache[int] {
 	return c
 }
 
-func put(c *readcache.Cache[int], workspace uuid.UUID, value int) { c.Put(c.Begin(workspace), value) }
+func put(c *readcache.Cache[int], workspace uuid.UUID, value int) {
+	c.Put(c.Begin(slots.Default(workspace)), value)
+}
 
 func TestNothingIsKeptWithoutTrust(t *testing.T) {
 	t.Parallel()
@@ -25,7 +28,7 @@ func TestNothingIsKeptWithoutTrust(t *testing.T) {
 	w := uuid.New()
 	has := func(want bool, when string) {
 		t.Helper()
-		if _, ok := c.Get(w); ok != want {
+		if _, ok := c.Get(slots.Default(w)); ok != want {
 			t.Errorf("%s: known %v, want %v", when, ok, want)
 		}
 	}
@@ -50,21 +53,21 @@ func TestChangeDuringRead(t *testing.T) {
 	t.Parallel()
 	c := trusted(10_000)
 	w := uuid.New()
-	ticket := c.Begin(w)
+	ticket := c.Begin(slots.Default(w))
 	c.Forget(w)
 	c.Put(ticket, 1)
-	if v, ok := c.Get(w); ok {
+	if v, ok := c.Get(slots.Default(w)); ok {
 		t.Errorf("old value %d kept", v)
 	}
-	ticket = c.Begin(w)
+	ticket = c.Begin(slots.Default(w))
 	c.Distrust()
 	c.Trust(clock.System().Now(), time.Hour)
 	c.Put(ticket, 1)
-	if v, ok := c.Get(w); ok {
+	if v, ok := c.Get(slots.Default(w)); ok {
 		t.Errorf("value %d kept over a loss", v)
 	}
 	put(c, w, 2)
-	if v, ok := c.Get(w); !ok || v != 2 {
+	if v, ok := c.Get(slots.Default(w)); !ok || v != 2 {
 		t.Errorf("control: %d %v", v, ok)
 	}
 }
@@ -78,7 +81,7 @@ func TestWeightIsBounded(t *testing.T) {
 		put(c, uuid.New(), 100)
 		put(c, last, 100)
 		put(c, uuid.New(), 0)
-		if _, ok := c.Get(last); !ok {
+		if _, ok := c.Get(slots.Default(last)); !ok {
 			t.Fatal("the one used last left first")
 		}
 	}
@@ -88,7 +91,7 @@ func TestWeightIsBounded(t *testing.T) {
 	}
 	huge := uuid.New()
 	put(c, huge, limit)
-	if _, ok := c.Get(huge); ok {
+	if _, ok := c.Get(slots.Default(huge)); ok {
 		t.Error("a value heavier than its share was kept")
 	}
 	c.Distrust()
@@ -123,13 +126,13 @@ func TestRaces(t *testing.T) {
 	for range 4 {
 		work.Go(func() {
 			for range 2000 {
-				ticket := c.Begin(w)
+				ticket := c.Begin(slots.Default(w))
 				c.Put(ticket, read())
 			}
 		})
 	}
 	work.Wait()
-	if v, ok := c.Get(w); ok && v != read() {
+	if v, ok := c.Get(slots.Default(w)); ok && v != read() {
 		t.Errorf("%d is cached, %d is true", v, read())
 	}
 }

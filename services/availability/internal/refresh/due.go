@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +26,9 @@ type Request struct {
 // runSlack is how much longer than its budget a run counts as going on.
 const runSlack = time.Minute
 
-// Run looks at every workspace that is due, or at all, a bounded number at a time, until the budget ends, and stores the
-// receipt. Agencies take turns; of one the workspace that waits longest comes first. Runs at the same time, here and
+// Run looks at every calendar that is due, or at all, a bounded number at a time, until the budget ends, and stores the
+// receipt. Default calendars have three quarters of it and those for direct bookings one, or more where the others are done. Agencies
+// take turns; of one the calendar that waits longest comes first. Runs at the same time, here and
 // elsewhere, share the work. Looks that were begun are finished in any case. An error is the database's, or
 // store.ErrRunning; failures of single workspaces are counted.
 func (r *Refresher) Run(ctx context.Context, req Request) (store.Run, error) {
@@ -76,12 +76,12 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	for again := true; again; again = r.reopened(ctx) {
-		if r.turns, err = f.cfg.Store.Turns(ctx, r.mode, r.now); err != nil {
+		if err := r.fill(ctx); err != nil {
 			return r.unlessOver(ctx, err)
 		}
 		var workers sync.WaitGroup
-		for range f.cfg.Concurrency {
-			workers.Go(func() { r.work(ctx) })
+		for worker := range f.cfg.Concurrency {
+			workers.Go(func() { r.toil(ctx, worker) })
 		}
 		workers.Wait()
 	}
@@ -105,7 +105,7 @@ func (r *run) reopened(ctx context.Context) bool {
 	if r.hastened == 0 || r.err != nil || ctx.Err() != nil {
 		return false
 	}
-	r.hastened, r.exhausted = 0, false
+	r.hastened = 0
 	return true
 }
 
@@ -116,9 +116,9 @@ type run struct {
 	mode      store.Mode
 
 	mu sync.Mutex
-	// turns are the agencies that are left; at is whose turn it is.
-	turns     []*store.Turn
-	at        int
+	// queues are what is left of each kind; claims counts what was asked of them.
+	queues    []*queue
+	claims    int
 	receipt   slots.Receipt
 	exhausted bool
 	err       error
@@ -143,8 +143,8 @@ func (r *run) settle(ctx context.Context) error {
 			return err
 		}
 		r.receipt.NoDefault += settled.Count
-		for _, workspace := range settled.Changed {
-			r.refresher.logChange(ctx, workspace, refused)
+		for _, key := range settled.Changed {
+			r.refresher.logChange(ctx, key, refused)
 		}
 		if !settled.More {
 			return nil
@@ -153,10 +153,10 @@ func (r *run) settle(ctx context.Context) error {
 	return nil
 }
 
-// work claims and looks until nothing is due, the budget ends, or the database fails.
-func (r *run) work(ctx context.Context) {
+// toil is one worker: it claims and looks until nothing is due, the budget ends, or the database fails.
+func (r *run) toil(ctx context.Context, worker int) {
 	for {
-		row, ok := r.next(ctx)
+		row, ok := r.next(ctx, worker)
 		if !ok {
 			return
 		}
@@ -166,50 +166,25 @@ func (r *run) work(ctx context.Context) {
 	}
 }
 
-// next claims the next workspace of the agency whose turn it is.
-func (r *run) next(ctx context.Context) (store.Row, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for !r.exhausted && r.err == nil && ctx.Err() == nil {
-		if len(r.turns) == 0 {
-			r.exhausted = true
-			break
-		}
-		r.at %= len(r.turns)
-		turn := r.turns[r.at]
-		row, ok, err := r.refresher.cfg.Store.ClaimNext(ctx, r.mode, r.now, r.refresher.lease(), turn)
-		if err != nil {
-			r.err = r.unlessOver(ctx, err)
-			break
-		}
-		if turn.Left--; ok && turn.Left > 0 {
-			r.at++
-			return row, true
-		}
-		r.turns = slices.Delete(r.turns, r.at, r.at+1)
-		if ok {
-			return row, true
-		}
-	}
-	return store.Row{}, false
-}
-
 func (r *run) count(row store.Row, done outcome, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
 		// The row keeps its lease until that runs out and is due again then.
 		r.refresher.cfg.Logger.Error("availability could not be stored",
-			slog.String("workspace", row.Workspace.String()), slog.Any("error", err))
+			slog.String("workspace", row.Workspace.String()), slog.String("source_kind", string(row.Kind)), slog.Any("error", err))
 		done.verdict, done.reason = slots.VerdictError, "INTERNAL"
 	}
 	if done.asked {
 		r.receipt.Attempted++
+		if row.Kind == slots.SourceDirectBook {
+			r.receipt.DirectBook++
+		}
 	}
 	if done.hastened > 0 {
 		r.hastened += done.hastened
 		// They were counted as backing off when the run began, and are counted again for what becomes of them.
 		r.receipt.Backoff = max(r.receipt.Backoff-done.hastened, 0)
 	}
-	r.receipt.Count(done.verdict, slots.Failure{Workspace: row.Workspace.String(), Reason: done.reason})
+	r.receipt.Count(done.verdict, slots.Failure{Workspace: row.Workspace.String(), Kind: row.Kind, Reason: done.reason})
 }

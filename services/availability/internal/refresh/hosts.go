@@ -136,8 +136,8 @@ func (r *run) putOff(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			for _, workspace := range changed {
-				f.logChange(ctx, workspace, result)
+			for _, key := range changed {
+				f.logChange(ctx, key, result)
 			}
 			deferred = n
 		}

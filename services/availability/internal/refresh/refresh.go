@@ -88,18 +88,18 @@ func New(cfg Config) *Refresher {
 // Wait blocks until all looks that were begun are stored.
 func (r *Refresher) Wait() { r.work.Wait() }
 
-// Fresh gives the workspace's row, after a look at the calendar when the row is due or was read before notBefore (zero
+// Fresh gives the row of the key, as store.Read does, after a look at the calendar when the row is due or was read before notBefore (zero
 // for no such bound). However many ask at once, here and in other processes, the calendar is read once. A row that backs
 // off is not read again, whatever the bound.
-func (r *Refresher) Fresh(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (store.Row, error) {
+func (r *Refresher) Fresh(ctx context.Context, key slots.Key, notBefore time.Time) (store.Row, error) {
 	now := r.cfg.Clock.Now()
 	need := func(row store.Row) bool { return Stale(row, now, notBefore) }
-	row, err := r.cfg.Store.Read(ctx, workspace)
+	row, err := r.cfg.Store.Read(ctx, key)
 	for range attempts {
 		if err != nil || !need(row) {
 			return row, err
 		}
-		row, err = r.join(ctx, workspace, need)
+		row, err = r.join(ctx, row.Key(), need)
 	}
 	return row, err
 }
@@ -113,15 +113,15 @@ func Stale(row store.Row, now, notBefore time.Time) bool {
 // resting reports whether the row waits only because it was read well, not because of a failure.
 func resting(row store.Row) bool { return row.State == slots.StateOK || row.State == slots.StateEmpty }
 
-// join takes part in the one look at a workspace that this process makes at a time. The look goes on when its first
+// join takes part in the one look at a calendar that this process makes at a time. The look goes on when its first
 // asker goes away.
-func (r *Refresher) join(ctx context.Context, workspace uuid.UUID, need func(store.Row) bool) (store.Row, error) {
-	flight := r.flights.DoChan(workspace.String(), func() (any, error) {
+func (r *Refresher) join(ctx context.Context, key slots.Key, need func(store.Row) bool) (store.Row, error) {
+	flight := r.flights.DoChan(key.String(), func() (any, error) {
 		r.work.Add(1)
 		defer r.work.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*r.lease())
 		defer cancel()
-		return r.once(ctx, workspace, need)
+		return r.once(ctx, key, need)
 	})
 	select {
 	case <-ctx.Done():
@@ -135,10 +135,10 @@ func (r *Refresher) join(ctx context.Context, workspace uuid.UUID, need func(sto
 }
 
 // once looks, or waits until whoever looks is done.
-func (r *Refresher) once(ctx context.Context, workspace uuid.UUID, need func(store.Row) bool) (store.Row, error) {
+func (r *Refresher) once(ctx context.Context, key slots.Key, need func(store.Row) bool) (store.Row, error) {
 	pause := pollFirst
 	for {
-		row, claimed, err := r.cfg.Store.Claim(ctx, workspace, r.lease(), need)
+		row, claimed, err := r.cfg.Store.Claim(ctx, key, r.lease(), need)
 		if err != nil || claimed == store.ClaimNotNeeded {
 			return row, err
 		}
@@ -146,7 +146,7 @@ func (r *Refresher) once(ctx context.Context, workspace uuid.UUID, need func(sto
 			if _, err := r.look(ctx, row); err != nil {
 				return store.Row{}, err
 			}
-			return r.cfg.Store.Read(ctx, workspace)
+			return r.cfg.Store.Read(ctx, key)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -190,15 +190,15 @@ func (r *Refresher) look(ctx context.Context, row store.Row) (outcome, error) {
 		return outcome{verdict: slots.VerdictBackoff, asked: done.asked, hastened: done.hastened}, nil
 	}
 	if changed {
-		r.logChange(ctx, row.Workspace, result)
+		r.logChange(ctx, row.Key(), result)
 	}
 	return done, nil
 }
 
 // logChange is the one line that a change of state is worth.
-func (r *Refresher) logChange(ctx context.Context, workspace uuid.UUID, result store.Result) {
-	r.cfg.Logger.InfoContext(ctx, "availability state changed", slog.String("workspace", workspace.String()),
-		slog.String("state", string(result.State)), slog.String("reason", string(result.Reason)),
+func (r *Refresher) logChange(ctx context.Context, key slots.Key, result store.Result) {
+	r.cfg.Logger.InfoContext(ctx, "availability state changed", slog.String("workspace", key.Workspace.String()),
+		slog.String("source_kind", string(key.Kind)), slog.String("state", string(result.State)), slog.String("reason", string(result.Reason)),
 		slog.String("last_error", result.LastError), slog.Time("next_look", result.Due))
 }
 

@@ -29,7 +29,7 @@ const (
 
 // BookSlot makes an appointment for a lead at most once.
 func (s *Server) BookSlot(ctx context.Context, req *availabilityv1.BookSlotRequest) (*availabilityv1.BookSlotResponse, error) {
-	w, link, err := readBooking(req)
+	w, err := readBooking(req)
 	if err != nil {
 		return nil, err
 	}
@@ -37,9 +37,9 @@ func (s *Server) BookSlot(ctx context.Context, req *availabilityv1.BookSlotReque
 		return nil, err
 	}
 	// What was asked for under this id is the answer, whatever the calendar says now.
-	made, err := s.bookings.Book(ctx, w)
+	made, err := s.bookings.Book(ctx, w.Wish)
 	if errors.Is(err, booking.ErrNone) {
-		made, err = s.book(ctx, w, link)
+		made, err = s.book(ctx, w)
 	}
 	if err != nil {
 		return nil, s.bookError(ctx, w, err)
@@ -51,10 +51,17 @@ func (s *Server) BookSlot(ctx context.Context, req *availabilityv1.BookSlotReque
 	}}, nil
 }
 
-// readBooking gives the wish, and the link that it names or Nil.
-func readBooking(req *availabilityv1.BookSlotRequest) (booking.Wish, uuid.UUID, error) {
+// bookWish is a validated BookSlotRequest.
+type bookWish struct {
+	booking.Wish
+	// link is the link that was named, or uuid.Nil; key is whose free times are known and can be named instead.
+	link uuid.UUID
+	key  rules.Key
+}
+
+func readBooking(req *availabilityv1.BookSlotRequest) (bookWish, error) {
 	var bad problems
-	w, link := booking.Wish{Link: req.GetCalendarLink()}, uuid.Nil
+	w := bookWish{Wish: booking.Wish{Link: req.GetCalendarLink()}}
 	w.Workspace, w.Lead = bad.lead("lead", req.GetLead())
 	w.Request = bad.requestID(req.GetRequestId())
 	if req.GetRequestId() == "" {
@@ -64,28 +71,33 @@ func readBooking(req *availabilityv1.BookSlotRequest) (booking.Wish, uuid.UUID, 
 	if w.Start.IsZero() || !w.Start.Equal(w.Start.Truncate(time.Minute)) {
 		bad.add("start_time", "must be a whole minute")
 	}
-	if w.Link != "" {
+	w.key = rules.Key{Workspace: w.Workspace, Kind: bad.sourceKind(req.GetSourceKind())}
+	switch {
+	case w.Link != "":
 		var of uuid.UUID
-		if of, link = bad.link("calendar_link", w.Link); of != w.Workspace {
+		if of, w.link = bad.link("calendar_link", w.Link); of != w.Workspace {
 			bad.add("calendar_link", "must be of the lead's workspace")
 		}
+		if req.GetSourceKind() != availabilityv1.SourceKind_SOURCE_KIND_UNSPECIFIED {
+			bad.add("source_kind", "goes without calendar_link")
+		}
+	case w.key.Kind == rules.SourceDirectBook:
+		w.Link = booking.DirectBook
 	}
-	return w, link, bad.err()
+	return w, bad.err()
 }
 
 // book asks for a new booking of a time that can be had, as far as is known here.
-func (s *Server) book(ctx context.Context, w booking.Wish, link uuid.UUID) (booking.Booking, error) {
-	row, err := s.store.Read(ctx, w.Workspace)
+func (s *Server) book(ctx context.Context, w bookWish) (booking.Booking, error) {
+	row, err := s.store.Read(ctx, w.key)
 	if err != nil {
 		return booking.Booking{}, toStatus(err)
 	}
-	of := row.Link
-	if link != uuid.Nil && (of == nil || of.ID != link) {
-		named, err := s.store.Link(ctx, w.Workspace, link)
-		if err != nil {
-			return booking.Booking{}, linkError(err, w.Workspace, link)
+	of, read := row.Link, true
+	if w.link != uuid.Nil {
+		if of, read, err = s.named(ctx, &w, row); err != nil {
+			return booking.Booking{}, err
 		}
-		of = &named
 	}
 	if of == nil {
 		return booking.Booking{}, noSlots(store.Row{Workspace: w.Workspace, Reason: rules.ReasonNoDefaultCalendar})
@@ -93,16 +105,36 @@ func (s *Server) book(ctx context.Context, w booking.Wish, link uuid.UUID) (book
 	if err := bookable(*of); err != nil {
 		return booking.Booking{}, err
 	}
-	if err := s.free(ctx, w, of.Default); err != nil {
+	if err := s.free(ctx, w, read); err != nil {
 		return booking.Booking{}, err
 	}
 	w.Kind, w.Calendar, w.End = of.Provider, of.ExternalID, w.Start.Add(row.Meeting)
-	made, err := s.bookings.Book(ctx, w)
+	made, err := s.bookings.Book(ctx, w.Wish)
 	return made, errors.Join(err, toStatus(s.keep(ctx, w, made, err)))
 }
 
+// named finds the link that was named, and whether its times are read; the wish then goes by them. byDefault is the default's row.
+func (s *Server) named(ctx context.Context, w *bookWish, byDefault store.Row) (link *store.Link, read bool, err error) {
+	if byDefault.Link != nil && byDefault.Link.ID == w.link {
+		return byDefault.Link, true, nil
+	}
+	direct, err := s.store.Read(ctx, rules.Key{Workspace: w.Workspace, Kind: rules.SourceDirectBook})
+	if err != nil {
+		return nil, false, toStatus(err)
+	}
+	if direct.Link != nil && direct.Link.ID == w.link {
+		w.key = direct.Key()
+		return direct.Link, true, nil
+	}
+	named, err := s.store.Link(ctx, w.Workspace, w.link)
+	if err != nil {
+		return nil, false, linkError(err, w.Workspace, w.link)
+	}
+	return &named, false, nil
+}
+
 // keep lets a time that was just booked, or that the provider says is taken, not be offered before the calendar is read again.
-func (s *Server) keep(ctx context.Context, w booking.Wish, made booking.Booking, refusal error) error {
+func (s *Server) keep(ctx context.Context, w bookWish, made booking.Booking, refusal error) error {
 	t := store.Taken{
 		Workspace: w.Workspace, Provider: string(w.Kind), Calendar: w.Calendar, Appointment: made.Appointment,
 		Span: rules.Span{Start: w.Start, End: w.End}, Learnt: s.clock.Now(),
@@ -137,22 +169,22 @@ func bookable(link store.Link) error {
 		WithHelp("Calendars that can be booked", helpURL+"booking_unsupported")
 }
 
-// free refuses a time that is over or that the default calendar does not have. One that is not known is looked for at the
+// free refuses a time that is over or that a calendar whose times are read does not have. One that is not known is looked for at the
 // provider first: slots may have been added since they were read.
-func (s *Server) free(ctx context.Context, w booking.Wish, isDefault bool) error {
+func (s *Server) free(ctx context.Context, w bookWish, read bool) error {
 	now := s.clock.Now()
 	if !w.Start.After(now) {
 		return s.unavailable(ctx, w, reasonUnavailable, "past")
 	}
-	if !isDefault {
+	if !read {
 		return nil
 	}
-	v, _, err := s.known(ctx, w.Workspace, time.Time{})
+	v, _, err := s.known(ctx, w.key, time.Time{})
 	if err != nil || v.has(w.Start) {
 		return err
 	}
 	was := slices.ContainsFunc(v.row.Slots, w.Start.Equal)
-	if v, _, err = s.known(ctx, w.Workspace, now); err != nil || v.has(w.Start) {
+	if v, _, err = s.known(ctx, w.key, now); err != nil || v.has(w.Start) {
 		return err
 	}
 	switch {
@@ -161,7 +193,7 @@ func (s *Server) free(ctx context.Context, w booking.Wish, isDefault bool) error
 	case was || slices.ContainsFunc(v.row.Slots, w.Start.Equal):
 		return s.unavailable(ctx, w, reasonTaken, "")
 	}
-	ledger, err := s.store.OfferLedger(ctx, w.Workspace, w.Lead, now)
+	ledger, err := s.store.OfferLedger(ctx, w.key, w.Lead, now)
 	if err != nil {
 		return toStatus(err)
 	}
@@ -177,7 +209,7 @@ func (v *view) has(start time.Time) bool {
 }
 
 // unavailable builds the refusal of a time, with times that are free instead.
-func (s *Server) unavailable(ctx context.Context, w booking.Wish, reason rules.Reason, cause string) error {
+func (s *Server) unavailable(ctx context.Context, w bookWish, reason rules.Reason, cause string) error {
 	text := "the time cannot be booked; offer others"
 	if reason == reasonTaken {
 		text = "the time is not free any more; offer others"
@@ -188,7 +220,7 @@ func (s *Server) unavailable(ctx context.Context, w booking.Wish, reason rules.R
 		e = e.With("cause", cause)
 	}
 	// Only what is in memory or stored: a refusal is no reason to ask the calendar.
-	if v, now, err := s.known(ctx, w.Workspace, time.Time{}); err == nil {
+	if v, now, err := s.known(ctx, w.key, time.Time{}); err == nil {
 		var free []string
 		for _, start := range v.between(later(now, w.Start), time.Time{}) {
 			if len(free) < alternatives && !start.Equal(w.Start) {
@@ -201,7 +233,7 @@ func (s *Server) unavailable(ctx context.Context, w booking.Wish, reason rules.R
 }
 
 // bookError answers what sync refused; a taken time with others that are free.
-func (s *Server) bookError(ctx context.Context, w booking.Wish, err error) error {
+func (s *Server) bookError(ctx context.Context, w bookWish, err error) error {
 	if isTaken(err) {
 		return s.unavailable(ctx, w, reasonTaken, "")
 	}

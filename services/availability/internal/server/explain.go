@@ -18,7 +18,7 @@ import (
 // ExplainAvailability tells rule by rule why there are the times that there are.
 func (s *Server) ExplainAvailability(ctx context.Context, req *availabilityv1.ExplainAvailabilityRequest) (*availabilityv1.ExplainAvailabilityResponse, error) {
 	var bad problems
-	workspace := bad.workspace(req.GetParent())
+	key := bad.key(req.GetParent(), req.GetSourceKind())
 	choice := slots.Choice{Zone: "UTC", Waking: req.GetTimeZone() != ""}
 	if zone := bad.zone(req.GetTimeZone()); zone != nil {
 		choice.Zone = zone.String()
@@ -27,23 +27,23 @@ func (s *Server) ExplainAvailability(ctx context.Context, req *availabilityv1.Ex
 	var lead uuid.UUID
 	if req.GetLead() != "" {
 		var of uuid.UUID
-		if of, lead = bad.lead("lead", req.GetLead()); of != workspace {
+		if of, lead = bad.lead("lead", req.GetLead()); of != key.Workspace {
 			bad.add("lead", "must be of the workspace")
 		}
 	}
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	if err := s.admit(ctx, workspace); err != nil {
+	if err := s.admit(ctx, key.Workspace); err != nil {
 		return nil, err
 	}
-	row, err := s.store.Read(ctx, workspace)
+	row, err := s.store.Read(ctx, key)
 	if err != nil {
 		return nil, toStatus(err)
 	}
 	choice.Now = s.clock.Now()
 	if req.GetLead() != "" {
-		ledger, err := s.store.OfferLedger(ctx, workspace, lead, choice.Now)
+		ledger, err := s.store.OfferLedger(ctx, row.Key(), lead, choice.Now)
 		if err != nil {
 			return nil, toStatus(err)
 		}
@@ -53,13 +53,17 @@ func (s *Server) ExplainAvailability(ctx context.Context, req *availabilityv1.Ex
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return explain(row, taken, choice)
+	out, err := explain(row, taken, choice)
+	if err == nil && key.Kind == slots.SourceDirectBook {
+		out.Rules = append([]*availabilityv1.AvailabilityRule{directBook(row)}, out.Rules...)
+	}
+	return out, err
 }
 
 func explain(row store.Row, taken []slots.Span, choice slots.Choice) (*availabilityv1.ExplainAvailabilityResponse, error) {
 	out := &availabilityv1.ExplainAvailabilityResponse{
 		State: stateProto(row.State), Reason: string(row.Reason), LastError: row.LastError, Failures: int32(row.Failures),
-		NextLookTime: timestamppb.New(later(row.Due, choice.Now)),
+		NextLookTime: timestamppb.New(later(row.Due, choice.Now)), SourceKind: sourceKindProto(row.Kind),
 	}
 	if !row.AsOf.IsZero() {
 		out.AsOfTime = timestamppb.New(row.AsOf)
@@ -89,6 +93,16 @@ func explain(row store.Row, taken []slots.Span, choice slots.Choice) (*availabil
 	return out, nil
 }
 
+// directBook tells whether there is a calendar of its own for direct bookings; all other rules are of the default one without.
+func directBook(row store.Row) *availabilityv1.AvailabilityRule {
+	own := row.Kind == slots.SourceDirectBook
+	rule := &availabilityv1.AvailabilityRule{Rule: "a calendar other than the default is set for direct bookings", Input: "none", Passed: own}
+	if own {
+		rule.Input = linkName(row.Workspace, row.Link.ID)
+	}
+	return rule
+}
+
 // configured are the rules that are asked before any call.
 func configured(row store.Row) []*availabilityv1.AvailabilityRule {
 	link, kind := "none", ""
@@ -98,10 +112,17 @@ func configured(row store.Row) []*availabilityv1.AvailabilityRule {
 	served := row.Link != nil && slots.Check(true, row.Link.Provider, row.Meeting) == slots.ReasonNone &&
 		row.Reason != slots.ReasonUnsupportedDuration && row.Reason != slots.ReasonUnsupportedCalendar
 	return []*availabilityv1.AvailabilityRule{
-		{Rule: "a default calendar link is set", Input: link, Passed: row.Link != nil},
+		{Rule: linkRule(row.Kind), Input: link, Passed: row.Link != nil},
 		{Rule: "the calendar serves the meeting length", Input: kind + " " + row.Meeting.String(), Passed: served},
 		{Rule: "the calendar is active", Input: kind, Passed: row.Link != nil && row.Reason != slots.ReasonInactive},
 	}
+}
+
+func linkRule(kind slots.SourceKind) string {
+	if kind == slots.SourceDirectBook {
+		return "a calendar link for direct bookings is set"
+	}
+	return "a default calendar link is set"
 }
 
 func readInput(row store.Row) string {
@@ -149,7 +170,7 @@ func (s *Server) ListAvailabilityHealth(ctx context.Context, req *availabilityv1
 	var bad problems
 	size := bad.pageSize(req.GetPageSize())
 	after := bad.pageToken(req.GetPageToken(), healthList)
-	f := store.HealthFilter{FewerThan: int(req.GetFewerThan()), After: after, Page: size + 1, Now: s.clock.Now()}
+	f := store.HealthFilter{Kind: bad.sourceKind(req.GetSourceKind()), FewerThan: int(req.GetFewerThan()), After: after, Page: size + 1, Now: s.clock.Now()}
 	if who, ok := principal.FromContext(ctx); ok && who.Workspace != "" {
 		f.Only = bad.workspace(workspacePrefix + who.Workspace)
 	}
@@ -185,7 +206,7 @@ func (s *Server) ListAvailabilityHealth(ctx context.Context, req *availabilityv1
 func healthProto(h store.Health) *availabilityv1.AvailabilityHealth {
 	out := &availabilityv1.AvailabilityHealth{
 		Workspace: workspaceName(h.Workspace), State: stateProto(h.State), Reason: string(h.Reason), LastError: h.LastError,
-		Failures: int32(h.Failures), NextLookTime: timestamppb.New(h.Due), Slots: int32(h.Slots), SlotsNextWeek: int32(h.SlotsWeek),
+		Failures: int32(h.Failures), NextLookTime: timestamppb.New(h.Due), Slots: int32(h.Slots), SlotsNextWeek: int32(h.SlotsWeek), SourceKind: sourceKindProto(h.Kind),
 	}
 	if !h.AsOf.IsZero() {
 		out.AsOfTime = timestamppb.New(h.AsOf)

@@ -227,7 +227,7 @@ func (m *matrix) expect(t *testing.T, name string, want cell, read time.Time) {
 	for _, slot := range got.GetSlots() {
 		starts = append(starts, slot.GetStartTime().AsTime())
 	}
-	row, err := m.store.Read(t.Context(), uuid.MustParse(strings.TrimPrefix(name, "workspaces/")))
+	row, err := m.store.Read(t.Context(), slots.Default(uuid.MustParse(strings.TrimPrefix(name, "workspaces/"))))
 	if err != nil || row.State != want.state || row.LastError != want.error || !row.AsOf.Equal(read) {
 		t.Errorf("stored %s %q as of %s, %v; want %s %q as of %s", row.State, row.LastError, row.AsOf, err, want.state, want.error, read)
 	}

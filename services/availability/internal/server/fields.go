@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/relance/relance/platform/apierr"
+	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/slots"
 )
 
 const (
@@ -50,6 +52,33 @@ func (p *problems) workspace(name string) uuid.UUID {
 		p.add("parent", "must be workspaces/{uuid}")
 	}
 	return id
+}
+
+var sourceKinds = map[availabilityv1.SourceKind]slots.SourceKind{
+	availabilityv1.SourceKind_SOURCE_KIND_UNSPECIFIED: slots.SourceDefault,
+	availabilityv1.SourceKind_SOURCE_KIND_DEFAULT:     slots.SourceDefault,
+	availabilityv1.SourceKind_SOURCE_KIND_DIRECT_BOOK: slots.SourceDirectBook,
+}
+
+func sourceKindProto(kind slots.SourceKind) availabilityv1.SourceKind {
+	if kind == slots.SourceDirectBook {
+		return availabilityv1.SourceKind_SOURCE_KIND_DIRECT_BOOK
+	}
+	return availabilityv1.SourceKind_SOURCE_KIND_DEFAULT
+}
+
+// sourceKind reads which calendar is meant.
+func (p *problems) sourceKind(kind availabilityv1.SourceKind) slots.SourceKind {
+	name, known := sourceKinds[kind]
+	if !known {
+		p.add("source_kind", "is not known")
+	}
+	return name
+}
+
+// key reads a parent and which of its calendars is meant.
+func (p *problems) key(parent string, kind availabilityv1.SourceKind) slots.Key {
+	return slots.Key{Workspace: p.workspace(parent), Kind: p.sourceKind(kind)}
 }
 
 // link reads "workspaces/{uuid}/calendarLinks/{uuid}".

@@ -55,17 +55,29 @@ type fakeSync struct {
 	refuse error
 	asks   []*syncv1.BookAppointmentRequest
 	feed   []*syncv1.TakenTime
-	// hold, when set, keeps a look waiting until it is closed.
-	hold chan struct{}
+	// hold, when set, keeps a look waiting until it is closed; holdFor those at single calendars.
+	hold    chan struct{}
+	holdFor map[string]chan struct{}
+	// slotsOf are the free times of calendars that do not have those of slots.
+	slotsOf map[string][]time.Time
 }
 
 func (f *fakeSync) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsRequest) (*syncv1.ListFreeSlotsResponse, error) {
 	f.mu.Lock()
 	f.calls[req.GetParent()]++
 	f.asked = append(f.asked, req)
+	f.calls[req.GetCalendar()]++
 	hold, fail, starts := f.hold, f.fail, f.slots
-	if only := f.failFor[req.GetParent()]; only != nil {
-		fail = only
+	if own, ok := f.slotsOf[req.GetCalendar()]; ok {
+		starts = own
+	}
+	if only := f.holdFor[req.GetCalendar()]; only != nil {
+		hold = only
+	}
+	for _, of := range []string{req.GetParent(), req.GetCalendar()} {
+		if only := f.failFor[of]; only != nil {
+			fail = only
+		}
 	}
 	f.mu.Unlock()
 	if hold != nil {
@@ -206,7 +218,7 @@ func newWorld(t *testing.T) *world {
 	}})
 	w.box = box(t)
 	w.store, w.syncServer = store.New(w.pool, w.box), syncServer
-	w.refresher = w.newRefresher(t, syncServer)
+	w.refresher = w.newRefresher(t, syncServer, 0)
 	t.Cleanup(w.refresher.Wait)
 	w.server = rpctest.New(t, rpctest.Config{Service: store.Schema, Policy: server.Policy(), Register: func(r grpc.ServiceRegistrar) {
 		availabilityv1.RegisterAvailabilityServiceServer(r, server.New(server.Deps{
@@ -233,12 +245,14 @@ func box(t *testing.T) *secretbox.Box {
 	return b
 }
 
-func (w *world) newRefresher(t *testing.T, syncServer *rpctest.Server) *refresh.Refresher {
+// newRefresher makes one that reads so many calendars at once; 0 means its default.
+func (w *world) newRefresher(t *testing.T, syncServer *rpctest.Server, concurrency int) *refresh.Refresher {
 	t.Helper()
 	source := provider.NewSync(syncServer.Conn(t, store.Schema))
 	return refresh.New(refresh.Config{
 		Store: w.store, Provider: provider.Router{calendar.GHL: source}, Directory: source, Clock: w.clock,
 		Logger: slog.New(slog.NewJSONHandler(w.logs, nil)), Jitter: func() float64 { return 0 },
+		Concurrency: concurrency,
 	})
 }
 

@@ -46,7 +46,7 @@ func TestAlertsNameMetricsThatExist(t *testing.T) {
 		`availability_workspaces\{.*state="ok".*\}`: "1", `availability_workspaces\{.*state="unreachable".*\}`: "1",
 		`availability_workspaces\{.*state="unconfigured".*\}`: "1", `availability_oldest_look_age_seconds\{.*state="ok".*\}`: "90",
 		`availability_hosts_resting\{.*class="ghl".*\}`: "0", `availability_low_workspaces\{.*\}`: "1",
-		`availability_last_run_age_seconds\{.*\}`: "90",
+		`availability_last_run_age_seconds\{.*\}`: "90", `availability_direct_book_unreachable\{.*\}`: "0",
 	} {
 		if !regexp.MustCompile(`(?m)^` + metric + ` ` + want + `$`).MatchString(page) {
 			t.Errorf("%s is not %s", metric, want)

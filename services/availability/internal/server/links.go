@@ -116,6 +116,33 @@ func (s *Server) SetDefaultCalendarLink(ctx context.Context, req *availabilityv1
 	return &availabilityv1.SetDefaultCalendarLinkResponse{CalendarLink: linkProto(link)}, nil
 }
 
+// SetDirectBookCalendarLink makes a link the one for direct bookings, or leaves none, and ends any back-off.
+func (s *Server) SetDirectBookCalendarLink(ctx context.Context, req *availabilityv1.SetDirectBookCalendarLinkRequest) (*availabilityv1.SetDirectBookCalendarLinkResponse, error) {
+	var bad problems
+	workspace, id := bad.workspace(req.GetParent()), uuid.Nil
+	if req.GetCalendarLink() != "" {
+		var of uuid.UUID
+		if of, id = bad.link("calendar_link", req.GetCalendarLink()); of != workspace {
+			bad.add("calendar_link", "must be of the workspace")
+		}
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	if err := s.admit(ctx, workspace); err != nil {
+		return nil, err
+	}
+	link, err := s.store.SetDirectBook(ctx, workspace, id, s.clock.Now())
+	if err != nil {
+		return nil, linkError(err, workspace, id)
+	}
+	out := &availabilityv1.SetDirectBookCalendarLinkResponse{}
+	if id != uuid.Nil {
+		out.CalendarLink = linkProto(link)
+	}
+	return out, nil
+}
+
 // one reads the name of a link and lets the caller into its workspace.
 func (s *Server) one(ctx context.Context, name string) (workspace, id uuid.UUID, err error) {
 	var bad problems
@@ -129,7 +156,7 @@ func (s *Server) one(ctx context.Context, name string) (workspace, id uuid.UUID,
 func linkProto(link store.Link) *availabilityv1.CalendarLink {
 	out := &availabilityv1.CalendarLink{
 		Name: linkName(link.Workspace, link.ID), DisplayName: link.DisplayName, Provider: kindProto(link.Provider),
-		ExternalId: link.ExternalID, PublicUrl: link.PublicURL, Default: link.Default,
+		ExternalId: link.ExternalID, PublicUrl: link.PublicURL, Default: link.Default, DirectBook: link.DirectBook,
 		CreateTime: timestamppb.New(link.CreateTime), UpdateTime: timestamppb.New(link.UpdateTime),
 		HasApiToken: link.Token != "", WorkingHours: hoursProto(link.Hours),
 	}

@@ -81,7 +81,7 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 	if w.asked.Strategy == "" {
 		w.asked.Strategy = row.Strategy
 	}
-	w.asked.Locale = row.Locale
+	w.asked.Locale, w.asked.OfDirectBook = row.Locale, row.Kind == slots.SourceDirectBook
 	var starts []time.Time
 	if !w.asked.LinkOnly {
 		// The rule of every read: never a time that is over, or beyond what was read.
@@ -101,13 +101,22 @@ func (s *Server) offer(ctx context.Context, w wish) (store.Offer, error) {
 // offerable gives the row to offer from. A link alone needs a default calendar and nothing that was read of it.
 func (s *Server) offerable(ctx context.Context, w wish) (*view, time.Time, error) {
 	if !w.asked.LinkOnly {
-		return s.known(ctx, w.workspace, w.notBefore)
+		return s.known(ctx, w.key(), w.notBefore)
 	}
-	row, err := s.store.Read(ctx, w.workspace)
+	row, err := s.store.Read(ctx, w.key())
 	if err == nil && row.Link == nil {
 		err = noSlots(store.Row{Workspace: w.workspace, Reason: slots.ReasonNoDefaultCalendar})
 	}
 	return newView(row, nil), s.clock.Now(), err
+}
+
+// key is the calendar that was asked for.
+func (w wish) key() slots.Key {
+	key := slots.Default(w.workspace)
+	if w.asked.DirectBook {
+		key.Kind = slots.SourceDirectBook
+	}
+	return key
 }
 
 func (w wish) choice(l store.Ledger, now time.Time) slots.Choice {
@@ -146,6 +155,7 @@ func readWish(req *availabilityv1.OfferSlotsRequest, now time.Time) (wish, error
 	if w.asked.Strategy, known = strategies[req.GetStrategy()]; !known {
 		bad.add("strategy", "is not known")
 	}
+	w.asked.DirectBook = bad.sourceKind(req.GetSourceKind()) == slots.SourceDirectBook
 	w.asked.Start = bad.time("start_time", req.GetStartTime())
 	w.notBefore = bad.maxAge(req.GetMaxAge(), now)
 	if w.asked.LinkOnly = req.GetLinkOnly(); w.asked.LinkOnly &&
@@ -168,6 +178,7 @@ func (w wish) same(made store.Offer) error {
 		{"strategy", w.asked.Strategy != "" && made.Asked.Strategy != w.asked.Strategy},
 		{"count", made.Asked.Count != w.asked.Count},
 		{"start_time", !made.Asked.Start.Equal(w.asked.Start)},
+		{"source_kind", made.Asked.DirectBook != w.asked.DirectBook},
 		{"link_only", made.Asked.LinkOnly != w.asked.LinkOnly},
 	} {
 		if f.differ {
@@ -221,7 +232,7 @@ func offerProto(o store.Offer) *availabilityv1.Offer {
 	out := &availabilityv1.Offer{
 		Lead: workspaceName(o.Workspace) + "/leads/" + o.Asked.Lead.String(),
 		Text: localeOf(store.Row{Locale: o.Asked.Locale}).Join(o.Labels), State: stateProto(o.State), AsOfTime: timestamppb.New(o.AsOf), PublicUrl: o.PublicURL,
-		OfferTime: timestamppb.New(o.Time),
+		OfferTime: timestamppb.New(o.Time), SourceKind: sourceKindProto(o.Asked.Kind()),
 	}
 	if o.ID != uuid.Nil {
 		out.Name = workspaceName(o.Workspace) + "/offers/" + o.ID.String()

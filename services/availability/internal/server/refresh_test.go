@@ -15,6 +15,7 @@ import (
 
 	"github.com/relance/relance/platform/rpctest"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
+	"github.com/relance/relance/services/availability/internal/slots"
 )
 
 // A workspace without any calendar is counted once and logged once; then it rests.
@@ -61,7 +62,7 @@ func TestReceiptCountsEveryKind(t *testing.T) {
 	got := w.tick(t)
 	want := &availabilityv1.RefreshReceipt{
 		Checked: 4, Refreshed: 1, SkippedNoDefault: 1, SkippedUnsupportedDuration: 1, Errors: 1, Attempted: 2,
-		ErrorDetails: []*availabilityv1.RefreshError{{Workspace: broken, Reason: "PROVIDER_UNAVAILABLE"}},
+		ErrorDetails: []*availabilityv1.RefreshError{{Workspace: broken, Reason: "PROVIDER_UNAVAILABLE", SourceKind: byDefault}},
 		Metrics: &availabilityv1.RefreshMetrics{
 			TotalCaches: 4, ErroringCaches: 1, OldestAsOfTime: timestamppb.New(now()), OldestWorkspace: good,
 		},
@@ -121,7 +122,7 @@ func TestLeaseOverProcesses(t *testing.T) {
 	w := newWorld(t)
 	acme := w.workspace(t)
 	w.link(t, acme)
-	other := w.newRefresher(t, w.syncServer)
+	other := w.newRefresher(t, w.syncServer, 0)
 	id := parse(t, acme)
 	hold := make(chan struct{})
 	w.sync.set(func(f *fakeSync) { f.hold = hold })
@@ -141,12 +142,12 @@ func TestLeaseOverProcesses(t *testing.T) {
 	// While the first process reads, readers of the second wait and do not read themselves.
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := other.Fresh(short, id, time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := other.Fresh(short, slots.Default(id), time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("during the look: %v", err)
 	}
 	for range 20 {
 		readers.Go(func() {
-			if row, err := other.Fresh(t.Context(), id, time.Time{}); err != nil || len(row.Slots) != 4 {
+			if row, err := other.Fresh(t.Context(), slots.Default(id), time.Time{}); err != nil || len(row.Slots) != 4 {
 				t.Errorf("%v %v", row, err)
 			}
 		})

@@ -95,7 +95,7 @@ func runProto(run store.Run) *availabilityv1.RefreshRun {
 	receipt := &availabilityv1.RefreshReceipt{
 		Checked: int32(r.Checked()), Refreshed: int32(r.Refreshed), SkippedNoDefault: int32(r.NoDefault),
 		SkippedUnsupportedDuration: int32(r.Unsupported), SkippedBackoff: int32(r.Backoff), Errors: int32(r.Errors),
-		Attempted: int32(r.Attempted), Metrics: &availabilityv1.RefreshMetrics{
+		Attempted: int32(r.Attempted), DirectBook: int32(r.DirectBook), Metrics: &availabilityv1.RefreshMetrics{
 			TotalCaches: int32(run.Metrics.Total), DueCaches: int32(run.Metrics.Due), ErroringCaches: int32(run.Metrics.Erroring),
 		},
 	}
@@ -105,7 +105,7 @@ func runProto(run store.Run) *availabilityv1.RefreshRun {
 	}
 	for _, failure := range r.Details {
 		receipt.ErrorDetails = append(receipt.ErrorDetails, &availabilityv1.RefreshError{
-			Workspace: workspacePrefix + failure.Workspace, Reason: failure.Reason,
+			Workspace: workspacePrefix + failure.Workspace, Reason: failure.Reason, SourceKind: sourceKindProto(failure.Kind),
 		})
 	}
 	out := &availabilityv1.RefreshRun{

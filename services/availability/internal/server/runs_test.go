@@ -51,12 +51,12 @@ func TestReceiptsAreStored(t *testing.T) {
 	w.workspace(t)
 	id := newID(t)
 	ask := &availabilityv1.RefreshDueAvailabilityRequest{RequestId: id.String()}
-	first, err := w.cron.RefreshDueAvailability(t.Context(), ask)
+	first, err := w.cron.RefreshDueAvailability(patient(t), ask)
 	if err != nil || first.GetReceipt().GetRefreshed() != 1 || first.GetReceipt().GetSkippedNoDefault() != 1 || first.GetRun() == "" {
 		t.Fatalf("%v %v", first, err)
 	}
 	w.clock.Advance(2 * time.Minute)
-	again, err := w.cron.RefreshDueAvailability(t.Context(), ask)
+	again, err := w.cron.RefreshDueAvailability(patient(t), ask)
 	if err != nil || !proto.Equal(first, again) || w.sync.count(acme) != 1 {
 		t.Fatalf("%v %v, want %v; %d looks", again, err, first, w.sync.count(acme))
 	}
@@ -69,13 +69,13 @@ func TestReceiptsAreStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.cron.RefreshDueAvailability(t.Context(), &availabilityv1.RefreshDueAvailabilityRequest{RequestId: other.String()})
+	_, err = w.cron.RefreshDueAvailability(patient(t), &availabilityv1.RefreshDueAvailabilityRequest{RequestId: other.String()})
 	rpctest.RequireError(t, err, codes.Unavailable, "")
 	if err := w.store.LeaveRun(t.Context(), started.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.clock.Advance(2 * time.Minute)
-	taken, err := w.cron.RefreshDueAvailability(t.Context(), &availabilityv1.RefreshDueAvailabilityRequest{RequestId: other.String()})
+	taken, err := w.cron.RefreshDueAvailability(patient(t), &availabilityv1.RefreshDueAvailabilityRequest{RequestId: other.String()})
 	if err != nil || taken.GetRun() != "refreshRuns/"+started.ID.String() || taken.GetReceipt().GetRefreshed() != 1 {
 		t.Fatalf("%v %v", taken, err)
 	}
@@ -141,7 +141,7 @@ func TestModeAll(t *testing.T) {
 		}
 		w.clock.Advance(time.Second)
 	}
-	_, err := w.cron.RefreshDueAvailability(t.Context(), &availabilityv1.RefreshDueAvailabilityRequest{Mode: 7, RequestId: "x"})
+	_, err := w.cron.RefreshDueAvailability(patient(t), &availabilityv1.RefreshDueAvailabilityRequest{Mode: 7, RequestId: "x"})
 	rpctest.RequireError(t, err, codes.InvalidArgument, "")
 }
 

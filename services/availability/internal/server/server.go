@@ -66,13 +66,14 @@ func New(d Deps) *Server {
 func Policy() principal.Policy {
 	admin := []principal.Kind{principal.KindAdmin}
 	return principal.Policy{
-		availabilityv1.AvailabilityService_CreateCalendarLink_FullMethodName:     admin,
-		availabilityv1.AvailabilityService_ListCalendarLinks_FullMethodName:      admin,
-		availabilityv1.AvailabilityService_UpdateCalendarLink_FullMethodName:     admin,
-		availabilityv1.AvailabilityService_DeleteCalendarLink_FullMethodName:     admin,
-		availabilityv1.AvailabilityService_SetDefaultCalendarLink_FullMethodName: admin,
-		availabilityv1.AvailabilityService_GetSettings_FullMethodName:            admin,
-		availabilityv1.AvailabilityService_UpdateSettings_FullMethodName:         admin,
+		availabilityv1.AvailabilityService_CreateCalendarLink_FullMethodName:        admin,
+		availabilityv1.AvailabilityService_ListCalendarLinks_FullMethodName:         admin,
+		availabilityv1.AvailabilityService_UpdateCalendarLink_FullMethodName:        admin,
+		availabilityv1.AvailabilityService_DeleteCalendarLink_FullMethodName:        admin,
+		availabilityv1.AvailabilityService_SetDefaultCalendarLink_FullMethodName:    admin,
+		availabilityv1.AvailabilityService_SetDirectBookCalendarLink_FullMethodName: admin,
+		availabilityv1.AvailabilityService_GetSettings_FullMethodName:               admin,
+		availabilityv1.AvailabilityService_UpdateSettings_FullMethodName:            admin,
 		availabilityv1.AvailabilityService_GetSlots_FullMethodName: {
 			principal.KindFollowUps, principal.KindAdmin,
 		},

@@ -29,7 +29,7 @@ func (s *Server) GetSettings(ctx context.Context, req *availabilityv1.GetSetting
 	if err := s.admit(ctx, workspace); err != nil {
 		return nil, err
 	}
-	row, err := s.store.Read(ctx, workspace)
+	row, err := s.store.Read(ctx, slots.Default(workspace))
 	if err != nil {
 		return nil, toStatus(err)
 	}

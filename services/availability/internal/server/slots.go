@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -15,7 +14,7 @@ import (
 
 // query is a validated GetSlotsRequest.
 type query struct {
-	workspace uuid.UUID
+	key       slots.Key
 	zone      *time.Location
 	zoneAsked bool
 	// notBefore bounds when the slots were read; zero for no bound.
@@ -30,17 +29,17 @@ func (s *Server) GetSlots(ctx context.Context, req *availabilityv1.GetSlotsReque
 	if err != nil {
 		return nil, err
 	}
-	v, now, err := s.known(ctx, q.workspace, q.notBefore)
+	v, now, err := s.known(ctx, q.key, q.notBefore)
 	if err != nil {
 		return nil, err
 	}
 	return q.answer(v, now)
 }
 
-// known gives what is known of the workspace, fresh as the cache allows, when it can be offered from, and the time of the
+// known gives what is known of the calendar, fresh as the cache allows, when it can be offered from, and the time of the
 // answer. It lets in only who may see the workspace.
-func (s *Server) known(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (*view, time.Time, error) {
-	v, err := s.view(ctx, workspace, notBefore)
+func (s *Server) known(ctx context.Context, key slots.Key, notBefore time.Time) (*view, time.Time, error) {
+	v, err := s.view(ctx, key, notBefore)
 	now := s.clock.Now()
 	if err != nil {
 		return nil, now, err
@@ -59,7 +58,7 @@ func (s *Server) known(ctx context.Context, workspace uuid.UUID, notBefore time.
 
 func readQuery(req *availabilityv1.GetSlotsRequest, now time.Time) (query, error) {
 	var bad problems
-	q := query{workspace: bad.workspace(req.GetParent()), zone: time.UTC, zoneAsked: req.GetTimeZone() != ""}
+	q := query{key: bad.key(req.GetParent(), req.GetSourceKind()), zone: time.UTC, zoneAsked: req.GetTimeZone() != ""}
 	if zone := bad.zone(req.GetTimeZone()); zone != nil {
 		q.zone = zone
 	}
@@ -116,7 +115,7 @@ func (q query) answer(v *view, now time.Time) (*availabilityv1.GetSlotsResponse,
 	out := &availabilityv1.GetSlotsResponse{
 		// A cache whose last free time has passed, or a window without any, is empty to this caller.
 		State: stateProto(stateOf(row, v.starts[from:to])), AsOfTime: timestamppb.New(row.AsOf), CalendarLink: defaultName(row),
-		PublicUrl: row.Link.PublicURL, Source: row.Source,
+		PublicUrl: row.Link.PublicURL, Source: row.Source, SourceKind: sourceKindProto(row.Kind),
 	}
 	// The field slots, encoded before: what is unknown to a message goes over the wire as it is, and is known again to who
 	// receives it.

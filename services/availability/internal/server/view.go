@@ -64,21 +64,21 @@ func (v *view) index(t time.Time) int {
 	return i
 }
 
-// view gives what is known of a workspace to a caller who may see it: from memory while that is fresh enough, else from
+// view gives what is known of a calendar to a caller who may see it: from memory while that is fresh enough, else from
 // the database, after a look at the calendar where one is due.
-func (s *Server) view(ctx context.Context, workspace uuid.UUID, notBefore time.Time) (*view, error) {
-	if err := principal.AuthorizeWorkspace(ctx, workspace.String()); err != nil {
+func (s *Server) view(ctx context.Context, key slots.Key, notBefore time.Time) (*view, error) {
+	if err := principal.AuthorizeWorkspace(ctx, key.Workspace.String()); err != nil {
 		return nil, err
 	}
-	if v, ok := s.cache.Get(workspace); ok && !refresh.Stale(v.row, s.clock.Now(), notBefore) {
+	if v, ok := s.cache.Get(key); ok && !refresh.Stale(v.row, s.clock.Now(), notBefore) {
 		return v, nil
 	}
-	if err := s.admit(ctx, workspace); err != nil {
+	if err := s.admit(ctx, key.Workspace); err != nil {
 		return nil, err
 	}
 	// A look at the calendar changes the row, so it is the next reader who puts it in.
-	ticket := s.cache.Begin(workspace)
-	row, err := s.refresher.Fresh(ctx, workspace, notBefore)
+	ticket := s.cache.Begin(key)
+	row, err := s.refresher.Fresh(ctx, key, notBefore)
 	if err != nil {
 		return nil, toStatus(err)
 	}

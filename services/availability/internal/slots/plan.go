@@ -60,18 +60,22 @@ const (
 
 // Receipt counts a run.
 type Receipt struct {
-	// Refreshed to Errors are disjoint: each workspace looked at is in exactly one.
+	// Refreshed to Errors are disjoint: each calendar looked at is in exactly one.
 	Refreshed, NoDefault, Unsupported, Backoff, Errors int
 	// Attempted counts those of them whose calendar was asked, whatever came of it.
 	Attempted int
+	// DirectBook counts those of the attempted that are of SourceDirectBook.
+	DirectBook int
 	// Details names the first failed workspaces.
 	Details []Failure
 }
 
-// Failure names a workspace and why its refresh failed.
+// Failure names a calendar and why its refresh failed.
 type Failure struct {
 	// Workspace is the bare UUID.
 	Workspace string
+	// Kind is which of its calendars.
+	Kind SourceKind `json:",omitempty"`
 	// Reason is a reason of this API or of the provider's side.
 	Reason string
 }
@@ -79,12 +83,12 @@ type Failure struct {
 // maxDetails bounds Receipt.Details.
 const maxDetails = 100
 
-// Checked is the number of workspaces looked at: the sum of the others, by construction.
+// Checked is the number of calendars looked at: the sum of the others, by construction.
 func (r Receipt) Checked() int {
 	return r.Refreshed + r.NoDefault + r.Unsupported + r.Backoff + r.Errors
 }
 
-// Count adds one workspace. The failure is used for VerdictError only.
+// Count adds one calendar. The failure is used for VerdictError only.
 func (r *Receipt) Count(v Verdict, f Failure) {
 	switch v {
 	case VerdictRefreshed:

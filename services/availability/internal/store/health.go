@@ -12,8 +12,9 @@ import (
 
 // Health is how a workspace's calendar is doing.
 type Health struct {
-	// Workspace is whose; State to Due are as in Row.
+	// Workspace is whose, Kind which of its calendars; State to Due are as in Row.
 	Workspace uuid.UUID
+	Kind      slots.SourceKind
 	State     slots.State
 	Reason    slots.Reason
 	LastError string
@@ -25,6 +26,8 @@ type Health struct {
 
 // HealthFilter chooses workspaces.
 type HealthFilter struct {
+	// Kind is of which calendars.
+	Kind slots.SourceKind
 	// States are the accepted states; none accepts all. FewerThan asks for fewer free times in the next 7 days; 0 does not.
 	States    []string
 	FewerThan int
@@ -41,11 +44,11 @@ func (s *Store) Health(ctx context.Context, f HealthFilter) ([]Health, error) {
 	var out []Health
 	list := func(q *db.Queries) error {
 		rows, err := q.Health(ctx, db.HealthParams{
-			Now: f.Now, After: f.After, States: append([]string{}, f.States...), FewerThan: int32(f.FewerThan), Page: int32(f.Page),
+			SourceKind: string(f.Kind), Now: f.Now, After: f.After, States: append([]string{}, f.States...), FewerThan: int32(f.FewerThan), Page: int32(f.Page),
 		})
 		for _, row := range rows {
 			h := Health{
-				Workspace: row.WorkspaceID, State: slots.State(row.State), Reason: slots.Reason(row.Reason), LastError: row.LastError,
+				Workspace: row.WorkspaceID, Kind: f.Kind, State: slots.State(row.State), Reason: slots.Reason(row.Reason), LastError: row.LastError,
 				Failures: int(row.Failures), Due: row.DueTime, Slots: int(row.Known), SlotsWeek: int(row.NextWeek),
 			}
 			if row.AsOf != nil {

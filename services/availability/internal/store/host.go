@@ -4,10 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/availability/internal/breaker"
+	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store/db"
 )
 
@@ -153,7 +152,7 @@ func (s *Store) RestingHosts(ctx context.Context, now time.Time) ([]Resting, err
 
 // DeferWaiting puts off at most batch due rows of a host that is left alone. Their cost is that of one statement; those
 // whose state changed by it are given. State, Reason, LastError and Due of the result are stored.
-func (s *Store) DeferWaiting(ctx context.Context, host string, now time.Time, result Result, batch int) (deferred int, changed []uuid.UUID, err error) {
+func (s *Store) DeferWaiting(ctx context.Context, host string, now time.Time, result Result, batch int) (deferred int, changed []slots.Key, err error) {
 	var rows []db.DeferWaitingRow
 	// Also after an error: the commit may have come through.
 	defer func() {
@@ -176,7 +175,7 @@ func (s *Store) DeferWaiting(ctx context.Context, host string, now time.Time, re
 	}
 	for _, row := range rows {
 		if row.Before != result.reported() {
-			changed = append(changed, row.WorkspaceID)
+			changed = append(changed, slots.Key{Workspace: row.WorkspaceID, Kind: slots.SourceKind(row.SourceKind)})
 		}
 	}
 	return len(rows), changed, nil

@@ -24,16 +24,19 @@ const (
 	ClaimBusy
 )
 
-// Claim takes the lease of a workspace's row when need still says so under the lock.
-func (s *Store) Claim(ctx context.Context, workspace uuid.UUID, lease time.Duration, need func(Row) bool) (Row, Claimed, error) {
+// Claim takes the lease of a row when need still says so under the lock: the one that Read gives for the key.
+func (s *Store) Claim(ctx context.Context, key slots.Key, lease time.Duration, need func(Row) bool) (Row, Claimed, error) {
 	token, err := uuid.NewV7()
 	if err != nil {
 		return Row{}, ClaimBusy, wrap("claim availability", err)
 	}
 	var row Row
 	outcome := ClaimTaken
-	err = s.within(ctx, workspace, func(q *db.Queries) error {
-		locked, err := q.LockAvailability(ctx, workspace)
+	err = s.within(ctx, key.Workspace, func(q *db.Queries) error {
+		locked, err := q.LockAvailability(ctx, db.LockAvailabilityParams{WorkspaceID: key.Workspace, SourceKind: string(key.Kind)})
+		if postgres.IsNoRows(err) && key.Kind != slots.SourceDefault {
+			locked, err = q.LockAvailability(ctx, db.LockAvailabilityParams(defaultRow(key.Workspace)))
+		}
 		if err != nil {
 			return err
 		}
@@ -49,7 +52,7 @@ func (s *Store) Claim(ctx context.Context, workspace uuid.UUID, lease time.Durat
 			return nil
 		}
 		row.token = token
-		return q.Lease(ctx, db.LeaseParams{WorkspaceID: workspace, Token: &token, Seconds: lease.Seconds()})
+		return q.Lease(ctx, db.LeaseParams{WorkspaceID: key.Workspace, SourceKind: string(row.Kind), Token: &token, Seconds: lease.Seconds()})
 	})
 	return row, outcome, wrap("claim availability", err)
 }
@@ -88,7 +91,7 @@ func (r Result) reported() string { return string(r.State) + " " + string(r.Reas
 func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, changed bool, err error) {
 	reported := result.reported()
 	params := db.FinishParams{
-		WorkspaceID: row.Workspace, Token: &row.token, ConfigVersion: row.version, State: string(result.State),
+		WorkspaceID: row.Workspace, SourceKind: string(row.Kind), Token: &row.token, ConfigVersion: row.version, State: string(result.State),
 		Reason: string(result.Reason), LastError: result.LastError, Reported: reported, Slots: result.Slots, Source: result.Source,
 		Failures: int32(min(result.Failures, 1<<20)), DueTime: result.Due, Host: result.Host, Waiting: result.Waiting,
 	}
@@ -109,7 +112,7 @@ func (s *Store) Finish(ctx context.Context, row Row, result Result) (stored, cha
 		}
 		stored = rows == 1
 		if !stored {
-			return q.Release(ctx, db.ReleaseParams{WorkspaceID: row.Workspace, Token: &row.token})
+			return q.Release(ctx, release(row))
 		}
 		if result.Resolved == "" || row.Link == nil || result.Resolved == row.Link.Resolved {
 			return nil
@@ -136,7 +139,11 @@ func (r Result) stillWaits(ctx context.Context, q *db.Queries, params *db.Finish
 // Release gives a lease back without a result.
 func (s *Store) Release(ctx context.Context, row Row) error {
 	err := s.within(ctx, row.Workspace, func(q *db.Queries) error {
-		return q.Release(ctx, db.ReleaseParams{WorkspaceID: row.Workspace, Token: &row.token})
+		return q.Release(ctx, release(row))
 	})
 	return wrap("release availability", err)
+}
+
+func release(row Row) db.ReleaseParams {
+	return db.ReleaseParams{WorkspaceID: row.Workspace, SourceKind: string(row.Kind), Token: &row.token}
 }

@@ -43,7 +43,7 @@ func (s *Store) CreateLink(ctx context.Context, link Link, request uuid.UUID) (L
 		if !link.Default {
 			return nil
 		}
-		return q.Reset(ctx, link.Workspace)
+		return reset(ctx, q, slots.Default(link.Workspace))
 	})
 	return link, wrap("create calendar link", err)
 }
@@ -111,10 +111,10 @@ func (s *Store) UpdateLink(ctx context.Context, link Link, change func(*Link) er
 			WorkspaceID: link.Workspace, ID: link.ID, DisplayName: link.DisplayName, ExternalID: link.ExternalID,
 			PublicUrl: link.PublicURL, SourceEnc: sealed.source, TokenEnc: sealed.token, Hours: sealed.hours, Forget: moved, Now: now,
 		})
-		if err != nil || !link.Default || !moved {
+		if err != nil || !moved {
 			return err
 		}
-		return q.Reset(ctx, link.Workspace)
+		return link.resetRead(ctx, q)
 	})
 	return link, wrap("update calendar link", err)
 }
@@ -132,7 +132,7 @@ func (s *Store) DeleteLink(ctx context.Context, workspace, id uuid.UUID) error {
 		if err != nil || !record.IsDefault {
 			return err
 		}
-		return q.Reset(ctx, workspace)
+		return reset(ctx, q, slots.Default(workspace))
 	})
 	return wrap("delete calendar link", err)
 }
@@ -141,7 +141,7 @@ func (s *Store) DeleteLink(ctx context.Context, workspace, id uuid.UUID) error {
 // default before.
 func (s *Store) SetDefault(ctx context.Context, workspace, id uuid.UUID, now time.Time) (Link, error) {
 	var link Link
-	err := s.configure(ctx, workspace, func(q *db.Queries, row Row) error {
+	err := s.configure(ctx, workspace, func(q *db.Queries, _ Row) error {
 		before, err := q.Link(ctx, db.LinkParams{WorkspaceID: workspace, ID: id})
 		if err != nil {
 			return err
@@ -156,14 +156,10 @@ func (s *Store) SetDefault(ctx context.Context, workspace, id uuid.UUID, now tim
 		if link, err = s.open(record); err != nil {
 			return err
 		}
-		switch {
-		case !before.IsDefault:
-			return q.Reset(ctx, workspace)
-		case row.State != slots.StateOK && row.State != slots.StateEmpty:
-			return q.Hasten(ctx, workspace)
-		default:
-			return nil
+		if !before.IsDefault {
+			return reset(ctx, q, slots.Default(workspace))
 		}
+		return q.Hasten(ctx, db.HastenParams(defaultRow(workspace)))
 	})
 	return link, wrap("set default calendar link", err)
 }

@@ -23,8 +23,20 @@ type Asked struct {
 	Start    time.Time
 	// LinkOnly asks for no times.
 	LinkOnly bool `json:",omitempty"`
+	// DirectBook asks for times of the calendar for direct bookings.
+	DirectBook bool `json:",omitempty"`
 	// Locale is not asked for: it is the workspace's when the offer was made.
 	Locale string `json:",omitempty"`
+	// OfDirectBook is not asked for: there was such a calendar.
+	OfDirectBook bool `json:",omitempty"`
+}
+
+// Kind is the calendar whose times were offered.
+func (a Asked) Kind() slots.SourceKind {
+	if a.OfDirectBook {
+		return slots.SourceDirectBook
+	}
+	return slots.SourceDefault
 }
 
 // Offer is a set of times that a lead was offered.
@@ -45,7 +57,7 @@ type Offer struct {
 
 // Ledger is what an offer is chosen by.
 type Ledger struct {
-	// Counts tells how often each start was offered in the workspace, ToLead which were offered to this lead.
+	// Counts tells how often each start of the calendar was offered in the workspace, ToLead which were offered to this lead.
 	Counts map[time.Time]int
 	ToLead []time.Time
 }
@@ -105,10 +117,12 @@ func (s *Store) MakeOffer(ctx context.Context, offer Offer, by Chooser) (Offer, 
 }
 
 // OfferLedger reads what an offer to a lead would be chosen by.
-func (s *Store) OfferLedger(ctx context.Context, workspace, lead uuid.UUID, now time.Time) (Ledger, error) {
+func (s *Store) OfferLedger(ctx context.Context, key slots.Key, lead uuid.UUID, now time.Time) (Ledger, error) {
 	var ledger Ledger
-	err := s.within(ctx, workspace, func(q *db.Queries) (err error) {
-		ledger, err = readLedger(ctx, q, Offer{Workspace: workspace, Asked: Asked{Lead: lead}, Time: now})
+	err := s.within(ctx, key.Workspace, func(q *db.Queries) (err error) {
+		ledger, err = readLedger(ctx, q, Offer{
+			Workspace: key.Workspace, Asked: Asked{Lead: lead, OfDirectBook: key.Kind == slots.SourceDirectBook}, Time: now,
+		})
 		return err
 	})
 	return ledger, wrap("read offers", err)
@@ -124,7 +138,7 @@ func readLedger(ctx context.Context, q *db.Queries, offer Offer) (Ledger, error)
 		ledger.ToLead = append(ledger.ToLead, starts...)
 	}
 	rows, err := q.OfferedStarts(ctx, db.OfferedStartsParams{
-		WorkspaceID: offer.Workspace, Since: offer.Time, Until: offer.Time.AddDate(0, 0, 31),
+		WorkspaceID: offer.Workspace, SourceKind: string(offer.Asked.Kind()), Since: offer.Time, Until: offer.Time.AddDate(0, 0, 31),
 	})
 	for _, row := range rows {
 		ledger.Counts[row.StartTime.UTC()] = int(row.Times)
@@ -145,7 +159,7 @@ func insertOffer(ctx context.Context, q *db.Queries, offer Offer) error {
 	if err != nil || len(offer.Starts) == 0 {
 		return err
 	}
-	if err := q.CountStarts(ctx, db.CountStartsParams{WorkspaceID: offer.Workspace, Starts: offer.Starts}); err != nil {
+	if err := q.CountStarts(ctx, db.CountStartsParams{WorkspaceID: offer.Workspace, SourceKind: string(offer.Asked.Kind()), Starts: offer.Starts}); err != nil {
 		return err
 	}
 	return q.ForgetStarts(ctx, db.ForgetStartsParams{WorkspaceID: offer.Workspace, Before: offer.Time.AddDate(0, 0, -1)})

@@ -38,7 +38,7 @@ type Run struct {
 
 // Metrics are how the known slots of all workspaces stand.
 type Metrics struct {
-	// Total workspaces are known, Due of them are due, Erroring are unreachable.
+	// Total workspaces are known, Due of their calendars of either kind are due, Erroring of their default ones are unreachable.
 	Total, Due, Erroring int
 	// OldestAsOf is the oldest look of those that are well, and OldestWorkspace whose; zero when there are none.
 	OldestAsOf      time.Time
@@ -97,7 +97,7 @@ func (s *Store) FinishRun(ctx context.Context, run Run, total int) (Run, error) 
 		params := db.FinishRunParams{
 			ID: run.ID, Checked: int32(run.Receipt.Checked()), Refreshed: int32(run.Receipt.Refreshed),
 			NoDefault: int32(run.Receipt.NoDefault), Unsupported: int32(run.Receipt.Unsupported), Backoff: int32(run.Receipt.Backoff),
-			Errors: int32(run.Receipt.Errors), Attempted: int32(run.Receipt.Attempted), Details: details,
+			Errors: int32(run.Receipt.Errors), Attempted: int32(run.Receipt.Attempted), DirectBook: int32(run.Receipt.DirectBook), Details: details,
 			TotalCaches: int32(total), Finished: run.Finished, Now: &run.End,
 		}
 		if err := measure(ctx, q, run.End, &params); err != nil {
@@ -121,7 +121,7 @@ func measure(ctx context.Context, q *db.Queries, now time.Time, params *db.Finis
 	if err != nil {
 		return err
 	}
-	erroring, err := q.CountErroring(ctx)
+	erroring, err := q.CountErroring(ctx, string(slots.SourceDefault))
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func runOf(row db.RefreshRun) (Run, error) {
 		ID: row.ID, Mode: Mode(row.Mode), Finished: row.Finished, Start: row.StartTime.UTC(),
 		Receipt: slots.Receipt{
 			Refreshed: int(row.Refreshed), NoDefault: int(row.NoDefault), Unsupported: int(row.Unsupported),
-			Backoff: int(row.Backoff), Errors: int(row.Errors), Attempted: int(row.Attempted),
+			Backoff: int(row.Backoff), Errors: int(row.Errors), Attempted: int(row.Attempted), DirectBook: int(row.DirectBook),
 		},
 		Metrics: Metrics{Total: int(row.TotalCaches), Due: int(row.DueCaches), Erroring: int(row.ErroringCaches)},
 	}

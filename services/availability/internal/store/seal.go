@@ -53,7 +53,7 @@ func (s *Store) openText(sealed []byte, at secretbox.AD) (redact.Secret, error) 
 func (s *Store) open(l db.CalendarLink) (Link, error) {
 	link := Link{
 		Workspace: l.WorkspaceID, ID: l.ID, DisplayName: l.DisplayName, Provider: calendar.Kind(l.Provider),
-		ExternalID: l.ExternalID, PublicURL: l.PublicUrl, Resolved: l.Resolved, Default: l.IsDefault,
+		ExternalID: l.ExternalID, PublicURL: l.PublicUrl, Resolved: l.Resolved, Default: l.IsDefault, DirectBook: l.IsDirectBook,
 		CreateTime: l.CreateTime, UpdateTime: l.UpdateTime,
 	}
 	var err error

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store/db"
 )
 
@@ -13,7 +14,7 @@ import (
 type Settled struct {
 	// Count is how many workspaces were settled; Changed are those of which something else was last reported.
 	Count   int
-	Changed []uuid.UUID
+	Changed []slots.Key
 	// More tells that there may be others.
 	More bool
 }
@@ -49,7 +50,7 @@ func (s *Store) SettleUnconfigured(ctx context.Context, now time.Time, result Re
 		settled.More = len(locked) == batch && len(done) > 0
 		for _, workspace := range done {
 			if before[workspace] != result.reported() {
-				settled.Changed = append(settled.Changed, workspace)
+				settled.Changed = append(settled.Changed, slots.Default(workspace))
 			}
 		}
 		return err

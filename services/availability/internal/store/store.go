@@ -53,10 +53,11 @@ func New(pool *pgxpool.Pool, box *secretbox.Box) *Store {
 // before any change; changes by others are told by the database.
 func (s *Store) Observe(fn func(workspace uuid.UUID)) { s.changed = fn }
 
-// Row is what is known of a workspace's availability.
+// Row is what is known of the availability of one of a workspace's calendars. Settings are the workspace's.
 type Row struct {
-	// Workspace is whose row it is.
+	// Workspace is whose row it is, Kind of which of its calendars.
 	Workspace uuid.UUID
+	Kind      slots.SourceKind
 	// Meeting is the length of a meeting, LookAhead how far slots are read.
 	Meeting, LookAhead time.Duration
 	// Strategy and Locale are how times are chosen and said; LowThreshold is the least number of free times in 7 days that is
@@ -80,13 +81,16 @@ type Row struct {
 	Due time.Time
 	// Failures counts failed looks in a row.
 	Failures int
-	// Link is the default link, if any.
+	// Link is the link of the kind, if any; SourceDirectBook always has one.
 	Link *Link
 
 	reported string
 	version  int64
 	token    uuid.UUID
 }
+
+// Key is what the row is kept under.
+func (r Row) Key() slots.Key { return slots.Key{Workspace: r.Workspace, Kind: r.Kind} }
 
 // Link is a calendar of a workspace.
 type Link struct {
@@ -103,8 +107,8 @@ type Link struct {
 	Hours slots.Hours
 	// Resolved is what the provider remembers between looks.
 	Resolved string
-	// Default tells whether it is the workspace's default.
-	Default bool
+	// Default tells whether it is the workspace's default, DirectBook whether it is the one for direct bookings.
+	Default, DirectBook bool
 	// CreateTime and UpdateTime are business time.
 	CreateTime, UpdateTime time.Time
 }
@@ -125,12 +129,15 @@ func (s *Store) Known(ctx context.Context, workspace uuid.UUID) (bool, error) {
 	return known, wrap("look for workspace", err)
 }
 
-// Read gives the workspace's row with its default link. The error is a no-rows error (postgres.IsNoRows) for one
-// without a row.
-func (s *Store) Read(ctx context.Context, workspace uuid.UUID) (Row, error) {
+// Read gives a row with its link: that of the default calendar also for SourceDirectBook, where no other calendar is set for
+// it. The error is a no-rows error (postgres.IsNoRows) for a workspace without a row.
+func (s *Store) Read(ctx context.Context, key slots.Key) (Row, error) {
 	var row Row
-	err := s.within(ctx, workspace, func(q *db.Queries) error {
-		record, err := q.Availability(ctx, workspace)
+	err := s.within(ctx, key.Workspace, func(q *db.Queries) error {
+		record, err := q.Availability(ctx, db.AvailabilityParams{WorkspaceID: key.Workspace, SourceKind: string(key.Kind)})
+		if postgres.IsNoRows(err) && key.Kind != slots.SourceDefault {
+			record, err = q.Availability(ctx, defaultRow(key.Workspace))
+		}
 		if err != nil {
 			return err
 		}
@@ -190,12 +197,13 @@ func (s *Store) UpdateSettings(ctx context.Context, workspace uuid.UUID, change 
 		if row.Meeting == before.Meeting && row.LookAhead == before.LookAhead {
 			return nil
 		}
-		return q.Reset(ctx, workspace)
+		return q.Reset(ctx, db.ResetParams{WorkspaceID: workspace})
 	})
 	return row, wrap("update settings", err)
 }
 
-// configure runs a change of configuration with the workspace's row locked, so that changes follow one another.
+// configure runs a change of configuration with the workspace's rows locked, so that changes follow one another. The row for direct
+// bookings comes or goes with what changed.
 func (s *Store) configure(ctx context.Context, workspace uuid.UUID, change func(*db.Queries, Row) error) error {
 	// Also after an error: the commit may have come through.
 	defer s.changed(workspace)
@@ -203,12 +211,24 @@ func (s *Store) configure(ctx context.Context, workspace uuid.UUID, change func(
 		if err := q.AddWorkspaces(ctx, []uuid.UUID{workspace}); err != nil {
 			return err
 		}
-		locked, err := q.LockAvailability(ctx, workspace)
+		locked, err := q.LockAvailability(ctx, db.LockAvailabilityParams(defaultRow(workspace)))
 		if err != nil {
 			return err
 		}
-		return change(q, fromRecord(locked.Availability))
+		// Before any link, as by whoever stores what was read.
+		direct := db.LockAvailabilityParams{WorkspaceID: workspace, SourceKind: string(slots.SourceDirectBook)}
+		if _, err := q.LockAvailability(ctx, direct); err != nil && !postgres.IsNoRows(err) {
+			return err
+		}
+		if err := change(q, fromRecord(locked.Availability)); err != nil {
+			return err
+		}
+		return s.alignDirectBook(ctx, q, workspace)
 	})
+}
+
+func defaultRow(workspace uuid.UUID) db.AvailabilityParams {
+	return db.AvailabilityParams{WorkspaceID: workspace, SourceKind: string(slots.SourceDefault)}
 }
 
 func (s *Store) within(ctx context.Context, workspace uuid.UUID, fn func(*db.Queries) error) error {
@@ -221,7 +241,16 @@ func (s *Store) system(ctx context.Context, fn func(*db.Queries) error) error {
 
 func (s *Store) complete(ctx context.Context, q *db.Queries, record db.Availability) (Row, error) {
 	row := fromRecord(record)
-	link, err := q.DefaultLink(ctx, record.WorkspaceID)
+	find := q.DefaultLink
+	if row.Kind == slots.SourceDirectBook {
+		find = q.DirectBookLink
+		settings, err := q.Availability(ctx, defaultRow(row.Workspace))
+		if err != nil {
+			return Row{}, err
+		}
+		row.adopt(fromRecord(settings))
+	}
+	link, err := find(ctx, record.WorkspaceID)
 	if postgres.IsNoRows(err) {
 		return row, nil
 	}
@@ -236,9 +265,15 @@ func (s *Store) complete(ctx context.Context, q *db.Queries, record db.Availabil
 	return row, nil
 }
 
+// adopt takes the settings of the workspace's default row.
+func (r *Row) adopt(of Row) {
+	r.Meeting, r.LookAhead, r.SettingsTime = of.Meeting, of.LookAhead, of.SettingsTime
+	r.Strategy, r.Locale, r.LowThreshold = of.Strategy, of.Locale, of.LowThreshold
+}
+
 func fromRecord(r db.Availability) Row {
 	row := Row{
-		Workspace: r.WorkspaceID, Meeting: time.Duration(r.MeetingMinutes) * time.Minute,
+		Workspace: r.WorkspaceID, Kind: slots.SourceKind(r.SourceKind), Meeting: time.Duration(r.MeetingMinutes) * time.Minute,
 		LookAhead: time.Duration(r.LookAheadSeconds) * time.Second, State: slots.State(r.State),
 		Reason: slots.Reason(r.Reason), LastError: r.LastError, Slots: r.Slots, Source: r.Source, Due: r.DueTime,
 		Strategy: slots.Strategy(r.OfferStrategy), Locale: r.Locale, LowThreshold: int(r.LowThreshold),

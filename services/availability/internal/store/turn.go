@@ -22,21 +22,28 @@ type Turn struct {
 	id  uuid.UUID
 }
 
+// Work is what a run over all workspaces is to do: the calendars of one kind, by the mode, at business time Now.
+type Work struct {
+	Kind slots.SourceKind
+	Mode Mode
+	Now  time.Time
+}
+
 // Turns gives the agencies with work, the one that waits longest first.
-func (s *Store) Turns(ctx context.Context, mode Mode, now time.Time) ([]*Turn, error) {
+func (s *Store) Turns(ctx context.Context, work Work) ([]*Turn, error) {
 	var turns []*Turn
 	err := s.system(ctx, func(q *db.Queries) error {
 		if err := q.ByIndexOnly(ctx); err != nil {
 			return err
 		}
-		if mode == ModeAll {
-			rows, err := q.AllAgencies(ctx, now)
+		if work.Mode == ModeAll {
+			rows, err := q.AllAgencies(ctx, db.AllAgenciesParams{SourceKind: string(work.Kind), Now: work.Now})
 			for _, row := range rows {
 				turns = append(turns, &Turn{Agency: row.Agency, Left: int(row.Due)})
 			}
 			return err
 		}
-		rows, err := q.DueAgencies(ctx, now)
+		rows, err := q.DueAgencies(ctx, db.DueAgenciesParams{SourceKind: string(work.Kind), Now: work.Now})
 		for _, row := range rows {
 			turns = append(turns, &Turn{Agency: row.Agency, Left: int(row.Due)})
 		}
@@ -45,20 +52,20 @@ func (s *Store) Turns(ctx context.Context, mode Mode, now time.Time) ([]*Turn, e
 	return turns, wrap("list agencies with work", err)
 }
 
-// ClaimNext takes the lease of the agency's workspace that is due longest, past the turn, which moves. ok is false when
+// ClaimNext takes the lease of the agency's calendar that is due longest, past the turn, which moves. ok is false when
 // nothing is left of it.
-func (s *Store) ClaimNext(ctx context.Context, mode Mode, now time.Time, lease time.Duration, turn *Turn) (row Row, ok bool, err error) {
+func (s *Store) ClaimNext(ctx context.Context, work Work, lease time.Duration, turn *Turn) (row Row, ok bool, err error) {
 	token, err := uuid.NewV7()
 	if err != nil {
 		return Row{}, false, wrap("claim due availability", err)
 	}
 	params := db.LeaseNextDueParams{
-		Token: &token, Seconds: lease.Seconds(), Agency: turn.Agency, Now: now, AfterDue: turn.due, AfterID: turn.id,
+		Token: &token, Seconds: lease.Seconds(), SourceKind: string(work.Kind), Agency: turn.Agency, Now: work.Now, AfterDue: turn.due, AfterID: turn.id,
 	}
 	err = s.system(ctx, func(q *db.Queries) error {
 		var record db.Availability
 		var err error
-		if mode == ModeAll {
+		if work.Mode == ModeAll {
 			record, err = q.LeaseNextAny(ctx, db.LeaseNextAnyParams(params))
 		} else {
 			record, err = q.LeaseNextDue(ctx, params)
@@ -112,9 +119,11 @@ func (s *Store) Census(ctx context.Context) (Census, error) {
 
 // Stands is how the looks stand; it costs the same however many workspaces there are.
 type Stands struct {
-	// Unreachable is how many calendars cannot be read, Oldest the oldest look of each state that is served from.
+	// Unreachable is how many default calendars cannot be read, Oldest the oldest look of each state that is served from.
 	Unreachable int
-	Oldest      map[slots.State]time.Time
+	// UnreachableDirect is how many calendars for direct bookings cannot be read.
+	UnreachableDirect int
+	Oldest            map[slots.State]time.Time
 }
 
 // Stands tells.
@@ -124,11 +133,15 @@ func (s *Store) Stands(ctx context.Context) (Stands, error) {
 		if err := q.ByIndexOnly(ctx); err != nil {
 			return err
 		}
-		unreachable, err := q.CountErroring(ctx)
-		if err != nil {
-			return err
+		for kind, count := range map[slots.SourceKind]*int{
+			slots.SourceDefault: &out.Unreachable, slots.SourceDirectBook: &out.UnreachableDirect,
+		} {
+			unreachable, err := q.CountErroring(ctx, string(kind))
+			if err != nil {
+				return err
+			}
+			*count = int(unreachable)
 		}
-		out.Unreachable = int(unreachable)
 		for _, state := range []slots.State{slots.StateOK, slots.StateEmpty, slots.StateUnreachable} {
 			row, err := q.Oldest(ctx, string(state))
 			if postgres.IsNoRows(err) {

@@ -84,6 +84,59 @@ func (CalendarProvider) EnumDescriptor() ([]byte, []int) {
 	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{0}
 }
 
+// SourceKind says which calendar of a workspace times are of.
+type SourceKind int32
+
+const (
+	// DEFAULT.
+	SourceKind_SOURCE_KIND_UNSPECIFIED SourceKind = 0
+	// The default calendar.
+	SourceKind_SOURCE_KIND_DEFAULT SourceKind = 1
+	// The calendar for appointments that are made without a person choosing; the default one where no other is set for it.
+	SourceKind_SOURCE_KIND_DIRECT_BOOK SourceKind = 2
+)
+
+// Enum value maps for SourceKind.
+var (
+	SourceKind_name = map[int32]string{
+		0: "SOURCE_KIND_UNSPECIFIED",
+		1: "SOURCE_KIND_DEFAULT",
+		2: "SOURCE_KIND_DIRECT_BOOK",
+	}
+	SourceKind_value = map[string]int32{
+		"SOURCE_KIND_UNSPECIFIED": 0,
+		"SOURCE_KIND_DEFAULT":     1,
+		"SOURCE_KIND_DIRECT_BOOK": 2,
+	}
+)
+
+func (x SourceKind) Enum() *SourceKind {
+	p := new(SourceKind)
+	*p = x
+	return p
+}
+
+func (x SourceKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SourceKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_relance_availability_v1_availability_proto_enumTypes[1].Descriptor()
+}
+
+func (SourceKind) Type() protoreflect.EnumType {
+	return &file_relance_availability_v1_availability_proto_enumTypes[1]
+}
+
+func (x SourceKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SourceKind.Descriptor instead.
+func (SourceKind) EnumDescriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{1}
+}
+
 // AvailabilityState is one of the four states that are told apart everywhere.
 type AvailabilityState int32
 
@@ -129,11 +182,11 @@ func (x AvailabilityState) String() string {
 }
 
 func (AvailabilityState) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_availability_v1_availability_proto_enumTypes[1].Descriptor()
+	return file_relance_availability_v1_availability_proto_enumTypes[2].Descriptor()
 }
 
 func (AvailabilityState) Type() protoreflect.EnumType {
-	return &file_relance_availability_v1_availability_proto_enumTypes[1]
+	return &file_relance_availability_v1_availability_proto_enumTypes[2]
 }
 
 func (x AvailabilityState) Number() protoreflect.EnumNumber {
@@ -142,7 +195,7 @@ func (x AvailabilityState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AvailabilityState.Descriptor instead.
 func (AvailabilityState) EnumDescriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{1}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
 }
 
 // OfferStrategy says how the times to offer are chosen.
@@ -186,11 +239,11 @@ func (x OfferStrategy) String() string {
 }
 
 func (OfferStrategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_availability_v1_availability_proto_enumTypes[2].Descriptor()
+	return file_relance_availability_v1_availability_proto_enumTypes[3].Descriptor()
 }
 
 func (OfferStrategy) Type() protoreflect.EnumType {
-	return &file_relance_availability_v1_availability_proto_enumTypes[2]
+	return &file_relance_availability_v1_availability_proto_enumTypes[3]
 }
 
 func (x OfferStrategy) Number() protoreflect.EnumNumber {
@@ -199,7 +252,7 @@ func (x OfferStrategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OfferStrategy.Descriptor instead.
 func (OfferStrategy) EnumDescriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{2}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{3}
 }
 
 // RefreshMode says which calendars a run reads.
@@ -239,11 +292,11 @@ func (x RefreshMode) String() string {
 }
 
 func (RefreshMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_relance_availability_v1_availability_proto_enumTypes[3].Descriptor()
+	return file_relance_availability_v1_availability_proto_enumTypes[4].Descriptor()
 }
 
 func (RefreshMode) Type() protoreflect.EnumType {
-	return &file_relance_availability_v1_availability_proto_enumTypes[3]
+	return &file_relance_availability_v1_availability_proto_enumTypes[4]
 }
 
 func (x RefreshMode) Number() protoreflect.EnumNumber {
@@ -252,7 +305,7 @@ func (x RefreshMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RefreshMode.Descriptor instead.
 func (RefreshMode) EnumDescriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{3}
+	return file_relance_availability_v1_availability_proto_rawDescGZIP(), []int{4}
 }
 
 // CalendarLink is one calendar of a workspace.
@@ -283,7 +336,9 @@ type CalendarLink struct {
 	// Whether a token is stored. Output only.
 	HasApiToken bool `protobuf:"varint,11,opt,name=has_api_token,json=hasApiToken,proto3" json:"has_api_token,omitempty"`
 	// Working hours, required for iCalendar and not accepted for others.
-	WorkingHours  *WorkingHours `protobuf:"bytes,12,opt,name=working_hours,json=workingHours,proto3" json:"working_hours,omitempty"`
+	WorkingHours *WorkingHours `protobuf:"bytes,12,opt,name=working_hours,json=workingHours,proto3" json:"working_hours,omitempty"`
+	// True for the one link of the workspace for direct bookings. Output only; see SetDirectBookCalendarLink.
+	DirectBook    bool `protobuf:"varint,13,opt,name=direct_book,json=directBook,proto3" json:"direct_book,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,6 +455,13 @@ func (x *CalendarLink) GetWorkingHours() *WorkingHours {
 		return x.WorkingHours
 	}
 	return nil
+}
+
+func (x *CalendarLink) GetDirectBook() bool {
+	if x != nil {
+		return x.DirectBook
+	}
+	return false
 }
 
 // WorkingHours are the hours in which meetings can be booked, for calendars that tell only when somebody is busy.
@@ -640,28 +702,30 @@ func (x *Settings) GetLowSlotsThreshold() int32 {
 	return 0
 }
 
-// RefreshReceipt counts one refresh run; checked = refreshed + skipped_no_default + skipped_unsupported_duration +
+// RefreshReceipt counts one refresh run over calendars: a workspace with one for direct bookings has two; checked = refreshed + skipped_no_default + skipped_unsupported_duration +
 // skipped_backoff + errors, by construction.
 type RefreshReceipt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Workspaces looked at.
+	// Calendars looked at.
 	Checked int32 `protobuf:"varint,1,opt,name=checked,proto3" json:"checked,omitempty"`
-	// Workspaces whose slots were read from the provider (also when it had none).
+	// Calendars whose slots were read from the provider (also when it had none).
 	Refreshed int32 `protobuf:"varint,2,opt,name=refreshed,proto3" json:"refreshed,omitempty"`
 	// Workspaces without a default link.
 	SkippedNoDefault int32 `protobuf:"varint,3,opt,name=skipped_no_default,json=skippedNoDefault,proto3" json:"skipped_no_default,omitempty"`
-	// Workspaces whose meeting length the provider cannot serve.
+	// Calendars whose provider cannot serve the meeting length.
 	SkippedUnsupportedDuration int32 `protobuf:"varint,4,opt,name=skipped_unsupported_duration,json=skippedUnsupportedDuration,proto3" json:"skipped_unsupported_duration,omitempty"`
-	// Workspaces still backing off after a provider failure or being refreshed by somebody else.
+	// Calendars still backing off after a provider failure or being refreshed by somebody else.
 	SkippedBackoff int32 `protobuf:"varint,5,opt,name=skipped_backoff,json=skippedBackoff,proto3" json:"skipped_backoff,omitempty"`
-	// Workspaces whose provider failed; slots known before are kept.
+	// Calendars whose provider failed; slots known before are kept.
 	Errors int32 `protobuf:"varint,6,opt,name=errors,proto3" json:"errors,omitempty"`
-	// One line per failed workspace, at most 100: resource name, reason.
+	// One line per failed calendar, at most 100: resource name, reason.
 	ErrorDetails []*RefreshError `protobuf:"bytes,7,rep,name=error_details,json=errorDetails,proto3" json:"error_details,omitempty"`
 	// Of those checked, how many had their calendar asked, whatever came of it.
 	Attempted int32 `protobuf:"varint,8,opt,name=attempted,proto3" json:"attempted,omitempty"`
 	// How the known slots stood when the run ended.
-	Metrics       *RefreshMetrics `protobuf:"bytes,9,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	Metrics *RefreshMetrics `protobuf:"bytes,9,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	// Of those attempted, how many were calendars for direct bookings.
+	DirectBook    int32 `protobuf:"varint,10,opt,name=direct_book,json=directBook,proto3" json:"direct_book,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -759,12 +823,19 @@ func (x *RefreshReceipt) GetMetrics() *RefreshMetrics {
 	return nil
 }
 
-// RefreshMetrics are how the known slots of all workspaces stand.
+func (x *RefreshReceipt) GetDirectBook() int32 {
+	if x != nil {
+		return x.DirectBook
+	}
+	return 0
+}
+
+// RefreshMetrics are how the known slots of all workspaces stand: those of their default calendars, unless said otherwise.
 type RefreshMetrics struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Workspaces that are known, as counted at most 15 minutes before.
 	TotalCaches int32 `protobuf:"varint,1,opt,name=total_caches,json=totalCaches,proto3" json:"total_caches,omitempty"`
-	// Those that are due: what a run that was ended by its budget left.
+	// Those that are due, of both kinds: what a run that was ended by its budget left.
 	DueCaches int32 `protobuf:"varint,2,opt,name=due_caches,json=dueCaches,proto3" json:"due_caches,omitempty"`
 	// Those whose calendar is unreachable.
 	ErroringCaches int32 `protobuf:"varint,3,opt,name=erroring_caches,json=erroringCaches,proto3" json:"erroring_caches,omitempty"`
@@ -938,7 +1009,9 @@ type RefreshError struct {
 	// "workspaces/{uuid}".
 	Workspace string `protobuf:"bytes,1,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	// Reason, such as CALENDAR_UNREACHABLE.
-	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Which of its calendars.
+	SourceKind    SourceKind `protobuf:"varint,3,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -987,11 +1060,18 @@ func (x *RefreshError) GetReason() string {
 	return ""
 }
 
+func (x *RefreshError) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
+}
+
 var File_relance_availability_v1_availability_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\n" +
-	"*relance/availability/v1/availability.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x04\n" +
+	"*relance/availability/v1/availability.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x04\n" +
 	"\fCalendarLink\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12E\n" +
@@ -1010,7 +1090,9 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\tapi_token\x18\n" +
 	" \x01(\tR\bapiToken\x12\"\n" +
 	"\rhas_api_token\x18\v \x01(\bR\vhasApiToken\x12J\n" +
-	"\rworking_hours\x18\f \x01(\v2%.relance.availability.v1.WorkingHoursR\fworkingHours\"\x96\x01\n" +
+	"\rworking_hours\x18\f \x01(\v2%.relance.availability.v1.WorkingHoursR\fworkingHours\x12\x1f\n" +
+	"\vdirect_book\x18\r \x01(\bR\n" +
+	"directBook\"\x96\x01\n" +
 	"\fWorkingHours\x12\x1b\n" +
 	"\ttime_zone\x18\x01 \x01(\tR\btimeZone\x12\x12\n" +
 	"\x04days\x18\x02 \x03(\x05R\x04days\x12\x14\n" +
@@ -1030,7 +1112,7 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"updateTime\x12M\n" +
 	"\x0eoffer_strategy\x18\x05 \x01(\x0e2&.relance.availability.v1.OfferStrategyR\rofferStrategy\x12\x16\n" +
 	"\x06locale\x18\x06 \x01(\tR\x06locale\x12.\n" +
-	"\x13low_slots_threshold\x18\a \x01(\x05R\x11lowSlotsThreshold\"\xa6\x03\n" +
+	"\x13low_slots_threshold\x18\a \x01(\x05R\x11lowSlotsThreshold\"\xc7\x03\n" +
 	"\x0eRefreshReceipt\x12\x18\n" +
 	"\achecked\x18\x01 \x01(\x05R\achecked\x12\x1c\n" +
 	"\trefreshed\x18\x02 \x01(\x05R\trefreshed\x12,\n" +
@@ -1040,7 +1122,10 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x06errors\x18\x06 \x01(\x05R\x06errors\x12J\n" +
 	"\rerror_details\x18\a \x03(\v2%.relance.availability.v1.RefreshErrorR\ferrorDetails\x12\x1c\n" +
 	"\tattempted\x18\b \x01(\x05R\tattempted\x12A\n" +
-	"\ametrics\x18\t \x01(\v2'.relance.availability.v1.RefreshMetricsR\ametrics\"\xed\x01\n" +
+	"\ametrics\x18\t \x01(\v2'.relance.availability.v1.RefreshMetricsR\ametrics\x12\x1f\n" +
+	"\vdirect_book\x18\n" +
+	" \x01(\x05R\n" +
+	"directBook\"\xed\x01\n" +
 	"\x0eRefreshMetrics\x12!\n" +
 	"\ftotal_caches\x18\x01 \x01(\x05R\vtotalCaches\x12\x1d\n" +
 	"\n" +
@@ -1056,16 +1141,23 @@ const file_relance_availability_v1_availability_proto_rawDesc = "" +
 	"\x16finished_within_budget\x18\x04 \x01(\bR\x14finishedWithinBudget\x129\n" +
 	"\n" +
 	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"D\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\x8a\x01\n" +
 	"\fRefreshError\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason*\xb0\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12D\n" +
+	"\vsource_kind\x18\x03 \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind*\xb0\x01\n" +
 	"\x10CalendarProvider\x12!\n" +
 	"\x1dCALENDAR_PROVIDER_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CALENDAR_PROVIDER_GHL\x10\x01\x12\x1e\n" +
 	"\x1aCALENDAR_PROVIDER_CALENDLY\x10\x02\x12\x1d\n" +
 	"\x19CALENDAR_PROVIDER_HUBSPOT\x10\x03\x12\x1f\n" +
-	"\x1bCALENDAR_PROVIDER_ICALENDAR\x10\x04*\xb9\x01\n" +
+	"\x1bCALENDAR_PROVIDER_ICALENDAR\x10\x04*_\n" +
+	"\n" +
+	"SourceKind\x12\x1b\n" +
+	"\x17SOURCE_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13SOURCE_KIND_DEFAULT\x10\x01\x12\x1b\n" +
+	"\x17SOURCE_KIND_DIRECT_BOOK\x10\x02*\xb9\x01\n" +
 	"\x11AvailabilityState\x12\"\n" +
 	"\x1eAVAILABILITY_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15AVAILABILITY_STATE_OK\x10\x01\x12\x1c\n" +
@@ -1095,47 +1187,49 @@ func file_relance_availability_v1_availability_proto_rawDescGZIP() []byte {
 	return file_relance_availability_v1_availability_proto_rawDescData
 }
 
-var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_relance_availability_v1_availability_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_relance_availability_v1_availability_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_relance_availability_v1_availability_proto_goTypes = []any{
 	(CalendarProvider)(0),         // 0: relance.availability.v1.CalendarProvider
-	(AvailabilityState)(0),        // 1: relance.availability.v1.AvailabilityState
-	(OfferStrategy)(0),            // 2: relance.availability.v1.OfferStrategy
-	(RefreshMode)(0),              // 3: relance.availability.v1.RefreshMode
-	(*CalendarLink)(nil),          // 4: relance.availability.v1.CalendarLink
-	(*WorkingHours)(nil),          // 5: relance.availability.v1.WorkingHours
-	(*Slot)(nil),                  // 6: relance.availability.v1.Slot
-	(*Settings)(nil),              // 7: relance.availability.v1.Settings
-	(*RefreshReceipt)(nil),        // 8: relance.availability.v1.RefreshReceipt
-	(*RefreshMetrics)(nil),        // 9: relance.availability.v1.RefreshMetrics
-	(*RefreshRun)(nil),            // 10: relance.availability.v1.RefreshRun
-	(*RefreshError)(nil),          // 11: relance.availability.v1.RefreshError
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(SourceKind)(0),               // 1: relance.availability.v1.SourceKind
+	(AvailabilityState)(0),        // 2: relance.availability.v1.AvailabilityState
+	(OfferStrategy)(0),            // 3: relance.availability.v1.OfferStrategy
+	(RefreshMode)(0),              // 4: relance.availability.v1.RefreshMode
+	(*CalendarLink)(nil),          // 5: relance.availability.v1.CalendarLink
+	(*WorkingHours)(nil),          // 6: relance.availability.v1.WorkingHours
+	(*Slot)(nil),                  // 7: relance.availability.v1.Slot
+	(*Settings)(nil),              // 8: relance.availability.v1.Settings
+	(*RefreshReceipt)(nil),        // 9: relance.availability.v1.RefreshReceipt
+	(*RefreshMetrics)(nil),        // 10: relance.availability.v1.RefreshMetrics
+	(*RefreshRun)(nil),            // 11: relance.availability.v1.RefreshRun
+	(*RefreshError)(nil),          // 12: relance.availability.v1.RefreshError
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
 }
 var file_relance_availability_v1_availability_proto_depIdxs = []int32{
 	0,  // 0: relance.availability.v1.CalendarLink.provider:type_name -> relance.availability.v1.CalendarProvider
-	12, // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
-	12, // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
-	5,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
-	13, // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
-	12, // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
-	13, // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
-	13, // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
-	12, // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 9: relance.availability.v1.Settings.offer_strategy:type_name -> relance.availability.v1.OfferStrategy
-	11, // 10: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
-	9,  // 11: relance.availability.v1.RefreshReceipt.metrics:type_name -> relance.availability.v1.RefreshMetrics
-	12, // 12: relance.availability.v1.RefreshMetrics.oldest_as_of_time:type_name -> google.protobuf.Timestamp
-	3,  // 13: relance.availability.v1.RefreshRun.mode:type_name -> relance.availability.v1.RefreshMode
-	8,  // 14: relance.availability.v1.RefreshRun.receipt:type_name -> relance.availability.v1.RefreshReceipt
-	12, // 15: relance.availability.v1.RefreshRun.start_time:type_name -> google.protobuf.Timestamp
-	12, // 16: relance.availability.v1.RefreshRun.end_time:type_name -> google.protobuf.Timestamp
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	13, // 1: relance.availability.v1.CalendarLink.create_time:type_name -> google.protobuf.Timestamp
+	13, // 2: relance.availability.v1.CalendarLink.update_time:type_name -> google.protobuf.Timestamp
+	6,  // 3: relance.availability.v1.CalendarLink.working_hours:type_name -> relance.availability.v1.WorkingHours
+	14, // 4: relance.availability.v1.WorkingHours.step:type_name -> google.protobuf.Duration
+	13, // 5: relance.availability.v1.Slot.start_time:type_name -> google.protobuf.Timestamp
+	14, // 6: relance.availability.v1.Settings.meeting_duration:type_name -> google.protobuf.Duration
+	14, // 7: relance.availability.v1.Settings.look_ahead:type_name -> google.protobuf.Duration
+	13, // 8: relance.availability.v1.Settings.update_time:type_name -> google.protobuf.Timestamp
+	3,  // 9: relance.availability.v1.Settings.offer_strategy:type_name -> relance.availability.v1.OfferStrategy
+	12, // 10: relance.availability.v1.RefreshReceipt.error_details:type_name -> relance.availability.v1.RefreshError
+	10, // 11: relance.availability.v1.RefreshReceipt.metrics:type_name -> relance.availability.v1.RefreshMetrics
+	13, // 12: relance.availability.v1.RefreshMetrics.oldest_as_of_time:type_name -> google.protobuf.Timestamp
+	4,  // 13: relance.availability.v1.RefreshRun.mode:type_name -> relance.availability.v1.RefreshMode
+	9,  // 14: relance.availability.v1.RefreshRun.receipt:type_name -> relance.availability.v1.RefreshReceipt
+	13, // 15: relance.availability.v1.RefreshRun.start_time:type_name -> google.protobuf.Timestamp
+	13, // 16: relance.availability.v1.RefreshRun.end_time:type_name -> google.protobuf.Timestamp
+	1,  // 17: relance.availability.v1.RefreshError.source_kind:type_name -> relance.availability.v1.SourceKind
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_availability_proto_init() }
@@ -1148,7 +1242,7 @@ func file_relance_availability_v1_availability_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_availability_proto_rawDesc), len(file_relance_availability_v1_availability_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -529,6 +529,107 @@ func (x *SetDefaultCalendarLinkResponse) GetCalendarLink() *CalendarLink {
 	return nil
 }
 
+// SetDirectBookCalendarLinkRequest names a link.
+type SetDirectBookCalendarLinkRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{uuid}".
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// "workspaces/{w}/calendarLinks/{uuid}"; empty for none: direct bookings are then those of the default calendar.
+	CalendarLink  string `protobuf:"bytes,2,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDirectBookCalendarLinkRequest) Reset() {
+	*x = SetDirectBookCalendarLinkRequest{}
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDirectBookCalendarLinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDirectBookCalendarLinkRequest) ProtoMessage() {}
+
+func (x *SetDirectBookCalendarLinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDirectBookCalendarLinkRequest.ProtoReflect.Descriptor instead.
+func (*SetDirectBookCalendarLinkRequest) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetDirectBookCalendarLinkRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *SetDirectBookCalendarLinkRequest) GetCalendarLink() string {
+	if x != nil {
+		return x.CalendarLink
+	}
+	return ""
+}
+
+// SetDirectBookCalendarLinkResponse carries the link.
+type SetDirectBookCalendarLinkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The link; unset when there is none any more.
+	CalendarLink  *CalendarLink `protobuf:"bytes,1,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDirectBookCalendarLinkResponse) Reset() {
+	*x = SetDirectBookCalendarLinkResponse{}
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDirectBookCalendarLinkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDirectBookCalendarLinkResponse) ProtoMessage() {}
+
+func (x *SetDirectBookCalendarLinkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDirectBookCalendarLinkResponse.ProtoReflect.Descriptor instead.
+func (*SetDirectBookCalendarLinkResponse) Descriptor() ([]byte, []int) {
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SetDirectBookCalendarLinkResponse) GetCalendarLink() *CalendarLink {
+	if x != nil {
+		return x.CalendarLink
+	}
+	return nil
+}
+
 // GetSlotsRequest asks for bookable times.
 type GetSlotsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -541,14 +642,16 @@ type GetSlotsRequest struct {
 	// Only slots at or after this time. Default now.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Only slots before this time. Default the end of the look-ahead.
-	EndTime       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Of which calendar. Default DEFAULT.
+	SourceKind    SourceKind `protobuf:"varint,6,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSlotsRequest) Reset() {
 	*x = GetSlotsRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[10]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +663,7 @@ func (x *GetSlotsRequest) String() string {
 func (*GetSlotsRequest) ProtoMessage() {}
 
 func (x *GetSlotsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[10]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +676,7 @@ func (x *GetSlotsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSlotsRequest.ProtoReflect.Descriptor instead.
 func (*GetSlotsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{10}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetSlotsRequest) GetParent() string {
@@ -611,6 +714,13 @@ func (x *GetSlotsRequest) GetEndTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetSlotsRequest) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
+}
+
 // GetSlotsResponse carries slots and how much they can be trusted.
 type GetSlotsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -622,19 +732,21 @@ type GetSlotsResponse struct {
 	Suggestions []*Slot `protobuf:"bytes,3,rep,name=suggestions,proto3" json:"suggestions,omitempty"`
 	// When the provider was read.
 	AsOfTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=as_of_time,json=asOfTime,proto3" json:"as_of_time,omitempty"`
-	// The default link the slots are of.
+	// The link the slots are of.
 	CalendarLink string `protobuf:"bytes,5,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
 	// URL to show to leads.
 	PublicUrl string `protobuf:"bytes,6,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
 	// Which door of the provider the slots were read through: "api", "page" or "feed".
-	Source        string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
+	// Which calendar the slots are of: DEFAULT also where DIRECT_BOOK was asked for and no other calendar is set for it.
+	SourceKind    SourceKind `protobuf:"varint,8,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSlotsResponse) Reset() {
 	*x = GetSlotsResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[11]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +758,7 @@ func (x *GetSlotsResponse) String() string {
 func (*GetSlotsResponse) ProtoMessage() {}
 
 func (x *GetSlotsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[11]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +771,7 @@ func (x *GetSlotsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSlotsResponse.ProtoReflect.Descriptor instead.
 func (*GetSlotsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{11}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetSlotsResponse) GetState() AvailabilityState {
@@ -711,6 +823,13 @@ func (x *GetSlotsResponse) GetSource() string {
 	return ""
 }
 
+func (x *GetSlotsResponse) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
+}
+
 // RefreshDueAvailabilityRequest bounds a run.
 type RefreshDueAvailabilityRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -726,7 +845,7 @@ type RefreshDueAvailabilityRequest struct {
 
 func (x *RefreshDueAvailabilityRequest) Reset() {
 	*x = RefreshDueAvailabilityRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[12]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +857,7 @@ func (x *RefreshDueAvailabilityRequest) String() string {
 func (*RefreshDueAvailabilityRequest) ProtoMessage() {}
 
 func (x *RefreshDueAvailabilityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[12]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +870,7 @@ func (x *RefreshDueAvailabilityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshDueAvailabilityRequest.ProtoReflect.Descriptor instead.
 func (*RefreshDueAvailabilityRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{12}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RefreshDueAvailabilityRequest) GetTimeBudget() *durationpb.Duration {
@@ -790,7 +909,7 @@ type RefreshDueAvailabilityResponse struct {
 
 func (x *RefreshDueAvailabilityResponse) Reset() {
 	*x = RefreshDueAvailabilityResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[13]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +921,7 @@ func (x *RefreshDueAvailabilityResponse) String() string {
 func (*RefreshDueAvailabilityResponse) ProtoMessage() {}
 
 func (x *RefreshDueAvailabilityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[13]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +934,7 @@ func (x *RefreshDueAvailabilityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshDueAvailabilityResponse.ProtoReflect.Descriptor instead.
 func (*RefreshDueAvailabilityResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{13}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RefreshDueAvailabilityResponse) GetReceipt() *RefreshReceipt {
@@ -852,7 +971,7 @@ type ListRefreshRunsRequest struct {
 
 func (x *ListRefreshRunsRequest) Reset() {
 	*x = ListRefreshRunsRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +983,7 @@ func (x *ListRefreshRunsRequest) String() string {
 func (*ListRefreshRunsRequest) ProtoMessage() {}
 
 func (x *ListRefreshRunsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[14]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +996,7 @@ func (x *ListRefreshRunsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefreshRunsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefreshRunsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{14}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListRefreshRunsRequest) GetPageSize() int32 {
@@ -907,7 +1026,7 @@ type ListRefreshRunsResponse struct {
 
 func (x *ListRefreshRunsResponse) Reset() {
 	*x = ListRefreshRunsResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +1038,7 @@ func (x *ListRefreshRunsResponse) String() string {
 func (*ListRefreshRunsResponse) ProtoMessage() {}
 
 func (x *ListRefreshRunsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[15]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +1051,7 @@ func (x *ListRefreshRunsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefreshRunsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefreshRunsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{15}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListRefreshRunsResponse) GetRefreshRuns() []*RefreshRun {
@@ -960,7 +1079,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1091,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[16]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1104,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{16}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetSettingsRequest) GetParent() string {
@@ -1006,7 +1125,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1137,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[17]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1150,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{17}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -1056,7 +1175,7 @@ type UpdateSettingsRequest struct {
 
 func (x *UpdateSettingsRequest) Reset() {
 	*x = UpdateSettingsRequest{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[18]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1187,7 @@ func (x *UpdateSettingsRequest) String() string {
 func (*UpdateSettingsRequest) ProtoMessage() {}
 
 func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[18]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1200,7 @@ func (x *UpdateSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{18}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateSettingsRequest) GetParent() string {
@@ -1116,7 +1235,7 @@ type UpdateSettingsResponse struct {
 
 func (x *UpdateSettingsResponse) Reset() {
 	*x = UpdateSettingsResponse{}
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[19]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1247,7 @@ func (x *UpdateSettingsResponse) String() string {
 func (*UpdateSettingsResponse) ProtoMessage() {}
 
 func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[19]
+	mi := &file_relance_availability_v1_availability_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1260,7 @@ func (x *UpdateSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSettingsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{19}
+	return file_relance_availability_v1_availability_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateSettingsResponse) GetSettings() *Settings {
@@ -1183,14 +1302,21 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\x1dSetDefaultCalendarLinkRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"l\n" +
 	"\x1eSetDefaultCalendarLinkResponse\x12J\n" +
-	"\rcalendar_link\x18\x01 \x01(\v2%.relance.availability.v1.CalendarLinkR\fcalendarLink\"\xec\x01\n" +
+	"\rcalendar_link\x18\x01 \x01(\v2%.relance.availability.v1.CalendarLinkR\fcalendarLink\"_\n" +
+	" SetDirectBookCalendarLinkRequest\x12\x16\n" +
+	"\x06parent\x18\x01 \x01(\tR\x06parent\x12#\n" +
+	"\rcalendar_link\x18\x02 \x01(\tR\fcalendarLink\"o\n" +
+	"!SetDirectBookCalendarLinkResponse\x12J\n" +
+	"\rcalendar_link\x18\x01 \x01(\v2%.relance.availability.v1.CalendarLinkR\fcalendarLink\"\xb2\x02\n" +
 	"\x0fGetSlotsRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x122\n" +
 	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12\x1b\n" +
 	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\x129\n" +
 	"\n" +
 	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
-	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xe0\x02\n" +
+	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12D\n" +
+	"\vsource_kind\x18\x06 \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"\xa6\x03\n" +
 	"\x10GetSlotsResponse\x12@\n" +
 	"\x05state\x18\x01 \x01(\x0e2*.relance.availability.v1.AvailabilityStateR\x05state\x123\n" +
 	"\x05slots\x18\x02 \x03(\v2\x1d.relance.availability.v1.SlotR\x05slots\x12?\n" +
@@ -1200,7 +1326,9 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\rcalendar_link\x18\x05 \x01(\tR\fcalendarLink\x12\x1d\n" +
 	"\n" +
 	"public_url\x18\x06 \x01(\tR\tpublicUrl\x12\x16\n" +
-	"\x06source\x18\a \x01(\tR\x06source\"\xb4\x01\n" +
+	"\x06source\x18\a \x01(\tR\x06source\x12D\n" +
+	"\vsource_kind\x18\b \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"\xb4\x01\n" +
 	"\x1dRefreshDueAvailabilityRequest\x12:\n" +
 	"\vtime_budget\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"timeBudget\x128\n" +
@@ -1228,13 +1356,14 @@ const file_relance_availability_v1_availability_service_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x03 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"W\n" +
 	"\x16UpdateSettingsResponse\x12=\n" +
-	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\x98\x0e\n" +
+	"\bsettings\x18\x01 \x01(\v2!.relance.availability.v1.SettingsR\bsettings2\xad\x0f\n" +
 	"\x13AvailabilityService\x12}\n" +
 	"\x12CreateCalendarLink\x122.relance.availability.v1.CreateCalendarLinkRequest\x1a3.relance.availability.v1.CreateCalendarLinkResponse\x12z\n" +
 	"\x11ListCalendarLinks\x121.relance.availability.v1.ListCalendarLinksRequest\x1a2.relance.availability.v1.ListCalendarLinksResponse\x12}\n" +
 	"\x12UpdateCalendarLink\x122.relance.availability.v1.UpdateCalendarLinkRequest\x1a3.relance.availability.v1.UpdateCalendarLinkResponse\x12}\n" +
 	"\x12DeleteCalendarLink\x122.relance.availability.v1.DeleteCalendarLinkRequest\x1a3.relance.availability.v1.DeleteCalendarLinkResponse\x12\x89\x01\n" +
-	"\x16SetDefaultCalendarLink\x126.relance.availability.v1.SetDefaultCalendarLinkRequest\x1a7.relance.availability.v1.SetDefaultCalendarLinkResponse\x12_\n" +
+	"\x16SetDefaultCalendarLink\x126.relance.availability.v1.SetDefaultCalendarLinkRequest\x1a7.relance.availability.v1.SetDefaultCalendarLinkResponse\x12\x92\x01\n" +
+	"\x19SetDirectBookCalendarLink\x129.relance.availability.v1.SetDirectBookCalendarLinkRequest\x1a:.relance.availability.v1.SetDirectBookCalendarLinkResponse\x12_\n" +
 	"\bGetSlots\x12(.relance.availability.v1.GetSlotsRequest\x1a).relance.availability.v1.GetSlotsResponse\x12e\n" +
 	"\n" +
 	"OfferSlots\x12*.relance.availability.v1.OfferSlotsRequest\x1a+.relance.availability.v1.OfferSlotsResponse\x12e\n" +
@@ -1261,107 +1390,115 @@ func file_relance_availability_v1_availability_service_proto_rawDescGZIP() []byt
 	return file_relance_availability_v1_availability_service_proto_rawDescData
 }
 
-var file_relance_availability_v1_availability_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_relance_availability_v1_availability_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_relance_availability_v1_availability_service_proto_goTypes = []any{
-	(*CreateCalendarLinkRequest)(nil),      // 0: relance.availability.v1.CreateCalendarLinkRequest
-	(*CreateCalendarLinkResponse)(nil),     // 1: relance.availability.v1.CreateCalendarLinkResponse
-	(*ListCalendarLinksRequest)(nil),       // 2: relance.availability.v1.ListCalendarLinksRequest
-	(*ListCalendarLinksResponse)(nil),      // 3: relance.availability.v1.ListCalendarLinksResponse
-	(*UpdateCalendarLinkRequest)(nil),      // 4: relance.availability.v1.UpdateCalendarLinkRequest
-	(*UpdateCalendarLinkResponse)(nil),     // 5: relance.availability.v1.UpdateCalendarLinkResponse
-	(*DeleteCalendarLinkRequest)(nil),      // 6: relance.availability.v1.DeleteCalendarLinkRequest
-	(*DeleteCalendarLinkResponse)(nil),     // 7: relance.availability.v1.DeleteCalendarLinkResponse
-	(*SetDefaultCalendarLinkRequest)(nil),  // 8: relance.availability.v1.SetDefaultCalendarLinkRequest
-	(*SetDefaultCalendarLinkResponse)(nil), // 9: relance.availability.v1.SetDefaultCalendarLinkResponse
-	(*GetSlotsRequest)(nil),                // 10: relance.availability.v1.GetSlotsRequest
-	(*GetSlotsResponse)(nil),               // 11: relance.availability.v1.GetSlotsResponse
-	(*RefreshDueAvailabilityRequest)(nil),  // 12: relance.availability.v1.RefreshDueAvailabilityRequest
-	(*RefreshDueAvailabilityResponse)(nil), // 13: relance.availability.v1.RefreshDueAvailabilityResponse
-	(*ListRefreshRunsRequest)(nil),         // 14: relance.availability.v1.ListRefreshRunsRequest
-	(*ListRefreshRunsResponse)(nil),        // 15: relance.availability.v1.ListRefreshRunsResponse
-	(*GetSettingsRequest)(nil),             // 16: relance.availability.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),            // 17: relance.availability.v1.GetSettingsResponse
-	(*UpdateSettingsRequest)(nil),          // 18: relance.availability.v1.UpdateSettingsRequest
-	(*UpdateSettingsResponse)(nil),         // 19: relance.availability.v1.UpdateSettingsResponse
-	(*CalendarLink)(nil),                   // 20: relance.availability.v1.CalendarLink
-	(*fieldmaskpb.FieldMask)(nil),          // 21: google.protobuf.FieldMask
-	(*durationpb.Duration)(nil),            // 22: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),          // 23: google.protobuf.Timestamp
-	(AvailabilityState)(0),                 // 24: relance.availability.v1.AvailabilityState
-	(*Slot)(nil),                           // 25: relance.availability.v1.Slot
-	(RefreshMode)(0),                       // 26: relance.availability.v1.RefreshMode
-	(*RefreshReceipt)(nil),                 // 27: relance.availability.v1.RefreshReceipt
-	(*RefreshRun)(nil),                     // 28: relance.availability.v1.RefreshRun
-	(*Settings)(nil),                       // 29: relance.availability.v1.Settings
-	(*OfferSlotsRequest)(nil),              // 30: relance.availability.v1.OfferSlotsRequest
-	(*ListOffersRequest)(nil),              // 31: relance.availability.v1.ListOffersRequest
-	(*BookSlotRequest)(nil),                // 32: relance.availability.v1.BookSlotRequest
-	(*ExplainAvailabilityRequest)(nil),     // 33: relance.availability.v1.ExplainAvailabilityRequest
-	(*ListAvailabilityHealthRequest)(nil),  // 34: relance.availability.v1.ListAvailabilityHealthRequest
-	(*OfferSlotsResponse)(nil),             // 35: relance.availability.v1.OfferSlotsResponse
-	(*ListOffersResponse)(nil),             // 36: relance.availability.v1.ListOffersResponse
-	(*BookSlotResponse)(nil),               // 37: relance.availability.v1.BookSlotResponse
-	(*ExplainAvailabilityResponse)(nil),    // 38: relance.availability.v1.ExplainAvailabilityResponse
-	(*ListAvailabilityHealthResponse)(nil), // 39: relance.availability.v1.ListAvailabilityHealthResponse
+	(*CreateCalendarLinkRequest)(nil),         // 0: relance.availability.v1.CreateCalendarLinkRequest
+	(*CreateCalendarLinkResponse)(nil),        // 1: relance.availability.v1.CreateCalendarLinkResponse
+	(*ListCalendarLinksRequest)(nil),          // 2: relance.availability.v1.ListCalendarLinksRequest
+	(*ListCalendarLinksResponse)(nil),         // 3: relance.availability.v1.ListCalendarLinksResponse
+	(*UpdateCalendarLinkRequest)(nil),         // 4: relance.availability.v1.UpdateCalendarLinkRequest
+	(*UpdateCalendarLinkResponse)(nil),        // 5: relance.availability.v1.UpdateCalendarLinkResponse
+	(*DeleteCalendarLinkRequest)(nil),         // 6: relance.availability.v1.DeleteCalendarLinkRequest
+	(*DeleteCalendarLinkResponse)(nil),        // 7: relance.availability.v1.DeleteCalendarLinkResponse
+	(*SetDefaultCalendarLinkRequest)(nil),     // 8: relance.availability.v1.SetDefaultCalendarLinkRequest
+	(*SetDefaultCalendarLinkResponse)(nil),    // 9: relance.availability.v1.SetDefaultCalendarLinkResponse
+	(*SetDirectBookCalendarLinkRequest)(nil),  // 10: relance.availability.v1.SetDirectBookCalendarLinkRequest
+	(*SetDirectBookCalendarLinkResponse)(nil), // 11: relance.availability.v1.SetDirectBookCalendarLinkResponse
+	(*GetSlotsRequest)(nil),                   // 12: relance.availability.v1.GetSlotsRequest
+	(*GetSlotsResponse)(nil),                  // 13: relance.availability.v1.GetSlotsResponse
+	(*RefreshDueAvailabilityRequest)(nil),     // 14: relance.availability.v1.RefreshDueAvailabilityRequest
+	(*RefreshDueAvailabilityResponse)(nil),    // 15: relance.availability.v1.RefreshDueAvailabilityResponse
+	(*ListRefreshRunsRequest)(nil),            // 16: relance.availability.v1.ListRefreshRunsRequest
+	(*ListRefreshRunsResponse)(nil),           // 17: relance.availability.v1.ListRefreshRunsResponse
+	(*GetSettingsRequest)(nil),                // 18: relance.availability.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),               // 19: relance.availability.v1.GetSettingsResponse
+	(*UpdateSettingsRequest)(nil),             // 20: relance.availability.v1.UpdateSettingsRequest
+	(*UpdateSettingsResponse)(nil),            // 21: relance.availability.v1.UpdateSettingsResponse
+	(*CalendarLink)(nil),                      // 22: relance.availability.v1.CalendarLink
+	(*fieldmaskpb.FieldMask)(nil),             // 23: google.protobuf.FieldMask
+	(*durationpb.Duration)(nil),               // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),             // 25: google.protobuf.Timestamp
+	(SourceKind)(0),                           // 26: relance.availability.v1.SourceKind
+	(AvailabilityState)(0),                    // 27: relance.availability.v1.AvailabilityState
+	(*Slot)(nil),                              // 28: relance.availability.v1.Slot
+	(RefreshMode)(0),                          // 29: relance.availability.v1.RefreshMode
+	(*RefreshReceipt)(nil),                    // 30: relance.availability.v1.RefreshReceipt
+	(*RefreshRun)(nil),                        // 31: relance.availability.v1.RefreshRun
+	(*Settings)(nil),                          // 32: relance.availability.v1.Settings
+	(*OfferSlotsRequest)(nil),                 // 33: relance.availability.v1.OfferSlotsRequest
+	(*ListOffersRequest)(nil),                 // 34: relance.availability.v1.ListOffersRequest
+	(*BookSlotRequest)(nil),                   // 35: relance.availability.v1.BookSlotRequest
+	(*ExplainAvailabilityRequest)(nil),        // 36: relance.availability.v1.ExplainAvailabilityRequest
+	(*ListAvailabilityHealthRequest)(nil),     // 37: relance.availability.v1.ListAvailabilityHealthRequest
+	(*OfferSlotsResponse)(nil),                // 38: relance.availability.v1.OfferSlotsResponse
+	(*ListOffersResponse)(nil),                // 39: relance.availability.v1.ListOffersResponse
+	(*BookSlotResponse)(nil),                  // 40: relance.availability.v1.BookSlotResponse
+	(*ExplainAvailabilityResponse)(nil),       // 41: relance.availability.v1.ExplainAvailabilityResponse
+	(*ListAvailabilityHealthResponse)(nil),    // 42: relance.availability.v1.ListAvailabilityHealthResponse
 }
 var file_relance_availability_v1_availability_service_proto_depIdxs = []int32{
-	20, // 0: relance.availability.v1.CreateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	20, // 1: relance.availability.v1.CreateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	20, // 2: relance.availability.v1.ListCalendarLinksResponse.calendar_links:type_name -> relance.availability.v1.CalendarLink
-	20, // 3: relance.availability.v1.UpdateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	21, // 4: relance.availability.v1.UpdateCalendarLinkRequest.update_mask:type_name -> google.protobuf.FieldMask
-	20, // 5: relance.availability.v1.UpdateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	20, // 6: relance.availability.v1.SetDefaultCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
-	22, // 7: relance.availability.v1.GetSlotsRequest.max_age:type_name -> google.protobuf.Duration
-	23, // 8: relance.availability.v1.GetSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	23, // 9: relance.availability.v1.GetSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	24, // 10: relance.availability.v1.GetSlotsResponse.state:type_name -> relance.availability.v1.AvailabilityState
-	25, // 11: relance.availability.v1.GetSlotsResponse.slots:type_name -> relance.availability.v1.Slot
-	25, // 12: relance.availability.v1.GetSlotsResponse.suggestions:type_name -> relance.availability.v1.Slot
-	23, // 13: relance.availability.v1.GetSlotsResponse.as_of_time:type_name -> google.protobuf.Timestamp
-	22, // 14: relance.availability.v1.RefreshDueAvailabilityRequest.time_budget:type_name -> google.protobuf.Duration
-	26, // 15: relance.availability.v1.RefreshDueAvailabilityRequest.mode:type_name -> relance.availability.v1.RefreshMode
-	27, // 16: relance.availability.v1.RefreshDueAvailabilityResponse.receipt:type_name -> relance.availability.v1.RefreshReceipt
-	28, // 17: relance.availability.v1.ListRefreshRunsResponse.refresh_runs:type_name -> relance.availability.v1.RefreshRun
-	29, // 18: relance.availability.v1.GetSettingsResponse.settings:type_name -> relance.availability.v1.Settings
-	29, // 19: relance.availability.v1.UpdateSettingsRequest.settings:type_name -> relance.availability.v1.Settings
-	21, // 20: relance.availability.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
-	29, // 21: relance.availability.v1.UpdateSettingsResponse.settings:type_name -> relance.availability.v1.Settings
-	0,  // 22: relance.availability.v1.AvailabilityService.CreateCalendarLink:input_type -> relance.availability.v1.CreateCalendarLinkRequest
-	2,  // 23: relance.availability.v1.AvailabilityService.ListCalendarLinks:input_type -> relance.availability.v1.ListCalendarLinksRequest
-	4,  // 24: relance.availability.v1.AvailabilityService.UpdateCalendarLink:input_type -> relance.availability.v1.UpdateCalendarLinkRequest
-	6,  // 25: relance.availability.v1.AvailabilityService.DeleteCalendarLink:input_type -> relance.availability.v1.DeleteCalendarLinkRequest
-	8,  // 26: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:input_type -> relance.availability.v1.SetDefaultCalendarLinkRequest
-	10, // 27: relance.availability.v1.AvailabilityService.GetSlots:input_type -> relance.availability.v1.GetSlotsRequest
-	30, // 28: relance.availability.v1.AvailabilityService.OfferSlots:input_type -> relance.availability.v1.OfferSlotsRequest
-	31, // 29: relance.availability.v1.AvailabilityService.ListOffers:input_type -> relance.availability.v1.ListOffersRequest
-	32, // 30: relance.availability.v1.AvailabilityService.BookSlot:input_type -> relance.availability.v1.BookSlotRequest
-	33, // 31: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
-	34, // 32: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
-	12, // 33: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
-	14, // 34: relance.availability.v1.AvailabilityService.ListRefreshRuns:input_type -> relance.availability.v1.ListRefreshRunsRequest
-	16, // 35: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
-	18, // 36: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
-	1,  // 37: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
-	3,  // 38: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
-	5,  // 39: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
-	7,  // 40: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
-	9,  // 41: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
-	11, // 42: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
-	35, // 43: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
-	36, // 44: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
-	37, // 45: relance.availability.v1.AvailabilityService.BookSlot:output_type -> relance.availability.v1.BookSlotResponse
-	38, // 46: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
-	39, // 47: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
-	13, // 48: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
-	15, // 49: relance.availability.v1.AvailabilityService.ListRefreshRuns:output_type -> relance.availability.v1.ListRefreshRunsResponse
-	17, // 50: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
-	19, // 51: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
-	37, // [37:52] is the sub-list for method output_type
-	22, // [22:37] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	22, // 0: relance.availability.v1.CreateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	22, // 1: relance.availability.v1.CreateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	22, // 2: relance.availability.v1.ListCalendarLinksResponse.calendar_links:type_name -> relance.availability.v1.CalendarLink
+	22, // 3: relance.availability.v1.UpdateCalendarLinkRequest.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	23, // 4: relance.availability.v1.UpdateCalendarLinkRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 5: relance.availability.v1.UpdateCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	22, // 6: relance.availability.v1.SetDefaultCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	22, // 7: relance.availability.v1.SetDirectBookCalendarLinkResponse.calendar_link:type_name -> relance.availability.v1.CalendarLink
+	24, // 8: relance.availability.v1.GetSlotsRequest.max_age:type_name -> google.protobuf.Duration
+	25, // 9: relance.availability.v1.GetSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	25, // 10: relance.availability.v1.GetSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	26, // 11: relance.availability.v1.GetSlotsRequest.source_kind:type_name -> relance.availability.v1.SourceKind
+	27, // 12: relance.availability.v1.GetSlotsResponse.state:type_name -> relance.availability.v1.AvailabilityState
+	28, // 13: relance.availability.v1.GetSlotsResponse.slots:type_name -> relance.availability.v1.Slot
+	28, // 14: relance.availability.v1.GetSlotsResponse.suggestions:type_name -> relance.availability.v1.Slot
+	25, // 15: relance.availability.v1.GetSlotsResponse.as_of_time:type_name -> google.protobuf.Timestamp
+	26, // 16: relance.availability.v1.GetSlotsResponse.source_kind:type_name -> relance.availability.v1.SourceKind
+	24, // 17: relance.availability.v1.RefreshDueAvailabilityRequest.time_budget:type_name -> google.protobuf.Duration
+	29, // 18: relance.availability.v1.RefreshDueAvailabilityRequest.mode:type_name -> relance.availability.v1.RefreshMode
+	30, // 19: relance.availability.v1.RefreshDueAvailabilityResponse.receipt:type_name -> relance.availability.v1.RefreshReceipt
+	31, // 20: relance.availability.v1.ListRefreshRunsResponse.refresh_runs:type_name -> relance.availability.v1.RefreshRun
+	32, // 21: relance.availability.v1.GetSettingsResponse.settings:type_name -> relance.availability.v1.Settings
+	32, // 22: relance.availability.v1.UpdateSettingsRequest.settings:type_name -> relance.availability.v1.Settings
+	23, // 23: relance.availability.v1.UpdateSettingsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	32, // 24: relance.availability.v1.UpdateSettingsResponse.settings:type_name -> relance.availability.v1.Settings
+	0,  // 25: relance.availability.v1.AvailabilityService.CreateCalendarLink:input_type -> relance.availability.v1.CreateCalendarLinkRequest
+	2,  // 26: relance.availability.v1.AvailabilityService.ListCalendarLinks:input_type -> relance.availability.v1.ListCalendarLinksRequest
+	4,  // 27: relance.availability.v1.AvailabilityService.UpdateCalendarLink:input_type -> relance.availability.v1.UpdateCalendarLinkRequest
+	6,  // 28: relance.availability.v1.AvailabilityService.DeleteCalendarLink:input_type -> relance.availability.v1.DeleteCalendarLinkRequest
+	8,  // 29: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:input_type -> relance.availability.v1.SetDefaultCalendarLinkRequest
+	10, // 30: relance.availability.v1.AvailabilityService.SetDirectBookCalendarLink:input_type -> relance.availability.v1.SetDirectBookCalendarLinkRequest
+	12, // 31: relance.availability.v1.AvailabilityService.GetSlots:input_type -> relance.availability.v1.GetSlotsRequest
+	33, // 32: relance.availability.v1.AvailabilityService.OfferSlots:input_type -> relance.availability.v1.OfferSlotsRequest
+	34, // 33: relance.availability.v1.AvailabilityService.ListOffers:input_type -> relance.availability.v1.ListOffersRequest
+	35, // 34: relance.availability.v1.AvailabilityService.BookSlot:input_type -> relance.availability.v1.BookSlotRequest
+	36, // 35: relance.availability.v1.AvailabilityService.ExplainAvailability:input_type -> relance.availability.v1.ExplainAvailabilityRequest
+	37, // 36: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:input_type -> relance.availability.v1.ListAvailabilityHealthRequest
+	14, // 37: relance.availability.v1.AvailabilityService.RefreshDueAvailability:input_type -> relance.availability.v1.RefreshDueAvailabilityRequest
+	16, // 38: relance.availability.v1.AvailabilityService.ListRefreshRuns:input_type -> relance.availability.v1.ListRefreshRunsRequest
+	18, // 39: relance.availability.v1.AvailabilityService.GetSettings:input_type -> relance.availability.v1.GetSettingsRequest
+	20, // 40: relance.availability.v1.AvailabilityService.UpdateSettings:input_type -> relance.availability.v1.UpdateSettingsRequest
+	1,  // 41: relance.availability.v1.AvailabilityService.CreateCalendarLink:output_type -> relance.availability.v1.CreateCalendarLinkResponse
+	3,  // 42: relance.availability.v1.AvailabilityService.ListCalendarLinks:output_type -> relance.availability.v1.ListCalendarLinksResponse
+	5,  // 43: relance.availability.v1.AvailabilityService.UpdateCalendarLink:output_type -> relance.availability.v1.UpdateCalendarLinkResponse
+	7,  // 44: relance.availability.v1.AvailabilityService.DeleteCalendarLink:output_type -> relance.availability.v1.DeleteCalendarLinkResponse
+	9,  // 45: relance.availability.v1.AvailabilityService.SetDefaultCalendarLink:output_type -> relance.availability.v1.SetDefaultCalendarLinkResponse
+	11, // 46: relance.availability.v1.AvailabilityService.SetDirectBookCalendarLink:output_type -> relance.availability.v1.SetDirectBookCalendarLinkResponse
+	13, // 47: relance.availability.v1.AvailabilityService.GetSlots:output_type -> relance.availability.v1.GetSlotsResponse
+	38, // 48: relance.availability.v1.AvailabilityService.OfferSlots:output_type -> relance.availability.v1.OfferSlotsResponse
+	39, // 49: relance.availability.v1.AvailabilityService.ListOffers:output_type -> relance.availability.v1.ListOffersResponse
+	40, // 50: relance.availability.v1.AvailabilityService.BookSlot:output_type -> relance.availability.v1.BookSlotResponse
+	41, // 51: relance.availability.v1.AvailabilityService.ExplainAvailability:output_type -> relance.availability.v1.ExplainAvailabilityResponse
+	42, // 52: relance.availability.v1.AvailabilityService.ListAvailabilityHealth:output_type -> relance.availability.v1.ListAvailabilityHealthResponse
+	15, // 53: relance.availability.v1.AvailabilityService.RefreshDueAvailability:output_type -> relance.availability.v1.RefreshDueAvailabilityResponse
+	17, // 54: relance.availability.v1.AvailabilityService.ListRefreshRuns:output_type -> relance.availability.v1.ListRefreshRunsResponse
+	19, // 55: relance.availability.v1.AvailabilityService.GetSettings:output_type -> relance.availability.v1.GetSettingsResponse
+	21, // 56: relance.availability.v1.AvailabilityService.UpdateSettings:output_type -> relance.availability.v1.UpdateSettingsResponse
+	41, // [41:57] is the sub-list for method output_type
+	25, // [25:41] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_availability_service_proto_init() }
@@ -1378,7 +1515,7 @@ func file_relance_availability_v1_availability_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_availability_v1_availability_service_proto_rawDesc), len(file_relance_availability_v1_availability_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

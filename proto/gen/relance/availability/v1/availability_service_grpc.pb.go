@@ -19,21 +19,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AvailabilityService_CreateCalendarLink_FullMethodName     = "/relance.availability.v1.AvailabilityService/CreateCalendarLink"
-	AvailabilityService_ListCalendarLinks_FullMethodName      = "/relance.availability.v1.AvailabilityService/ListCalendarLinks"
-	AvailabilityService_UpdateCalendarLink_FullMethodName     = "/relance.availability.v1.AvailabilityService/UpdateCalendarLink"
-	AvailabilityService_DeleteCalendarLink_FullMethodName     = "/relance.availability.v1.AvailabilityService/DeleteCalendarLink"
-	AvailabilityService_SetDefaultCalendarLink_FullMethodName = "/relance.availability.v1.AvailabilityService/SetDefaultCalendarLink"
-	AvailabilityService_GetSlots_FullMethodName               = "/relance.availability.v1.AvailabilityService/GetSlots"
-	AvailabilityService_OfferSlots_FullMethodName             = "/relance.availability.v1.AvailabilityService/OfferSlots"
-	AvailabilityService_ListOffers_FullMethodName             = "/relance.availability.v1.AvailabilityService/ListOffers"
-	AvailabilityService_BookSlot_FullMethodName               = "/relance.availability.v1.AvailabilityService/BookSlot"
-	AvailabilityService_ExplainAvailability_FullMethodName    = "/relance.availability.v1.AvailabilityService/ExplainAvailability"
-	AvailabilityService_ListAvailabilityHealth_FullMethodName = "/relance.availability.v1.AvailabilityService/ListAvailabilityHealth"
-	AvailabilityService_RefreshDueAvailability_FullMethodName = "/relance.availability.v1.AvailabilityService/RefreshDueAvailability"
-	AvailabilityService_ListRefreshRuns_FullMethodName        = "/relance.availability.v1.AvailabilityService/ListRefreshRuns"
-	AvailabilityService_GetSettings_FullMethodName            = "/relance.availability.v1.AvailabilityService/GetSettings"
-	AvailabilityService_UpdateSettings_FullMethodName         = "/relance.availability.v1.AvailabilityService/UpdateSettings"
+	AvailabilityService_CreateCalendarLink_FullMethodName        = "/relance.availability.v1.AvailabilityService/CreateCalendarLink"
+	AvailabilityService_ListCalendarLinks_FullMethodName         = "/relance.availability.v1.AvailabilityService/ListCalendarLinks"
+	AvailabilityService_UpdateCalendarLink_FullMethodName        = "/relance.availability.v1.AvailabilityService/UpdateCalendarLink"
+	AvailabilityService_DeleteCalendarLink_FullMethodName        = "/relance.availability.v1.AvailabilityService/DeleteCalendarLink"
+	AvailabilityService_SetDefaultCalendarLink_FullMethodName    = "/relance.availability.v1.AvailabilityService/SetDefaultCalendarLink"
+	AvailabilityService_SetDirectBookCalendarLink_FullMethodName = "/relance.availability.v1.AvailabilityService/SetDirectBookCalendarLink"
+	AvailabilityService_GetSlots_FullMethodName                  = "/relance.availability.v1.AvailabilityService/GetSlots"
+	AvailabilityService_OfferSlots_FullMethodName                = "/relance.availability.v1.AvailabilityService/OfferSlots"
+	AvailabilityService_ListOffers_FullMethodName                = "/relance.availability.v1.AvailabilityService/ListOffers"
+	AvailabilityService_BookSlot_FullMethodName                  = "/relance.availability.v1.AvailabilityService/BookSlot"
+	AvailabilityService_ExplainAvailability_FullMethodName       = "/relance.availability.v1.AvailabilityService/ExplainAvailability"
+	AvailabilityService_ListAvailabilityHealth_FullMethodName    = "/relance.availability.v1.AvailabilityService/ListAvailabilityHealth"
+	AvailabilityService_RefreshDueAvailability_FullMethodName    = "/relance.availability.v1.AvailabilityService/RefreshDueAvailability"
+	AvailabilityService_ListRefreshRuns_FullMethodName           = "/relance.availability.v1.AvailabilityService/ListRefreshRuns"
+	AvailabilityService_GetSettings_FullMethodName               = "/relance.availability.v1.AvailabilityService/GetSettings"
+	AvailabilityService_UpdateSettings_FullMethodName            = "/relance.availability.v1.AvailabilityService/UpdateSettings"
 )
 
 // AvailabilityServiceClient is the client API for AvailabilityService service.
@@ -59,6 +60,10 @@ type AvailabilityServiceClient interface {
 	// SetDefaultCalendarLink makes a link the workspace's default and ends any back-off at once.
 	// Errors: NotFound.
 	SetDefaultCalendarLink(ctx context.Context, in *SetDefaultCalendarLinkRequest, opts ...grpc.CallOption) (*SetDefaultCalendarLinkResponse, error)
+	// SetDirectBookCalendarLink makes a link the one for direct bookings, whose times are read besides the default's, or leaves none.
+	// One that reads the default calendar changes nothing: direct bookings are then the default's. It ends any back-off at once.
+	// Errors: NotFound; InvalidArgument.
+	SetDirectBookCalendarLink(ctx context.Context, in *SetDirectBookCalendarLinkRequest, opts ...grpc.CallOption) (*SetDirectBookCalendarLinkResponse, error)
 	// GetSlots serves slots from the cache with their age, refreshing a stale row once however many ask. No slots in the
 	// window is an answer (state EMPTY), not an error.
 	// Errors: FailedPrecondition NO_DEFAULT_CALENDAR, UNSUPPORTED_DURATION, CALENDAR_INACTIVE; Unavailable
@@ -150,6 +155,16 @@ func (c *availabilityServiceClient) SetDefaultCalendarLink(ctx context.Context, 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetDefaultCalendarLinkResponse)
 	err := c.cc.Invoke(ctx, AvailabilityService_SetDefaultCalendarLink_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *availabilityServiceClient) SetDirectBookCalendarLink(ctx context.Context, in *SetDirectBookCalendarLinkRequest, opts ...grpc.CallOption) (*SetDirectBookCalendarLinkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetDirectBookCalendarLinkResponse)
+	err := c.cc.Invoke(ctx, AvailabilityService_SetDirectBookCalendarLink_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -279,6 +294,10 @@ type AvailabilityServiceServer interface {
 	// SetDefaultCalendarLink makes a link the workspace's default and ends any back-off at once.
 	// Errors: NotFound.
 	SetDefaultCalendarLink(context.Context, *SetDefaultCalendarLinkRequest) (*SetDefaultCalendarLinkResponse, error)
+	// SetDirectBookCalendarLink makes a link the one for direct bookings, whose times are read besides the default's, or leaves none.
+	// One that reads the default calendar changes nothing: direct bookings are then the default's. It ends any back-off at once.
+	// Errors: NotFound; InvalidArgument.
+	SetDirectBookCalendarLink(context.Context, *SetDirectBookCalendarLinkRequest) (*SetDirectBookCalendarLinkResponse, error)
 	// GetSlots serves slots from the cache with their age, refreshing a stale row once however many ask. No slots in the
 	// window is an answer (state EMPTY), not an error.
 	// Errors: FailedPrecondition NO_DEFAULT_CALENDAR, UNSUPPORTED_DURATION, CALENDAR_INACTIVE; Unavailable
@@ -340,6 +359,9 @@ func (UnimplementedAvailabilityServiceServer) DeleteCalendarLink(context.Context
 }
 func (UnimplementedAvailabilityServiceServer) SetDefaultCalendarLink(context.Context, *SetDefaultCalendarLinkRequest) (*SetDefaultCalendarLinkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetDefaultCalendarLink not implemented")
+}
+func (UnimplementedAvailabilityServiceServer) SetDirectBookCalendarLink(context.Context, *SetDirectBookCalendarLinkRequest) (*SetDirectBookCalendarLinkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetDirectBookCalendarLink not implemented")
 }
 func (UnimplementedAvailabilityServiceServer) GetSlots(context.Context, *GetSlotsRequest) (*GetSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSlots not implemented")
@@ -478,6 +500,24 @@ func _AvailabilityService_SetDefaultCalendarLink_Handler(srv interface{}, ctx co
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AvailabilityServiceServer).SetDefaultCalendarLink(ctx, req.(*SetDefaultCalendarLinkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AvailabilityService_SetDirectBookCalendarLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetDirectBookCalendarLinkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AvailabilityServiceServer).SetDirectBookCalendarLink(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AvailabilityService_SetDirectBookCalendarLink_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AvailabilityServiceServer).SetDirectBookCalendarLink(ctx, req.(*SetDirectBookCalendarLinkRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -688,6 +728,10 @@ var AvailabilityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetDefaultCalendarLink",
 			Handler:    _AvailabilityService_SetDefaultCalendarLink_Handler,
+		},
+		{
+			MethodName: "SetDirectBookCalendarLink",
+			Handler:    _AvailabilityService_SetDirectBookCalendarLink_Handler,
 		},
 		{
 			MethodName: "GetSlots",

@@ -90,12 +90,14 @@ type BookSlotRequest struct {
 	Lead string `protobuf:"bytes,1,opt,name=lead,proto3" json:"lead,omitempty"`
 	// Start of the slot, in whole minutes, as GetSlots or OfferSlots gave it. Required.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// UUID chosen by the caller. Required: the same id with the same lead, start_time and calendar_link answers the same booking,
-	// however long after.
+	// UUID chosen by the caller. Required: the same id with the same lead, start_time, calendar_link and source_kind answers the same
+	// booking, however long after.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// "workspaces/{w}/calendarLinks/{uuid}". Default: the workspace's default link. The times of another link are not known here: its
 	// provider alone judges them.
-	CalendarLink  string `protobuf:"bytes,4,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
+	CalendarLink string `protobuf:"bytes,4,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
+	// Of which calendar, where calendar_link names none. Default DEFAULT.
+	SourceKind    SourceKind `protobuf:"varint,5,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +158,13 @@ func (x *BookSlotRequest) GetCalendarLink() string {
 		return x.CalendarLink
 	}
 	return ""
+}
+
+func (x *BookSlotRequest) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
 }
 
 // BookSlotResponse carries the booking.
@@ -317,14 +326,16 @@ var File_relance_availability_v1_bookings_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_bookings_proto_rawDesc = "" +
 	"\n" +
-	"&relance/availability/v1/bookings.proto\x12\x17relance.availability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x01\n" +
+	"&relance/availability/v1/bookings.proto\x12\x17relance.availability.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\"\xea\x01\n" +
 	"\x0fBookSlotRequest\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x129\n" +
 	"\n" +
 	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12#\n" +
-	"\rcalendar_link\x18\x04 \x01(\tR\fcalendarLink\"R\n" +
+	"\rcalendar_link\x18\x04 \x01(\tR\fcalendarLink\x12D\n" +
+	"\vsource_kind\x18\x05 \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"R\n" +
 	"\x10BookSlotResponse\x12>\n" +
 	"\abooking\x18\x01 \x01(\v2$.relance.availability.v1.SlotBookingR\abooking\"\xc7\x02\n" +
 	"\vSlotBooking\x12\x12\n" +
@@ -365,18 +376,20 @@ var file_relance_availability_v1_bookings_proto_goTypes = []any{
 	(*BookSlotResponse)(nil),      // 2: relance.availability.v1.BookSlotResponse
 	(*SlotBooking)(nil),           // 3: relance.availability.v1.SlotBooking
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(SourceKind)(0),               // 5: relance.availability.v1.SourceKind
 }
 var file_relance_availability_v1_bookings_proto_depIdxs = []int32{
 	4, // 0: relance.availability.v1.BookSlotRequest.start_time:type_name -> google.protobuf.Timestamp
-	3, // 1: relance.availability.v1.BookSlotResponse.booking:type_name -> relance.availability.v1.SlotBooking
-	4, // 2: relance.availability.v1.SlotBooking.start_time:type_name -> google.protobuf.Timestamp
-	4, // 3: relance.availability.v1.SlotBooking.end_time:type_name -> google.protobuf.Timestamp
-	0, // 4: relance.availability.v1.SlotBooking.state:type_name -> relance.availability.v1.BookingState
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 1: relance.availability.v1.BookSlotRequest.source_kind:type_name -> relance.availability.v1.SourceKind
+	3, // 2: relance.availability.v1.BookSlotResponse.booking:type_name -> relance.availability.v1.SlotBooking
+	4, // 3: relance.availability.v1.SlotBooking.start_time:type_name -> google.protobuf.Timestamp
+	4, // 4: relance.availability.v1.SlotBooking.end_time:type_name -> google.protobuf.Timestamp
+	0, // 5: relance.availability.v1.SlotBooking.state:type_name -> relance.availability.v1.BookingState
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_bookings_proto_init() }
@@ -384,6 +397,7 @@ func file_relance_availability_v1_bookings_proto_init() {
 	if File_relance_availability_v1_bookings_proto != nil {
 		return
 	}
+	file_relance_availability_v1_availability_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

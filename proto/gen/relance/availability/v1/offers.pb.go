@@ -43,7 +43,9 @@ type OfferSlotsRequest struct {
 	MaxAge *durationpb.Duration `protobuf:"bytes,7,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
 	// Only the link is said: no time is chosen or used up, and a calendar that is away or full does not matter. The wishes for
 	// times must be left out.
-	LinkOnly      bool `protobuf:"varint,8,opt,name=link_only,json=linkOnly,proto3" json:"link_only,omitempty"`
+	LinkOnly bool `protobuf:"varint,8,opt,name=link_only,json=linkOnly,proto3" json:"link_only,omitempty"`
+	// Of which calendar. Default DEFAULT.
+	SourceKind    SourceKind `protobuf:"varint,9,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +136,13 @@ func (x *OfferSlotsRequest) GetLinkOnly() bool {
 	return false
 }
 
+func (x *OfferSlotsRequest) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
+}
+
 // OfferSlotsResponse carries the offer.
 type OfferSlotsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -198,7 +207,9 @@ type Offer struct {
 	// URL to show to the lead.
 	PublicUrl string `protobuf:"bytes,7,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
 	// When the offer was made.
-	OfferTime     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=offer_time,json=offerTime,proto3" json:"offer_time,omitempty"`
+	OfferTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=offer_time,json=offerTime,proto3" json:"offer_time,omitempty"`
+	// Which calendar the times are of; see GetSlotsResponse.
+	SourceKind    SourceKind `protobuf:"varint,9,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -287,6 +298,13 @@ func (x *Offer) GetOfferTime() *timestamppb.Timestamp {
 		return x.OfferTime
 	}
 	return nil
+}
+
+func (x *Offer) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
 }
 
 // ListOffersRequest pages through the offers to a lead.
@@ -418,7 +436,9 @@ type ExplainAvailabilityRequest struct {
 	// IANA zone of the lead. Default UTC; without it daylight is not asked.
 	TimeZone string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// As in OfferSlotsRequest.
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Of which calendar. Default DEFAULT.
+	SourceKind    SourceKind `protobuf:"varint,5,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -481,6 +501,13 @@ func (x *ExplainAvailabilityRequest) GetStartTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ExplainAvailabilityRequest) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
+}
+
 // ExplainAvailabilityResponse tells every rule that was asked, in order.
 type ExplainAvailabilityResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -499,7 +526,9 @@ type ExplainAvailabilityResponse struct {
 	// When it is read next, at the latest.
 	NextLookTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next_look_time,json=nextLookTime,proto3" json:"next_look_time,omitempty"`
 	// Failed looks in a row.
-	Failures      int32 `protobuf:"varint,8,opt,name=failures,proto3" json:"failures,omitempty"`
+	Failures int32 `protobuf:"varint,8,opt,name=failures,proto3" json:"failures,omitempty"`
+	// Which calendar is explained; see GetSlotsResponse.
+	SourceKind    SourceKind `protobuf:"varint,9,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,6 +617,13 @@ func (x *ExplainAvailabilityResponse) GetFailures() int32 {
 		return x.Failures
 	}
 	return 0
+}
+
+func (x *ExplainAvailabilityResponse) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
 }
 
 // AvailabilityRule is one rule and what it did.
@@ -682,7 +718,9 @@ type ListAvailabilityHealthRequest struct {
 	// At most this many, default 50, at most 500.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Token of the page before.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Of which calendars. Default DEFAULT, which each workspace has; DIRECT_BOOK lists those with another calendar for it.
+	SourceKind    SourceKind `protobuf:"varint,5,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -743,6 +781,13 @@ func (x *ListAvailabilityHealthRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListAvailabilityHealthRequest) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
 }
 
 // ListAvailabilityHealthResponse is one page, by workspace.
@@ -821,6 +866,8 @@ type AvailabilityHealth struct {
 	Slots int32 `protobuf:"varint,8,opt,name=slots,proto3" json:"slots,omitempty"`
 	// Free times in the next 7 days.
 	SlotsNextWeek int32 `protobuf:"varint,9,opt,name=slots_next_week,json=slotsNextWeek,proto3" json:"slots_next_week,omitempty"`
+	// Which calendar it is.
+	SourceKind    SourceKind `protobuf:"varint,10,opt,name=source_kind,json=sourceKind,proto3,enum=relance.availability.v1.SourceKind" json:"source_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -918,11 +965,18 @@ func (x *AvailabilityHealth) GetSlotsNextWeek() int32 {
 	return 0
 }
 
+func (x *AvailabilityHealth) GetSourceKind() SourceKind {
+	if x != nil {
+		return x.SourceKind
+	}
+	return SourceKind_SOURCE_KIND_UNSPECIFIED
+}
+
 var File_relance_availability_v1_offers_proto protoreflect.FileDescriptor
 
 const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"\n" +
-	"$relance/availability/v1/offers.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\"\xc9\x02\n" +
+	"$relance/availability/v1/offers.proto\x12\x17relance.availability.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*relance/availability/v1/availability.proto\"\x8f\x03\n" +
 	"\x11OfferSlotsRequest\x12\x12\n" +
 	"\x04lead\x18\x01 \x01(\tR\x04lead\x12\x1d\n" +
 	"\n" +
@@ -933,9 +987,11 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"\x05count\x18\x05 \x01(\x05R\x05count\x12B\n" +
 	"\bstrategy\x18\x06 \x01(\x0e2&.relance.availability.v1.OfferStrategyR\bstrategy\x122\n" +
 	"\amax_age\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12\x1b\n" +
-	"\tlink_only\x18\b \x01(\bR\blinkOnly\"J\n" +
+	"\tlink_only\x18\b \x01(\bR\blinkOnly\x12D\n" +
+	"\vsource_kind\x18\t \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"J\n" +
 	"\x12OfferSlotsResponse\x124\n" +
-	"\x05offer\x18\x01 \x01(\v2\x1e.relance.availability.v1.OfferR\x05offer\"\xce\x02\n" +
+	"\x05offer\x18\x01 \x01(\v2\x1e.relance.availability.v1.OfferR\x05offer\"\x94\x03\n" +
 	"\x05Offer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x123\n" +
@@ -947,7 +1003,9 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"\n" +
 	"public_url\x18\a \x01(\tR\tpublicUrl\x129\n" +
 	"\n" +
-	"offer_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tofferTime\"g\n" +
+	"offer_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tofferTime\x12D\n" +
+	"\vsource_kind\x18\t \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"g\n" +
 	"\x11ListOffersRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -955,13 +1013,15 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
 	"\x12ListOffersResponse\x126\n" +
 	"\x06offers\x18\x01 \x03(\v2\x1e.relance.availability.v1.OfferR\x06offers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa0\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe6\x01\n" +
 	"\x1aExplainAvailabilityRequest\x12\x16\n" +
 	"\x06parent\x18\x01 \x01(\tR\x06parent\x12\x12\n" +
 	"\x04lead\x18\x02 \x01(\tR\x04lead\x12\x1b\n" +
 	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\x129\n" +
 	"\n" +
-	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\x87\x03\n" +
+	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12D\n" +
+	"\vsource_kind\x18\x05 \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"\xcd\x03\n" +
 	"\x1bExplainAvailabilityResponse\x12@\n" +
 	"\x05state\x18\x01 \x01(\x0e2*.relance.availability.v1.AvailabilityStateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
@@ -972,23 +1032,27 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"\n" +
 	"as_of_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\x12@\n" +
 	"\x0enext_look_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fnextLookTime\x12\x1a\n" +
-	"\bfailures\x18\b \x01(\x05R\bfailures\"\x82\x01\n" +
+	"\bfailures\x18\b \x01(\x05R\bfailures\x12D\n" +
+	"\vsource_kind\x18\t \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"\x82\x01\n" +
 	"\x10AvailabilityRule\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x14\n" +
 	"\x05input\x18\x02 \x01(\tR\x05input\x12\x16\n" +
 	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\x18\n" +
 	"\aremoved\x18\x04 \x01(\x05R\aremoved\x12\x12\n" +
-	"\x04left\x18\x05 \x01(\x05R\x04left\"\xbe\x01\n" +
+	"\x04left\x18\x05 \x01(\x05R\x04left\"\x84\x02\n" +
 	"\x1dListAvailabilityHealthRequest\x12B\n" +
 	"\x06states\x18\x01 \x03(\x0e2*.relance.availability.v1.AvailabilityStateR\x06states\x12\x1d\n" +
 	"\n" +
 	"fewer_than\x18\x02 \x01(\x05R\tfewerThan\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\x8d\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12D\n" +
+	"\vsource_kind\x18\x05 \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKind\"\x8d\x01\n" +
 	"\x1eListAvailabilityHealthResponse\x12C\n" +
 	"\x06health\x18\x01 \x03(\v2+.relance.availability.v1.AvailabilityHealthR\x06health\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x81\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc7\x03\n" +
 	"\x12AvailabilityHealth\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12@\n" +
 	"\x05state\x18\x02 \x01(\x0e2*.relance.availability.v1.AvailabilityStateR\x05state\x12\x16\n" +
@@ -1000,7 +1064,10 @@ const file_relance_availability_v1_offers_proto_rawDesc = "" +
 	"as_of_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\basOfTime\x12@\n" +
 	"\x0enext_look_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\fnextLookTime\x12\x14\n" +
 	"\x05slots\x18\b \x01(\x05R\x05slots\x12&\n" +
-	"\x0fslots_next_week\x18\t \x01(\x05R\rslotsNextWeekB\xf5\x01\n" +
+	"\x0fslots_next_week\x18\t \x01(\x05R\rslotsNextWeek\x12D\n" +
+	"\vsource_kind\x18\n" +
+	" \x01(\x0e2#.relance.availability.v1.SourceKindR\n" +
+	"sourceKindB\xf5\x01\n" +
 	"\x1bcom.relance.availability.v1B\vOffersProtoP\x01ZKgithub.com/relance/relance/proto/gen/relance/availability/v1;availabilityv1\xa2\x02\x03RAX\xaa\x02\x17Relance.Availability.V1\xca\x02\x17Relance\\Availability\\V1\xe2\x02#Relance\\Availability\\V1\\GPBMetadata\xea\x02\x19Relance::Availability::V1b\x06proto3"
 
 var (
@@ -1031,34 +1098,41 @@ var file_relance_availability_v1_offers_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),          // 11: google.protobuf.Timestamp
 	(OfferStrategy)(0),                     // 12: relance.availability.v1.OfferStrategy
 	(*durationpb.Duration)(nil),            // 13: google.protobuf.Duration
-	(*Slot)(nil),                           // 14: relance.availability.v1.Slot
-	(AvailabilityState)(0),                 // 15: relance.availability.v1.AvailabilityState
+	(SourceKind)(0),                        // 14: relance.availability.v1.SourceKind
+	(*Slot)(nil),                           // 15: relance.availability.v1.Slot
+	(AvailabilityState)(0),                 // 16: relance.availability.v1.AvailabilityState
 }
 var file_relance_availability_v1_offers_proto_depIdxs = []int32{
 	11, // 0: relance.availability.v1.OfferSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
 	12, // 1: relance.availability.v1.OfferSlotsRequest.strategy:type_name -> relance.availability.v1.OfferStrategy
 	13, // 2: relance.availability.v1.OfferSlotsRequest.max_age:type_name -> google.protobuf.Duration
-	2,  // 3: relance.availability.v1.OfferSlotsResponse.offer:type_name -> relance.availability.v1.Offer
-	14, // 4: relance.availability.v1.Offer.slots:type_name -> relance.availability.v1.Slot
-	15, // 5: relance.availability.v1.Offer.state:type_name -> relance.availability.v1.AvailabilityState
-	11, // 6: relance.availability.v1.Offer.as_of_time:type_name -> google.protobuf.Timestamp
-	11, // 7: relance.availability.v1.Offer.offer_time:type_name -> google.protobuf.Timestamp
-	2,  // 8: relance.availability.v1.ListOffersResponse.offers:type_name -> relance.availability.v1.Offer
-	11, // 9: relance.availability.v1.ExplainAvailabilityRequest.start_time:type_name -> google.protobuf.Timestamp
-	15, // 10: relance.availability.v1.ExplainAvailabilityResponse.state:type_name -> relance.availability.v1.AvailabilityState
-	7,  // 11: relance.availability.v1.ExplainAvailabilityResponse.rules:type_name -> relance.availability.v1.AvailabilityRule
-	11, // 12: relance.availability.v1.ExplainAvailabilityResponse.as_of_time:type_name -> google.protobuf.Timestamp
-	11, // 13: relance.availability.v1.ExplainAvailabilityResponse.next_look_time:type_name -> google.protobuf.Timestamp
-	15, // 14: relance.availability.v1.ListAvailabilityHealthRequest.states:type_name -> relance.availability.v1.AvailabilityState
-	10, // 15: relance.availability.v1.ListAvailabilityHealthResponse.health:type_name -> relance.availability.v1.AvailabilityHealth
-	15, // 16: relance.availability.v1.AvailabilityHealth.state:type_name -> relance.availability.v1.AvailabilityState
-	11, // 17: relance.availability.v1.AvailabilityHealth.as_of_time:type_name -> google.protobuf.Timestamp
-	11, // 18: relance.availability.v1.AvailabilityHealth.next_look_time:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	14, // 3: relance.availability.v1.OfferSlotsRequest.source_kind:type_name -> relance.availability.v1.SourceKind
+	2,  // 4: relance.availability.v1.OfferSlotsResponse.offer:type_name -> relance.availability.v1.Offer
+	15, // 5: relance.availability.v1.Offer.slots:type_name -> relance.availability.v1.Slot
+	16, // 6: relance.availability.v1.Offer.state:type_name -> relance.availability.v1.AvailabilityState
+	11, // 7: relance.availability.v1.Offer.as_of_time:type_name -> google.protobuf.Timestamp
+	11, // 8: relance.availability.v1.Offer.offer_time:type_name -> google.protobuf.Timestamp
+	14, // 9: relance.availability.v1.Offer.source_kind:type_name -> relance.availability.v1.SourceKind
+	2,  // 10: relance.availability.v1.ListOffersResponse.offers:type_name -> relance.availability.v1.Offer
+	11, // 11: relance.availability.v1.ExplainAvailabilityRequest.start_time:type_name -> google.protobuf.Timestamp
+	14, // 12: relance.availability.v1.ExplainAvailabilityRequest.source_kind:type_name -> relance.availability.v1.SourceKind
+	16, // 13: relance.availability.v1.ExplainAvailabilityResponse.state:type_name -> relance.availability.v1.AvailabilityState
+	7,  // 14: relance.availability.v1.ExplainAvailabilityResponse.rules:type_name -> relance.availability.v1.AvailabilityRule
+	11, // 15: relance.availability.v1.ExplainAvailabilityResponse.as_of_time:type_name -> google.protobuf.Timestamp
+	11, // 16: relance.availability.v1.ExplainAvailabilityResponse.next_look_time:type_name -> google.protobuf.Timestamp
+	14, // 17: relance.availability.v1.ExplainAvailabilityResponse.source_kind:type_name -> relance.availability.v1.SourceKind
+	16, // 18: relance.availability.v1.ListAvailabilityHealthRequest.states:type_name -> relance.availability.v1.AvailabilityState
+	14, // 19: relance.availability.v1.ListAvailabilityHealthRequest.source_kind:type_name -> relance.availability.v1.SourceKind
+	10, // 20: relance.availability.v1.ListAvailabilityHealthResponse.health:type_name -> relance.availability.v1.AvailabilityHealth
+	16, // 21: relance.availability.v1.AvailabilityHealth.state:type_name -> relance.availability.v1.AvailabilityState
+	11, // 22: relance.availability.v1.AvailabilityHealth.as_of_time:type_name -> google.protobuf.Timestamp
+	11, // 23: relance.availability.v1.AvailabilityHealth.next_look_time:type_name -> google.protobuf.Timestamp
+	14, // 24: relance.availability.v1.AvailabilityHealth.source_kind:type_name -> relance.availability.v1.SourceKind
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_relance_availability_v1_offers_proto_init() }

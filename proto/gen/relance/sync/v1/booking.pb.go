@@ -167,7 +167,7 @@ type Booking struct {
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	// The provider's calendar: GHL's calendar id; of Calendly the UUID of an event type, or "profile/event".
 	Calendar string `protobuf:"bytes,4,opt,name=calendar,proto3" json:"calendar,omitempty"`
-	// The calendar link that the caller named, empty for the default.
+	// The calendar link that the caller named, empty for the default, "directBook" for the one for direct bookings.
 	CalendarLink string `protobuf:"bytes,5,opt,name=calendar_link,json=calendarLink,proto3" json:"calendar_link,omitempty"`
 	// Start of the appointment.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`

@@ -12,6 +12,21 @@ import (
 	"github.com/google/uuid"
 )
 
+const addDirectBook = `-- name: AddDirectBook :execrows
+INSERT INTO availability (workspace_id, source_kind, agency)
+SELECT a.workspace_id, 'direct_book', a.agency FROM availability a WHERE a.workspace_id = $1 AND a.source_kind = 'default'
+ON CONFLICT DO NOTHING
+`
+
+// The row of the calendar for direct bookings, of the workspace's agency, due at once.
+func (q *Queries) AddDirectBook(ctx context.Context, workspaceID uuid.UUID) (int64, error) {
+	result, err := q.db.Exec(ctx, addDirectBook, workspaceID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const addWorkspaces = `-- name: AddWorkspaces :exec
 INSERT INTO availability (workspace_id) SELECT w FROM unnest($1::uuid[]) AS w
 ON CONFLICT DO NOTHING
@@ -23,11 +38,16 @@ func (q *Queries) AddWorkspaces(ctx context.Context, workspaceIds []uuid.UUID) e
 }
 
 const availability = `-- name: Availability :one
-SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week FROM availability WHERE workspace_id = $1
+SELECT workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week, source_kind FROM availability WHERE workspace_id = $1 AND source_kind = $2
 `
 
-func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Availability, error) {
-	row := q.db.QueryRow(ctx, availability, workspaceID)
+type AvailabilityParams struct {
+	WorkspaceID uuid.UUID
+	SourceKind  string
+}
+
+func (q *Queries) Availability(ctx context.Context, arg AvailabilityParams) (Availability, error) {
+	row := q.db.QueryRow(ctx, availability, arg.WorkspaceID, arg.SourceKind)
 	var i Availability
 	err := row.Scan(
 		&i.WorkspaceID,
@@ -53,6 +73,7 @@ func (q *Queries) Availability(ctx context.Context, workspaceID uuid.UUID) (Avai
 		&i.Locale,
 		&i.LowThreshold,
 		&i.LowWeek,
+		&i.SourceKind,
 	)
 	return i, err
 }
@@ -68,11 +89,20 @@ func (q *Queries) BackingOff(ctx context.Context, now time.Time) (int64, error) 
 	return count, err
 }
 
+const dropDirectBook = `-- name: DropDirectBook :exec
+DELETE FROM availability WHERE workspace_id = $1 AND source_kind = 'direct_book'
+`
+
+func (q *Queries) DropDirectBook(ctx context.Context, workspaceID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, dropDirectBook, workspaceID)
+	return err
+}
+
 const finish = `-- name: Finish :execrows
 UPDATE availability SET state = $1, reason = $2, last_error = $3, reported = $4, slots = $5,
     source = $6, as_of = $7, failures = $8, due_time = $9, host = $10, waiting = $11,
     lease_token = NULL, lease_until = NULL
-WHERE workspace_id = $12 AND lease_token = $13 AND config_version = $14
+WHERE workspace_id = $12 AND source_kind = $13 AND lease_token = $14 AND config_version = $15
 `
 
 type FinishParams struct {
@@ -88,6 +118,7 @@ type FinishParams struct {
 	Host          string
 	Waiting       bool
 	WorkspaceID   uuid.UUID
+	SourceKind    string
 	Token         *uuid.UUID
 	ConfigVersion int64
 }
@@ -106,6 +137,7 @@ func (q *Queries) Finish(ctx context.Context, arg FinishParams) (int64, error) {
 		arg.Host,
 		arg.Waiting,
 		arg.WorkspaceID,
+		arg.SourceKind,
 		arg.Token,
 		arg.ConfigVersion,
 	)
@@ -116,17 +148,23 @@ func (q *Queries) Finish(ctx context.Context, arg FinishParams) (int64, error) {
 }
 
 const hasten = `-- name: Hasten :exec
-UPDATE availability SET due_time = 'epoch', failures = 0 WHERE workspace_id = $1
+UPDATE availability SET due_time = 'epoch', failures = 0
+WHERE workspace_id = $1 AND source_kind = $2 AND state NOT IN ('ok', 'empty')
 `
 
-// Ends a back-off: the next look is now.
-func (q *Queries) Hasten(ctx context.Context, workspaceID uuid.UUID) error {
-	_, err := q.db.Exec(ctx, hasten, workspaceID)
+type HastenParams struct {
+	WorkspaceID uuid.UUID
+	SourceKind  string
+}
+
+// Ends a back-off: the next look is now. A calendar that is well is not asked for it.
+func (q *Queries) Hasten(ctx context.Context, arg HastenParams) error {
+	_, err := q.db.Exec(ctx, hasten, arg.WorkspaceID, arg.SourceKind)
 	return err
 }
 
 const known = `-- name: Known :one
-SELECT count(*) > 0 AS known FROM availability WHERE workspace_id = $1
+SELECT count(*) > 0 AS known FROM availability WHERE workspace_id = $1 AND source_kind = 'default'
 `
 
 func (q *Queries) Known(ctx context.Context, workspaceID uuid.UUID) (bool, error) {
@@ -138,44 +176,52 @@ func (q *Queries) Known(ctx context.Context, workspaceID uuid.UUID) (bool, error
 
 const lease = `-- name: Lease :exec
 UPDATE availability SET lease_token = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
-WHERE workspace_id = $3
+WHERE workspace_id = $3 AND source_kind = $4
 `
 
 type LeaseParams struct {
 	Token       *uuid.UUID
 	Seconds     float64
 	WorkspaceID uuid.UUID
+	SourceKind  string
 }
 
 func (q *Queries) Lease(ctx context.Context, arg LeaseParams) error {
-	_, err := q.db.Exec(ctx, lease, arg.Token, arg.Seconds, arg.WorkspaceID)
+	_, err := q.db.Exec(ctx, lease,
+		arg.Token,
+		arg.Seconds,
+		arg.WorkspaceID,
+		arg.SourceKind,
+	)
 	return err
 }
 
 const leaseNextDue = `-- name: LeaseNextDue :one
-UPDATE availability SET lease_token = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
-WHERE workspace_id = (
+UPDATE availability a SET lease_token = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
+WHERE a.source_kind = $3 AND a.workspace_id = (
     SELECT d.workspace_id FROM availability d
-    WHERE d.agency = $3 AND d.due_time <= $4 AND (d.due_time, d.workspace_id) > ($5::timestamptz, $6::uuid)
+    WHERE d.source_kind = $3 AND d.agency = $4 AND d.due_time <= $5 AND (d.due_time, d.workspace_id) > ($6::timestamptz, $7::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week
+RETURNING a.workspace_id, a.meeting_minutes, a.look_ahead_seconds, a.settings_time, a.state, a.reason, a.last_error, a.reported, a.slots, a.as_of, a.failures, a.due_time, a.config_version, a.lease_token, a.lease_until, a.source, a.host, a.waiting, a.agency, a.offer_strategy, a.locale, a.low_threshold, a.low_week, a.source_kind
 `
 
 type LeaseNextDueParams struct {
-	Token    *uuid.UUID
-	Seconds  float64
-	Agency   string
-	Now      time.Time
-	AfterDue time.Time
-	AfterID  uuid.UUID
+	Token      *uuid.UUID
+	Seconds    float64
+	SourceKind string
+	Agency     string
+	Now        time.Time
+	AfterDue   time.Time
+	AfterID    uuid.UUID
 }
 
-// The one of the agency that is due longest, after the cursor, that nobody reads now.
+// The one of the agency, of the kind, that is due longest, after the cursor, that nobody reads now.
 func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Availability, error) {
 	row := q.db.QueryRow(ctx, leaseNextDue,
 		arg.Token,
 		arg.Seconds,
+		arg.SourceKind,
 		arg.Agency,
 		arg.Now,
 		arg.AfterDue,
@@ -206,22 +252,28 @@ func (q *Queries) LeaseNextDue(ctx context.Context, arg LeaseNextDueParams) (Ava
 		&i.Locale,
 		&i.LowThreshold,
 		&i.LowWeek,
+		&i.SourceKind,
 	)
 	return i, err
 }
 
 const lockAvailability = `-- name: LockAvailability :one
-SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, availability.agency, availability.offer_strategy, availability.locale, availability.low_threshold, availability.low_week, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
-FROM availability WHERE workspace_id = $1 FOR UPDATE
+SELECT availability.workspace_id, availability.meeting_minutes, availability.look_ahead_seconds, availability.settings_time, availability.state, availability.reason, availability.last_error, availability.reported, availability.slots, availability.as_of, availability.failures, availability.due_time, availability.config_version, availability.lease_token, availability.lease_until, availability.source, availability.host, availability.waiting, availability.agency, availability.offer_strategy, availability.locale, availability.low_threshold, availability.low_week, availability.source_kind, coalesce(lease_until > clock_timestamp(), false)::boolean AS leased
+FROM availability WHERE workspace_id = $1 AND source_kind = $2 FOR UPDATE
 `
+
+type LockAvailabilityParams struct {
+	WorkspaceID uuid.UUID
+	SourceKind  string
+}
 
 type LockAvailabilityRow struct {
 	Availability Availability
 	Leased       bool
 }
 
-func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (LockAvailabilityRow, error) {
-	row := q.db.QueryRow(ctx, lockAvailability, workspaceID)
+func (q *Queries) LockAvailability(ctx context.Context, arg LockAvailabilityParams) (LockAvailabilityRow, error) {
+	row := q.db.QueryRow(ctx, lockAvailability, arg.WorkspaceID, arg.SourceKind)
 	var i LockAvailabilityRow
 	err := row.Scan(
 		&i.Availability.WorkspaceID,
@@ -247,6 +299,7 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 		&i.Availability.Locale,
 		&i.Availability.LowThreshold,
 		&i.Availability.LowWeek,
+		&i.Availability.SourceKind,
 		&i.Leased,
 	)
 	return i, err
@@ -254,7 +307,7 @@ func (q *Queries) LockAvailability(ctx context.Context, workspaceID uuid.UUID) (
 
 const lockUnconfigured = `-- name: LockUnconfigured :many
 SELECT workspace_id, reported FROM availability a
-WHERE a.due_time <= $1 AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
+WHERE a.source_kind = 'default' AND a.due_time <= $1 AND (a.lease_until IS NULL OR a.lease_until <= clock_timestamp())
     AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
 ORDER BY a.due_time, a.workspace_id LIMIT $2 FOR UPDATE OF a SKIP LOCKED
 `
@@ -270,7 +323,7 @@ type LockUnconfiguredRow struct {
 }
 
 // Due rows that seem to have no default link. Whether they have none is asked again by SettleUnconfigured: the links that
-// this statement sees may be older than the rows that it locks.
+// this statement sees may be older than the rows that it locks. A row of another calendar is only there while that is set.
 func (q *Queries) LockUnconfigured(ctx context.Context, arg LockUnconfiguredParams) ([]LockUnconfiguredRow, error) {
 	rows, err := q.db.Query(ctx, lockUnconfigured, arg.Now, arg.Batch)
 	if err != nil {
@@ -293,35 +346,41 @@ func (q *Queries) LockUnconfigured(ctx context.Context, arg LockUnconfiguredPara
 
 const release = `-- name: Release :exec
 UPDATE availability SET lease_token = NULL, lease_until = NULL
-WHERE workspace_id = $1 AND lease_token = $2
+WHERE workspace_id = $1 AND source_kind = $2 AND lease_token = $3
 `
 
 type ReleaseParams struct {
 	WorkspaceID uuid.UUID
+	SourceKind  string
 	Token       *uuid.UUID
 }
 
 func (q *Queries) Release(ctx context.Context, arg ReleaseParams) error {
-	_, err := q.db.Exec(ctx, release, arg.WorkspaceID, arg.Token)
+	_, err := q.db.Exec(ctx, release, arg.WorkspaceID, arg.SourceKind, arg.Token)
 	return err
 }
 
 const reset = `-- name: Reset :exec
 UPDATE availability SET config_version = config_version + 1, state = 'new', reason = '', last_error = '', slots = '{}',
     source = '', as_of = NULL, failures = 0, due_time = 'epoch', host = '', waiting = false
-WHERE workspace_id = $1
+WHERE workspace_id = $1 AND ($2::text IS NULL OR source_kind = $2)
 `
 
-// The configuration changed: what was read says nothing any more, and it is read again at once.
-func (q *Queries) Reset(ctx context.Context, workspaceID uuid.UUID) error {
-	_, err := q.db.Exec(ctx, reset, workspaceID)
+type ResetParams struct {
+	WorkspaceID uuid.UUID
+	SourceKind  *string
+}
+
+// The configuration of a calendar, or of both, changed: what was read says nothing any more, and it is read again at once.
+func (q *Queries) Reset(ctx context.Context, arg ResetParams) error {
+	_, err := q.db.Exec(ctx, reset, arg.WorkspaceID, arg.SourceKind)
 	return err
 }
 
 const settleUnconfigured = `-- name: SettleUnconfigured :many
 UPDATE availability a SET state = $1, reason = $2, last_error = '', reported = $3, slots = '{}',
     source = '', as_of = NULL, failures = 0, due_time = $4, host = '', waiting = false, lease_token = NULL, lease_until = NULL
-WHERE a.workspace_id = ANY($5::uuid[])
+WHERE a.source_kind = 'default' AND a.workspace_id = ANY($5::uuid[])
     AND NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = a.workspace_id AND l.is_default)
 RETURNING a.workspace_id
 `
@@ -366,8 +425,8 @@ UPDATE availability SET meeting_minutes = coalesce($1, meeting_minutes),
     look_ahead_seconds = coalesce($2, look_ahead_seconds),
     offer_strategy = coalesce($3, offer_strategy), locale = coalesce($4, locale),
     low_threshold = coalesce($5, low_threshold), settings_time = $6
-WHERE workspace_id = $7
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week
+WHERE workspace_id = $7 AND source_kind = 'default'
+RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week, source_kind
 `
 
 type UpdateSettingsParams struct {
@@ -415,6 +474,7 @@ func (q *Queries) UpdateSettings(ctx context.Context, arg UpdateSettingsParams) 
 		&i.Locale,
 		&i.LowThreshold,
 		&i.LowWeek,
+		&i.SourceKind,
 	)
 	return i, err
 }

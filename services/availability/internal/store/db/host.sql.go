@@ -28,14 +28,14 @@ func (q *Queries) AddHost(ctx context.Context, arg AddHostParams) error {
 
 const deferWaiting = `-- name: DeferWaiting :many
 WITH due AS (
-    SELECT d.workspace_id, d.reported AS before FROM availability d
-    WHERE d.due_time <= $6 AND d.host = $7 AND d.state IN ('ok', 'empty', 'unreachable')
+    SELECT d.workspace_id, d.source_kind, d.reported AS before FROM availability d
+    WHERE d.source_kind IN ('default', 'direct_book') AND d.due_time <= $6 AND d.host = $7 AND d.state IN ('ok', 'empty', 'unreachable')
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT $8 FOR UPDATE SKIP LOCKED)
 UPDATE availability a SET state = $1, reason = $2, reported = $3, waiting = true, due_time = $4,
     last_error = CASE WHEN a.last_error = '' THEN $5 ELSE a.last_error END
-FROM due WHERE a.workspace_id = due.workspace_id
-RETURNING a.workspace_id, due.before
+FROM due WHERE a.workspace_id = due.workspace_id AND a.source_kind = due.source_kind
+RETURNING a.workspace_id, a.source_kind, due.before
 `
 
 type DeferWaitingParams struct {
@@ -51,6 +51,7 @@ type DeferWaitingParams struct {
 
 type DeferWaitingRow struct {
 	WorkspaceID uuid.UUID
+	SourceKind  string
 	Before      string
 }
 
@@ -73,7 +74,7 @@ func (q *Queries) DeferWaiting(ctx context.Context, arg DeferWaitingParams) ([]D
 	var items []DeferWaitingRow
 	for rows.Next() {
 		var i DeferWaitingRow
-		if err := rows.Scan(&i.WorkspaceID, &i.Before); err != nil {
+		if err := rows.Scan(&i.WorkspaceID, &i.SourceKind, &i.Before); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -207,8 +208,8 @@ func (q *Queries) LockHost(ctx context.Context, host string) (ProviderHost, erro
 }
 
 const nudgeOne = `-- name: NudgeOne :execrows
-UPDATE availability SET due_time = 'epoch' WHERE workspace_id = (
-    SELECT w.workspace_id FROM availability w
+UPDATE availability SET due_time = 'epoch' WHERE (workspace_id, source_kind) = (
+    SELECT w.workspace_id, w.source_kind FROM availability w
     WHERE w.host = $1 AND w.waiting AND (w.lease_until IS NULL OR w.lease_until <= clock_timestamp())
     ORDER BY w.due_time LIMIT 1 FOR UPDATE SKIP LOCKED)
 `

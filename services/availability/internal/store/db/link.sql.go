@@ -28,8 +28,24 @@ func (q *Queries) ClearDefault(ctx context.Context, arg ClearDefaultParams) erro
 	return err
 }
 
+const clearDirectBook = `-- name: ClearDirectBook :exec
+UPDATE calendar_link SET is_direct_book = false, update_time = $1
+WHERE workspace_id = $2 AND is_direct_book AND id <> $3
+`
+
+type ClearDirectBookParams struct {
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) ClearDirectBook(ctx context.Context, arg ClearDirectBookParams) error {
+	_, err := q.db.Exec(ctx, clearDirectBook, arg.Now, arg.WorkspaceID, arg.ID)
+	return err
+}
+
 const defaultLink = `-- name: DefaultLink :one
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND is_default
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book FROM calendar_link WHERE workspace_id = $1 AND is_default
 `
 
 func (q *Queries) DefaultLink(ctx context.Context, workspaceID uuid.UUID) (CalendarLink, error) {
@@ -50,12 +66,13 @@ func (q *Queries) DefaultLink(ctx context.Context, workspaceID uuid.UUID) (Calen
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }
 
 const deleteLink = `-- name: DeleteLink :one
-DELETE FROM calendar_link WHERE workspace_id = $1 AND id = $2 RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
+DELETE FROM calendar_link WHERE workspace_id = $1 AND id = $2 RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book
 `
 
 type DeleteLinkParams struct {
@@ -81,6 +98,34 @@ func (q *Queries) DeleteLink(ctx context.Context, arg DeleteLinkParams) (Calenda
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
+	)
+	return i, err
+}
+
+const directBookLink = `-- name: DirectBookLink :one
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book FROM calendar_link WHERE workspace_id = $1 AND is_direct_book
+`
+
+func (q *Queries) DirectBookLink(ctx context.Context, workspaceID uuid.UUID) (CalendarLink, error) {
+	row := q.db.QueryRow(ctx, directBookLink, workspaceID)
+	var i CalendarLink
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.ID,
+		&i.RequestID,
+		&i.DisplayName,
+		&i.Provider,
+		&i.ExternalID,
+		&i.PublicUrl,
+		&i.IsDefault,
+		&i.CreateTime,
+		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }
@@ -90,7 +135,7 @@ INSERT INTO calendar_link (workspace_id, id, request_id, display_name, provider,
     token_enc, hours, is_default, create_time, update_time)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
     $9, $10, NOT EXISTS (SELECT FROM calendar_link l WHERE l.workspace_id = $1), $11, $11)
-RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book
 `
 
 type InsertLinkParams struct {
@@ -138,12 +183,13 @@ func (q *Queries) InsertLink(ctx context.Context, arg InsertLinkParams) (Calenda
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }
 
 const link = `-- name: Link :one
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND id = $2
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book FROM calendar_link WHERE workspace_id = $1 AND id = $2
 `
 
 type LinkParams struct {
@@ -169,12 +215,13 @@ func (q *Queries) Link(ctx context.Context, arg LinkParams) (CalendarLink, error
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }
 
 const linkByRequest = `-- name: LinkByRequest :one
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND request_id = $2
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book FROM calendar_link WHERE workspace_id = $1 AND request_id = $2
 `
 
 type LinkByRequestParams struct {
@@ -200,12 +247,13 @@ func (q *Queries) LinkByRequest(ctx context.Context, arg LinkByRequestParams) (C
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }
 
 const links = `-- name: Links :many
-SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved FROM calendar_link WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
+SELECT workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book FROM calendar_link WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
 `
 
 type LinksParams struct {
@@ -238,6 +286,7 @@ func (q *Queries) Links(ctx context.Context, arg LinksParams) ([]CalendarLink, e
 			&i.TokenEnc,
 			&i.Hours,
 			&i.Resolved,
+			&i.IsDirectBook,
 		); err != nil {
 			return nil, err
 		}
@@ -252,7 +301,7 @@ func (q *Queries) Links(ctx context.Context, arg LinksParams) ([]CalendarLink, e
 const makeDefault = `-- name: MakeDefault :one
 UPDATE calendar_link SET is_default = true, update_time = CASE WHEN is_default THEN update_time ELSE $1 END
 WHERE workspace_id = $2 AND id = $3
-RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book
 `
 
 type MakeDefaultParams struct {
@@ -279,6 +328,42 @@ func (q *Queries) MakeDefault(ctx context.Context, arg MakeDefaultParams) (Calen
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
+	)
+	return i, err
+}
+
+const makeDirectBook = `-- name: MakeDirectBook :one
+UPDATE calendar_link SET is_direct_book = true, update_time = CASE WHEN is_direct_book THEN update_time ELSE $1 END
+WHERE workspace_id = $2 AND id = $3
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book
+`
+
+type MakeDirectBookParams struct {
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+func (q *Queries) MakeDirectBook(ctx context.Context, arg MakeDirectBookParams) (CalendarLink, error) {
+	row := q.db.QueryRow(ctx, makeDirectBook, arg.Now, arg.WorkspaceID, arg.ID)
+	var i CalendarLink
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.ID,
+		&i.RequestID,
+		&i.DisplayName,
+		&i.Provider,
+		&i.ExternalID,
+		&i.PublicUrl,
+		&i.IsDefault,
+		&i.CreateTime,
+		&i.UpdateTime,
+		&i.SourceEnc,
+		&i.TokenEnc,
+		&i.Hours,
+		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }
@@ -303,7 +388,7 @@ UPDATE calendar_link SET display_name = $1, external_id = $2, public_url = $3,
     source_enc = $4, token_enc = $5, hours = $6,
     resolved = CASE WHEN $7::boolean THEN '' ELSE resolved END, update_time = $8
 WHERE workspace_id = $9 AND id = $10
-RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved
+RETURNING workspace_id, id, request_id, display_name, provider, external_id, public_url, is_default, create_time, update_time, source_enc, token_enc, hours, resolved, is_direct_book
 `
 
 type UpdateLinkParams struct {
@@ -349,6 +434,7 @@ func (q *Queries) UpdateLink(ctx context.Context, arg UpdateLinkParams) (Calenda
 		&i.TokenEnc,
 		&i.Hours,
 		&i.Resolved,
+		&i.IsDirectBook,
 	)
 	return i, err
 }

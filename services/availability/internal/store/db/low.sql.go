@@ -27,10 +27,10 @@ func (q *Queries) CountLow(ctx context.Context, week pgtype.Date) (int64, error)
 const tellLow = `-- name: TellLow :many
 WITH low AS (
     SELECT l.workspace_id, upcoming(l.slots, $2::timestamptz, interval '7 days') AS left_week, l.low_threshold FROM availability l
-    WHERE l.state IN ('ok', 'empty') AND l.low_threshold > 0 AND l.low_week < $1::date AND l.as_of > $3::timestamptz
+    WHERE l.source_kind = 'default' AND l.state IN ('ok', 'empty') AND l.low_threshold > 0 AND l.low_week < $1::date AND l.as_of > $3::timestamptz
         AND upcoming(l.slots, $2::timestamptz, interval '7 days') < l.low_threshold
     ORDER BY l.workspace_id LIMIT $4 FOR UPDATE SKIP LOCKED)
-UPDATE availability a SET low_week = $1::date FROM low WHERE a.workspace_id = low.workspace_id
+UPDATE availability a SET low_week = $1::date FROM low WHERE a.workspace_id = low.workspace_id AND a.source_kind = 'default'
 RETURNING a.workspace_id, low.left_week, low.low_threshold
 `
 

@@ -35,23 +35,25 @@ type Availability struct {
 	Locale           string
 	LowThreshold     int32
 	LowWeek          pgtype.Date
+	SourceKind       string
 }
 
 type CalendarLink struct {
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
-	RequestID   *uuid.UUID
-	DisplayName string
-	Provider    string
-	ExternalID  string
-	PublicUrl   string
-	IsDefault   bool
-	CreateTime  time.Time
-	UpdateTime  time.Time
-	SourceEnc   []byte
-	TokenEnc    []byte
-	Hours       []byte
-	Resolved    string
+	WorkspaceID  uuid.UUID
+	ID           uuid.UUID
+	RequestID    *uuid.UUID
+	DisplayName  string
+	Provider     string
+	ExternalID   string
+	PublicUrl    string
+	IsDefault    bool
+	CreateTime   time.Time
+	UpdateTime   time.Time
+	SourceEnc    []byte
+	TokenEnc     []byte
+	Hours        []byte
+	Resolved     string
+	IsDirectBook bool
 }
 
 type Offer struct {
@@ -73,6 +75,7 @@ type OfferedStart struct {
 	WorkspaceID uuid.UUID
 	StartTime   time.Time
 	Times       int32
+	SourceKind  string
 }
 
 type ProviderHost struct {
@@ -109,6 +112,7 @@ type RefreshRun struct {
 	StartTime       time.Time
 	EndTime         *time.Time
 	LeaseUntil      time.Time
+	DirectBook      int32
 }
 
 type TakenFeed struct {

@@ -13,18 +13,19 @@ import (
 )
 
 const countStarts = `-- name: CountStarts :exec
-INSERT INTO offered_start (workspace_id, start_time, times)
-SELECT $1, s, 1 FROM unnest($2::timestamptz[]) AS s
-ON CONFLICT (workspace_id, start_time) DO UPDATE SET times = offered_start.times + 1
+INSERT INTO offered_start (workspace_id, source_kind, start_time, times)
+SELECT $1, $2, s, 1 FROM unnest($3::timestamptz[]) AS s
+ON CONFLICT (workspace_id, source_kind, start_time) DO UPDATE SET times = offered_start.times + 1
 `
 
 type CountStartsParams struct {
 	WorkspaceID uuid.UUID
+	SourceKind  string
 	Starts      []time.Time
 }
 
 func (q *Queries) CountStarts(ctx context.Context, arg CountStartsParams) error {
-	_, err := q.db.Exec(ctx, countStarts, arg.WorkspaceID, arg.Starts)
+	_, err := q.db.Exec(ctx, countStarts, arg.WorkspaceID, arg.SourceKind, arg.Starts)
 	return err
 }
 
@@ -47,18 +48,19 @@ const health = `-- name: Health :many
 SELECT workspace_id, state, reason, last_error, failures, as_of, due_time, cardinality(slots)::integer AS known,
     upcoming(slots, $1::timestamptz, interval '7 days') AS next_week
 FROM availability
-WHERE workspace_id > $2 AND (cardinality($3::text[]) = 0 OR state = ANY ($3::text[]))
-    AND ($4::integer = 0
-        OR upcoming(slots, $1::timestamptz, interval '7 days') < $4)
-ORDER BY workspace_id LIMIT $5
+WHERE source_kind = $2 AND workspace_id > $3 AND (cardinality($4::text[]) = 0 OR state = ANY ($4::text[]))
+    AND ($5::integer = 0
+        OR upcoming(slots, $1::timestamptz, interval '7 days') < $5)
+ORDER BY workspace_id LIMIT $6
 `
 
 type HealthParams struct {
-	Now       time.Time
-	After     uuid.UUID
-	States    []string
-	FewerThan int32
-	Page      int32
+	Now        time.Time
+	SourceKind string
+	After      uuid.UUID
+	States     []string
+	FewerThan  int32
+	Page       int32
 }
 
 type HealthRow struct {
@@ -76,6 +78,7 @@ type HealthRow struct {
 func (q *Queries) Health(ctx context.Context, arg HealthParams) ([]HealthRow, error) {
 	rows, err := q.db.Query(ctx, health,
 		arg.Now,
+		arg.SourceKind,
 		arg.After,
 		arg.States,
 		arg.FewerThan,
@@ -188,11 +191,12 @@ func (q *Queries) OfferByRequest(ctx context.Context, arg OfferByRequestParams) 
 
 const offeredStarts = `-- name: OfferedStarts :many
 SELECT start_time, times FROM offered_start
-WHERE workspace_id = $1 AND start_time >= $2 AND start_time < $3
+WHERE workspace_id = $1 AND source_kind = $2 AND start_time >= $3 AND start_time < $4
 `
 
 type OfferedStartsParams struct {
 	WorkspaceID uuid.UUID
+	SourceKind  string
 	Since       time.Time
 	Until       time.Time
 }
@@ -203,7 +207,12 @@ type OfferedStartsRow struct {
 }
 
 func (q *Queries) OfferedStarts(ctx context.Context, arg OfferedStartsParams) ([]OfferedStartsRow, error) {
-	rows, err := q.db.Query(ctx, offeredStarts, arg.WorkspaceID, arg.Since, arg.Until)
+	rows, err := q.db.Query(ctx, offeredStarts,
+		arg.WorkspaceID,
+		arg.SourceKind,
+		arg.Since,
+		arg.Until,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,13 @@ import (
 
 const allAgencies = `-- name: AllAgencies :many
 SELECT agency, min(due_time)::timestamptz AS oldest, count(*) AS due FROM availability
-WHERE due_time <= $1 OR (state IN ('ok', 'empty') AND as_of < $1) GROUP BY agency ORDER BY oldest, agency
+WHERE source_kind = $1 AND (due_time <= $2 OR (state IN ('ok', 'empty') AND as_of < $2)) GROUP BY agency ORDER BY oldest, agency
 `
+
+type AllAgenciesParams struct {
+	SourceKind string
+	Now        time.Time
+}
 
 type AllAgenciesRow struct {
 	Agency string
@@ -23,8 +28,8 @@ type AllAgenciesRow struct {
 	Due    int64
 }
 
-func (q *Queries) AllAgencies(ctx context.Context, now time.Time) ([]AllAgenciesRow, error) {
-	rows, err := q.db.Query(ctx, allAgencies, now)
+func (q *Queries) AllAgencies(ctx context.Context, arg AllAgenciesParams) ([]AllAgenciesRow, error) {
+	rows, err := q.db.Query(ctx, allAgencies, arg.SourceKind, arg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +61,7 @@ func (q *Queries) ByIndexOnly(ctx context.Context) error {
 }
 
 const countByState = `-- name: CountByState :many
-SELECT state, count(*) AS known FROM availability GROUP BY state
+SELECT state, count(*) AS known FROM availability WHERE source_kind = 'default' GROUP BY state
 `
 
 type CountByStateRow struct {
@@ -85,7 +90,7 @@ func (q *Queries) CountByState(ctx context.Context) ([]CountByStateRow, error) {
 }
 
 const countDue = `-- name: CountDue :one
-SELECT count(*) FROM availability WHERE due_time <= $1
+SELECT count(*) FROM availability WHERE source_kind IN ('default', 'direct_book') AND due_time <= $1
 `
 
 func (q *Queries) CountDue(ctx context.Context, now time.Time) (int64, error) {
@@ -96,11 +101,11 @@ func (q *Queries) CountDue(ctx context.Context, now time.Time) (int64, error) {
 }
 
 const countErroring = `-- name: CountErroring :one
-SELECT count(*) FROM availability WHERE state = 'unreachable'
+SELECT count(*) FROM availability WHERE source_kind = $1 AND state = 'unreachable'
 `
 
-func (q *Queries) CountErroring(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, countErroring)
+func (q *Queries) CountErroring(ctx context.Context, sourceKind string) (int64, error) {
+	row := q.db.QueryRow(ctx, countErroring, sourceKind)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
@@ -108,8 +113,13 @@ func (q *Queries) CountErroring(ctx context.Context) (int64, error) {
 
 const dueAgencies = `-- name: DueAgencies :many
 SELECT agency, min(due_time)::timestamptz AS oldest, count(*) AS due FROM availability
-WHERE due_time <= $1 GROUP BY agency ORDER BY oldest, agency
+WHERE source_kind = $1 AND due_time <= $2 GROUP BY agency ORDER BY oldest, agency
 `
+
+type DueAgenciesParams struct {
+	SourceKind string
+	Now        time.Time
+}
 
 type DueAgenciesRow struct {
 	Agency string
@@ -118,8 +128,8 @@ type DueAgenciesRow struct {
 }
 
 // Those with work, the one that waits longest first, and how much.
-func (q *Queries) DueAgencies(ctx context.Context, now time.Time) ([]DueAgenciesRow, error) {
-	rows, err := q.db.Query(ctx, dueAgencies, now)
+func (q *Queries) DueAgencies(ctx context.Context, arg DueAgenciesParams) ([]DueAgenciesRow, error) {
+	rows, err := q.db.Query(ctx, dueAgencies, arg.SourceKind, arg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -140,10 +150,10 @@ func (q *Queries) DueAgencies(ctx context.Context, now time.Time) ([]DueAgencies
 
 const finishRun = `-- name: FinishRun :one
 UPDATE refresh_run SET checked = $1, refreshed = $2, no_default = $3, unsupported = $4,
-    backoff = $5, errors = $6, attempted = $7, details = $8, total_caches = $9,
-    due_caches = $10, erroring_caches = $11, oldest_as_of = $12,
-    oldest_workspace = $13, finished = $14, end_time = $15
-WHERE id = $16 RETURNING id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until
+    backoff = $5, errors = $6, attempted = $7, direct_book = $8, details = $9, total_caches = $10,
+    due_caches = $11, erroring_caches = $12, oldest_as_of = $13,
+    oldest_workspace = $14, finished = $15, end_time = $16
+WHERE id = $17 RETURNING id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until, direct_book
 `
 
 type FinishRunParams struct {
@@ -154,6 +164,7 @@ type FinishRunParams struct {
 	Backoff         int32
 	Errors          int32
 	Attempted       int32
+	DirectBook      int32
 	Details         []byte
 	TotalCaches     int32
 	DueCaches       int32
@@ -174,6 +185,7 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (RefreshRu
 		arg.Backoff,
 		arg.Errors,
 		arg.Attempted,
+		arg.DirectBook,
 		arg.Details,
 		arg.TotalCaches,
 		arg.DueCaches,
@@ -206,6 +218,7 @@ func (q *Queries) FinishRun(ctx context.Context, arg FinishRunParams) (RefreshRu
 		&i.StartTime,
 		&i.EndTime,
 		&i.LeaseUntil,
+		&i.DirectBook,
 	)
 	return i, err
 }
@@ -220,8 +233,13 @@ func (q *Queries) ForgetRuns(ctx context.Context, before time.Time) error {
 }
 
 const learnWorkspaces = `-- name: LearnWorkspaces :exec
-INSERT INTO availability (workspace_id, agency) SELECT unnest($1::uuid[]), unnest($2::text[])
-ON CONFLICT (workspace_id) DO UPDATE SET agency = excluded.agency WHERE availability.agency <> excluded.agency
+WITH told AS (
+    SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::text[]) AS agency),
+direct AS (
+    UPDATE availability d SET agency = told.agency FROM told
+    WHERE d.workspace_id = told.workspace_id AND d.source_kind = 'direct_book' AND d.agency <> told.agency)
+INSERT INTO availability (workspace_id, agency) SELECT workspace_id, agency FROM told
+ON CONFLICT (workspace_id, source_kind) DO UPDATE SET agency = excluded.agency WHERE availability.agency <> excluded.agency
 `
 
 type LearnWorkspacesParams struct {
@@ -236,23 +254,24 @@ func (q *Queries) LearnWorkspaces(ctx context.Context, arg LearnWorkspacesParams
 }
 
 const leaseNextAny = `-- name: LeaseNextAny :one
-UPDATE availability SET lease_token = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
-WHERE workspace_id = (
+UPDATE availability a SET lease_token = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
+WHERE a.source_kind = $3 AND a.workspace_id = (
     SELECT d.workspace_id FROM availability d
-    WHERE d.agency = $3 AND (d.due_time <= $4 OR (d.state IN ('ok', 'empty') AND d.as_of < $4))
-        AND (d.due_time, d.workspace_id) > ($5::timestamptz, $6::uuid)
+    WHERE d.source_kind = $3 AND d.agency = $4 AND (d.due_time <= $5 OR (d.state IN ('ok', 'empty') AND d.as_of < $5))
+        AND (d.due_time, d.workspace_id) > ($6::timestamptz, $7::uuid)
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING workspace_id, meeting_minutes, look_ahead_seconds, settings_time, state, reason, last_error, reported, slots, as_of, failures, due_time, config_version, lease_token, lease_until, source, host, waiting, agency, offer_strategy, locale, low_threshold, low_week
+RETURNING a.workspace_id, a.meeting_minutes, a.look_ahead_seconds, a.settings_time, a.state, a.reason, a.last_error, a.reported, a.slots, a.as_of, a.failures, a.due_time, a.config_version, a.lease_token, a.lease_until, a.source, a.host, a.waiting, a.agency, a.offer_strategy, a.locale, a.low_threshold, a.low_week, a.source_kind
 `
 
 type LeaseNextAnyParams struct {
-	Token    *uuid.UUID
-	Seconds  float64
-	Agency   string
-	Now      time.Time
-	AfterDue time.Time
-	AfterID  uuid.UUID
+	Token      *uuid.UUID
+	Seconds    float64
+	SourceKind string
+	Agency     string
+	Now        time.Time
+	AfterDue   time.Time
+	AfterID    uuid.UUID
 }
 
 // As LeaseNextDue, and also those that were read well before now, whether they are due or not.
@@ -260,6 +279,7 @@ func (q *Queries) LeaseNextAny(ctx context.Context, arg LeaseNextAnyParams) (Ava
 	row := q.db.QueryRow(ctx, leaseNextAny,
 		arg.Token,
 		arg.Seconds,
+		arg.SourceKind,
 		arg.Agency,
 		arg.Now,
 		arg.AfterDue,
@@ -290,6 +310,7 @@ func (q *Queries) LeaseNextAny(ctx context.Context, arg LeaseNextAnyParams) (Ava
 		&i.Locale,
 		&i.LowThreshold,
 		&i.LowWeek,
+		&i.SourceKind,
 	)
 	return i, err
 }
@@ -304,7 +325,7 @@ func (q *Queries) LeaveRun(ctx context.Context, id uuid.UUID) error {
 }
 
 const oldest = `-- name: Oldest :one
-SELECT workspace_id, as_of FROM availability WHERE state = $1 AND as_of IS NOT NULL ORDER BY as_of, workspace_id LIMIT 1
+SELECT workspace_id, as_of FROM availability WHERE source_kind = 'default' AND state = $1 AND as_of IS NOT NULL ORDER BY as_of, workspace_id LIMIT 1
 `
 
 type OldestRow struct {
@@ -320,7 +341,7 @@ func (q *Queries) Oldest(ctx context.Context, state string) (OldestRow, error) {
 }
 
 const runByRequest = `-- name: RunByRequest :one
-SELECT id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until FROM refresh_run WHERE request_id = $1
+SELECT id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until, direct_book FROM refresh_run WHERE request_id = $1
 `
 
 func (q *Queries) RunByRequest(ctx context.Context, requestID *uuid.UUID) (RefreshRun, error) {
@@ -347,12 +368,13 @@ func (q *Queries) RunByRequest(ctx context.Context, requestID *uuid.UUID) (Refre
 		&i.StartTime,
 		&i.EndTime,
 		&i.LeaseUntil,
+		&i.DirectBook,
 	)
 	return i, err
 }
 
 const runs = `-- name: Runs :many
-SELECT id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until FROM refresh_run WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until, direct_book FROM refresh_run WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunsParams struct {
@@ -390,6 +412,7 @@ func (q *Queries) Runs(ctx context.Context, arg RunsParams) ([]RefreshRun, error
 			&i.StartTime,
 			&i.EndTime,
 			&i.LeaseUntil,
+			&i.DirectBook,
 		); err != nil {
 			return nil, err
 		}
@@ -406,7 +429,7 @@ INSERT INTO refresh_run (id, request_id, mode, start_time, lease_until)
 VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
 ON CONFLICT (request_id) DO UPDATE SET lease_until = excluded.lease_until
 WHERE refresh_run.end_time IS NULL AND refresh_run.lease_until <= clock_timestamp()
-RETURNING id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until
+RETURNING id, request_id, mode, checked, refreshed, no_default, unsupported, backoff, errors, attempted, details, total_caches, due_caches, erroring_caches, oldest_as_of, oldest_workspace, finished, start_time, end_time, lease_until, direct_book
 `
 
 type TakeRunParams struct {
@@ -448,6 +471,7 @@ func (q *Queries) TakeRun(ctx context.Context, arg TakeRunParams) (RefreshRun, e
 		&i.StartTime,
 		&i.EndTime,
 		&i.LeaseUntil,
+		&i.DirectBook,
 	)
 	return i, err
 }

@@ -39,19 +39,19 @@ DELETE FROM provider_host WHERE update_time < @before;
 -- name: DeferWaiting :many
 -- Due rows of a host that is left alone wait for it. What was read before is kept.
 WITH due AS (
-    SELECT d.workspace_id, d.reported AS before FROM availability d
-    WHERE d.due_time <= @now AND d.host = @host AND d.state IN ('ok', 'empty', 'unreachable')
+    SELECT d.workspace_id, d.source_kind, d.reported AS before FROM availability d
+    WHERE d.source_kind IN ('default', 'direct_book') AND d.due_time <= @now AND d.host = @host AND d.state IN ('ok', 'empty', 'unreachable')
         AND (d.lease_until IS NULL OR d.lease_until <= clock_timestamp())
     ORDER BY d.due_time, d.workspace_id LIMIT @batch FOR UPDATE SKIP LOCKED)
 UPDATE availability a SET state = @state, reason = @reason, reported = @reported, waiting = true, due_time = @due_time,
     last_error = CASE WHEN a.last_error = '' THEN @last_error ELSE a.last_error END
-FROM due WHERE a.workspace_id = due.workspace_id
-RETURNING a.workspace_id, due.before;
+FROM due WHERE a.workspace_id = due.workspace_id AND a.source_kind = due.source_kind
+RETURNING a.workspace_id, a.source_kind, due.before;
 
 -- name: NudgeOne :execrows
 -- One of those that wait is due now: its look finds out whether the host answers again.
-UPDATE availability SET due_time = 'epoch' WHERE workspace_id = (
-    SELECT w.workspace_id FROM availability w
+UPDATE availability SET due_time = 'epoch' WHERE (workspace_id, source_kind) = (
+    SELECT w.workspace_id, w.source_kind FROM availability w
     WHERE w.host = @host AND w.waiting AND (w.lease_until IS NULL OR w.lease_until <= clock_timestamp())
     ORDER BY w.due_time LIMIT 1 FOR UPDATE SKIP LOCKED);
 

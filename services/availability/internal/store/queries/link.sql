@@ -40,3 +40,15 @@ WHERE workspace_id = @workspace_id AND is_default AND id <> @id;
 UPDATE calendar_link SET is_default = true, update_time = CASE WHEN is_default THEN update_time ELSE @now END
 WHERE workspace_id = @workspace_id AND id = @id
 RETURNING *;
+
+-- name: DirectBookLink :one
+SELECT * FROM calendar_link WHERE workspace_id = @workspace_id AND is_direct_book;
+
+-- name: ClearDirectBook :exec
+UPDATE calendar_link SET is_direct_book = false, update_time = @now
+WHERE workspace_id = @workspace_id AND is_direct_book AND id <> @id;
+
+-- name: MakeDirectBook :one
+UPDATE calendar_link SET is_direct_book = true, update_time = CASE WHEN is_direct_book THEN update_time ELSE @now END
+WHERE workspace_id = @workspace_id AND id = @id
+RETURNING *;

@@ -11,16 +11,16 @@ SELECT starts FROM offer WHERE workspace_id = @workspace_id AND lead_id = @lead_
 
 -- name: OfferedStarts :many
 SELECT start_time, times FROM offered_start
-WHERE workspace_id = @workspace_id AND start_time >= @since AND start_time < @until;
+WHERE workspace_id = @workspace_id AND source_kind = @source_kind AND start_time >= @since AND start_time < @until;
 
 -- name: InsertOffer :exec
 INSERT INTO offer (workspace_id, id, lead_id, request_id, asked, time_zone, starts, labels, state, as_of, public_url, offer_time)
 VALUES (@workspace_id, @id, @lead_id, @request_id, @asked, @time_zone, @starts, @labels, @state, @as_of, @public_url, @offer_time);
 
 -- name: CountStarts :exec
-INSERT INTO offered_start (workspace_id, start_time, times)
-SELECT @workspace_id, s, 1 FROM unnest(@starts::timestamptz[]) AS s
-ON CONFLICT (workspace_id, start_time) DO UPDATE SET times = offered_start.times + 1;
+INSERT INTO offered_start (workspace_id, source_kind, start_time, times)
+SELECT @workspace_id, @source_kind, s, 1 FROM unnest(@starts::timestamptz[]) AS s
+ON CONFLICT (workspace_id, source_kind, start_time) DO UPDATE SET times = offered_start.times + 1;
 
 -- name: ForgetStarts :exec
 -- Starts that are over are counted no more.
@@ -33,7 +33,7 @@ SELECT * FROM offer WHERE workspace_id = @workspace_id AND lead_id = @lead_id AN
 SELECT workspace_id, state, reason, last_error, failures, as_of, due_time, cardinality(slots)::integer AS known,
     upcoming(slots, @now::timestamptz, interval '7 days') AS next_week
 FROM availability
-WHERE workspace_id > @after AND (cardinality(@states::text[]) = 0 OR state = ANY (@states::text[]))
+WHERE source_kind = @source_kind AND workspace_id > @after AND (cardinality(@states::text[]) = 0 OR state = ANY (@states::text[]))
     AND (@fewer_than::integer = 0
         OR upcoming(slots, @now::timestamptz, interval '7 days') < @fewer_than)
 ORDER BY workspace_id LIMIT @page;

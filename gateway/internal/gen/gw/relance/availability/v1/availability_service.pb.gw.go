@@ -313,6 +313,51 @@ func local_request_AvailabilityService_SetDefaultCalendarLink_0(ctx context.Cont
 	return msg, metadata, err
 }
 
+func request_AvailabilityService_SetDirectBookCalendarLink_0(ctx context.Context, marshaler runtime.Marshaler, client extAvailabilityv1.AvailabilityServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq extAvailabilityv1.SetDirectBookCalendarLinkRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["parent"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "parent")
+	}
+	protoReq.Parent, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "parent", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.SetDirectBookCalendarLink(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_AvailabilityService_SetDirectBookCalendarLink_0(ctx context.Context, marshaler runtime.Marshaler, server extAvailabilityv1.AvailabilityServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq extAvailabilityv1.SetDirectBookCalendarLinkRequest
+		metadata runtime.ServerMetadata
+		err      error
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	val, ok := pathParams["parent"]
+	if !ok {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "parent")
+	}
+	protoReq.Parent, err = runtime.String(val)
+	if err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "parent", err)
+	}
+	msg, err := server.SetDirectBookCalendarLink(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 var filter_AvailabilityService_GetSlots_0 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_AvailabilityService_GetSlots_0(ctx context.Context, marshaler runtime.Marshaler, client extAvailabilityv1.AvailabilityServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
@@ -858,6 +903,26 @@ func RegisterAvailabilityServiceHandlerServer(ctx context.Context, mux *runtime.
 		}
 		forward_AvailabilityService_SetDefaultCalendarLink_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_AvailabilityService_SetDirectBookCalendarLink_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/relance.availability.v1.AvailabilityService/SetDirectBookCalendarLink", runtime.WithHTTPPathPattern("/v1/{parent=workspaces/*}/calendarLinks:setDirectBook"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_AvailabilityService_SetDirectBookCalendarLink_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_AvailabilityService_SetDirectBookCalendarLink_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_AvailabilityService_GetSlots_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1163,6 +1228,23 @@ func RegisterAvailabilityServiceHandlerClient(ctx context.Context, mux *runtime.
 		}
 		forward_AvailabilityService_SetDefaultCalendarLink_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_AvailabilityService_SetDirectBookCalendarLink_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/relance.availability.v1.AvailabilityService/SetDirectBookCalendarLink", runtime.WithHTTPPathPattern("/v1/{parent=workspaces/*}/calendarLinks:setDirectBook"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_AvailabilityService_SetDirectBookCalendarLink_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_AvailabilityService_SetDirectBookCalendarLink_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_AvailabilityService_GetSlots_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1320,35 +1402,37 @@ func RegisterAvailabilityServiceHandlerClient(ctx context.Context, mux *runtime.
 }
 
 var (
-	pattern_AvailabilityService_CreateCalendarLink_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "calendarLinks"}, ""))
-	pattern_AvailabilityService_ListCalendarLinks_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "calendarLinks"}, ""))
-	pattern_AvailabilityService_UpdateCalendarLink_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "calendarLinks", "calendar_link.name"}, ""))
-	pattern_AvailabilityService_DeleteCalendarLink_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "calendarLinks", "name"}, ""))
-	pattern_AvailabilityService_SetDefaultCalendarLink_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "calendarLinks", "name"}, "setDefault"))
-	pattern_AvailabilityService_GetSlots_0               = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "slots"}, ""))
-	pattern_AvailabilityService_OfferSlots_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "leads", "lead"}, "offerSlots"))
-	pattern_AvailabilityService_ListOffers_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "workspaces", "leads", "parent", "offers"}, ""))
-	pattern_AvailabilityService_BookSlot_0               = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "leads", "lead"}, "bookSlot"))
-	pattern_AvailabilityService_ExplainAvailability_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availability"}, "explain"))
-	pattern_AvailabilityService_ListAvailabilityHealth_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "availabilityHealth"}, ""))
-	pattern_AvailabilityService_ListRefreshRuns_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "refreshRuns"}, ""))
-	pattern_AvailabilityService_GetSettings_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availabilitySettings"}, ""))
-	pattern_AvailabilityService_UpdateSettings_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availabilitySettings"}, ""))
+	pattern_AvailabilityService_CreateCalendarLink_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "calendarLinks"}, ""))
+	pattern_AvailabilityService_ListCalendarLinks_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "calendarLinks"}, ""))
+	pattern_AvailabilityService_UpdateCalendarLink_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "calendarLinks", "calendar_link.name"}, ""))
+	pattern_AvailabilityService_DeleteCalendarLink_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "calendarLinks", "name"}, ""))
+	pattern_AvailabilityService_SetDefaultCalendarLink_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "calendarLinks", "name"}, "setDefault"))
+	pattern_AvailabilityService_SetDirectBookCalendarLink_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "calendarLinks"}, "setDirectBook"))
+	pattern_AvailabilityService_GetSlots_0                  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "slots"}, ""))
+	pattern_AvailabilityService_OfferSlots_0                = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "leads", "lead"}, "offerSlots"))
+	pattern_AvailabilityService_ListOffers_0                = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3, 2, 4}, []string{"v1", "workspaces", "leads", "parent", "offers"}, ""))
+	pattern_AvailabilityService_BookSlot_0                  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "workspaces", "leads", "lead"}, "bookSlot"))
+	pattern_AvailabilityService_ExplainAvailability_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availability"}, "explain"))
+	pattern_AvailabilityService_ListAvailabilityHealth_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "availabilityHealth"}, ""))
+	pattern_AvailabilityService_ListRefreshRuns_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "refreshRuns"}, ""))
+	pattern_AvailabilityService_GetSettings_0               = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availabilitySettings"}, ""))
+	pattern_AvailabilityService_UpdateSettings_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "workspaces", "parent", "availabilitySettings"}, ""))
 )
 
 var (
-	forward_AvailabilityService_CreateCalendarLink_0     = runtime.ForwardResponseMessage
-	forward_AvailabilityService_ListCalendarLinks_0      = runtime.ForwardResponseMessage
-	forward_AvailabilityService_UpdateCalendarLink_0     = runtime.ForwardResponseMessage
-	forward_AvailabilityService_DeleteCalendarLink_0     = runtime.ForwardResponseMessage
-	forward_AvailabilityService_SetDefaultCalendarLink_0 = runtime.ForwardResponseMessage
-	forward_AvailabilityService_GetSlots_0               = runtime.ForwardResponseMessage
-	forward_AvailabilityService_OfferSlots_0             = runtime.ForwardResponseMessage
-	forward_AvailabilityService_ListOffers_0             = runtime.ForwardResponseMessage
-	forward_AvailabilityService_BookSlot_0               = runtime.ForwardResponseMessage
-	forward_AvailabilityService_ExplainAvailability_0    = runtime.ForwardResponseMessage
-	forward_AvailabilityService_ListAvailabilityHealth_0 = runtime.ForwardResponseMessage
-	forward_AvailabilityService_ListRefreshRuns_0        = runtime.ForwardResponseMessage
-	forward_AvailabilityService_GetSettings_0            = runtime.ForwardResponseMessage
-	forward_AvailabilityService_UpdateSettings_0         = runtime.ForwardResponseMessage
+	forward_AvailabilityService_CreateCalendarLink_0        = runtime.ForwardResponseMessage
+	forward_AvailabilityService_ListCalendarLinks_0         = runtime.ForwardResponseMessage
+	forward_AvailabilityService_UpdateCalendarLink_0        = runtime.ForwardResponseMessage
+	forward_AvailabilityService_DeleteCalendarLink_0        = runtime.ForwardResponseMessage
+	forward_AvailabilityService_SetDefaultCalendarLink_0    = runtime.ForwardResponseMessage
+	forward_AvailabilityService_SetDirectBookCalendarLink_0 = runtime.ForwardResponseMessage
+	forward_AvailabilityService_GetSlots_0                  = runtime.ForwardResponseMessage
+	forward_AvailabilityService_OfferSlots_0                = runtime.ForwardResponseMessage
+	forward_AvailabilityService_ListOffers_0                = runtime.ForwardResponseMessage
+	forward_AvailabilityService_BookSlot_0                  = runtime.ForwardResponseMessage
+	forward_AvailabilityService_ExplainAvailability_0       = runtime.ForwardResponseMessage
+	forward_AvailabilityService_ListAvailabilityHealth_0    = runtime.ForwardResponseMessage
+	forward_AvailabilityService_ListRefreshRuns_0           = runtime.ForwardResponseMessage
+	forward_AvailabilityService_GetSettings_0               = runtime.ForwardResponseMessage
+	forward_AvailabilityService_UpdateSettings_0            = runtime.ForwardResponseMessage
 )
