@@ -24,7 +24,7 @@ func TestCronAnswersKeepTheirNames(t *testing.T) {
 			"enrichmentResumed":{"checked":0,"resumed":0,"errors":[]},
 			"backfill":{"enabled":true,"workspacesChecked":2,"leadsChecked":5,"leadsEnrolled":3,"instancesStarted":3,"reasons":{"already_running":2},"errors":[]},
 			"finished":true,"timestamp":"2026-01-07T15:00:00.250Z"}`,
-		"/api/cron/availability": `{"success":true,"checked":15,"attempted":6,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
+		"/api/cron/availability": `{"success":true,"checked":15,"attempted":6,"directBook":0,"refreshed":1,"skippedNoDefault":2,"skippedUnsupportedDuration":3,
 			"skippedBackoff":4,"errors":5,"errorDetails":[{"workspace":"workspaces/w","reason":"CALENDAR_UNREACHABLE"}],
 			"finishedWithinBudget":true,"timestamp":"2026-01-07T15:00:00.250Z","runId":"r3","mode":"due","metrics":{"totalCaches":20,
 			"dueCaches":2,"erroringCaches":5,"oldestSuccessfulRangeStartAgeMinutes":10,"oldestSuccessfulClientId":"o"}}`,
