@@ -24,7 +24,7 @@ const (
 	place     = "locationIntake000001"
 	people    = 50
 	inFlight  = 16
-	processed = 3 * time.Minute
+	processed = 10 * time.Minute
 )
 
 // Config sizes a run.
@@ -137,9 +137,7 @@ func RunDisorder(ctx context.Context, cfg Config, sheet *figure.Sheet) (err erro
 	if err != nil {
 		return err
 	}
-	if r.refused.Load() != nil {
-		sheet.Note(*r.refused.Load())
-	}
+	r.noteRefused(sheet)
 	inbox, messages, err := r.settle(ctx)
 	if err != nil {
 		return err
@@ -161,17 +159,30 @@ func (r *rig) deliver(ctx context.Context, list []simulator.Payload, url string)
 			if err != nil && work.Err() != nil {
 				return err
 			}
-			if d.OK() {
+			if r.isTaken(d, err) {
 				taken.Add(1)
-			} else {
-				why := fmt.Sprintf("not taken, as one example: %d %v: %v", d.Status(), d.Attempts, err)
-				r.refused.CompareAndSwap(nil, &why)
 			}
 			return nil
 		})
 	}
 	err := group.Wait()
 	return int(taken.Load()), err
+}
+
+// isTaken keeps the first delivery that was not taken in the end, as an example.
+func (r *rig) isTaken(d simulator.Delivery, err error) bool {
+	if err == nil && d.OK() {
+		return true
+	}
+	why := fmt.Sprintf("not taken, as one example: %d %v: %v", d.Status(), d.Attempts, err)
+	r.refused.CompareAndSwap(nil, &why)
+	return false
+}
+
+func (r *rig) noteRefused(sheet *figure.Sheet) {
+	if why := r.refused.Load(); why != nil {
+		sheet.Note(*why)
+	}
 }
 
 // RunOutage is R11: the database goes away while webhooks come in. The provider delivers again only what was answered with
@@ -192,7 +203,9 @@ func RunOutage(ctx context.Context, cfg Config, sheet *figure.Sheet) (err error)
 	if err != nil {
 		return err
 	}
-	sheet.Zero("outage_lost", cfg.Events-min(kept, inbox, messages), "webhooks", cfg.Events)
+	r.noteRefused(sheet)
+	sheet.Zero("outage_not_taken", cfg.Events-kept, "webhooks", cfg.Events)
+	sheet.Zero("outage_lost", cfg.Events-min(inbox, messages), "webhooks", cfg.Events)
 	control, err := r.outage(ctx, usual.URL+"/api/webhooks/ghl")
 	if err != nil {
 		return err
@@ -234,7 +247,7 @@ func (r *rig) deliverAtOnce(ctx context.Context, list []simulator.Payload, url s
 	var group errgroup.Group
 	for _, p := range list {
 		group.Go(func() error {
-			if d, err := r.lab.Deliver(ctx, url, p); err == nil && d.OK() {
+			if d, err := r.lab.Deliver(ctx, url, p); r.isTaken(d, err) {
 				taken.Add(1)
 			}
 			return ctx.Err()
