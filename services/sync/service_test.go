@@ -245,6 +245,19 @@ func TestFreeSlots(t *testing.T) {
 			t.Errorf("slot %d = %s", i, s.AsTime())
 		}
 	}
+	if out.GetSlotDuration() != nil {
+		t.Errorf("the length was not asked for: %v", out.GetSlotDuration())
+	}
+	if err := w.sim.AddCalendar(location, simulator.Calendar{ID: "calendarLong0000001", SlotDuration: 50 * time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	long, err := client.ListFreeSlots(t.Context(), &syncv1.ListFreeSlotsRequest{
+		Parent: w.name, Calendar: "calendarLong0000001", StartTime: stampOf(w.clock.Now()), EndTime: stampOf(w.clock.Now().AddDate(0, 0, 7)),
+		WithSlotDuration: true,
+	})
+	if err != nil || long.GetSlotDuration().AsDuration() != 50*time.Minute || len(long.GetStartTimes()) == 0 {
+		t.Errorf("length %v of %d slots, %v", long.GetSlotDuration(), len(long.GetStartTimes()), err)
+	}
 	_, err = ask("calendarOff00000001", 7)
 	rpctest.RequireError(t, err, codes.FailedPrecondition, "CALENDAR_INACTIVE")
 	_, err = ask("calendarNone0000001", 7)

@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -34,23 +35,59 @@ func NewSync(conn grpc.ClientConnInterface) *Sync {
 	return &Sync{client: syncv1.NewSyncServiceClient(conn)}
 }
 
-// FreeSlots reads a GoHighLevel calendar once, with the workspace's connection. Errors are *look.Error.
+// lengthKnown is how long the length of a calendar's slots is remembered.
+const lengthKnown = 6 * time.Hour
+
+// slotLength is what is remembered of a GoHighLevel calendar.
+type slotLength struct {
+	Minutes int       `json:"slot_minutes"`
+	Until   time.Time `json:"until"`
+}
+
+func (l slotLength) duration() time.Duration { return time.Duration(l.Minutes) * time.Minute }
+
+// FreeSlots reads a GoHighLevel calendar once, with the workspace's connection; how long its slots are is asked for now and then,
+// and before a meeting is refused for its length. Errors are *look.Error.
 func (s *Sync) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, error) {
+	var memory slotLength
+	known := json.Unmarshal([]byte(ask.Resolved), &memory) == nil && memory.Minutes > 0 && ask.From.Before(memory.Until) &&
+		slots.Fits(ask.Meeting, memory.duration())
 	answer, err := s.client.ListFreeSlots(ctx, &syncv1.ListFreeSlotsRequest{
 		Parent: "workspaces/" + ask.Workspace.String(), Calendar: ask.ID,
-		StartTime: timestamppb.New(ask.From), EndTime: timestamppb.New(ask.To),
+		StartTime: timestamppb.New(ask.From), EndTime: timestamppb.New(ask.To), WithSlotDuration: !known,
 	})
 	if err != nil {
 		return look.Answer{}, failure(err)
 	}
-	starts := make([]time.Time, 0, len(answer.GetStartTimes()))
+	if !known {
+		memory = slotLength{Minutes: int(answer.GetSlotDuration().AsDuration() / time.Minute), Until: ask.From.Add(lengthKnown)}
+	}
+	if !slots.Fits(ask.Meeting, memory.duration()) {
+		return look.Answer{}, look.UnsupportedDuration(memory.served()...)
+	}
+	out := look.Answer{Source: "api"}
+	if memory.Minutes > 0 {
+		text, err := json.Marshal(memory)
+		if err != nil {
+			return look.Answer{}, fmt.Errorf("remember slot length: %w", err)
+		}
+		out.Resolved = string(text)
+	}
+	out.Starts = make([]time.Time, 0, len(answer.GetStartTimes()))
 	for _, start := range answer.GetStartTimes() {
 		if err := start.CheckValid(); err != nil {
 			return look.Answer{}, look.BadAnswer(err)
 		}
-		starts = append(starts, start.AsTime())
+		out.Starts = append(out.Starts, start.AsTime())
 	}
-	return look.Answer{Starts: starts, Source: "api"}, nil
+	return out, nil
+}
+
+func (l slotLength) served() []time.Duration {
+	if l.Minutes == 0 {
+		return nil
+	}
+	return []time.Duration{l.duration()}
 }
 
 // Host is GoHighLevel's API, which the sync service asks.

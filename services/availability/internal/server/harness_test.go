@@ -58,6 +58,9 @@ type fakeSync struct {
 	// hold, when set, keeps a look waiting until it is closed; holdFor those at single calendars.
 	hold    chan struct{}
 	holdFor map[string]chan struct{}
+	// length is how long slots are, when it is asked for; 0 does not tell. lengthAsked counts the questions.
+	length      time.Duration
+	lengthAsked int
 	// slotsOf are the free times of calendars that do not have those of slots.
 	slotsOf map[string][]time.Time
 }
@@ -67,6 +70,10 @@ func (f *fakeSync) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsR
 	f.calls[req.GetParent()]++
 	f.asked = append(f.asked, req)
 	f.calls[req.GetCalendar()]++
+	length := f.length
+	if req.GetWithSlotDuration() {
+		f.lengthAsked++
+	}
 	hold, fail, starts := f.hold, f.fail, f.slots
 	if own, ok := f.slotsOf[req.GetCalendar()]; ok {
 		starts = own
@@ -91,6 +98,9 @@ func (f *fakeSync) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsR
 		return nil, fail
 	}
 	out := &syncv1.ListFreeSlotsResponse{}
+	if req.GetWithSlotDuration() && length > 0 {
+		out.SlotDuration = durationpb.New(length)
+	}
 	for _, start := range starts {
 		out.StartTimes = append(out.StartTimes, timestamppb.New(start))
 	}

@@ -35,27 +35,27 @@ const (
 	ReasonInactive            Reason = "CALENDAR_INACTIVE"
 )
 
-// ghlDurations are the meeting lengths offered with GHL calendars, in minutes. GHL answers start times only, spaced by
-// the calendar's own length, so other lengths would promise times that may not be free to their end.
-var ghlDurations = [...]int{15, 30, 45, 60, 90, 120}
+// usual are the lengths of most calendars, in minutes.
+var usual = [...]int{15, 30, 45, 60, 90, 120}
 
-// Supports reports whether a kind of calendar can serve a meeting length, as far as that is known before a call.
-func Supports(kind calendar.Kind, duration time.Duration) bool {
-	if duration <= 0 || duration%time.Minute != 0 {
-		return false
+// Fits reports whether a meeting can be promised at free starts of which only the calendar's own slot length is known: it ends
+// before the slot does. Where that is not known either (0), the meeting's length is taken for the calendar's, if it is a usual one.
+func Fits(meeting, slot time.Duration) bool {
+	if slot > 0 {
+		return meeting <= slot
 	}
-	return kind != calendar.GHL || slices.Contains(ghlDurations[:], int(duration/time.Minute))
+	return slices.Contains(usual[:], int(meeting/time.Minute))
 }
 
-// Check tells why a workspace cannot be read from a provider, before any call: no default link, or a meeting length that
-// its kind cannot serve. ReasonNone means it can be asked.
+// Check tells why a workspace cannot be read from a provider, before any call: no default link, a kind that is not known, or no
+// length of a meeting. ReasonNone means it can be asked, which may tell that it cannot serve the length.
 func Check(hasDefault bool, kind calendar.Kind, duration time.Duration) Reason {
 	switch {
 	case !hasDefault:
 		return ReasonNoDefaultCalendar
 	case !slices.Contains(calendar.Kinds(), kind):
 		return ReasonUnsupportedCalendar
-	case !Supports(kind, duration):
+	case duration <= 0 || duration%time.Minute != 0:
 		return ReasonUnsupportedDuration
 	default:
 		return ReasonNone

@@ -136,7 +136,8 @@ func TestStates(t *testing.T) {
 		want      State
 	}{
 		{"no link", false, "", half, ReasonNoDefaultCalendar, false, 0, StateUnconfigured},
-		{"length", true, calendar.GHL, 25 * time.Minute, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
+		{"odd length", true, calendar.GHL, 25 * time.Minute, ReasonNone, false, 1, StateOK},
+		{"no length", true, calendar.GHL, 0, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
 		{"half a minute", true, calendar.GHL, half + time.Second, ReasonUnsupportedDuration, false, 0, StateUnconfigured},
 		{"kind", true, "other", half, ReasonUnsupportedCalendar, false, 0, StateUnconfigured},
 		{"ok", true, calendar.GHL, half, ReasonNone, false, 3, StateOK},
@@ -152,6 +153,18 @@ func TestStates(t *testing.T) {
 		}
 		if got := Of(reason, c.count); got != c.want {
 			t.Errorf("%s: state %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestFits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		meeting, slot int
+		want          bool
+	}{{30, 30, true}, {25, 30, true}, {35, 30, false}, {50, 50, true}, {60, 30, false}, {30, 0, true}, {90, 0, true}, {25, 0, false}, {480, 0, false}} {
+		if got := Fits(time.Duration(c.meeting)*time.Minute, time.Duration(c.slot)*time.Minute); got != c.want {
+			t.Errorf("%d minutes in slots of %d (0: not known): %v", c.meeting, c.slot, got)
 		}
 	}
 }

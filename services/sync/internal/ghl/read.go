@@ -186,6 +186,31 @@ func (c *Client) FreeSlots(ctx context.Context, who Account, q SlotQuery) ([]tim
 	return slices.CompactFunc(out, time.Time.Equal), nil
 }
 
+// SlotLength reads how long a calendar's slots are; 0 when the provider does not tell. Errors: ErrID, ReadError.
+func (c *Client) SlotLength(ctx context.Context, who Account, calendar string) (time.Duration, error) {
+	if !lead.ValidID(calendar) {
+		return 0, ErrID
+	}
+	var answer struct {
+		Calendar struct {
+			Length json.Number `json:"slotDuration"`
+			Unit   string      `json:"slotDurationUnit"`
+		} `json:"calendar"`
+	}
+	if err := c.get(ctx, call{path: "/calendars/" + calendar, version: versionConversations, who: who}, &answer); err != nil {
+		return 0, err
+	}
+	unit := map[string]time.Duration{"": time.Minute, "mins": time.Minute, "hours": time.Hour}[answer.Calendar.Unit]
+	count, err := answer.Calendar.Length.Float64()
+	if err != nil || count <= 0 || count > maxSlotMinutes {
+		return 0, nil //nolint:nilerr // no number is an answer that does not tell
+	}
+	return time.Duration(count * float64(unit)).Truncate(time.Minute), nil
+}
+
+// maxSlotMinutes is more than any meeting; a greater number is a mistake of the provider.
+const maxSlotMinutes = 24 * 60
+
 // SlotQuery names a calendar and a range.
 type SlotQuery struct {
 	Calendar string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/classify"
@@ -18,7 +19,7 @@ import (
 // maxSlotRange is the longest range that the provider answers.
 const maxSlotRange = 31 * 24 * time.Hour
 
-// ListFreeSlots reads a GHL calendar's free start times with one provider call.
+// ListFreeSlots reads a GHL calendar's free start times with one provider call, and how long they are with another.
 func (s *Server) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsRequest) (*syncv1.ListFreeSlotsResponse, error) {
 	var c check
 	workspace := c.workspace("parent", req.GetParent())
@@ -50,6 +51,15 @@ func (s *Server) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsReq
 		return nil, slotError(err, req)
 	}
 	out := &syncv1.ListFreeSlotsResponse{}
+	if req.GetWithSlotDuration() {
+		length, err := s.Client.SlotLength(ctx, account, req.GetCalendar())
+		if err != nil {
+			return nil, slotError(err, req)
+		}
+		if length > 0 {
+			out.SlotDuration = durationpb.New(length)
+		}
+	}
 	for _, t := range slots {
 		out.StartTimes = append(out.StartTimes, stamp(t))
 	}

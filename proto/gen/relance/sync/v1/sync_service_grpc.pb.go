@@ -180,7 +180,7 @@ type SyncServiceClient interface {
 	// more; InvalidArgument.
 	ResolveLeadConflict(ctx context.Context, in *ResolveLeadConflictRequest, opts ...grpc.CallOption) (*ResolveLeadConflictResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
-	// call and stores nothing; the availability service caches.
+	// call (two with_slot_duration) and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
 	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error)
@@ -748,7 +748,7 @@ type SyncServiceServer interface {
 	// more; InvalidArgument.
 	ResolveLeadConflict(context.Context, *ResolveLeadConflictRequest) (*ResolveLeadConflictResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
-	// call and stores nothing; the availability service caches.
+	// call (two with_slot_duration) and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
 	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error)

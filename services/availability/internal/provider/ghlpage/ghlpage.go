@@ -15,6 +15,7 @@ import (
 
 	"github.com/relance/relance/services/availability/internal/look"
 	"github.com/relance/relance/services/availability/internal/provider/web"
+	"github.com/relance/relance/services/availability/internal/slots"
 )
 
 // known is how long it is remembered which calendar a page shows.
@@ -50,6 +51,10 @@ type resolved struct {
 // FreeSlots finds the calendar, on its page if need be, and reads its free times once.
 func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, error) {
 	answer, id := look.Answer{Source: "page"}, ask.ID
+	if !slots.Fits(ask.Meeting, 0) {
+		// The page does not tell how long its slots are.
+		return look.Answer{}, look.UnsupportedDuration()
+	}
 	if id == "" {
 		var memory resolved
 		if json.Unmarshal([]byte(ask.Resolved), &memory) != nil || memory.ID == "" || !ask.From.Before(memory.Until) {
