@@ -22,7 +22,8 @@ type Config struct {
 	AdminSecrets       []config.Secret `name:"admin-secret" env:"RELANCE_ADMIN_SECRET" help:"Secret of /v1 and /api/admin, at least 16 characters, or @file; two, comma separated, while it is rotated. None closes the routes (503)."`
 	GHLPublicKeys      []string        `name:"ghl-public-key" env:"RELANCE_GHL_PUBLIC_KEYS" help:"Ed25519 public keys that sign marketplace webhooks, as @file or PEM text. Default: the key HighLevel publishes."`
 	CronTimeBudget     time.Duration   `name:"cron-time-budget" env:"RELANCE_GATEWAY_CRON_TIME_BUDGET" default:"25s" help:"Work of one cron call, 1s to 55s; what is left is done by the next."`
-	CallTimeout        time.Duration   `name:"call-timeout" env:"RELANCE_GATEWAY_CALL_TIMEOUT" default:"30s" help:"Longest wait for a service in a /v1, admin or webhook request, 1s to 60s."`
+	CallTimeout        time.Duration   `name:"call-timeout" env:"RELANCE_GATEWAY_CALL_TIMEOUT" default:"30s" help:"Longest wait for a service in a /v1 or admin request, 1s to 60s."`
+	WebhookTimeout     time.Duration   `name:"webhook-timeout" env:"RELANCE_GATEWAY_WEBHOOK_TIMEOUT" default:"4s" help:"Longest wait for sync in a webhook request, 100ms to 4s: its sender is told to deliver again before it gives up on the answer, which many do after ten seconds."`
 	DrainTimeout       time.Duration   `name:"drain-timeout" env:"RELANCE_GATEWAY_DRAIN_TIMEOUT" default:"25s" help:"How long requests in flight may finish at shutdown."`
 }
 
@@ -36,6 +37,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 30 * time.Second
+	}
+	if c.WebhookTimeout == 0 {
+		c.WebhookTimeout = 4 * time.Second
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 25 * time.Second
@@ -74,6 +78,7 @@ func (c Config) load() (loaded, []string) {
 	check(c.AvailabilityTarget != "", "gateway: the availability target is required")
 	check(c.CronTimeBudget >= time.Second && c.CronTimeBudget <= 55*time.Second, "gateway: the cron time budget must be 1s to 55s")
 	check(c.CallTimeout >= time.Second && c.CallTimeout <= time.Minute, "gateway: the call timeout must be 1s to 60s")
+	check(c.WebhookTimeout >= 100*time.Millisecond && c.WebhookTimeout <= 4*time.Second, "gateway: the webhook timeout must be 100ms to 4s")
 	check(c.DrainTimeout > 0, "gateway: the drain timeout must be positive")
 	var err error
 	out.cron, err = edge.NewSecrets(reveal(c.CronSecrets)...)

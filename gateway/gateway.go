@@ -95,7 +95,7 @@ func (g *Gateway) connect(deps Deps, parts loaded) (http.Handler, error) {
 		// Tokens belong to transport: they live by the machine's clock, even when business time is moved.
 		Tokens: principal.NewSigner(deps.Identity.Signer(), clock.System().Now),
 		Cron:   parts.cron, Admin: parts.admin, WebhookKeys: parts.keys,
-		CronBudget: g.cfg.CronTimeBudget, CallTimeout: g.cfg.CallTimeout, Clock: deps.Clock, Logger: deps.Logger,
+		CronBudget: g.cfg.CronTimeBudget, CallTimeout: g.cfg.CallTimeout, WebhookTimeout: g.cfg.WebhookTimeout, Clock: deps.Clock, Logger: deps.Logger,
 	})
 }
 

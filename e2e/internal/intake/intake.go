@@ -228,7 +228,7 @@ func (r *rig) outage(ctx context.Context, url string) (int, error) {
 	var taken int
 	group, work := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		taken, err = r.deliverAtOnce(work, events, url)
+		taken, err = r.deliverSpread(work, events, url)
 		return err
 	})
 	group.Go(func() error {
@@ -241,11 +241,15 @@ func (r *rig) outage(ctx context.Context, url string) (int, error) {
 	return taken, err
 }
 
-// deliverAtOnce starts every delivery within the outage.
-func (r *rig) deliverAtOnce(ctx context.Context, list []simulator.Payload, url string) (int, error) {
+// deliverSpread starts the deliveries over the first third of the outage, so that all are tried in it.
+func (r *rig) deliverSpread(ctx context.Context, list []simulator.Payload, url string) (int, error) {
 	var taken atomic.Int64
 	var group errgroup.Group
+	gap := r.cfg.Outage / time.Duration(3*len(list))
 	for _, p := range list {
+		if err := sleep(ctx, gap); err != nil {
+			break // the deliveries under way end with it
+		}
 		group.Go(func() error {
 			if d, err := r.lab.Deliver(ctx, url, p); r.isTaken(d, err) {
 				taken.Add(1)

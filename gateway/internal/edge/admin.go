@@ -46,7 +46,7 @@ func (e *Edge) provisionWorkspace(w http.ResponseWriter, r *http.Request) {
 		writeError(r.Context(), w, err)
 		return
 	}
-	ctx, cancel := e.call(r)
+	ctx, cancel := e.call(r, e.opts.CallTimeout)
 	defer cancel()
 	workspace, existed, err := e.provision(ctx, want)
 	if err != nil {

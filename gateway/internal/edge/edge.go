@@ -36,8 +36,9 @@ type Options struct {
 	WebhookKeys []ed25519.PublicKey
 	// CronBudget bounds the work of one cron call.
 	CronBudget time.Duration
-	// CallTimeout bounds a /v1, admin or webhook call.
-	CallTimeout time.Duration
+	// CallTimeout bounds a /v1 or admin call, WebhookTimeout each of the two that a webhook needs: senders give up on an
+	// answer that takes long, and some deliver again only what they are told to.
+	CallTimeout, WebhookTimeout time.Duration
 	// Clock stamps answers with business time.
 	Clock clock.Clock
 	// Logger gets one line per request.
@@ -65,7 +66,7 @@ type namedHealth struct {
 func New(opts Options) (*Edge, error) {
 	if opts.Sync == nil || opts.FollowUps == nil || opts.Availability == nil || opts.Tokens == nil ||
 		opts.Clock == nil || opts.Logger == nil || len(opts.WebhookKeys) == 0 ||
-		opts.CronBudget <= 0 || opts.CallTimeout <= 0 {
+		opts.CronBudget <= 0 || opts.CallTimeout <= 0 || opts.WebhookTimeout <= 0 {
 		return nil, errors.New("edge: an option is missing")
 	}
 	conn := func(next grpc.ClientConnInterface, service string) *guardedConn {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -51,9 +52,9 @@ func (e *Edge) signatureGuard(w http.ResponseWriter, r *http.Request) (*http.Req
 }
 
 // call is the context of a gRPC call made for r: bounded in time, with the request's id.
-func (e *Edge) call(r *http.Request) (context.Context, context.CancelFunc) {
+func (e *Edge) call(r *http.Request, most time.Duration) (context.Context, context.CancelFunc) {
 	ctx := metadata.AppendToOutgoingContext(r.Context(), requestID, r.Header.Get(requestID))
-	return context.WithTimeout(ctx, e.opts.CallTimeout)
+	return context.WithTimeout(ctx, most)
 }
 
 // readBody reads at most MaxBody bytes. It answers 413 itself, before reading when the length is declared.

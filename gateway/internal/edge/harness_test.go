@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ type fakeSync struct {
 	identify  error
 	duplicate bool
 	connected string
+	hangs     atomic.Bool
 }
 
 func (f *fakeSync) GetLead(ctx context.Context, r *syncv1.GetLeadRequest) (*syncv1.GetLeadResponse, error) {
@@ -112,6 +114,10 @@ func (f *fakeSync) IdentifyWebhookSender(ctx context.Context, r *syncv1.Identify
 }
 
 func (f *fakeSync) AcceptWebhook(ctx context.Context, r *syncv1.AcceptWebhookRequest) (*syncv1.AcceptWebhookResponse, error) {
+	if f.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if err := f.note(ctx, r); err != nil {
 		return nil, err
 	}
@@ -293,7 +299,7 @@ func newHarness(t testing.TB, change ...func(*Options)) *harness {
 		}),
 		Tokens: signers,
 		Cron:   cron, Admin: admin, WebhookKeys: []ed25519.PublicKey{public},
-		CronBudget: 5 * time.Second, CallTimeout: 5 * time.Second,
+		CronBudget: 5 * time.Second, CallTimeout: 5 * time.Second, WebhookTimeout: 5 * time.Second,
 		Clock:  clock.NewMovable(time.Date(2026, 1, 7, 15, 0, 0, 250e6, time.UTC)),
 		Logger: slog.New(slog.NewJSONHandler(h.logs, nil)),
 	}

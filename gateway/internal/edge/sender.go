@@ -97,7 +97,7 @@ func (e *Edge) senderGuard(from sender) guard {
 			refuse(w, r, unauthenticated())
 			return nil, false
 		}
-		ctx, cancel := e.call(r)
+		ctx, cancel := e.call(r, e.opts.WebhookTimeout)
 		defer cancel()
 		answer, err := e.sync.IdentifyWebhookSender(ctx, request)
 		workspace, named := strings.CutPrefix(answer.GetWorkspace(), "workspaces/")
@@ -167,7 +167,7 @@ func (from sender) writeError(w http.ResponseWriter, r *http.Request, err error)
 	// A token or policy that does not fit is our misconfiguration, not the sender's fault.
 	ours := e.Domain == apierr.PlatformDomain && e.Reason != apierr.ReasonWorkspaceForbidden
 	switch {
-	case ours, status >= http.StatusInternalServerError, e.Code == codes.ResourceExhausted, e.Code == codes.Canceled:
+	case ours, status >= http.StatusInternalServerError, e.Code == codes.ResourceExhausted, e.Code == codes.Canceled, e.Code == codes.Aborted:
 		status = from.busy
 		w.Header().Set("Retry-After", retryAfter(from.retry))
 	}

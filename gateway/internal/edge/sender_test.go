@@ -155,6 +155,7 @@ func TestCannotStoreAnswersBySender(t *testing.T) {
 		{apierr.Unavailable("away", nil), busy},
 		{apierr.Internal(nil), busy},
 		{apierr.New(codes.DeadlineExceeded, domain, "", "late"), busy},
+		{apierr.Aborted("lost a race"), busy},
 		{apierr.New(codes.ResourceExhausted, domain, "FULL", "full"), busy},
 		{apierr.New(codes.Unimplemented, domain, "", "old"), busy},
 	} {

@@ -53,7 +53,7 @@ func one(r *http.Request, header string) string {
 
 // accept answers 200 only after the event is stored.
 func (e *Edge) accept(w http.ResponseWriter, r *http.Request, from sender, request *syncv1.AcceptWebhookRequest) {
-	ctx, cancel := e.call(r)
+	ctx, cancel := e.call(r, e.opts.WebhookTimeout)
 	defer cancel()
 	answer, err := e.sync.AcceptWebhook(ctx, request)
 	if err != nil {

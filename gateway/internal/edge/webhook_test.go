@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -104,6 +105,18 @@ func TestWorkflowWebhook(t *testing.T) {
 	requireStatus(t, w, http.StatusUnauthorized, "WEBHOOK_SECRET_UNKNOWN")
 	h.sync.identify = apierr.Unavailable("the database is away", nil)
 	w = h.do(t, http.MethodPost, "/api/webhooks/ghl/sms", map[string]string{"X-Relance-Secret": "another"}, untouchable{t})
+	requireStatus(t, w, http.StatusTooManyRequests, "")
+	if w.Header().Get("Retry-After") != "600" {
+		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
+	}
+}
+
+// A service that hangs does not keep the sender waiting until it gives up: it is told in time to deliver again.
+func TestWebhookIsAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, func(o *Options) { o.CallTimeout, o.WebhookTimeout = time.Hour, 100*time.Millisecond })
+	h.sync.hangs.Store(true)
+	w := h.do(t, http.MethodPost, "/api/webhooks/ghl", map[string]string{"X-GHL-Signature": h.sign(event)}, strings.NewReader(event))
 	requireStatus(t, w, http.StatusTooManyRequests, "")
 	if w.Header().Get("Retry-After") != "600" {
 		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))

@@ -18,6 +18,9 @@ type Config[K comparable, In, Out any] struct {
 	Size int
 	// Lanes is how many batches of one key may be under way at once. Default 1.
 	Lanes int
+	// Shared, if set, tells an error that every batch would meet, such as a database that is away: all that wait for the key
+	// get it with the batch, so that each learns of it as soon as one does.
+	Shared func(error) bool
 }
 
 // Gatherer gathers calls by key. It is safe for concurrent use.
@@ -88,11 +91,24 @@ func (g *Gatherer[K, In, Out]) drain(key K, l *line[In, Out]) {
 		batch := l.waiting[:n:n]
 		l.waiting = l.waiting[n:]
 		g.mu.Unlock()
-		g.serve(key, batch)
+		if err := g.serve(key, batch); err != nil && g.cfg.Shared != nil && g.cfg.Shared(err) {
+			g.mu.Lock()
+			behind := l.waiting
+			l.waiting = nil
+			g.mu.Unlock()
+			fail(behind, err)
+		}
 	}
 }
 
-func (g *Gatherer[K, In, Out]) serve(key K, batch []*call[In, Out]) {
+func fail[In, Out any](calls []*call[In, Out], err error) {
+	for _, c := range calls {
+		c.err = err
+		close(c.done)
+	}
+}
+
+func (g *Gatherer[K, In, Out]) serve(key K, batch []*call[In, Out]) error {
 	items := make([]In, len(batch))
 	for i, c := range batch {
 		items[i] = c.in
@@ -101,12 +117,15 @@ func (g *Gatherer[K, In, Out]) serve(key K, batch []*call[In, Out]) {
 	if err == nil && len(out) != len(batch) {
 		err = fmt.Errorf("batch of %d has %d results", len(batch), len(out))
 	}
+	if err != nil {
+		fail(batch, err)
+		return err
+	}
 	for i, c := range batch {
-		if c.err = err; err == nil {
-			c.out = out[i]
-		}
+		c.out = out[i]
 		close(c.done)
 	}
+	return nil
 }
 
 func (g *Gatherer[K, In, Out]) run(ctx context.Context, key K, items []In) (out []Out, err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -119,5 +120,37 @@ func TestCancelledCallerIsServed(t *testing.T) {
 	cancel()
 	if got, err := g.Do(ctx, 1, 7); err != nil || got != 7 {
 		t.Errorf("Do = %d, %v, want 7", got, err)
+	}
+}
+
+// An error that is shared reaches who waits behind the batch, without a batch of its own; the line goes on afterwards.
+func TestSharedErrorsReachWhoWaits(t *testing.T) {
+	t.Parallel()
+	away := errors.New("away")
+	for shared, want := range map[bool]int32{true: 2, false: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			gate, batches := make(chan struct{}), atomic.Int32{}
+			g := gather.New(gather.Config[int, int, int]{Size: 1, Run: func(context.Context, int, []int) ([]int, error) {
+				batches.Add(1)
+				<-gate
+				return nil, away
+			}, Shared: func(err error) bool { return shared && errors.Is(err, away) }})
+			var group sync.WaitGroup
+			call := func() {
+				if _, err := g.Do(t.Context(), 1, 1); !errors.Is(err, away) {
+					t.Errorf("error = %v, want away", err)
+				}
+			}
+			group.Go(call)
+			synctest.Wait()
+			group.Go(call)
+			synctest.Wait()
+			close(gate)
+			group.Wait()
+			call()
+			if got := batches.Load(); got != want {
+				t.Errorf("shared %v: %d batches, want %d", shared, got, want)
+			}
+		})
 	}
 }

@@ -65,7 +65,7 @@ type Config struct {
 // New makes a server.
 func New(cfg Config) *Server {
 	s := &Server{Config: cfg}
-	s.intake = gather.New(gather.Config[struct{}, inbound, *syncv1.AcceptWebhookResponse]{Run: s.storeTogether})
+	s.intake = gather.New(gather.Config[struct{}, inbound, *syncv1.AcceptWebhookResponse]{Run: s.storeTogether, Shared: postgres.IsUnavailable})
 	return s
 }
 

@@ -82,11 +82,11 @@ func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookReq
 	}
 	in := inbound{event: event, delivery: delivery, bound: who.Workspace}
 	out, err := s.intake.Do(ctx, struct{}{}, in)
-	if err != nil || out == nil {
+	if !postgres.IsUnavailable(err) && (err != nil || out == nil) {
 		out, err = s.storeAlone(ctx, in)
 	}
 	if err != nil {
-		return nil, err
+		return nil, mapped(err)
 	}
 	crashpoint.At(crashpoint.H3)
 	return out, nil
