@@ -104,6 +104,10 @@ legal: ## One million sends over all zones and clock changes: none outside the h
 schedule: ## One million random (zone, hours, delay) cases of follow-ups: never outside the window, never early
 	@cd services/followups && go test -count=1 -v -run NeverOutsideTheWindow -timeout 30m ./internal/followup -schedule-cases 1000000 | grep -E 'violations|^(FAIL|---|panic)|_test.go'
 
+.PHONY: lives
+lives: ## 1,000 random lives of enrollments, up to 120 actions each, against a model: LIVES=1000
+	@cd services/followups && go test -count=1 -v -run '^TestLifeFollowsTheModel$$' -timeout 60m . -rapid.checks $(or $(LIVES),1000) -machine-steps 120 | grep -E 'violations|^(FAIL|---|panic)|_test.go'
+
 .PHONY: bench/sync
 bench/sync: ## Speed of sync against bare loops of the same machine
 	cd e2e && go run ./cmd/prove bench
@@ -118,6 +122,7 @@ nightly: ## Every proof at full size: an hour or more on 2 cores
 	$(MAKE) model
 	$(MAKE) legal
 	$(MAKE) schedule
+	$(MAKE) lives
 	$(MAKE) foretell
 	$(MAKE) bench/sync
 	$(MAKE) fuzz FUZZTIME=60s

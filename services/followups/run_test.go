@@ -500,7 +500,7 @@ func (w *world) plant(sequence string, leads int) {
 	}
 }
 
-// TestWorkspacesTakeTurns: one workspace with 2,000 due steps and forty with older ones delay one with 10 by the batches
+// TestWorkspacesTakeTurns: one workspace with 700 due steps and forty with older ones delay one with 10 by the batches
 // of one round, counted in messages and not in time.
 func TestWorkspacesTakeTurns(t *testing.T) {
 	t.Parallel()
@@ -511,13 +511,13 @@ func TestWorkspacesTakeTurns(t *testing.T) {
 		sequence := w.sequence(sms("Hi", 0, 0))
 		switch i {
 		case 20:
-			w.plant(sequence, 2000)
+			w.plant(sequence, 700)
 		case 41:
 			small = w.workspace
 			w.clock.Advance(time.Minute) // due after all others
 			w.plant(sequence, 10)
 		default:
-			w.plant(sequence, 30)
+			w.plant(sequence, 14)
 		}
 	}
 	w.workspace = own
@@ -533,7 +533,7 @@ func TestWorkspacesTakeTurns(t *testing.T) {
 	if most := 10*42 + 3*20; last == 0 || last > most {
 		t.Fatalf("the small workspace was done after %d of %d messages, want at most %d", last, len(w.sync.calls), most)
 	}
-	if len(w.sync.calls) != 2000+40*30+10 {
+	if len(w.sync.calls) != 700+40*14+10 {
 		t.Fatalf("%d messages", len(w.sync.calls))
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/rpctest"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
@@ -105,10 +107,29 @@ func TestSimulationIsWhatThenHappens(t *testing.T) {
 	if err != nil || len(again) != leads {
 		t.Fatalf("the running ones: %d plans, %v", len(again), err)
 	}
-	for end := start().AddDate(0, 0, 30); w.clock.Now().Before(end); w.clock.Advance(30 * time.Minute) {
-		w.tick()
-	}
+	w.toEnd(start().AddDate(0, 0, 30))
 	w.compare(plans, names)
+}
+
+// toEnd lets time pass from look to look, half an hour at least, as a scheduler would that had nothing to do in between.
+func (w *world) toEnd(end time.Time) {
+	w.t.Helper()
+	for w.clock.Now().Before(end) {
+		w.tick()
+		w.clock.Advance(30 * time.Minute)
+		var next *time.Time
+		err := postgres.InTx(w.t.Context(), w.pool, func(tx pgx.Tx) error {
+			return tx.QueryRow(w.t.Context(), `SELECT min(next_time) FROM enrollment`).Scan(&next)
+		})
+		switch {
+		case err != nil:
+			w.t.Fatal(err)
+		case next == nil:
+			return
+		case next.After(w.clock.Now()):
+			w.clock.Set(*next)
+		}
+	}
 }
 
 // compare counts how many foretold steps came as foretold: same outcome, same reason, at the next tick.
