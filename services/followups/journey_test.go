@@ -2,6 +2,7 @@ package followups_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,12 @@ func (j *journey) note(what string) {
 // enrollIn enrolls the lead in one of the default sequences, as its file has it.
 func (j *journey) enrollIn(file string) {
 	j.t.Helper()
+	j.name = j.enroll(j.lead, j.install(file))
+}
+
+// install makes one of the default sequences active.
+func (j *journey) install(file string) string {
+	j.t.Helper()
 	text, err := sequencefile.Default(file)
 	if err != nil {
 		j.t.Fatal(err)
@@ -73,7 +80,7 @@ func (j *journey) enrollIn(file string) {
 	if err != nil {
 		j.t.Fatal(err)
 	}
-	j.name = j.enroll(j.lead, made.GetSequence().GetName())
+	return made.GetSequence().GetName()
 }
 
 // until goes from look to look up to the time, which it stops at.
@@ -170,4 +177,93 @@ func TestJourneyEndsWithABooking(t *testing.T) {
 	j.expect(j.name, completed, "meeting_booked", 3)
 	j.until("2027-01-31 12:00")
 	j.want("Wed 10-28 11:00 email", "Mon 11-02 09:00 sms")
+}
+
+// Re-engagement to its end: the lead answers nothing, and each step keeps its time of day over the weekends.
+func TestJourneyOfASilentLead(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t, "2026-01-07 11:00", 5)
+	j.enrollIn("re-engagement")
+	j.until("2026-03-31 12:00")
+	j.want("Wed 01-07 11:00 email", "Mon 01-12 09:00 sms", "Mon 01-19 09:00 email")
+	j.expect(j.name, completed, "", 5)
+}
+
+// bookedAs tells of an appointment, takes the running enrollment of the lead as the journey's, and reports whether there is one.
+func (j *journey) bookedAs(id string, in time.Duration) bool {
+	j.t.Helper()
+	j.tell(j.lead, typeBooked, j.clock.Now(), func(event *followupsv1.LeadEvent) {
+		event.BookingId, event.BookingTime = id, timestamppb.New(j.clock.Now().Add(in))
+	})
+	return j.running()
+}
+
+func (j *journey) unbooked(id string) {
+	j.t.Helper()
+	j.tell(j.lead, typeUnbooked, j.clock.Now(), func(event *followupsv1.LeadEvent) { event.BookingId = id })
+}
+
+func (j *journey) running() bool {
+	j.t.Helper()
+	resp, err := j.admin.ListEnrollments(j.t.Context(), &followupsv1.ListEnrollmentsRequest{Parent: j.workspace, Lead: j.lead, PageSize: 500})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	for _, e := range resp.GetEnrollments() {
+		if e.GetEndTime() == nil {
+			j.name = e.GetName()
+			return true
+		}
+	}
+	return false
+}
+
+// Appointments over six weeks: one is booked on a Friday evening and confirmed on Monday; it is given another time, which
+// starts nothing; it is called off, which asks a person; the lead books anew, and that is confirmed too; the third is called
+// off before its confirmation was said, which then stays unsaid.
+func TestJourneyOfAppointments(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t, "2026-02-27 17:30", 5)
+	planted{world: j.world}.settings(&followupsv1.Settings{QualificationQuestions: []string{"How many?", "Since when?"}}, "qualification_questions")
+	j.install("post-booking")
+	const week = 7 * 24 * time.Hour
+	if !j.bookedAs("first", 2*week) {
+		t.Fatal("a booking starts nothing")
+	}
+	j.until("2026-03-04 10:00")
+	j.expect(j.name, completed, "", 2)
+	if j.bookedAs("first", 3*week) {
+		t.Fatal("another time of a known appointment starts its sequence again")
+	}
+	j.until("2026-03-11 10:00")
+	j.unbooked("first")
+	j.note("called off, tasks " + strconv.Itoa(j.pending()))
+	j.tell(j.lead, typeBooked, j.clock.Now().Add(-time.Minute), func(event *followupsv1.LeadEvent) { // an old word, late
+		event.BookingId, event.BookingTime = "first", timestamppb.New(j.clock.Now().Add(week))
+	})
+	if j.running() {
+		t.Fatal("an old word of an appointment that was called off starts its sequence")
+	}
+	j.until("2026-03-25 15:00")
+	if !j.bookedAs("second", week) {
+		t.Fatal("a new appointment starts nothing")
+	}
+	j.until("2026-04-07 18:00")
+	if !j.bookedAs("third", week) {
+		t.Fatal("the next appointment starts nothing")
+	}
+	j.unbooked("third")
+	j.expect(j.name, cancelled, "meeting_cancelled", 1)
+	j.until("2026-04-15 12:00")
+	j.want("Mon 03-02 09:00 email", "Wed 03-11 10:00 called off, tasks 1", "Wed 03-25 15:05 email")
+}
+
+// pending counts the tasks that wait for a person.
+func (j *journey) pending() (n int) {
+	for _, task := range j.tasks() {
+		if task.GetState() == followupsv1.TaskState_TASK_STATE_PENDING {
+			n++
+		}
+	}
+	return n
 }

@@ -81,6 +81,9 @@ type Effect struct {
 	WakeOn string
 	// HoldUntil is the end of a hold; the next hold of the step keeps it.
 	HoldUntil time.Time
+	// Heard, of a Resume, is the newest message of the lead that it takes into account; what the lead wrote later pauses
+	// again, however late it is told. Zero keeps what was taken into account before.
+	Heard time.Time
 	// Origin is the layer of the refusal policy that decided; empty when none did.
 	Origin Origin
 }
@@ -158,6 +161,12 @@ func (f Effect) Since(e Enrollment) Effect {
 	if lasts {
 		f.Result, f.NewPart = Waiting, false
 	}
+	return f
+}
+
+// Woken is the effect of a hold whose event came while the step was under way: it is looked at again at once.
+func (f Effect) Woken(now time.Time) Effect {
+	f.WakeOn, f.Until = "", now.Add(waitMin)
 	return f
 }
 

@@ -158,6 +158,9 @@ func (e Enrollment) Cancel(reason string, now time.Time) (Enrollment, error) {
 	return e, nil
 }
 
+// EndedEarly reports whether the enrollment ended before its last step was done: what it asked of people is void.
+func (e Enrollment) EndedEarly() bool { return e.State.Ended() && e.Reason != "" }
+
 // Apply moves an enrollment by the effect of its step. When a person or an event paused or ended it while the step was
 // under way, the fact (sent, refused) is kept and the state stands.
 func (e Enrollment) Apply(effect Effect, next *Step, zone *time.Location, now time.Time) Enrollment {
@@ -204,12 +207,15 @@ func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now tim
 			if !effect.Until.IsZero() {
 				e.Next = effect.Until
 			}
-			if effect.WakeOn != "" {
+			if !effect.HoldUntil.IsZero() {
 				e.WakeOn, e.HoldUntil = effect.WakeOn, effect.HoldUntil
 			}
 		}
 	case Resume:
-		e.State, e.Reason, e.Attempts, e.RepliedSince, e.Next, e.WakeOn = Active, "", 0, now, e.Due, ""
+		e.State, e.Reason, e.Attempts, e.Next, e.WakeOn = Active, "", 0, e.Due, ""
+		if effect.Heard.After(e.RepliedSince) {
+			e.RepliedSince = effect.Heard
+		}
 		if e.Next.IsZero() {
 			e.Next = now
 		}

@@ -28,6 +28,8 @@ func (s State) CanBecome(to State) bool { return s == to || slices.Contains(Tran
 const (
 	ReasonSnoozed = "lead_snoozed"
 	ReasonBooked  = "meeting_booked"
+	// ReasonUnbooked is of a sequence that began with an appointment which was cancelled.
+	ReasonUnbooked = "meeting_cancelled"
 	// ReasonSkippedByHand is of a task that a person skipped.
 	ReasonSkippedByHand = "skipped_by_hand"
 )
@@ -175,6 +177,7 @@ func askPause(in Input) (Effect, bool) {
 	case e.Reason == ReasonAwaitingEnrichment:
 		return askEnrichment(in)
 	case e.Reason == ReasonLeadReplied && in.ghosted():
+		over.Heard = in.Lead.LastInbound
 		return over, true
 	case e.Reason == ReasonLeadReplied:
 		effect := hold(e.Reason)

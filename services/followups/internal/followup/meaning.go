@@ -161,6 +161,7 @@ func endMeanings() map[string]Meaning {
 	return map[string]Meaning{
 		ReasonSkippedByHand: {Says: "was skipped by a person"},
 		ReasonBooked:        {Says: "completed because a meeting is booked"},
+		ReasonUnbooked:      {Says: "cancelled because the meeting that it began with was cancelled"},
 		ReasonMigrated:      {Says: "completed: its steps are not in the new version"},
 		ReasonCancelled:     {Says: "cancelled by a person"},
 		ReasonNoStepLeft:    {Says: "completed: no step is left"},

@@ -15,6 +15,9 @@ func (p *pass) takePlaces(ctx context.Context, works []*work, now time.Time) err
 	var asking []*work
 	for _, w := range works {
 		zone := p.workspaces[w.item.Enrollment.Workspace].Zone
+		if w.item.Enrollment.State == followup.Awaiting {
+			continue // it may have left on the day whose place it has; asking for its outcome is no new message
+		}
 		if w.content == nil || w.effect != nil || w.item.Settings.DailyCap == 0 || zone == nil {
 			continue
 		}

@@ -30,7 +30,7 @@ func (p *pass) offer(ctx context.Context, w *work) (*followup.Slots, bool) {
 	slots, ok := p.askOffer(ctx, request)
 	switch {
 	case !ok:
-		ws.slotsAway = true
+		ws.slotsAway = !over(ctx) // out of time, nothing was learned of availability
 	case slots.Refusal.Reason != "":
 		if ws.calendar == nil {
 			ws.calendar = map[bool]*followup.Slots{}

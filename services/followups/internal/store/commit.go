@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -74,12 +75,19 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 	if err != nil {
 		return err
 	}
+	if err := wakeMissed(ctx, q, c.Done); err != nil {
+		return err
+	}
 	written := newWrites(c.Now)
 	items := db.AddRunItemsParams{RunID: c.Run, Now: c.Now}
 	decided := newDecisions(c.Run, c.Now)
 	for _, done := range c.Done {
 		e, ok := held[lease{done.Item.Enrollment.ID, done.Item.Token}]
 		if !ok {
+			continue
+		}
+		if overtaken(done.Item.Enrollment, e) {
+			c.Release = append(c.Release, done.Item)
 			continue
 		}
 		if was := done.Item.Enrollment; e.State == followup.Paused && was.State == followup.Paused && e.Reason == was.Reason {
@@ -113,6 +121,12 @@ func commit(ctx context.Context, q *db.Queries, c Commit) error {
 		return err
 	}
 	return release(ctx, q, c.Release)
+}
+
+// overtaken tells that the step of a claim is over already: the outcome that a look asked sync for came by event meanwhile
+// and has moved the enrollment on. The look's answer is of the step before; taken for the present one, it would pass over it.
+func overtaken(was, is followup.Enrollment) bool {
+	return was.Version != is.Version || was.Position != is.Position || was.Part != is.Part
 }
 
 // lease is one claim of one enrollment.
@@ -177,6 +191,34 @@ func settledMeanwhile(ctx context.Context, q *db.Queries, all []Done) (map[uuid.
 		}
 	}
 	return settled, nil
+}
+
+// wakeMissed ends holds that begin with this commit although what they wait for came while the step was under way: the event
+// found nothing to wake. It reads after the enrollments are locked, so that none can come between.
+func wakeMissed(ctx context.Context, q *db.Queries, all []Done) error {
+	var params db.ListMissedWakesParams
+	for _, done := range all {
+		if done.Effect.WakeOn == "" || done.Effect.Result == followup.Waiting {
+			continue
+		}
+		e := done.Item.Enrollment
+		params.WorkspaceIds, params.LeadIds = append(params.WorkspaceIds, e.Workspace), append(params.LeadIds, e.Lead)
+		params.EnrollmentIds, params.WakeOns = append(params.EnrollmentIds, e.ID), append(params.WakeOns, done.Effect.WakeOn)
+		params.Sinces = append(params.Sinces, done.Try.Now)
+	}
+	if len(params.EnrollmentIds) == 0 {
+		return nil
+	}
+	missed, err := q.ListMissedWakes(ctx, params)
+	if err != nil {
+		return fmt.Errorf("look for missed events: %w", err)
+	}
+	for i, done := range all {
+		if slices.Contains(missed, done.Item.Enrollment.ID) {
+			all[i].Effect = done.Effect.Woken(done.Try.Now)
+		}
+	}
+	return nil
 }
 
 func release(ctx context.Context, q *db.Queries, items []Item) error {

@@ -68,15 +68,16 @@ func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) 
 		err = s.in(ctx, event.Workspace, func(q *db.Queries) error {
 			rows, err := q.InsertLeadEvent(ctx, db.InsertLeadEventParams{
 				WorkspaceID: event.Workspace, EventID: event.ID, LeadID: event.Lead, Type: string(event.Type),
-				EventTime: event.Time, Now: try.Now,
+				EventTime: event.Time, Now: try.Now, Wakes: event.wakes(),
 			})
 			if isNew = rows == 1; err != nil || !isNew {
 				return err
 			}
-			if err := handle(ctx, q, event, try); err != nil {
+			pulls, err := handle(ctx, q, event, try)
+			if err != nil {
 				return err
 			}
-			return pull(ctx, q, event, try.Now)
+			return pull(ctx, q, event, pulls, try.Now)
 		})
 		if !postgres.IsRetryable(err) {
 			break
@@ -88,22 +89,37 @@ func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) 
 	return isNew, nil
 }
 
-func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) error {
+// handle applies an event to what runs for the lead. It reports whether the event may start sequences: one that tells
+// nothing new of an appointment does not.
+func handle(ctx context.Context, q *db.Queries, event Event, try followup.Try) (pulls bool, err error) {
 	switch event.Type {
 	case LeadReplied, HumanOutbound, LeadUpdated, DNDChanged:
-		return live(ctx, q, event, try.Now)
+		return true, live(ctx, q, event, try.Now)
 	case LeadBooked:
 		return booked(ctx, q, event, try.Now)
 	case BookingCancelled:
-		return unbooked(ctx, q, event, try.Now)
+		return false, unbooked(ctx, q, event, try.Now)
 	case LeadOptedOut:
-		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "OPTED_OUT", try.Now)
+		return false, endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "OPTED_OUT", try.Now)
 	case LeadBlocked:
-		return endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "LEAD_BLOCKED", try.Now)
+		return false, endLead(ctx, q, followup.Enrollment{Workspace: event.Workspace, Lead: event.Lead}, "LEAD_BLOCKED", try.Now)
 	case MessageSettled:
-		return settle(ctx, q, event, try)
+		return false, settle(ctx, q, event, try)
 	}
-	return nil
+	return true, nil
+}
+
+// wakes is what the event ends the holds for, as the beginning of the WakeOn of those that it ends; empty for nothing.
+func (e Event) wakes() string {
+	switch {
+	case e.Type == LeadUpdated:
+		return string(followup.WakeLeadChanged)
+	case e.Type == DNDChanged && !e.DNDActive && e.Channel == "":
+		return string(followup.WakeDNDCleared)
+	case e.Type == DNDChanged && !e.DNDActive:
+		return followup.WakeDNDCleared.On(e.Channel)
+	}
+	return ""
 }
 
 // settle keeps the outcome with the plan, for a batch that is still under way, and moves an enrollment that waits for it.

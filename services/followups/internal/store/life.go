@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/followups/internal/followup"
 	"github.com/relance/relance/services/followups/internal/store/db"
 )
@@ -66,12 +67,24 @@ func continuing(ctx context.Context, q *db.Queries, workspace uuid.UUID, of []db
 	return out, nil
 }
 
-// booked completes what a booking completes: all but the sequences that begin with one.
-func booked(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
-	latest, err := saveBooking(ctx, q, event, bookingBooked)
+// booked completes what a booking completes: all but the sequences that begin with one. It reports whether the appointment is
+// a new one: a word of one that is known, such as a new time, starts nothing, and an old word changes nothing.
+func booked(ctx context.Context, q *db.Queries, event Event, now time.Time) (isNew bool, err error) {
+	latest, isNew, err := saveBooking(ctx, q, event, bookingBooked)
 	if err != nil || !latest {
-		return err
+		return false, err
 	}
+	err = endWhere(ctx, q, event, func(e followup.Enrollment, trigger followup.TriggerKind) (followup.Enrollment, bool) {
+		done, err := e.Complete(followup.ReasonBooked, now)
+		return done, err == nil && trigger != followup.TriggerMeetingSelected
+	}, now)
+	return isNew, err
+}
+
+// endWhere ends the running enrollments of the lead that end tells to.
+func endWhere(ctx context.Context, q *db.Queries, event Event,
+	end func(followup.Enrollment, followup.TriggerKind) (followup.Enrollment, bool), now time.Time,
+) error {
 	rows, err := q.LockLeadEnrollments(ctx, db.LockLeadEnrollmentsParams{WorkspaceID: event.Workspace, LeadID: event.Lead})
 	if err != nil {
 		return fmt.Errorf("lock enrollments of lead: %w", err)
@@ -80,20 +93,20 @@ func booked(ctx context.Context, q *db.Queries, event Event, now time.Time) erro
 	for i, row := range rows {
 		sequences[i] = row.SequenceID
 	}
-	triggers, err := q.ListSequenceTriggers(ctx, db.ListSequenceTriggersParams{WorkspaceID: event.Workspace, Ids: sequences})
+	found, err := q.ListSequenceTriggers(ctx, db.ListSequenceTriggersParams{WorkspaceID: event.Workspace, Ids: sequences})
 	if err != nil {
 		return fmt.Errorf("list triggers: %w", err)
 	}
-	after := map[uuid.UUID]bool{}
-	for _, row := range triggers {
-		after[row.ID] = followup.TriggerKind(row.Trigger) == followup.TriggerMeetingSelected
+	triggers := map[uuid.UUID]followup.TriggerKind{}
+	for _, row := range found {
+		triggers[row.ID] = followup.TriggerKind(row.Trigger)
 	}
 	for _, row := range rows {
-		done, err := toEnrollment(row).Complete(followup.ReasonBooked, now)
-		if err != nil || after[row.SequenceID] {
+		ended, ends := end(toEnrollment(row), triggers[row.SequenceID])
+		if !ends {
 			continue
 		}
-		if err := save(ctx, q, done, now); err != nil {
+		if err := save(ctx, q, ended, now); err != nil {
 			return err
 		}
 	}
@@ -105,20 +118,25 @@ const (
 	bookingCancelled = "cancelled"
 )
 
-// saveBooking keeps the newest state of an appointment and reports whether the event is it.
-func saveBooking(ctx context.Context, q *db.Queries, event Event, state string) (latest bool, err error) {
+// saveBooking keeps the newest state of an appointment. It reports whether the event is it, and whether it changes it.
+func saveBooking(ctx context.Context, q *db.Queries, event Event, state string) (latest, changed bool, err error) {
+	key := db.GetBookingParams{WorkspaceID: event.Workspace, LeadID: event.Lead, BookingID: event.Booking}
+	before, err := q.GetBooking(ctx, key)
+	if err != nil && !postgres.IsNoRows(err) {
+		return false, false, fmt.Errorf("read booking: %w", err)
+	}
 	err = q.SaveBooking(ctx, db.SaveBookingParams{
 		WorkspaceID: event.Workspace, LeadID: event.Lead, BookingID: event.Booking, State: state,
 		BookingTime: optional(event.BookingTime), EventTime: event.Time,
 	})
 	if err != nil {
-		return false, fmt.Errorf("save booking: %w", err)
+		return false, false, fmt.Errorf("save booking: %w", err)
 	}
-	row, err := q.GetBooking(ctx, db.GetBookingParams{WorkspaceID: event.Workspace, LeadID: event.Lead, BookingID: event.Booking})
+	row, err := q.GetBooking(ctx, key)
 	if err != nil {
-		return false, fmt.Errorf("read booking: %w", err)
+		return false, false, fmt.Errorf("read booking: %w", err)
 	}
-	return row.State == state, nil
+	return row.State == state, before.State != row.State, nil
 }
 
 // change is what the event makes of one enrollment; the rules are the domain's.
@@ -163,10 +181,18 @@ func change(ctx context.Context, q *db.Queries, e followup.Enrollment, event Eve
 	return e, false, nil
 }
 
-// unbooked keeps that an appointment was cancelled, and asks a person to make it anew. What the booking completed stays so.
+// unbooked keeps that an appointment was cancelled, ends the sequences that began with it, and asks a person to make it anew.
+// What the booking completed stays so.
 func unbooked(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
-	latest, err := saveBooking(ctx, q, event, bookingCancelled)
+	latest, _, err := saveBooking(ctx, q, event, bookingCancelled)
 	if err != nil || !latest {
+		return err
+	}
+	err = endWhere(ctx, q, event, func(e followup.Enrollment, trigger followup.TriggerKind) (followup.Enrollment, bool) {
+		ended, err := e.Cancel(followup.ReasonUnbooked, now)
+		return ended, err == nil && trigger == followup.TriggerMeetingSelected
+	}, now)
+	if err != nil {
 		return err
 	}
 	err = q.CancelBookings(ctx, db.CancelBookingsParams{WorkspaceID: event.Workspace, LeadID: event.Lead, EventTime: event.Time})

@@ -121,12 +121,13 @@ func save(ctx context.Context, q *db.Queries, e followup.Enrollment, now time.Ti
 	return saveAll(ctx, q, []followup.Enrollment{e}, now, false)
 }
 
-// saveAll writes enrollments in one statement; release ends their leases with it.
+// saveAll writes enrollments in one statement; release ends their leases with it. The pending tasks of those that ended early
+// end with them.
 func saveAll(ctx context.Context, q *db.Queries, all []followup.Enrollment, now time.Time, release bool) error {
 	if len(all) == 0 {
 		return nil
 	}
-	p := db.SaveEnrollmentsParams{Now: now, Release: release}
+	p, ended := db.SaveEnrollmentsParams{Now: now, Release: release}, db.CancelTasksOfEnrollmentsParams{Now: now}
 	for _, e := range all {
 		p.WorkspaceIds, p.Ids = append(p.WorkspaceIds, e.Workspace), append(p.Ids, e.ID)
 		p.States, p.Reasons = append(p.States, string(e.State)), append(p.Reasons, e.Reason)
@@ -137,9 +138,18 @@ func saveAll(ctx context.Context, q *db.Queries, all []followup.Enrollment, now 
 		p.HeldBacks = append(p.HeldBacks, int32(e.HeldBack))
 		p.Attempts, p.Approved = append(p.Attempts, int32(e.Attempts)), append(p.Approved, e.Approved)
 		p.WakeOns = append(p.WakeOns, e.WakeOn)
+		if e.EndedEarly() {
+			ended.WorkspaceIds, ended.EnrollmentIds = append(ended.WorkspaceIds, e.Workspace), append(ended.EnrollmentIds, e.ID)
+		}
 	}
 	if err := q.SaveEnrollments(ctx, p); err != nil {
 		return fmt.Errorf("save enrollments: %w", err)
+	}
+	if len(ended.EnrollmentIds) == 0 {
+		return nil
+	}
+	if err := q.CancelTasksOfEnrollments(ctx, ended); err != nil {
+		return fmt.Errorf("cancel tasks of ended enrollments: %w", err)
 	}
 	return nil
 }

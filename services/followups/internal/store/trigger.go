@@ -13,10 +13,13 @@ import (
 // pull enrolls the lead of an event into the sequences whose trigger it pulls, and starts or ends the watch over the
 // lead's silence. It runs in the transaction that records the event, after its other effects, so that a booking ends the
 // sequences before it and starts those that it is for.
-func pull(ctx context.Context, q *db.Queries, event Event, now time.Time) error {
-	signals, err := signalsOf(ctx, q, event)
-	if err != nil {
-		return err
+func pull(ctx context.Context, q *db.Queries, event Event, pulls bool, now time.Time) error {
+	var signals []followup.Signal
+	if pulls {
+		var err error
+		if signals, err = signalsOf(ctx, q, event); err != nil {
+			return err
+		}
 	}
 	for _, signal := range signals {
 		if err := enrollPulled(ctx, q, event, signal, now); err != nil {

@@ -45,8 +45,8 @@ type recording struct {
 func (w *writes) add(r recording) {
 	e, effect := r.Before, r.Effect
 	w.enrollments = append(w.enrollments, e.Apply(effect, r.Next, r.Zone, r.Now))
-	if effect.Task != "" {
-		w.task(r)
+	if effect.Task != "" && (effect.Task != followup.TaskPending || !e.State.Ended()) {
+		w.task(r) // nobody is asked for what has ended meanwhile
 	}
 	if effect.Move == followup.Advance || effect.NewPart {
 		w.emptied.WorkspaceIds = append(w.emptied.WorkspaceIds, e.Workspace)

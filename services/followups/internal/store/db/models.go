@@ -83,6 +83,7 @@ type LeadEvent struct {
 	Type        string
 	EventTime   time.Time
 	HandleTime  time.Time
+	Wakes       string
 }
 
 type Run struct {

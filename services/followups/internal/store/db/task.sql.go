@@ -89,6 +89,23 @@ func (q *Queries) CancelTasks(ctx context.Context, arg CancelTasksParams) error 
 	return err
 }
 
+const cancelTasksOfEnrollments = `-- name: CancelTasksOfEnrollments :exec
+UPDATE task AS t SET state = 'cancelled', finish_time = $1::timestamptz
+FROM (SELECT unnest($2::uuid[]) AS workspace_id, unnest($3::uuid[]) AS enrollment_id) AS v
+WHERE t.workspace_id = v.workspace_id AND t.enrollment_id = v.enrollment_id AND t.state = 'pending'
+`
+
+type CancelTasksOfEnrollmentsParams struct {
+	Now           time.Time
+	WorkspaceIds  []uuid.UUID
+	EnrollmentIds []uuid.UUID
+}
+
+func (q *Queries) CancelTasksOfEnrollments(ctx context.Context, arg CancelTasksOfEnrollmentsParams) error {
+	_, err := q.db.Exec(ctx, cancelTasksOfEnrollments, arg.Now, arg.WorkspaceIds, arg.EnrollmentIds)
+	return err
+}
+
 const countTasks = `-- name: CountTasks :one
 SELECT count(*) FROM task WHERE workspace_id = $1 AND lead_id = $2 AND kind = $3 AND state <> 'cancelled'
 `
@@ -158,8 +175,8 @@ func (q *Queries) FinishTask(ctx context.Context, arg FinishTaskParams) (Task, e
 }
 
 const insertLeadEvent = `-- name: InsertLeadEvent :execrows
-INSERT INTO lead_event (workspace_id, event_id, lead_id, type, event_time, handle_time)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO lead_event (workspace_id, event_id, lead_id, type, event_time, handle_time, wakes)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT DO NOTHING
 `
 
@@ -170,6 +187,7 @@ type InsertLeadEventParams struct {
 	Type        string
 	EventTime   time.Time
 	Now         time.Time
+	Wakes       string
 }
 
 func (q *Queries) InsertLeadEvent(ctx context.Context, arg InsertLeadEventParams) (int64, error) {
@@ -180,6 +198,7 @@ func (q *Queries) InsertLeadEvent(ctx context.Context, arg InsertLeadEventParams
 		arg.Type,
 		arg.EventTime,
 		arg.Now,
+		arg.Wakes,
 	)
 	if err != nil {
 		return 0, err
@@ -232,6 +251,48 @@ func (q *Queries) InsertTasks(ctx context.Context, arg InsertTasksParams) error 
 		arg.Now,
 	)
 	return err
+}
+
+const listMissedWakes = `-- name: ListMissedWakes :many
+SELECT v.enrollment_id::uuid FROM (SELECT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS lead_id,
+    unnest($3::uuid[]) AS enrollment_id, unnest($4::text[]) AS wake_on, unnest($5::timestamptz[]) AS since) AS v
+WHERE EXISTS (SELECT FROM lead_event AS e WHERE e.workspace_id = v.workspace_id AND e.lead_id = v.lead_id
+    AND e.type IN ('dnd_changed', 'updated') AND e.wakes <> '' AND starts_with(v.wake_on, e.wakes) AND e.handle_time >= v.since)
+`
+
+type ListMissedWakesParams struct {
+	WorkspaceIds  []uuid.UUID
+	LeadIds       []uuid.UUID
+	EnrollmentIds []uuid.UUID
+	WakeOns       []string
+	Sinces        []time.Time
+}
+
+// Enrollments whose hold begins now although what it waits for came since their step was taken up.
+func (q *Queries) ListMissedWakes(ctx context.Context, arg ListMissedWakesParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, listMissedWakes,
+		arg.WorkspaceIds,
+		arg.LeadIds,
+		arg.EnrollmentIds,
+		arg.WakeOns,
+		arg.Sinces,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var v_enrollment_id uuid.UUID
+		if err := rows.Scan(&v_enrollment_id); err != nil {
+			return nil, err
+		}
+		items = append(items, v_enrollment_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listTasks = `-- name: ListTasks :many

@@ -42,6 +42,18 @@ ORDER BY id LIMIT @page_size;
 UPDATE task SET state = 'cancelled' WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND state = 'pending';
 
 -- name: InsertLeadEvent :execrows
-INSERT INTO lead_event (workspace_id, event_id, lead_id, type, event_time, handle_time)
-VALUES (@workspace_id, @event_id, @lead_id, @type, @event_time, @now)
+INSERT INTO lead_event (workspace_id, event_id, lead_id, type, event_time, handle_time, wakes)
+VALUES (@workspace_id, @event_id, @lead_id, @type, @event_time, @now, @wakes)
 ON CONFLICT DO NOTHING;
+
+-- name: ListMissedWakes :many
+-- Enrollments whose hold begins now although what it waits for came since their step was taken up.
+SELECT v.enrollment_id::uuid FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@lead_ids::uuid[]) AS lead_id,
+    unnest(@enrollment_ids::uuid[]) AS enrollment_id, unnest(@wake_ons::text[]) AS wake_on, unnest(@sinces::timestamptz[]) AS since) AS v
+WHERE EXISTS (SELECT FROM lead_event AS e WHERE e.workspace_id = v.workspace_id AND e.lead_id = v.lead_id
+    AND e.type IN ('dnd_changed', 'updated') AND e.wakes <> '' AND starts_with(v.wake_on, e.wakes) AND e.handle_time >= v.since);
+
+-- name: CancelTasksOfEnrollments :exec
+UPDATE task AS t SET state = 'cancelled', finish_time = @now::timestamptz
+FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@enrollment_ids::uuid[]) AS enrollment_id) AS v
+WHERE t.workspace_id = v.workspace_id AND t.enrollment_id = v.enrollment_id AND t.state = 'pending';
