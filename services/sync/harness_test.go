@@ -45,17 +45,30 @@ type rig struct {
 	followups syncv1.SyncServiceClient
 }
 
-// eventLog is a followups service that takes every event.
+// eventLog is a followups service that takes every event, unless it refuses a call.
 type eventLog struct {
 	followupsv1.UnimplementedFollowUpsServiceServer
 	mu     stdsync.Mutex
 	events []*followupsv1.LeadEvent
+	refuse func([]*followupsv1.LeadEvent) error
+}
+
+// refusing changes what is refused; nil takes everything.
+func (l *eventLog) refusing(refuse func([]*followupsv1.LeadEvent) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = refuse
 }
 
 // HandleLeadEvents keeps the events.
 func (l *eventLog) HandleLeadEvents(_ context.Context, req *followupsv1.HandleLeadEventsRequest) (*followupsv1.HandleLeadEventsResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.refuse != nil {
+		if err := l.refuse(req.GetEvents()); err != nil {
+			return nil, err
+		}
+	}
 	l.events = append(l.events, req.GetEvents()...)
 	return &followupsv1.HandleLeadEventsResponse{Handled: int32(len(req.GetEvents()))}, nil
 }

@@ -3,14 +3,17 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/platform/apierr"
+	"github.com/relance/relance/platform/postgres"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -61,15 +64,32 @@ func (d Deps) deliverBatch(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	err = d.hand(ctx, rows)
-	if apierr.Code(err) == codes.InvalidArgument {
+	if ctx.Err() == nil && inParts(err) {
 		return len(rows), d.oneByOne(ctx, rows)
 	}
 	return len(rows), err
 }
 
-// oneByOne keeps one event that followups cannot take from holding up all others.
+// inParts reports whether some of a batch that failed may be taken: followups failed at one of its events, or had not the time
+// for all of them. The repetition of the whole would end as it did.
+func inParts(err error) bool {
+	switch apierr.Code(err) {
+	case codes.OK, codes.Unavailable, codes.Canceled, codes.Aborted, codes.ResourceExhausted, codes.Unauthenticated, codes.PermissionDenied:
+		return false
+	default:
+		return !postgres.IsUnavailable(err)
+	}
+}
+
+// oneByOne keeps one event that followups cannot take from holding up all others. What it refuses is parked; what it fails at
+// is tried again, and the later events of its lead wait for it.
 func (d Deps) oneByOne(ctx context.Context, rows []db.Outbox) error {
+	var failed error
+	waiting := map[uuid.UUID]bool{}
 	for _, row := range rows {
+		if waiting[row.LeadID] {
+			continue
+		}
 		err := d.hand(ctx, []db.Outbox{row})
 		if apierr.Code(err) == codes.InvalidArgument {
 			d.Logger.ErrorContext(ctx, "event parked: followups refuses it", "event", row.ID.String(), "type", row.Type, "error", err)
@@ -77,11 +97,16 @@ func (d Deps) oneByOne(ctx context.Context, rows []db.Outbox) error {
 				return tx.ParkOutbox(ctx, db.ParkOutboxParams{Reason: "INVALID", Seq: row.Seq})
 			})
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			continue
 		}
+		failed = errors.Join(failed, fmt.Errorf("event %s: %w", row.ID, err))
+		if ctx.Err() != nil || !inParts(err) {
+			break
+		}
+		waiting[row.LeadID] = true
 	}
-	return nil
+	return failed
 }
 
 func (d Deps) hand(ctx context.Context, rows []db.Outbox) error {
