@@ -24,9 +24,13 @@ func TestPanicStaysWithItsItem(t *testing.T) {
 	var works []*work
 	for _, id := range []uuid.UUID{uuid.New(), poisoned, uuid.New()} {
 		e := followup.Enrollment{ID: id, Workspace: workspaceID, State: followup.Active}
-		works = append(works, &work{item: store.Item{Enrollment: e}, try: followup.Try{Max: 3}})
+		works = append(works, &work{learned: true, item: store.Item{Enrollment: e}, try: followup.Try{Max: 3}})
 	}
-	p.decideAll(t.Context(), works)
+	unread := &work{item: works[0].item, try: followup.Try{Max: 3}}
+	p.decideAll(t.Context(), append(works, unread))
+	if unread.content != nil || unread.effect != nil {
+		t.Fatal("a lead that nobody has read was decided on")
+	}
 	if works[0].content == nil || works[2].content == nil {
 		t.Fatal("a panic stopped its batch")
 	}
