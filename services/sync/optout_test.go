@@ -94,3 +94,21 @@ func (r *rig) try(statement string) error {
 		return err
 	})
 }
+
+// TestOptOutBelowAGreeting: people do not opt out of emails in their first line.
+func TestOptOutBelowAGreeting(t *testing.T) {
+	t.Parallel()
+	w := newRig(t).tenant(location)
+	lead, c := w.lead(simulator.Contact{Phone: "+12125550126", Email: "ann@example.com"})
+	m, err := w.sim.AddInboundMessage(w.location, c.ID, simulator.Email, "<p>Hello Sam,</p><p>please <b>remove me</b> from your list.</p>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.accept(m.Webhook)
+	w.settled()
+	_, err = w.followups.SendMessage(t.Context(), answer(lead))
+	rpctest.RequireError(t, err, codes.FailedPrecondition, "OPTED_OUT")
+	if n := w.count(`SELECT count(*) FROM opt_out WHERE channel = 'email' AND review = 'NONE' AND message_id IS NOT NULL`); n != 1 {
+		t.Errorf("%d clear opt-outs of email, want 1", n)
+	}
+}

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,7 +83,7 @@ func fromGHL(in delivery) bool {
 
 // inbound is what a lead's words lead to.
 func (d Deps) inbound(ctx context.Context, tx *store.Tx, who person, in delivery, e store.Event) error {
-	if read := optout.Read(newText(in.event)); read.Stops() {
+	if read := words(in.event); read.Stops() {
 		changed, err := tx.SetFlag(ctx, store.Flag{
 			Workspace: who.workspace, Lead: who.lead, Channel: in.event.Channel, Status: sending.Opted, Source: sourceStop,
 			Evidence: store.Evidence{Rule: read.Rule, Message: &who.message, Unclear: read.Kind == optout.Unclear, At: e.At},
@@ -158,24 +157,10 @@ func countArrival(ctx context.Context, tx *store.Tx, in delivery, id uuid.UUID, 
 	return tx.CountIngested(ctx, count)
 }
 
-// newText is what the lead wrote now: for email the first line, since the quoted mail below speaks of unsubscribing.
-func newText(e webhook.Event) string {
-	if e.Channel != sending.Email {
-		return e.Text
+// words reads what a lead's message asks for.
+func words(e webhook.Event) optout.Verdict {
+	if e.Channel == sending.Email {
+		return optout.ReadMail(optout.Mail{Subject: e.Subject, Body: e.Text})
 	}
-	var plain strings.Builder
-	inTag := false
-	for _, r := range e.Text {
-		switch {
-		case r == '<':
-			inTag = true
-			plain.WriteByte('\n')
-		case r == '>':
-			inTag = false
-		case !inTag:
-			plain.WriteRune(r)
-		}
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(plain.String()), "\n")
-	return first
+	return optout.Read(e.Text)
 }
