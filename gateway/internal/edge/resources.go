@@ -119,7 +119,8 @@ func resourceError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler
 	if own, ok := apierr.From(err); ok && own.Code == codes.InvalidArgument && own.Reason == "" && len(own.Violations) == 0 {
 		// What the proxy could not decode: the body, a path or a query field.
 		own = own.Clone()
-		own.Violations = []apierr.FieldViolation{{Field: "request", Description: strings.TrimSpace(own.Message)}}
+		own.Message = "the request cannot be decoded: " + strings.TrimSpace(strings.ReplaceAll(own.Message, "\u00a0", " "))
+		own.Violations = []apierr.FieldViolation{{Field: "request", Description: own.Message}}
 		writeError(ctx, w, own)
 		return
 	}
