@@ -126,6 +126,9 @@ func (c *Client) Contact(ctx context.Context, who Account, id string) (Contact, 
 	if err != nil {
 		return Contact{}, err
 	}
+	if answer.Contact.ID == "" && answer.Contact.LocationID == "" {
+		return Contact{}, garbled() // a success that names no contact would open every channel and take away every tag
+	}
 	a := answer.Contact
 	updated, _ := time.Parse(time.RFC3339Nano, a.DateUpdated)
 	return Contact{

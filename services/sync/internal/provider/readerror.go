@@ -36,9 +36,17 @@ func (e *ReadError) Error() string {
 	return fmt.Sprintf("provider read answered status %d (%s)", e.Status, e.Verdict.Code)
 }
 
-// NotFound reports whether the provider says that the thing does not exist; GHL answers 400 for unknown ids.
+// NotFound reports whether the provider says that the thing does not exist; GHL answers 400 for unknown ids. The same words of a
+// refused token, of a provider in trouble or about the route say nothing about the thing.
 func (e *ReadError) NotFound() bool {
-	return e.Status == http.StatusNotFound || strings.Contains(e.text, "not found") || strings.Contains(e.text, "does not exist")
+	switch e.Status {
+	case http.StatusNotFound:
+		return !strings.Contains(e.text, "cannot get /")
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return strings.Contains(e.text, "not found") || strings.Contains(e.text, "does not exist")
+	default:
+		return false
+	}
 }
 
 // Mentions reports whether the provider's message contains a lower-case phrase.

@@ -76,7 +76,7 @@ func failure(now State, failed *provider.ReadError, attempt, refusals int) Resul
 	v := failed.Verdict
 	r := Result{State: now, Error: string(v.Refusal.Reason), Wait: max(Wait(attempt), v.Wait)}
 	switch {
-	case failed.Status == 404, failed.Status == 400 && failed.NotFound():
+	case failed.NotFound():
 		return Result{State: Failed, Error: ContactGone}
 	case v.Class == classify.Suspended:
 		r.Wait = max(r.Wait, slowWait)
