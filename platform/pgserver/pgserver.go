@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -86,6 +87,20 @@ func (s *Server) DSN(database string) string {
 
 // Dir is where the cluster lives.
 func (s *Server) Dir() string { return s.cfg.Dir }
+
+// PID is the process id of the running server's main process, whose children its backends are.
+func (s *Server) PID() (int, error) {
+	raw, err := os.ReadFile(filepath.Join(s.cfg.Dir, "data", "postmaster.pid"))
+	if err != nil {
+		return 0, fmt.Errorf("find postgres: %w", err)
+	}
+	line, _, _ := strings.Cut(string(raw), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		return 0, fmt.Errorf("find postgres: %w", err)
+	}
+	return pid, nil
+}
 
 // CreateDatabase makes a database unless it exists.
 func (s *Server) CreateDatabase(ctx context.Context, name string) error {

@@ -31,6 +31,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/inbox"
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/outage"
@@ -81,6 +82,7 @@ type Service struct {
 	guard    *outage.Guard
 	server   *rpc.Server
 	feed     *feed.Feed
+	inbox    *inbox.Inbox
 	jobs     *river.Client[pgx.Tx]
 	pools    []*pgxpool.Pool
 	events   *grpc.ClientConn
@@ -158,7 +160,9 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 	if err != nil {
 		return nil, fmt.Errorf("make job inserter: %w", err)
 	}
-	return store.New(store.Config{Pool: pool, Box: box, Queue: work.NewQueue(inserter), Clock: s.deps.Clock}), nil
+	return store.New(store.Config{
+		Pool: pool, Box: box, Queue: work.NewQueue(inserter), Clock: s.deps.Clock, Inbox: func() { s.inbox.Wake() },
+	}), nil
 }
 
 func (s *Service) reconcilerOn(on *store.Store) *reconcile.Reconciler {
@@ -210,6 +214,7 @@ func (s *Service) wireJobs(on *store.Store) error {
 		}
 		s.events, deps.FollowUps = conn, followupsv1.NewFollowUpsServiceClient(conn)
 	}
+	s.inbox = inbox.New(inbox.Config{Effects: jobs.Inbox{Deps: deps}, Logger: s.deps.Logger, SoftStop: deps.SoftStop})
 	var err error
 	s.jobs, err = jobs.NewClient(s.pools[1], deps)
 	return err
@@ -255,6 +260,7 @@ func (s *Service) Run(ctx context.Context) error {
 	err := process.Run(ctx,
 		process.Component{Name: "clock watch", Run: s.watch},
 		process.Component{Name: "jobs", Run: s.runJobs},
+		process.Component{Name: "inbox", Run: s.inbox.Run},
 		process.Component{Name: "feed", Run: s.feed.Run},
 		process.Component{Name: "server", Run: s.server.Serve},
 	)

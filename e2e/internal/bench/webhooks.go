@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +30,9 @@ type Webhooks struct {
 	naive  *pgxpool.Pool
 	client *http.Client
 	events []delivery
+	// workspace is the id of the one whose webhooks they are.
+	workspace string
+	sync      *lab.Replica
 }
 
 type delivery struct {
@@ -53,50 +57,92 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 		return err
 	}
 	defer stop()
-	var rates, naive, p50, p99, bareP99, applied []float64
+	var out webhookFigures
 	for round := range rounds + 1 {
-		events := b.events[round*b.PerRound : (round+1)*b.PerRound]
-		rate, latency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, bare, events[n]) })
-		if err != nil {
+		if err := b.round(ctx, b.events[round*b.PerRound:(round+1)*b.PerRound], [2]string{bare, gateway}, &out); err != nil {
 			return err
 		}
-		// Effects are applied by jobs, later; here they begin when the intake was measured, so that one is not the other.
-		if err := b.pause(ctx, true); err != nil {
+		if round > 0 {
+			continue
+		}
+		// Connections and caches are made: what was measured until here does not count.
+		out = webhookFigures{}
+		if err := b.watch(&out); err != nil {
 			return err
 		}
-		own, ownLatency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.post(ctx, gateway, events[n]) })
-		if err != nil {
-			return err
+		if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil { // as autovacuum does in time
+			return fmt.Errorf("analyze: %w", err)
 		}
-		if waiting, err := b.waiting(ctx); err != nil || waiting != b.PerRound {
-			return fmt.Errorf("%d of %d effects wait: they were not held back: %w", waiting, b.PerRound, err)
-		}
-		if err := b.pause(ctx, false); err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := b.processed(ctx); err != nil {
-			return err
-		}
-		if round == 0 {
-			if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil { // as autovacuum does in time
-				return fmt.Errorf("analyze: %w", err)
-			}
-			continue // connections and caches are made
-		}
-		applied = append(applied, float64(b.PerRound)/time.Since(began).Seconds())
-		naive, rates = append(naive, rate), append(rates, own)
-		p50, p99 = append(p50, quantile(ownLatency, 0.5)), append(p99, quantile(ownLatency, 0.99))
-		bareP99 = append(bareP99, quantile(latency, 0.99))
 	}
-	n := b.PerRound * rounds
-	sheet.Value("webhooks_bare", median(naive), "per_second", n)
-	sheet.Value("webhooks_bare_p99", median(bareP99), "ms", n)
-	sheet.Value("webhooks", median(rates), "per_second", n)
-	sheet.Value("webhooks_p50", median(p50), "ms", n)
-	sheet.Value("webhooks_p99", median(p99), "ms", n)
-	sheet.Value("webhook_effects", median(applied), "per_second", n)
-	sheet.Value("webhooks_ratio", median(rates)/median(naive), "of_bare", n)
+	out.print(sheet, b.PerRound*rounds)
+	return nil
+}
+
+// webhookFigures are what the rounds brought, one value a round.
+type webhookFigures struct {
+	bare, rate, p50, p99, bareP99, applied []float64
+	// intake and effects are the processor time of the service's processes; nil in the first round.
+	intake, effects *stopwatch
+}
+
+func (f *webhookFigures) print(sheet *figure.Sheet, n int) {
+	sheet.Value("webhooks_bare", median(f.bare), "per_second", n)
+	sheet.Value("webhooks_bare_p99", median(f.bareP99), "ms", n)
+	sheet.Value("webhooks", median(f.rate), "per_second", n)
+	sheet.Value("webhooks_p50", median(f.p50), "ms", n)
+	sheet.Value("webhooks_p99", median(f.p99), "ms", n)
+	f.intake.each(n, func(name string, us float64) { sheet.Value("webhooks_cpu_"+name, us, "us_each", n) })
+	sheet.Value("webhook_effects", median(f.applied), "per_second", n)
+	f.effects.each(n, func(name string, us float64) { sheet.Value("webhook_effects_cpu_"+name, us, "us_each", n) })
+	sheet.Value("webhooks_ratio", median(f.rate)/median(f.bare), "of_bare", n)
+}
+
+// watch makes the stopwatches of the processes that run now.
+func (b *Webhooks) watch(out *webhookFigures) error {
+	postgres, err := b.lab.PG.PID()
+	if err != nil {
+		return err
+	}
+	out.intake = newStopwatch(map[string]int{"sync": b.sync.PID(), "gateway": b.lab.GatewayPID(), "postgres": postgres})
+	out.effects = newStopwatch(map[string]int{"sync": b.sync.PID(), "postgres": postgres})
+	return nil
+}
+
+// round delivers the webhooks to both sides, and then lets their effects happen: they are applied later by design, and are held
+// back so that one is not the other.
+func (b *Webhooks) round(ctx context.Context, events []delivery, urls [2]string, out *webhookFigures) error {
+	post := func(url string) func(context.Context, int) error {
+		return func(ctx context.Context, n int) error { return b.post(ctx, url, events[n]) }
+	}
+	rate, latency, err := load(ctx, len(events), post(urls[0]))
+	if err != nil {
+		return err
+	}
+	out.bare, out.bareP99 = append(out.bare, rate), append(out.bareP99, quantile(latency, 0.99))
+	letGo, err := b.hold(ctx)
+	if err != nil {
+		return err
+	}
+	err = out.intake.during(func() (err error) {
+		rate, latency, err = load(ctx, len(events), post(urls[1]))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	out.rate = append(out.rate, rate)
+	out.p50, out.p99 = append(out.p50, quantile(latency, 0.5)), append(out.p99, quantile(latency, 0.99))
+	if waiting, err := b.waiting(ctx); err != nil || waiting != len(events) {
+		return fmt.Errorf("%d of %d effects wait: they were not held back: %w", waiting, len(events), err)
+	}
+	if err := letGo(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := out.effects.during(func() error { return b.processed(ctx) }); err != nil {
+		return err
+	}
+	out.applied = append(out.applied, float64(len(events))/time.Since(began).Seconds())
 	return nil
 }
 
@@ -106,6 +152,7 @@ func (b *Webhooks) prepare(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	b.sync = replica
 	if err := replica.Up(ctx); err != nil {
 		return "", err
 	}
@@ -118,9 +165,11 @@ func (b *Webhooks) prepare(ctx context.Context) (string, error) {
 	for i := range contacts {
 		contacts[i] = simulator.Contact{ID: fmt.Sprintf("BenchContact%08d", i), Phone: fmt.Sprintf("+1555%07d", i)}
 	}
-	if _, err := b.lab.Tenant(ctx, admin, place, contacts); err != nil {
+	tenant, err := b.lab.Tenant(ctx, admin, place, contacts)
+	if err != nil {
 		return "", err
 	}
+	b.workspace = strings.TrimPrefix(tenant.Workspace, "workspaces/")
 	for n := range b.PerRound * (rounds + 1) {
 		message, err := b.lab.AddInboundMessage(place, contacts[n%len(contacts)].ID, simulator.SMS, text)
 		if err != nil {
@@ -185,26 +234,25 @@ func (b *Webhooks) post(ctx context.Context, url string, d delivery) error {
 	return nil
 }
 
-// pause stops or lets go the queue of effects, and waits until the service has taken notice.
-func (b *Webhooks) pause(ctx context.Context, on bool) error {
-	_, err := b.lab.Admin.Exec(ctx, `UPDATE sync.river_queue SET paused_at = CASE WHEN $1 THEN now() END, updated_at = now() WHERE name = 'default'`, on)
+// hold keeps effects back as another replica that is at them does: by the lock of the workspace's inbox. It gives what lets
+// them go.
+func (b *Webhooks) hold(ctx context.Context) (func() error, error) {
+	conn, err := b.lab.Admin.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("pause effects: %w", err)
+		return nil, fmt.Errorf("hold effects back: %w", err)
 	}
-	action := "resume"
-	if on {
-		action = "pause"
+	const key = `hashtextextended('relance.sync.inbox ' || $1, 0)`
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock(`+key+`)`, b.workspace); err != nil {
+		conn.Release()
+		return nil, fmt.Errorf("hold effects back: %w", err)
 	}
-	_, err = b.lab.Admin.Exec(ctx, `SELECT pg_notify('sync.river_control', json_build_object('action', $1::text, 'queue', 'default')::text)`, action)
-	if err != nil {
-		return fmt.Errorf("pause effects: %w", err)
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(500 * time.Millisecond):
+	return func() error {
+		defer conn.Release()
+		if _, err := conn.Exec(ctx, `SELECT pg_advisory_unlock(`+key+`)`, b.workspace); err != nil {
+			return fmt.Errorf("let effects go: %w", err)
+		}
 		return nil
-	}
+	}, nil
 }
 
 // processed waits until the effects of what was stored are applied, so that rounds do not disturb each other.
@@ -217,7 +265,7 @@ func (b *Webhooks) processed(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

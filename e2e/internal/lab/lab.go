@@ -72,6 +72,7 @@ type Lab struct {
 	dir      string
 	keyset   string
 	replicas []*Replica
+	gateway  *Replica
 	stop     context.CancelFunc
 }
 

@@ -73,8 +73,12 @@ func (l *Lab) GatewayProcess(ctx context.Context, syncTarget string) (string, er
 	if err := r.Start(); err != nil {
 		return "", err
 	}
+	l.gateway = r
 	return "http://" + r.Target, r.Up(ctx)
 }
+
+// GatewayPID is the process id of the gateway that was started last.
+func (l *Lab) GatewayPID() int { return l.gateway.PID() }
 
 func (l *Lab) syncCommand(r *Replica, extra []string) *exec.Cmd {
 	//nolint:noctx // a replica is ended by a signal of the storm or by Stop, never by a context

@@ -18,7 +18,6 @@ import (
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/loglevel"
-	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/budget"
@@ -91,9 +90,8 @@ type Deps struct {
 func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 	registry := river.NewWorkers()
 	for _, err := range []error{
-		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ProcessWebhook]) error {
-			return d.processWebhook(ctx, job)
-		})),
+		river.AddWorkerSafely(registry, worker(func(context.Context, *river.Job[work.ProcessWebhook]) error { return nil })),
+		river.AddWorkerSafely(registry, worker(func(context.Context, *river.Job[work.SweepWebhooks]) error { return nil })),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.SettleCancellations]) error {
 			return d.settleCancellations(ctx, job.Args)
 		})),
@@ -106,9 +104,6 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SettleBookings]) error {
 			_, err := d.Booker.Tick(ctx)
 			return err
-		})),
-		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SweepWebhooks]) error {
-			return d.sweepWebhooks(ctx)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.DropBodies]) error {
 			return d.dropBodies(ctx)
@@ -183,7 +178,7 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 // worker runs fn as system:sync.
 func worker[T river.JobArgs](fn func(context.Context, *river.Job[T]) error) river.Worker[T] {
 	return river.WorkFunc(func(ctx context.Context, job *river.Job[T]) error {
-		return fn(principal.NewContext(ctx, principal.Principal{Kind: principal.KindSync}), job)
+		return fn(asSync(ctx), job)
 	})
 }
 
@@ -194,7 +189,6 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
 		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
 		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),
-		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SweepWebhooks{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DropBodies{} }),
 		periodic(syncEvery, func() river.JobArgs { return work.SyncDue{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.PushDue{} }),
@@ -219,8 +213,12 @@ type retryPolicy struct{}
 
 // NextRetry tells when a failed job runs again.
 func (retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
-	wait := time.Second << min(max(job.Attempt-1, 0), 6)
-	return clock.System().Now().Add(min(wait, time.Minute))
+	return clock.System().Now().Add(retryWait(job.Attempt))
+}
+
+// retryWait is the wait after an attempt, counted from 1.
+func retryWait(attempt int) time.Duration {
+	return min(time.Second<<min(max(attempt-1, 0), 6), time.Minute)
 }
 
 func (d Deps) resumeSend(ctx context.Context, args work.ResumeSend) error {

@@ -14,7 +14,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // compare puts an appointment into the inbox unless it is known as it is, or a newer word of it is.
@@ -58,7 +57,8 @@ func (c *comparing) put(ctx context.Context, in webhook.Delivery, e webhook.Even
 		if err != nil || n == 0 {
 			return err
 		}
-		return tx.Enqueue(ctx, work.ProcessWebhook{Inbox: id.String()}, 0)
+		tx.Waiting()
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("store found appointment: %w", err)

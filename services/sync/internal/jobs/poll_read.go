@@ -16,7 +16,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 const (
@@ -238,5 +237,6 @@ func (p *polling) putOne(ctx context.Context, tx *store.Tx, f webhook.Found) (in
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	return 1, tx.Enqueue(ctx, work.ProcessWebhook{Inbox: id.String()}, 0)
+	tx.Waiting()
+	return 1, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/riverqueue/river"
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/secretbox"
@@ -17,7 +16,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // BodyPlace is where a webhook's raw body is sealed.
@@ -44,39 +42,10 @@ type delivery struct {
 const (
 	// patience is how long a webhook waits for a provider that cannot be read before it is parked.
 	patience = 24 * time.Hour
-	// sweepAge is how old a webhook is whose job must have been lost.
-	sweepAge  = 15 * time.Minute
-	sweepPage = 500
 )
 
 // errPanic is what is told of a panic; its value may hold what a person wrote.
 var errPanic = errors.New("processing panicked")
-
-// processWebhook applies a stored webhook once. What fails on every attempt is parked; a provider that is away uses up no
-// attempt.
-func (d Deps) processWebhook(ctx context.Context, job *river.Job[work.ProcessWebhook]) error {
-	id, err := uuid.Parse(job.Args.Inbox)
-	if err != nil {
-		return river.JobCancel(fmt.Errorf("process webhook: %w", err))
-	}
-	in, ok, err := d.load(ctx, id)
-	if err != nil || !ok {
-		return err
-	}
-	in.age = clock.System().Now().Sub(job.CreatedAt)
-	err = d.guarded(ctx, in)
-	if err == nil {
-		return nil
-	}
-	if away(err) && in.age < patience {
-		return river.JobSnooze(min(max(in.age/4, 2*time.Second), 5*time.Minute))
-	}
-	if job.Attempt < job.MaxAttempts && !away(err) {
-		return err
-	}
-	d.Logger.ErrorContext(ctx, "webhook parked", "inbox", job.Args.Inbox, "event_type", in.event.Type, "error", err)
-	return d.park(ctx, in, parkReason(err))
-}
 
 // guarded applies a webhook; a panic is an error like any other, so that it ends parked and not in a loop.
 func (d Deps) guarded(ctx context.Context, in delivery) (err error) {
@@ -98,6 +67,8 @@ func away(err error) bool {
 func parkReason(err error) string {
 	var failed *ghl.ReadError
 	switch {
+	case errors.Is(err, errUnreadable):
+		return "BODY_UNREADABLE"
 	case errors.Is(err, errPanic):
 		return "PROCESSING_PANICKED"
 	case errors.Is(err, errMessageAbsent):
@@ -109,50 +80,23 @@ func parkReason(err error) string {
 	}
 }
 
-// sweepWebhooks queues what was stored long ago and never finished.
-func (d Deps) sweepWebhooks(ctx context.Context) error {
-	err := d.Store.System(ctx, func(tx *store.Tx) error {
-		ids, err := tx.SweepInbox(ctx, db.SweepInboxParams{Now: tx.Now, Before: tx.Now.Add(-sweepAge), Page: sweepPage})
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := tx.Enqueue(ctx, work.ProcessWebhook{Inbox: id.String()}, 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("sweep webhooks: %w", err)
-	}
-	return nil
-}
+// errUnreadable says that a body was opened, and is none.
+var errUnreadable = errors.New("the body cannot be read")
 
-func (d Deps) load(ctx context.Context, id uuid.UUID) (delivery, bool, error) {
-	var in delivery
-	err := d.Store.System(ctx, func(tx *store.Tx) (err error) {
-		in.inbox, err = tx.Inbox(ctx, id)
-		return err
-	})
+// opened reads a stored webhook.
+func (d Deps) opened(row db.WebhookInbox) (delivery, error) {
+	in := delivery{inbox: row, workspace: store.Deref(row.WorkspaceID), age: clock.System().Now().Sub(row.QueueTime)}
+	raw, err := d.Store.Open(row.BodyEnc, BodyPlace(row.ID))
 	if err != nil {
-		return in, false, fmt.Errorf("load webhook: %w", err)
-	}
-	if in.inbox.State != "PENDING" || in.inbox.WorkspaceID == nil {
-		return in, false, nil
-	}
-	in.workspace = *in.inbox.WorkspaceID
-	raw, err := d.Store.Open(in.inbox.BodyEnc, BodyPlace(id))
-	if err != nil {
-		return in, false, err
+		return in, err
 	}
 	in.event, err = webhook.Parse(webhook.Delivery{
-		Source: webhook.Source(in.inbox.Source), Body: []byte(raw), Workspace: in.workspace.String(), Received: in.inbox.CreateTime,
+		Source: webhook.Source(row.Source), Body: []byte(raw), Workspace: in.workspace.String(), Received: row.CreateTime,
 	})
 	if err != nil {
-		return in, false, d.park(ctx, in, "BODY_UNREADABLE")
+		return in, errUnreadable
 	}
-	return in, true, nil
+	return in, nil
 }
 
 func (d Deps) apply(ctx context.Context, in delivery) error {

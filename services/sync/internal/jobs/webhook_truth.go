@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -26,7 +28,7 @@ const truthWait = time.Minute
 // writer by id only, and what a contact webhook tells may have changed again since. It reports false when the webhook was
 // parked.
 func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
-	need, err := d.needsTruth(ctx, *in)
+	need, err := needsTruth(*in, d.knownContact(ctx, in.workspace))
 	if err != nil || !need {
 		return err == nil, err
 	}
@@ -69,7 +71,8 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 	}
 }
 
-func (d Deps) needsTruth(ctx context.Context, in delivery) (bool, error) {
+// needsTruth tells whether the provider has to be read before an event is applied. What is known of a contact answers for it.
+func needsTruth(in delivery, known func(contact string) (bool, error)) (bool, error) {
 	if in.inbox.Source == string(webhook.Workflow) {
 		return true, nil
 	}
@@ -80,19 +83,26 @@ func (d Deps) needsTruth(ctx context.Context, in delivery) (bool, error) {
 		if in.event.Lead.ContactID == "" || (in.event.Kind == webhook.Message && !in.event.Inbound) {
 			return false, nil
 		}
+		yes, err := known(in.event.Lead.ContactID)
+		return !yes, err
 	default:
 		return false, nil
 	}
-	known := false
-	err := d.Store.Workspace(ctx, in.workspace, func(tx *store.Tx) error {
-		rows, err := tx.MatchLeads(ctx, db.MatchLeadsParams{WorkspaceID: in.workspace, GhlContactID: &in.event.Lead.ContactID})
-		known = len(rows) > 0 && (rows[0].Lead.Phone != nil || rows[0].Lead.Email != nil)
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("look for lead: %w", err)
+}
+
+// knownContact tells whether a contact's lead can be reached, so that nothing has to be read of it.
+func (d Deps) knownContact(ctx context.Context, workspace uuid.UUID) func(string) (bool, error) {
+	return func(contact string) (known bool, err error) {
+		err = d.Store.Workspace(ctx, workspace, func(tx *store.Tx) error {
+			rows, err := tx.KnownContacts(ctx, db.KnownContactsParams{WorkspaceID: workspace, Contacts: []string{contact}})
+			known = len(rows) > 0
+			return err
+		})
+		if err != nil {
+			return false, fmt.Errorf("look for lead: %w", err)
+		}
+		return known, nil
 	}
-	return !known, nil
 }
 
 // lookAtAccess finds out whether the connection works after the app was installed or removed, or the location changed:

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/riverqueue/river"
 
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
@@ -17,7 +16,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // intakeTimeout bounds the commit of a batch. Senders wait ten seconds and more.
@@ -61,7 +59,7 @@ func (in inbound) heard() bool {
 	return in.delivery.Source == webhook.Marketplace || in.delivery.Source == webhook.Workflow
 }
 
-// storeAlone stores a webhook and its job in one transaction.
+// storeAlone stores a webhook in a transaction of its own.
 func (s *Server) storeAlone(ctx context.Context, in inbound) (*syncv1.AcceptWebhookResponse, error) {
 	out := &syncv1.AcceptWebhookResponse{}
 	err := s.Store.System(ctx, func(tx *store.Tx) error {
@@ -98,10 +96,11 @@ func storeWebhook(ctx context.Context, tx *store.Tx, in inbound, workspace *uuid
 	if row.State != "PENDING" {
 		return nil
 	}
-	return tx.Enqueue(ctx, work.ProcessWebhook{Inbox: row.ID.String()}, 0)
+	tx.Waiting()
+	return nil
 }
 
-// storeTogether stores the webhooks that come at the same time in one transaction, with their jobs. What has no result was not
+// storeTogether stores the webhooks that come at the same time in one transaction. What has no result was not
 // new or could not be routed, and is stored alone, as all are when the transaction fails.
 func (s *Server) storeTogether(ctx context.Context, _ struct{}, batch []inbound) ([]*syncv1.AcceptWebhookResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, intakeTimeout)
@@ -159,13 +158,12 @@ func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.
 	if err != nil {
 		return err
 	}
-	var queue []river.JobArgs
 	heard := map[uuid.UUID]bool{}
 	for _, id := range fresh {
 		row, i := rows[id], index[id]
 		out[i] = &syncv1.AcceptWebhookResponse{Event: eventName(id), State: webhookState(row.State)}
 		if row.State == "PENDING" {
-			queue = append(queue, work.ProcessWebhook{Inbox: id.String()})
+			tx.Waiting()
 		}
 		if row.WorkspaceID != nil && batch[i].heard() {
 			heard[*row.WorkspaceID] = true
@@ -177,5 +175,5 @@ func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.
 			return err
 		}
 	}
-	return tx.EnqueueAll(ctx, queue)
+	return nil
 }

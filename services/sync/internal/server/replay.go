@@ -12,7 +12,6 @@ import (
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 const (
@@ -206,5 +205,6 @@ func (in *replay) one(ctx context.Context, tx *store.Tx, row db.ReplayCandidates
 		return nil
 	}
 	in.out.ReplayedCount++
-	return tx.Enqueue(ctx, work.ProcessWebhook{Inbox: row.ID.String()}, 0)
+	tx.Waiting()
+	return nil
 }

@@ -5,7 +5,6 @@ package store
 import (
 	"context"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/secretbox"
-	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/work"
 )
@@ -41,6 +39,7 @@ type Store struct {
 	box   *secretbox.Box
 	queue *work.Queue
 	clock clock.Clock
+	inbox func()
 }
 
 // Config is what a store is made of.
@@ -50,11 +49,13 @@ type Config struct {
 	Queue *work.Queue
 	// Clock is the business clock; rows carry its times.
 	Clock clock.Clock
+	// Inbox is called after a commit that left webhooks waiting; nil for nobody. It must not block.
+	Inbox func()
 }
 
 // New makes a store.
 func New(cfg Config) *Store {
-	return &Store{pool: cfg.Pool, box: cfg.Box, queue: cfg.Queue, clock: cfg.Clock}
+	return &Store{pool: cfg.Pool, box: cfg.Box, queue: cfg.Queue, clock: cfg.Clock, inbox: cfg.Inbox}
 }
 
 // Tx is one transaction with its scope.
@@ -64,6 +65,7 @@ type Tx struct {
 	Now   time.Time
 	raw   pgx.Tx
 	store *Store
+	end   atEnd
 }
 
 // attempts bounds how often a transaction is run again after a deadlock or a lost race of inserts.
@@ -107,9 +109,13 @@ func (s *Store) Read(ctx context.Context, workspace uuid.UUID, fn func(*Tx) erro
 func (s *Store) run(ctx context.Context, scope func(func(pgx.Tx) error) error, fn func(*Tx) error) error {
 	var err error
 	for range attempts {
+		var end atEnd
 		err = scope(func(tx pgx.Tx) error {
-			return fn(&Tx{Queries: db.New(tx), Now: s.clock.Now().UTC(), raw: tx, store: s})
+			return s.within(ctx, tx, &end, fn)
 		})
+		if err == nil {
+			s.after(end)
+		}
 		if postgres.IsNoPartition(err) {
 			// A month began for which nothing was made ahead.
 			if _, err := s.MakeMonths(ctx); err != nil {
@@ -139,9 +145,12 @@ func lostRace(err error) bool {
 // Once runs fn in one workspace exactly one time: for the claim, whose lost COMMIT must not be tried again.
 func (s *Store) Once(ctx context.Context, workspace uuid.UUID, fn func(*Tx) error) error {
 	once := func() error {
-		return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error {
-			return fn(&Tx{Queries: db.New(tx), Now: s.clock.Now().UTC(), raw: tx, store: s})
-		})
+		var end atEnd
+		err := postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return s.within(ctx, tx, &end, fn) })
+		if err == nil {
+			s.after(end)
+		}
+		return err
 	}
 	err := once()
 	if !postgres.IsNoPartition(err) {
@@ -176,14 +185,6 @@ func (t *Tx) Enqueue(ctx context.Context, job river.JobArgs, delay time.Duration
 	return t.store.queue.Insert(ctx, t.raw, job, delay)
 }
 
-// EnqueueAll adds jobs to the transaction, to run when it has committed.
-func (t *Tx) EnqueueAll(ctx context.Context, jobs []river.JobArgs) error {
-	if len(jobs) == 0 {
-		return nil
-	}
-	return t.store.queue.InsertMany(ctx, t.raw, jobs)
-}
-
 // Seal encrypts the value of a cell.
 func (t *Tx) Seal(plain string, place secretbox.AD) ([]byte, error) {
 	return t.store.Seal(plain, place)
@@ -208,59 +209,4 @@ func (s *Store) Open(sealed []byte, place secretbox.AD) (string, error) {
 		return "", fmt.Errorf("open %s.%s: %w", place.Table, place.Column, err)
 	}
 	return string(plain), nil
-}
-
-// Event is a domain event for followups.
-type Event struct {
-	Type      string    `json:"-"`
-	Workspace uuid.UUID `json:"-"`
-	Lead      uuid.UUID `json:"-"`
-	// At is when it happened, by the provider's clock where known.
-	At        time.Time `json:"at"`
-	Message   string    `json:"message,omitempty"`
-	RequestID string    `json:"request_id,omitempty"`
-	Outcome   string    `json:"outcome,omitempty"`
-	// Channel and Active are the channel of DND_CHANGED, and whether do-not-disturb is on now.
-	Channel sending.Channel `json:"channel,omitempty"`
-	Active  bool            `json:"active,omitempty"`
-	// Booking and BookingTime are the appointment of BOOKED and BOOKING_CANCELLED.
-	Booking     string    `json:"booking,omitempty"`
-	BookingTime time.Time `json:"booking_time,omitzero"`
-	// Added and Removed are the tags of TAGS_CHANGED.
-	Added   []string `json:"added,omitempty"`
-	Removed []string `json:"removed,omitempty"`
-}
-
-// Types of events; the API's names without their prefix.
-const (
-	EventCreated    = "CREATED"
-	EventReplied    = "REPLIED"
-	EventOptedOut   = "OPTED_OUT"
-	EventDNDChanged = "DND_CHANGED"
-	EventSettled    = "MESSAGE_SETTLED"
-	EventBooked     = "BOOKED"
-	EventCancelled  = "BOOKING_CANCELLED"
-	EventHuman      = "HUMAN_OUTBOUND"
-	EventTags       = "TAGS_CHANGED"
-	EventUpdated    = "UPDATED"
-)
-
-// Publish writes an event to the outbox, with the job that delivers it. The caller holds the lead's row lock, which
-// keeps the events of a lead in the order of their commits.
-func (t *Tx) Publish(ctx context.Context, e Event) error {
-	payload, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("publish event: %w", err)
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("publish event: %w", err)
-	}
-	err = t.InsertOutbox(ctx, db.InsertOutboxParams{
-		ID: id, WorkspaceID: e.Workspace, LeadID: e.Lead, Type: e.Type, Payload: payload, Now: t.Now,
-	})
-	if err != nil {
-		return fmt.Errorf("publish event: %w", err)
-	}
-	return t.Enqueue(ctx, work.DeliverEvents{}, 0)
 }

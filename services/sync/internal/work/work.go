@@ -13,7 +13,8 @@ import (
 	"github.com/relance/relance/platform/clock"
 )
 
-// ProcessWebhook applies the effects of a stored webhook.
+// ProcessWebhook is of versions whose inbox was not its own queue. Their jobs end without doing anything; the next release can
+// leave it out.
 type ProcessWebhook struct {
 	// Inbox is the id of the inbox row.
 	Inbox string `json:"inbox"`
@@ -43,7 +44,7 @@ func (SettleBookings) Kind() string { return "settle_bookings" }
 // InsertOpts: a tick that fails is followed by the next.
 func (SettleBookings) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
 
-// SweepWebhooks queues stored webhooks whose job was lost.
+// SweepWebhooks is as ProcessWebhook.
 type SweepWebhooks struct{}
 
 // Kind names the job.
@@ -228,18 +229,6 @@ func (q *Queue) Insert(ctx context.Context, tx pgx.Tx, job river.JobArgs, delay 
 	}
 	if _, err := q.client.InsertTx(ctx, tx, job, opts); err != nil {
 		return fmt.Errorf("insert job %s: %w", job.Kind(), err)
-	}
-	return nil
-}
-
-// InsertMany adds jobs that run as soon as tx commits.
-func (q *Queue) InsertMany(ctx context.Context, tx pgx.Tx, jobs []river.JobArgs) error {
-	params := make([]river.InsertManyParams, len(jobs))
-	for i, job := range jobs {
-		params[i] = river.InsertManyParams{Args: job}
-	}
-	if _, err := q.client.InsertManyTx(ctx, tx, params); err != nil {
-		return fmt.Errorf("insert %d jobs: %w", len(jobs), err)
 	}
 	return nil
 }

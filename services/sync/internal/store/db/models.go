@@ -474,6 +474,10 @@ type WebhookInbox struct {
 	Repeats     int32
 	Replays     int32
 	SweepTime   *time.Time
+	NextTime    time.Time
+	QueueTime   time.Time
+	Alone       bool
+	Attempt     int32
 }
 
 type WebhookSecret struct {

@@ -125,7 +125,7 @@ func (q *Queries) DropBodies(ctx context.Context, arg DropBodiesParams) (int64, 
 }
 
 const inbox = `-- name: Inbox :one
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time FROM webhook_inbox WHERE id = $1
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt FROM webhook_inbox WHERE id = $1
 `
 
 func (q *Queries) Inbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error) {
@@ -146,6 +146,10 @@ func (q *Queries) Inbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error)
 		&i.Repeats,
 		&i.Replays,
 		&i.SweepTime,
+		&i.NextTime,
+		&i.QueueTime,
+		&i.Alone,
+		&i.Attempt,
 	)
 	return i, err
 }
@@ -417,7 +421,7 @@ func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInb
 }
 
 const lockInbox = `-- name: LockInbox :one
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time FROM webhook_inbox WHERE id = $1 FOR UPDATE
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt FROM webhook_inbox WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error) {
@@ -438,6 +442,10 @@ func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, er
 		&i.Repeats,
 		&i.Replays,
 		&i.SweepTime,
+		&i.NextTime,
+		&i.QueueTime,
+		&i.Alone,
+		&i.Attempt,
 	)
 	return i, err
 }
@@ -457,7 +465,8 @@ func (q *Queries) ParkOutbox(ctx context.Context, arg ParkOutboxParams) error {
 }
 
 const reopenInbox = `-- name: ReopenInbox :execrows
-UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = $1, replays = replays + 1
+UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = $1, replays = replays + 1,
+    next_time = now(), queue_time = now(), alone = false, attempt = 0
 WHERE id = $2 AND state IN ('PARKED', 'UNROUTED', 'IGNORED')
 `
 
@@ -537,41 +546,6 @@ func (q *Queries) ReplayCandidates(ctx context.Context, arg ReplayCandidatesPara
 			return nil, err
 		}
 		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const sweepInbox = `-- name: SweepInbox :many
-UPDATE webhook_inbox i SET sweep_time = $1::timestamptz WHERE i.id IN (
-    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PENDING' AND p.create_time < $2::timestamptz
-        AND (p.sweep_time IS NULL OR p.sweep_time < $2::timestamptz)
-    ORDER BY p.id LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING i.id
-`
-
-type SweepInboxParams struct {
-	Now    time.Time
-	Before time.Time
-	Page   int32
-}
-
-// Stored long ago and not processed: their job was lost. A job that runs twice has one effect.
-func (q *Queries) SweepInbox(ctx context.Context, arg SweepInboxParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, sweepInbox, arg.Now, arg.Before, arg.Page)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -69,7 +69,8 @@ SELECT id, workspace_id, source, location, state, (body_enc IS NULL)::boolean AS
     AND (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid) ORDER BY id;
 
 -- name: ReopenInbox :execrows
-UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = sqlc.arg(workspace_id), replays = replays + 1
+UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = sqlc.arg(workspace_id), replays = replays + 1,
+    next_time = now(), queue_time = now(), alone = false, attempt = 0
 WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED');
 
 -- name: DropBodies :execrows
@@ -77,14 +78,6 @@ WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED');
 UPDATE webhook_inbox i SET body_enc = NULL WHERE i.id IN (
     SELECT p.id FROM webhook_inbox p WHERE p.state = 'PROCESSED' AND p.body_enc IS NOT NULL AND p.process_time < sqlc.arg(before)::timestamptz
     ORDER BY p.process_time LIMIT sqlc.arg(page) FOR UPDATE SKIP LOCKED);
-
--- name: SweepInbox :many
--- Stored long ago and not processed: their job was lost. A job that runs twice has one effect.
-UPDATE webhook_inbox i SET sweep_time = sqlc.arg(now)::timestamptz WHERE i.id IN (
-    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PENDING' AND p.create_time < sqlc.arg(before)::timestamptz
-        AND (p.sweep_time IS NULL OR p.sweep_time < sqlc.arg(before)::timestamptz)
-    ORDER BY p.id LIMIT sqlc.arg(page) FOR UPDATE SKIP LOCKED)
-RETURNING i.id;
 
 -- name: InsertOutbox :exec
 INSERT INTO outbox (id, workspace_id, lead_id, type, payload, create_time)
