@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,11 +31,11 @@ func processorTime(pid int) (time.Duration, error) {
 		// The name, in parentheses, may hold spaces.
 		rest := string(raw[strings.LastIndexByte(string(raw), ')')+1:])
 		fields := strings.Fields(rest)
-		own := strings.HasPrefix(string(raw), strconv.Itoa(pid)+" ")
-		if len(fields) < 15 || (!own && fields[1] != strconv.Itoa(pid)) {
+		self := strings.HasPrefix(string(raw), strconv.Itoa(pid)+" ")
+		if len(fields) < 15 || (!self && fields[1] != strconv.Itoa(pid)) {
 			continue
 		}
-		found = found || own
+		found = found || self
 		for _, field := range fields[11:15] { // utime, stime, cutime, cstime
 			ticks, err := strconv.ParseInt(field, 10, 64)
 			if err != nil {
@@ -48,6 +49,9 @@ func processorTime(pid int) (time.Duration, error) {
 	}
 	return total, nil
 }
+
+// own stands for this process, without its children, in a stopwatch.
+const own = 0
 
 // stopwatch adds up the processor time of named processes.
 type stopwatch struct {
@@ -81,13 +85,32 @@ func (s *stopwatch) during(fn func() error) error {
 func (s *stopwatch) read() (map[string]time.Duration, error) {
 	out := map[string]time.Duration{}
 	for name, pid := range s.pids {
-		used, err := processorTime(pid)
+		used, err := ownTime()
+		if pid != own {
+			used, err = processorTime(pid)
+		}
 		if err != nil {
 			return nil, err
 		}
 		out[name] = used
 	}
 	return out, nil
+}
+
+// total is the time of all the processes.
+func (s *stopwatch) total() (sum time.Duration) {
+	for _, spent := range s.spent {
+		sum += spent
+	}
+	return sum
+}
+
+func ownTime() (time.Duration, error) {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0, fmt.Errorf("read own processor time: %w", err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()), nil
 }
 
 // each calls fn with the name and the microseconds for one of n, by name.
