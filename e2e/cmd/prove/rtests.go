@@ -42,6 +42,8 @@ func runOutcomes(ctx context.Context, out io.Writer, args []string) error {
 	events := flags.Int("events", 5000, "webhooks of R10 and R11")
 	contacts := flags.Int("contacts", 1000, "contacts of R18, asked 30 times each")
 	expiries := flags.Int("expiries", 40, "times that the access token ends in R40; a replica dies in each tenth")
+	dropped := flags.Int("lost", 1000, "webhooks of R12 that never arrive")
+	interval := flags.Duration("interval", 30*time.Second, "interval of the poller in R12")
 	outage := flags.Duration("outage", 15*time.Second, "scaled outage of R11; the provider retries for twice as long")
 	seed := flags.Uint64("seed", 1, "seed")
 	if err := flags.Parse(args); err != nil {
@@ -63,6 +65,9 @@ func runOutcomes(ctx context.Context, out io.Writer, args []string) error {
 		{"R7", func() error { return unanswered(ctx, storm.Config{Binary: binary, Sends: *sends, Seed: *seed}, sheet) }},
 		{"R10", func() error { return intake.RunDisorder(ctx, hooks, sheet) }},
 		{"R11", func() error { return intake.RunOutage(ctx, hooks, sheet) }},
+		{"R12", func() error {
+			return intake.RunLost(ctx, intake.Lost{Binary: binary, Webhooks: *dropped, Interval: *interval, Grace: *interval / 15, Slack: *interval / 2}, sheet)
+		}},
 		{"R40", func() error {
 			return tokens.RunRefresh(ctx, tokens.Refresh{Binary: binary, Expiries: *expiries, Workers: 8, KillEach: 10}, sheet)
 		}},

@@ -1,4 +1,4 @@
-// Package intake proves that webhooks are neither lost nor applied twice: R10 and R11 of docs/reliability.md.
+// Package intake proves that webhooks are neither lost nor applied twice: R10, R11 and R12 of docs/reliability.md.
 package intake
 
 import (
@@ -46,10 +46,12 @@ type rig struct {
 	refused  atomic.Pointer[string] // a delivery that was not taken
 }
 
-func newRig(ctx context.Context, cfg Config, limits simulator.DeliveryLimits) (*rig, error) {
+func newRig(ctx context.Context, cfg Config, limits simulator.DeliveryLimits, env ...string) (*rig, error) {
 	r := &rig{cfg: cfg}
 	var err error
-	r.lab, err = lab.New(ctx, lab.Options{Binary: cfg.Binary, Timing: lab.Production(), Simulator: simulator.Config{Delivery: limits}})
+	r.lab, err = lab.New(ctx, lab.Options{
+		Binary: cfg.Binary, Timing: lab.Production(), Simulator: simulator.Config{Delivery: limits}, Env: env,
+	})
 	if err != nil {
 		return nil, err
 	}
