@@ -174,3 +174,54 @@ func TestSimulateRefusesBadRequests(t *testing.T) {
 	_, _, err = w.simulate(&followupsv1.SimulateSequenceRequest{Name: w.workspace + "/sequences/00000000-0000-0000-0000-000000000001"})
 	rpctest.RequireError(t, err, codes.NotFound, "")
 }
+
+// The messages of a lead's other sequences count for its caps, foretold as they then happen: with a cap of one text a day,
+// sequences push each other aside.
+func TestSimulationKnowsTheOtherSequences(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	planted{world: w}.settings(&followupsv1.Settings{DailyCapPerChannel: 1}, "daily_cap_per_channel")
+	w.sync.answerWith(w.sync.gate)
+	other := w.sequence(sms("A", 1, 0), sms("B", 1, 0), email("S", "C", 1), sms("D", 2, 0))
+	sequence := w.sequence(sms("E", 1, 60), sms("F", 1, 0), sms("G", 1, 0))
+	req := &followupsv1.SimulateSequenceRequest{Name: sequence, ToTime: timestamppb.New(start().AddDate(0, 0, 30))}
+	const leads = 12
+	for i := range leads {
+		lead := w.lead()
+		req.Leads = append(req.Leads, lead)
+		if i%3 == 0 {
+			continue // the control: nothing beside
+		}
+		e := w.enroll(lead, other)
+		if i%3 == 1 { // one that is paused writes nothing
+			if _, err := w.admin.PauseEnrollment(t.Context(), &followupsv1.PauseEnrollmentRequest{Name: e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	plans, counts, err := w.simulate(req)
+	if err != nil || counts.GetLeads() != leads || counts.GetEnded() != leads || counts.GetLeadsInOtherSequences() != leads*2/3 {
+		t.Fatalf("%v, %v", counts, err)
+	}
+	opening := time.Date(2026, 1, 9, 14, 0, 0, 0, time.UTC) // Friday, since A has Thursday
+	for i, plan := range plans {
+		if at := plan.GetTouches()[0].GetTime().AsTime(); at.Equal(opening) != (i%3 == 2) {
+			t.Errorf("lead %d has its first text at %v", i, at)
+		}
+	}
+	names := map[string]string{}
+	for _, lead := range req.GetLeads() {
+		names[lead] = w.enroll(lead, sequence)
+	}
+	again, counts, err := w.simulate(&followupsv1.SimulateSequenceRequest{Name: sequence, ToTime: req.GetToTime()})
+	if err != nil || len(again) != leads || counts.GetLeadsInOtherSequences() != leads*2/3 {
+		t.Fatalf("the running ones: %d plans, %v, %v", len(again), counts, err)
+	}
+	foreseen := w.explain(names[req.GetLeads()[2]]).GetSteps()[0].GetDecisions()
+	if last := foreseen[len(foreseen)-1]; !last.GetTime().AsTime().Equal(opening) {
+		t.Errorf("the explanation foresees %v", last)
+	}
+	w.toEnd(start().AddDate(0, 0, 30))
+	w.compare(plans, names)
+	w.compare(again, names)
+}

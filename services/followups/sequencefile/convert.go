@@ -144,6 +144,10 @@ func (d document) sequence() (*followupsv1.Sequence, []string) {
 
 func (r *reader) trigger(t trigger) (followupsv1.Trigger, *followupsv1.TriggerOptions) {
 	kind := read[followupsv1.Trigger](r, t.Type, "trigger")
+	if t.Type.text == "" {
+		_, all := words(kind)
+		r.problems = append(r.problems, "a trigger needs a type, one of "+strings.Join(all, ", "))
+	}
 	options := &followupsv1.TriggerOptions{
 		NoResponseMinutes: r.minutes(t.After, "after"), Tag: t.Tag.text,
 		Channel: read[followupsv1.StepChannel](r, t.Channel, "channel"), ReEnroll: followupsv1.ReEnroll_RE_ENROLL_NEVER,

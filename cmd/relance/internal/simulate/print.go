@@ -51,6 +51,9 @@ func PrintPlanJSON(w io.Writer, plan *followupsv1.LeadPlan) error {
 func (s *Sum) Print(out io.Writer, zone *time.Location) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d leads, %d of them through the sequence in the simulated time\n", s.Leads, s.Ended)
+	if s.Beside > 0 {
+		fmt.Fprintf(&b, "%d of them run through other sequences too, whose messages count for their caps\n", s.Beside)
+	}
 	if !s.First.IsZero() {
 		fmt.Fprintf(&b, "first step %s, last step %s\n", s.First.In(zone).Format(shown), s.Last.In(zone).Format(shown))
 	}

@@ -76,6 +76,7 @@ func (s Simulation) call(ctx context.Context, sum *Sum, leads []string, before i
 			}
 		}
 		complete = part.GetCounts() != nil
+		sum.Beside += int(part.GetCounts().GetLeadsInOtherSequences())
 		s.Progress(before+int(part.GetDone()), max(len(s.Leads), int(part.GetTotal())))
 		return nil
 	})
@@ -99,6 +100,8 @@ type step struct {
 type Sum struct {
 	// Leads were simulated; Ended are those whose sequence ends in the simulated time.
 	Leads, Ended int
+	// Beside are the leads that run through other sequences too.
+	Beside int
 	// First and Last are when the first and the last step of all is settled.
 	First, Last time.Time
 

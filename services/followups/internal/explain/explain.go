@@ -39,13 +39,15 @@ type Case struct {
 	Try followup.Try
 	// Taken are the places of the lead's days that other messages have.
 	Taken map[followup.DayPlace]int
+	// Beside are the lead's running enrollments in other sequences; their messages count for its caps.
+	Beside []followup.Life
 	// Foreseen is what the look ahead saw; see Look.
 	Foreseen []followup.Foreseen
 }
 
 // Look is the look ahead that the explanation needs.
 func (c Case) Look() foretell.Look {
-	return foretell.Look{In: c.Input, Outlook: followup.Outlook{
+	return foretell.Look{In: c.Input, Beside: c.Beside, Outlook: followup.Outlook{
 		Steps: c.Steps, Slots: c.Slots, Until: c.Input.Now.Add(Horizon), Past: true, Try: c.Try, Taken: c.Taken,
 	}}
 }

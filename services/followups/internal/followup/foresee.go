@@ -78,13 +78,7 @@ const looksPerStep = 12
 // Foresee walks the enrollment of in ahead in time by the very decisions that runs make, taking what is known now to stay
 // as it is. It stops when the enrollment ends, waits for something that has no time, or leaves the outlook.
 func Foresee(in Input, o Outlook) []Foreseen {
-	walk := walk{in: in, o: o, e: in.Enrollment}
-	for range (len(o.Steps) + 1) * looksPerStep {
-		if !walk.look() {
-			break
-		}
-	}
-	return walk.out
+	return ForeseeTogether([]Life{{In: in, Outlook: o}})[0]
 }
 
 type walk struct {
@@ -93,9 +87,10 @@ type walk struct {
 	e       Enrollment
 	assumed string
 	out     []Foreseen
-	// sent are the messages that left so far; at counts the looks at the present step.
-	sent []Ask
-	at   int
+	// sent are the messages to the lead that left so far, of this walk and those beside it.
+	sent *[]Ask
+	// at counts the looks at the present step, left those that may be taken.
+	at, left int
 }
 
 func (w *walk) step(position int) *Step {
@@ -110,10 +105,7 @@ func (w *walk) look() bool {
 	if w.e.State.Ended() || !w.running() {
 		return false
 	}
-	at := w.in.Now
-	if w.e.Next.After(at) {
-		at = w.e.Next
-	}
+	at := w.when()
 	if at.After(w.o.Until) {
 		return false
 	}
@@ -181,14 +173,14 @@ func (w *walk) answer(seen *Foreseen, content Content) {
 	case !until.IsZero() && !until.After(w.in.Now): // the gate would look at this first
 		said.Refusal.Reason = reasonExpired
 	case w.o.Gate != nil:
-		said = w.o.Gate(ask, w.sent)
+		said = w.o.Gate(ask, *w.sent)
 	}
 	facts := []Fact{flag("foreseen", true), {"refusal", cmp.Or(said.Refusal.Reason, "none")}}
 	if said.Rule != "" {
 		facts = append(facts, Fact{"law", said.Rule}, Fact{"source", said.Source})
 	}
 	if said.Refusal.Reason == "" {
-		w.sent = append(w.sent, ask)
+		*w.sent = append(*w.sent, ask)
 		seen.Effect = Answered(Answer{State: "accepted"}, w.e, try)
 	} else {
 		said.Refusal.Channel = try.Channel
@@ -210,7 +202,7 @@ func (w *walk) full() bool {
 	}
 	here := DayPlace{Day: DayOf(w.in.Now, w.in.Zone), Channel: w.in.Step.Channel}
 	taken := w.o.Taken[here]
-	for _, ask := range w.sent {
+	for _, ask := range *w.sent {
 		if (DayPlace{Day: DayOf(ask.At, w.in.Zone), Channel: ask.Channel}) == here {
 			taken++
 		}

@@ -16,6 +16,8 @@ func policyTable() string {
 	var b strings.Builder
 	b.WriteString("| reason | default | may be | a hold ends when |\n|---|---|---|---|\n")
 	events := map[WakeEvent]string{WakeDNDCleared: "do-not-disturb of the channel is cleared", WakeLeadChanged: "the lead changes"}
+	// A hold for an address is a pause, which no other change of the lead ends.
+	address := map[string]string{addressMissing(SMS): "the lead gets a phone number", addressMissing(Email): "the lead gets an address"}
 	for _, resolved := range (Layers{}).All() {
 		var allowed []string
 		for _, action := range Allowed(resolved.Reason) {
@@ -24,7 +26,7 @@ func policyTable() string {
 			}
 		}
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", resolved.Reason, resolved.Rule.Action,
-			cmp.Or(strings.Join(allowed, ", "), "–"), cmp.Or(events[WakeOf(resolved.Reason)], "–"))
+			cmp.Or(strings.Join(allowed, ", "), "–"), cmp.Or(address[resolved.Reason], events[WakeOf(resolved.Reason)], "–"))
 	}
 	return b.String()
 }

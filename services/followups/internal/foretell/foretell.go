@@ -4,9 +4,11 @@
 package foretell
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +27,9 @@ type Look struct {
 	In followup.Input
 	// Outlook bounds the look; its Gate is replaced.
 	Outlook followup.Outlook
+	// Beside are other running enrollments of the lead, by id, as far as Life.Beside needs them. They are foretold with it, since
+	// what they send counts for its caps.
+	Beside []followup.Life
 }
 
 // Run looks ahead for all, in their order. It ends early with ctx. Errors: those of the gate.
@@ -107,7 +112,16 @@ func (l *looking) plan() {
 		l.unsure = l.unsure || !known
 		return said
 	}
-	l.seen = followup.Foresee(l.In, l.Outlook)
+	own, at := followup.Life{In: l.In, Outlook: l.Outlook}, 0
+	lives := make([]followup.Life, 0, 1+len(l.Beside))
+	for _, other := range l.Beside {
+		lives = append(lives, other.Beside(own))
+		if bytes.Compare(other.In.Enrollment.ID[:], own.In.Enrollment.ID[:]) < 0 {
+			at = len(lives) // runs take up what is due at once by id
+		}
+	}
+	lives = slices.Insert(lives, at, own)
+	l.seen = followup.ForeseeTogether(lives)[at]
 }
 
 // learn keeps answers up to the first that was put off: the gate counts that one at a time at which it may not leave after

@@ -70,23 +70,40 @@ func (s *Server) learn(ctx context.Context, stored store.Case) (out explain.Case
 			Settings: item.Settings, Zone: workspace.Zone, SendingDisabled: workspace.SendingDisabled, Planned: item.Planned,
 		},
 	}
-	if out.Taken, err = s.places(ctx, item, workspace.Zone); err != nil {
+	items, err := s.cfg.Store.ListBeside(ctx, e.Workspace, e.Sequence, []uuid.UUID{e.Lead})
+	if err != nil {
+		return explain.Case{}, mapped(err, "enrollment", "")
+	}
+	if out.Taken, err = s.places(ctx, append(items, item), workspace.Zone); err != nil {
 		return explain.Case{}, err
 	}
-	if slices.ContainsFunc(stored.Steps, followup.Step.NeedsCalendar) {
+	read, all := versions{}, stored.Steps
+	for _, other := range items {
+		life, err := read.life(ctx, s.cfg.Store, other)
+		if err != nil {
+			return explain.Case{}, mapped(err, "enrollment", "")
+		}
+		out.Beside, all = append(out.Beside, life), slices.Concat(all, life.Outlook.Steps)
+	}
+	if slices.ContainsFunc(all, followup.Step.NeedsCalendar) {
 		out.Slots, _ = s.reader.Slots(ctx, e.Workspace, workspace.ZoneName)
 	}
 	return out, nil
 }
 
-// places are those of the lead's days that other messages have.
-func (s *Server) places(ctx context.Context, item store.Item, zone *time.Location) (map[followup.DayPlace]int, error) {
-	if item.Settings.DailyCap == 0 || zone == nil || item.Step == nil {
+// places are those of a lead's days that messages have which are not foretold: the next ones of the items are.
+func (s *Server) places(ctx context.Context, items []store.Item, zone *time.Location) (map[followup.DayPlace]int, error) {
+	first := items[0]
+	if first.Settings.DailyCap == 0 || zone == nil {
 		return nil, nil
 	}
-	lead := item.Enrollment.Lead
-	taken, err := s.cfg.Store.ListPlaces(ctx, item.Enrollment.Workspace, followup.DayOf(s.now(), zone),
-		map[uuid.UUID]uuid.UUID{lead: item.Key().RequestID()})
+	lead, own := first.Enrollment.Lead, []uuid.UUID{uuid.Nil}
+	for _, item := range items {
+		if item.Step != nil {
+			own = append(own, item.Key().RequestID())
+		}
+	}
+	taken, err := s.cfg.Store.ListPlaces(ctx, first.Enrollment.Workspace, followup.DayOf(s.now(), zone), map[uuid.UUID][]uuid.UUID{lead: own})
 	return taken[lead], mapped(err, "enrollment", "")
 }
 

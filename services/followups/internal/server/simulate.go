@@ -32,7 +32,9 @@ type simulated interface {
 	GetVersion(ctx context.Context, workspace, sequence uuid.UUID, version int) ([]followup.Step, error)
 	CountRunning(ctx context.Context, workspace, sequence uuid.UUID) (int, error)
 	ListRunning(ctx context.Context, workspace, sequence uuid.UUID, page store.Page) ([]store.Item, error)
-	ListPlaces(ctx context.Context, workspace uuid.UUID, from time.Time, own map[uuid.UUID]uuid.UUID) (map[uuid.UUID]map[followup.DayPlace]int, error)
+	ListPlaces(ctx context.Context, workspace uuid.UUID, from time.Time, own map[uuid.UUID][]uuid.UUID) (map[uuid.UUID]map[followup.DayPlace]int, error)
+	ListBeside(ctx context.Context, workspace, sequence uuid.UUID, leads []uuid.UUID) ([]store.Item, error)
+	ListConnected(ctx context.Context, workspace uuid.UUID, leads []uuid.UUID) (map[uuid.UUID]bool, error)
 }
 
 // simulation is one call of SimulateSequence. It holds nothing that can send or write; a test walks its types.
@@ -46,8 +48,11 @@ type simulation struct {
 	stream              grpc.ServerStreamingServer[followupsv1.SimulateSequenceResponse]
 	counts              simulate.Counts
 	total               int
-	// versions are the steps of older versions that enrollments are pinned to.
-	versions map[int][]followup.Step
+	// versions are the steps that enrollments are pinned to.
+	versions versions
+	// slotsAsked tells that the calendar was read, whatever it answered.
+	slotsAsked bool
+	zoneName   string
 }
 
 // SimulateSequence foretells what a sequence would do. It reads in transactions that cannot write, and plans in a package
@@ -62,7 +67,7 @@ func (s *Server) SimulateSequence(req *followupsv1.SimulateSequenceRequest,
 	}
 	sim := &simulation{
 		rows: s.cfg.Store, reader: s.reader, now: s.now(), maxAttempts: s.cfg.MaxAttempts,
-		workspace: workspace, sequence: sequence, stream: stream, versions: map[int][]followup.Step{},
+		workspace: workspace, sequence: sequence, stream: stream, versions: versions{},
 	}
 	leads, err := sim.read(req)
 	if err != nil {
@@ -137,11 +142,19 @@ func (s *simulation) learn(ctx context.Context, subject string) error {
 		Workspace: stored.Settings.Refusals, Sequence: stored.Sequence.Refusals,
 	}}
 	s.cohort.Gate = s.reader.Gate(s.workspace)
-	s.versions[stored.Sequence.Version] = stored.Sequence.Steps
-	if slices.ContainsFunc(s.cohort.Steps, followup.Step.NeedsCalendar) {
-		s.cohort.Slots, _ = s.reader.Slots(ctx, s.workspace, workspace.ZoneName)
-	}
+	s.versions[pinned{s.sequence, stored.Sequence.Version}] = stored.Sequence.Steps
+	s.zoneName = workspace.ZoneName
+	s.readSlots(ctx, s.cohort.Steps)
 	return nil
+}
+
+// readSlots reads the calendar once, when steps need it.
+func (s *simulation) readSlots(ctx context.Context, steps []followup.Step) {
+	if s.slotsAsked || !slices.ContainsFunc(steps, followup.Step.NeedsCalendar) {
+		return
+	}
+	s.slotsAsked = true
+	s.cohort.Slots, _ = s.reader.Slots(ctx, s.workspace, s.zoneName)
 }
 
 func (s *simulation) leads(ctx context.Context, ids []uuid.UUID) error {
@@ -151,15 +164,18 @@ func (s *simulation) leads(ctx context.Context, ids []uuid.UUID) error {
 		if !ok {
 			return apierr.Unavailable("the leads cannot be read now", nil)
 		}
-		subjects, own := make([]simulate.Subject, len(part)), map[uuid.UUID]uuid.UUID{}
+		connected, err := s.rows.ListConnected(ctx, s.workspace, part)
+		if err != nil {
+			return mapped(err, "sequence", "")
+		}
+		subjects := make([]simulate.Subject, len(part))
 		for i, id := range part {
+			if lead := leads[id]; lead != nil {
+				lead.LinkedInConnected = connected[id]
+			}
 			subjects[i] = s.cohort.Begin(id, leads[id])
-			own[id] = uuid.Nil
 		}
-		if err := s.places(ctx, subjects, own); err != nil {
-			return err
-		}
-		if err := s.part(ctx, s.cohort, subjects); err != nil {
+		if err := s.part(ctx, s.cohort, subjects, map[uuid.UUID][]uuid.UUID{}); err != nil {
 			return err
 		}
 	}
@@ -187,12 +203,12 @@ func (s *simulation) running(ctx context.Context) (err error) {
 
 // items plans running enrollments, each by the steps of its own version.
 func (s *simulation) items(ctx context.Context, items []store.Item) error {
-	ids, own := make([]uuid.UUID, len(items)), map[uuid.UUID]uuid.UUID{}
+	ids, own := make([]uuid.UUID, len(items)), map[uuid.UUID][]uuid.UUID{}
 	byVersion := map[int][]simulate.Subject{}
 	for i, item := range items {
 		ids[i] = item.Enrollment.Lead
-		if own[item.Enrollment.Lead] = uuid.Nil; item.Step != nil {
-			own[item.Enrollment.Lead] = item.Key().RequestID()
+		if item.Step != nil {
+			own[ids[i]] = append(own[ids[i]], item.Key().RequestID())
 		}
 	}
 	leads, ok := s.reader.Leads(ctx, s.workspace, ids)
@@ -207,29 +223,27 @@ func (s *simulation) items(ctx context.Context, items []store.Item) error {
 		byVersion[e.Version] = append(byVersion[e.Version], simulate.Subject{Enrollment: e, Lead: leads[e.Lead], Planned: item.Planned})
 	}
 	for version, subjects := range byVersion {
+		steps, err := s.versions.of(ctx, s.rows, s.workspace, pinned{s.sequence, version})
+		if err != nil {
+			return mapped(err, "sequence", "")
+		}
 		cohort := s.cohort
-		if _, known := s.versions[version]; !known {
-			steps, err := s.rows.GetVersion(ctx, s.workspace, s.sequence, version)
-			if err != nil {
-				return mapped(err, "sequence", "")
-			}
-			s.versions[version] = steps
-		}
-		cohort.Steps = s.versions[version]
-		if err := s.places(ctx, subjects, own); err != nil {
-			return err
-		}
-		if err := s.part(ctx, cohort, subjects); err != nil {
+		cohort.Steps = steps
+		if err := s.part(ctx, cohort, subjects, own); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// places tells the subjects which of their days other messages fill.
-func (s *simulation) places(ctx context.Context, subjects []simulate.Subject, own map[uuid.UUID]uuid.UUID) error {
+// places tells the subjects which of their days other messages fill; own are the messages that are foretold.
+func (s *simulation) places(ctx context.Context, subjects []simulate.Subject, own map[uuid.UUID][]uuid.UUID) error {
 	if s.cohort.Settings.DailyCap == 0 || s.cohort.Zone == nil {
 		return nil
+	}
+	for _, subject := range subjects {
+		lead := subject.Enrollment.Lead
+		own[lead] = append(own[lead], uuid.Nil) // ListPlaces reads the leads that own has
 	}
 	taken, err := s.rows.ListPlaces(ctx, s.workspace, followup.DayOf(s.cohort.From, s.cohort.Zone), own)
 	if err != nil {
@@ -241,7 +255,14 @@ func (s *simulation) places(ctx context.Context, subjects []simulate.Subject, ow
 	return nil
 }
 
-func (s *simulation) part(ctx context.Context, cohort simulate.Cohort, subjects []simulate.Subject) error {
+func (s *simulation) part(ctx context.Context, cohort simulate.Cohort, subjects []simulate.Subject, own map[uuid.UUID][]uuid.UUID) error {
+	if err := s.beside(ctx, subjects, own); err != nil {
+		return err
+	}
+	if err := s.places(ctx, subjects, own); err != nil {
+		return err
+	}
+	cohort.Slots = s.cohort.Slots // the sequences beside may have been the first to need them
 	plans, err := simulate.Run(ctx, cohort, subjects)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -256,25 +277,4 @@ func (s *simulation) part(ctx context.Context, cohort simulate.Cohort, subjects 
 	}
 	out.Done = int32(s.counts.Leads)
 	return s.stream.Send(out)
-}
-
-func (s *simulation) planPB(plan simulate.Plan) *followupsv1.LeadPlan {
-	out := &followupsv1.LeadPlan{Lead: name.Lead(s.workspace, plan.Lead), Ends: plan.Ends, WaitsFor: plan.Waits}
-	for _, touch := range plan.Touches {
-		out.Touches = append(out.Touches, &followupsv1.PlannedTouch{
-			StepPosition: int32(touch.Position), Channel: channelPB(touch.Channel), Time: stamp(touch.At),
-			Outcome: string(touch.Result), Reason: touch.Reason,
-		})
-	}
-	return out
-}
-
-func (s *simulation) countsPB() *followupsv1.SimulationCounts {
-	out := &followupsv1.SimulationCounts{Leads: int32(s.counts.Leads), Ended: int32(s.counts.Ended)}
-	for _, count := range s.counts.All() {
-		out.Reasons = append(out.Reasons, &followupsv1.ReasonCount{
-			Outcome: string(count.Result), Reason: count.Reason, Count: int32(count.Count),
-		})
-	}
-	return out
 }

@@ -46,6 +46,8 @@ type Subject struct {
 	Planned *followup.Content
 	// Taken are the places of its days that other messages have.
 	Taken map[followup.DayPlace]int
+	// Beside are the lead's running enrollments in other sequences; their messages count for its caps.
+	Beside []followup.Life
 }
 
 // Begin is a lead that starts the sequence at the cohort's From.
@@ -58,7 +60,7 @@ func (c Cohort) Begin(id uuid.UUID, lead *followup.Lead) Subject {
 	if lead != nil && lead.Zone != nil {
 		zone = lead.Zone
 	}
-	e := followup.Enroll(followup.Enrollment{ID: uuid.New(), Lead: id}, first, zone, c.From)
+	e := followup.Enroll(followup.Enrollment{ID: uuid.Must(uuid.NewV7()), Lead: id}, first, zone, c.From)
 	if lead != nil && lead.LastInbound.After(e.RepliedSince) {
 		e.RepliedSince = lead.LastInbound
 	}
@@ -86,6 +88,8 @@ type Plan struct {
 	// Ends tells that the sequence ends within the simulated time; otherwise Waits says why not, as a reason or NoCommonHour.
 	Ends  bool
 	Waits string
+	// Beside is the number of other sequences that the lead runs through.
+	Beside int
 }
 
 // NoCommonHour is what a lead waits for whose zone is so uncertain that no hour of the law suits all it may be in.
@@ -110,6 +114,7 @@ func Run(ctx context.Context, c Cohort, subjects []Subject) ([]Plan, error) {
 
 func (c Cohort) look(s Subject) foretell.Look {
 	return foretell.Look{
+		Beside: s.Beside,
 		In: followup.Input{
 			Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, ContinueOnReply: c.ContinueOnReply, Lead: s.Lead,
 			Settings: c.Settings, Zone: c.Zone, Planned: s.Planned,
@@ -119,7 +124,7 @@ func (c Cohort) look(s Subject) foretell.Look {
 }
 
 func (c Cohort) plan(s Subject, looks []followup.Foreseen) Plan {
-	plan := Plan{Lead: s.Enrollment.Lead, Ends: s.Enrollment.State.Ended()}
+	plan := Plan{Lead: s.Enrollment.Lead, Ends: s.Enrollment.State.Ended(), Beside: len(s.Beside)}
 	for _, look := range looks {
 		plan.Waits, plan.Ends = look.Effect.Reason, c.ends(look)
 		if look.NoCommonHour {
@@ -162,30 +167,41 @@ type Count struct {
 
 // Counts add up plans. The zero value is ready to use.
 type Counts struct {
-	// Leads and Ended count plans.
-	Leads, Ended int
-	counts       map[Count]int
+	// Leads and Ended count plans, Beside those of leads that run through other sequences too.
+	Leads, Ended, Beside int
+	// counts are of steps, waits of plans that do not end.
+	counts, waits map[Count]int
 }
 
 // Add counts a plan.
 func (c *Counts) Add(plan Plan) {
 	if c.counts == nil {
-		c.counts = map[Count]int{}
+		c.counts, c.waits = map[Count]int{}, map[Count]int{}
 	}
 	c.Leads++
 	if plan.Ends {
 		c.Ended++
+	} else if plan.Waits != "" {
+		c.waits[Count{Result: followup.Waiting, Reason: plan.Waits}]++
+	}
+	if plan.Beside > 0 {
+		c.Beside++
 	}
 	for _, touch := range plan.Touches {
 		c.counts[Count{Result: touch.Result, Reason: touch.Reason}]++
 	}
 }
 
-// All lists the counts, by result and reason.
-func (c *Counts) All() []Count {
+// All lists the counts of steps, by result and reason.
+func (c *Counts) All() []Count { return list(c.counts) }
+
+// Waits lists what the leads wait for whose sequence does not end.
+func (c *Counts) Waits() []Count { return list(c.waits) }
+
+func list(counts map[Count]int) []Count {
 	var out []Count
-	for key := range maps.Keys(c.counts) {
-		key.Count = c.counts[key]
+	for key := range maps.Keys(counts) {
+		key.Count = counts[key]
 		out = append(out, key)
 	}
 	slices.SortFunc(out, func(a, b Count) int {

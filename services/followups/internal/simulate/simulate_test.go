@@ -114,6 +114,11 @@ func TestNoCommonHourIsSaid(t *testing.T) {
 	if err != nil || plans[0].Ends || plans[0].Waits != NoCommonHour || len(plans[0].Touches) != 0 {
 		t.Fatalf("%+v, %v", plans, err)
 	}
+	var counts Counts
+	counts.Add(plans[0])
+	if got := counts.Waits(); len(got) != 1 || got[0] != (Count{Result: followup.Waiting, Reason: NoCommonHour, Count: 1}) {
+		t.Fatalf("%+v", got)
+	}
 }
 
 func TestPlanTellsEveryStep(t *testing.T) {

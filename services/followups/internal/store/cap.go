@@ -78,15 +78,15 @@ func takePlace(ctx context.Context, q *db.Queries, p Place, now time.Time) (bool
 	return false, nil
 }
 
-// ListPlaces counts the places of leads' days from a day on, without those that are a lead's own: the request id that own
+// ListPlaces counts the places of leads' days from a day on, without those that are a lead's own: the request ids that own
 // has for it. Leads are the keys of own.
-func (s *Store) ListPlaces(ctx context.Context, workspace uuid.UUID, from time.Time, own map[uuid.UUID]uuid.UUID) (map[uuid.UUID]map[followup.DayPlace]int, error) {
+func (s *Store) ListPlaces(ctx context.Context, workspace uuid.UUID, from time.Time, own map[uuid.UUID][]uuid.UUID) (map[uuid.UUID]map[followup.DayPlace]int, error) {
 	out := map[uuid.UUID]map[followup.DayPlace]int{}
 	params := db.ListPlacesParams{WorkspaceID: workspace, FromDay: day(from), LeadIds: slices.Collect(maps.Keys(own))}
 	err := s.reading(ctx, workspace, func(q *db.Queries) error {
 		rows, err := q.ListPlaces(ctx, params)
 		for _, row := range rows {
-			if row.RequestID == own[row.LeadID] {
+			if slices.Contains(own[row.LeadID], row.RequestID) {
 				continue
 			}
 			if out[row.LeadID] == nil {

@@ -91,3 +91,36 @@ func (s *Store) GetVersion(ctx context.Context, workspace, sequence uuid.UUID, v
 	})
 	return steps, err
 }
+
+// ListBeside lists the running enrollments of leads in other sequences than the one named, as a run would claim them but
+// without claiming them.
+func (s *Store) ListBeside(ctx context.Context, workspace, sequence uuid.UUID, leads []uuid.UUID) (items []Item, err error) {
+	err = s.reading(ctx, workspace, func(q *db.Queries) error {
+		rows, err := q.ListRunningBeside(ctx, db.ListRunningBesideParams{WorkspaceID: workspace, LeadIds: leads, SequenceID: sequence})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, row := range rows {
+			items = append(items, Item{Enrollment: toEnrollment(row)})
+		}
+		return fill(ctx, q, []uuid.UUID{workspace}, items)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list enrollments beside: %w", err)
+	}
+	return items, nil
+}
+
+// ListConnected tells which of the leads have a LinkedIn task that a person completed.
+func (s *Store) ListConnected(ctx context.Context, workspace uuid.UUID, leads []uuid.UUID) (map[uuid.UUID]bool, error) {
+	items := make([]Item, len(leads))
+	for i, lead := range leads {
+		items[i].Enrollment.Workspace, items[i].Enrollment.Lead = workspace, lead
+	}
+	err := s.reading(ctx, workspace, func(q *db.Queries) error { return fillConnected(ctx, q, items) })
+	out := map[uuid.UUID]bool{}
+	for _, item := range items {
+		out[item.Enrollment.Lead] = item.LinkedInConnected
+	}
+	return out, err
+}

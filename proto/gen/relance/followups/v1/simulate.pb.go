@@ -333,7 +333,12 @@ type SimulationCounts struct {
 	// Of these, whose sequence ends within the simulated time.
 	Ended int32 `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Steps by outcome and reason.
-	Reasons       []*ReasonCount `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	Reasons []*ReasonCount `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// Leads that run through other sequences too. Their messages there are foretold with them and count for the caps; replies
+	// are not foretold, in any sequence.
+	LeadsInOtherSequences int32 `protobuf:"varint,4,opt,name=leads_in_other_sequences,json=leadsInOtherSequences,proto3" json:"leads_in_other_sequences,omitempty"`
+	// Leads whose sequence does not end, by what they wait for, as LeadPlan.waits_for has it; the outcome is "waiting".
+	Waits         []*ReasonCount `protobuf:"bytes,5,rep,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -389,6 +394,20 @@ func (x *SimulationCounts) GetReasons() []*ReasonCount {
 	return nil
 }
 
+func (x *SimulationCounts) GetLeadsInOtherSequences() int32 {
+	if x != nil {
+		return x.LeadsInOtherSequences
+	}
+	return 0
+}
+
+func (x *SimulationCounts) GetWaits() []*ReasonCount {
+	if x != nil {
+		return x.Waits
+	}
+	return nil
+}
+
 var File_relance_followups_v1_simulate_proto protoreflect.FileDescriptor
 
 const file_relance_followups_v1_simulate_proto_rawDesc = "" +
@@ -414,11 +433,13 @@ const file_relance_followups_v1_simulate_proto_rawDesc = "" +
 	"\achannel\x18\x02 \x01(\x0e2!.relance.followups.v1.StepChannelR\achannel\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"{\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xed\x01\n" +
 	"\x10SimulationCounts\x12\x14\n" +
 	"\x05leads\x18\x01 \x01(\x05R\x05leads\x12\x14\n" +
 	"\x05ended\x18\x02 \x01(\x05R\x05ended\x12;\n" +
-	"\areasons\x18\x03 \x03(\v2!.relance.followups.v1.ReasonCountR\areasonsB\xe2\x01\n" +
+	"\areasons\x18\x03 \x03(\v2!.relance.followups.v1.ReasonCountR\areasons\x127\n" +
+	"\x18leads_in_other_sequences\x18\x04 \x01(\x05R\x15leadsInOtherSequences\x127\n" +
+	"\x05waits\x18\x05 \x03(\v2!.relance.followups.v1.ReasonCountR\x05waitsB\xe2\x01\n" +
 	"\x18com.relance.followups.v1B\rSimulateProtoP\x01ZEgithub.com/relance/relance/proto/gen/relance/followups/v1;followupsv1\xa2\x02\x03RFX\xaa\x02\x14Relance.Followups.V1\xca\x02\x14Relance\\Followups\\V1\xe2\x02 Relance\\Followups\\V1\\GPBMetadata\xea\x02\x16Relance::Followups::V1b\x06proto3"
 
 var (
@@ -453,11 +474,12 @@ var file_relance_followups_v1_simulate_proto_depIdxs = []int32{
 	6, // 5: relance.followups.v1.PlannedTouch.channel:type_name -> relance.followups.v1.StepChannel
 	5, // 6: relance.followups.v1.PlannedTouch.time:type_name -> google.protobuf.Timestamp
 	7, // 7: relance.followups.v1.SimulationCounts.reasons:type_name -> relance.followups.v1.ReasonCount
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	7, // 8: relance.followups.v1.SimulationCounts.waits:type_name -> relance.followups.v1.ReasonCount
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_relance_followups_v1_simulate_proto_init() }

@@ -135,6 +135,65 @@ func (q *Queries) ListRunning(ctx context.Context, arg ListRunningParams) ([]Enr
 	return items, nil
 }
 
+const listRunningBeside = `-- name: ListRunningBeside :many
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
+WHERE workspace_id = $1 AND lead_id = ANY($2::uuid[]) AND sequence_id <> $3
+  AND state IN ('active', 'paused', 'awaiting_outcome')
+ORDER BY lead_id, id
+`
+
+type ListRunningBesideParams struct {
+	WorkspaceID uuid.UUID
+	LeadIds     []uuid.UUID
+	SequenceID  uuid.UUID
+}
+
+func (q *Queries) ListRunningBeside(ctx context.Context, arg ListRunningBesideParams) ([]Enrollment, error) {
+	rows, err := q.db.Query(ctx, listRunningBeside, arg.WorkspaceID, arg.LeadIds, arg.SequenceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Enrollment
+	for rows.Next() {
+		var i Enrollment
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.ID,
+			&i.LeadID,
+			&i.SequenceID,
+			&i.SequenceVersion,
+			&i.State,
+			&i.Reason,
+			&i.Position,
+			&i.BaseTime,
+			&i.DueTime,
+			&i.NextTime,
+			&i.StartTime,
+			&i.RepliedSince,
+			&i.EndTime,
+			&i.Attempts,
+			&i.Part,
+			&i.LeaseToken,
+			&i.LeaseUntil,
+			&i.RequestID,
+			&i.CreateTime,
+			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
+			&i.Approved,
+			&i.HeldBack,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSequenceTriggers = `-- name: ListSequenceTriggers :many
 SELECT id, trigger, continue_on_reply FROM sequence WHERE workspace_id = $1 AND id = ANY($2::uuid[])
 `

@@ -24,3 +24,9 @@ SELECT id, trigger, continue_on_reply FROM sequence WHERE workspace_id = @worksp
 SELECT * FROM enrollment
 WHERE workspace_id = @workspace_id AND sequence_id = @sequence_id AND state IN ('active', 'paused', 'awaiting_outcome') AND id > @after_id
 ORDER BY id LIMIT @page_size;
+
+-- name: ListRunningBeside :many
+SELECT * FROM enrollment
+WHERE workspace_id = @workspace_id AND lead_id = ANY(@lead_ids::uuid[]) AND sequence_id <> @sequence_id
+  AND state IN ('active', 'paused', 'awaiting_outcome')
+ORDER BY lead_id, id;
