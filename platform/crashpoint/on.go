@@ -5,6 +5,7 @@ package crashpoint
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,9 +43,12 @@ func At(point Point) {
 	if armed == nil || armed.point != point || armed.left.Add(-1) != 0 {
 		return
 	}
+	// Another thread may take the signal, while this one goes on for a moment: nothing after this point may happen before the process
+	// is dead, or was asleep and is woken.
+	woken := make(chan os.Signal, 1)
+	signal.Notify(woken, syscall.SIGCONT)
+	defer signal.Stop(woken)
 	fmt.Fprintf(os.Stderr, "crash point %s\n", point)
 	_ = syscall.Kill(os.Getpid(), armed.signal)
-	if armed.signal == syscall.SIGKILL {
-		select {} // the signal is on its way; nothing after this point may happen
-	}
+	<-woken
 }

@@ -39,8 +39,11 @@ func (c *Clients) Close() {
 const callTimeout = 8 * time.Second
 
 // FollowUps makes clients with the identity of the followups service, one connection to each target.
-func (l *Lab) FollowUps(targets ...string) (*Clients, error) {
-	identity, err := l.CA.Issue("followups")
+func (l *Lab) FollowUps(targets ...string) (*Clients, error) { return l.As("followups", targets...) }
+
+// As makes clients with the identity of a service, one connection to each target.
+func (l *Lab) As(service string, targets ...string) (*Clients, error) {
+	identity, err := l.CA.Issue(service)
 	if err != nil {
 		return nil, fmt.Errorf("make clients: %w", err)
 	}

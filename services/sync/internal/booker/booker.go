@@ -17,6 +17,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/budget"
+	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -112,6 +113,7 @@ func (b *Booker) Book(ctx context.Context, r Request) (Outcome, error) {
 	if out != nil {
 		return *out, nil
 	}
+	crashpoint.At(crashpoint.C1)
 	return b.advance(ctx, row)
 }
 
