@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,8 @@ type Result struct {
 	Posts, Again int
 	// Absent is how many sends were let go again because the provider did not have them.
 	Absent int
+	// Unread is how many of the parked ones the provider took: its lists could not be read until the end, which the send says.
+	Unread int
 	// Reasons counts why sends were refused, skipped or parked.
 	Reasons map[string]int
 }
@@ -32,7 +35,18 @@ type intent struct {
 	Attempt           int
 	Ambiguous         int
 	ProviderMessageID *string
+	// Looks are how it was looked for, in order; Blind tells that the last look could not read the lists.
+	Looks string
+	Blind bool
 }
+
+const intents = `SELECT i.request_id, i.state, i.reason, i.attempt, i.ambiguous, i.provider_message_id, looks.all, looks.blind
+	FROM sync.send_intent AS i
+	CROSS JOIN LATERAL (
+		SELECT coalesce(string_agg(format('%s %s %s %s ms', source, result, rule, age_ms), ', ' ORDER BY at), '') AS all,
+			coalesce((array_agg(result ORDER BY at DESC))[1] = 'failed', false) AS blind
+		FROM sync.send_look AS l WHERE l.workspace_id = i.workspace_id AND l.intent_id = i.id
+	) AS looks`
 
 // Rest waits until no send is on its way any more (I8). What is still there after patience is a violation.
 func (o *Oracle) Rest(ctx context.Context, patience time.Duration) error {
@@ -61,7 +75,7 @@ func (o *Oracle) Rest(ctx context.Context, patience time.Duration) error {
 
 // Judge compares the ledger with the database, for the sends with the marks 0 to n-1.
 func (o *Oracle) Judge(ctx context.Context, sim *simulator.Simulator, n int) (Result, error) {
-	rows, err := o.pool.Load().Query(ctx, `SELECT request_id, state, reason, attempt, ambiguous, provider_message_id FROM sync.send_intent`)
+	rows, err := o.pool.Load().Query(ctx, intents)
 	if err != nil {
 		return Result{}, fmt.Errorf("read intents: %w", err)
 	}
@@ -69,25 +83,25 @@ func (o *Oracle) Judge(ctx context.Context, sim *simulator.Simulator, n int) (Re
 	if err != nil {
 		return Result{}, fmt.Errorf("read intents: %w", err)
 	}
-	intents := map[uuid.UUID]intent{}
+	byRequest := map[uuid.UUID]intent{}
 	for _, i := range list {
-		intents[i.RequestID] = i
+		byRequest[i.RequestID] = i
 	}
 	r := Result{Planned: n, Reasons: map[string]int{}}
 	ledger := sim.SendsBy(MarkOf)
 	for k := range n {
 		mark := Mark(k)
-		i, planned := intents[RequestID(mark)]
-		delete(intents, RequestID(mark))
+		i, planned := byRequest[RequestID(mark)]
+		delete(byRequest, RequestID(mark))
 		if !planned {
 			o.add(I7, "%s: no intent", mark)
 			r.Planned--
 			continue
 		}
-		r.count(i, len(ledger[mark]))
+		r.count(i, ledger[mark])
 		o.judge(mark, i, ledger[mark])
 	}
-	for id := range intents {
+	for id := range byRequest {
 		o.add(I7, "intent of request %s was never asked for", id)
 	}
 	if sum := r.Accepted + r.Refused + r.Parked + r.Skipped + r.Expired + r.Live; sum != r.Planned {
@@ -96,8 +110,8 @@ func (o *Oracle) Judge(ctx context.Context, sim *simulator.Simulator, n int) (Re
 	return r, nil
 }
 
-func (r *Result) count(i intent, posts int) {
-	r.Posts += posts
+func (r *Result) count(i intent, posts []simulator.Entry) {
+	r.Posts += len(posts)
 	r.Again += max(i.Attempt-1, 0)
 	if i.Ambiguous > 0 {
 		r.Absent++
@@ -110,6 +124,9 @@ func (r *Result) count(i intent, posts int) {
 		r.Refused++
 	case "PARKED":
 		r.Parked++
+		if i.Blind && slices.ContainsFunc(posts, func(e simulator.Entry) bool { return e.Accepted }) {
+			r.Unread++
+		}
 	case "SKIPPED":
 		r.Skipped++
 	case "EXPIRED":
@@ -142,8 +159,10 @@ func (o *Oracle) judge(mark string, i intent, posts []simulator.Entry) {
 			o.add(I3, "%s: %s with another message's id", mark, i.State)
 		}
 	default:
-		if len(taken) > 0 && i.State != "SENDING" && i.State != "UNKNOWN" {
-			o.add(I3, "%s: %s/%s and the provider took it", mark, i.State, i.Reason)
+		// Who could not look has not said that it did not leave: a person is asked.
+		said := i.State != "SENDING" && i.State != "UNKNOWN" && (i.State != "PARKED" || !i.Blind)
+		if len(taken) > 0 && said {
+			o.add(I3, "%s: %s/%s after %d attempts and the provider took it; looks: %s", mark, i.State, i.Reason, i.Attempt, i.Looks)
 		}
 	}
 }
@@ -162,6 +181,7 @@ func (o *Oracle) Print(sheet *figure.Sheet, r Result) {
 		{"posts", r.Posts},
 		{"attempts_again", r.Again},
 		{"absent", r.Absent},
+		{"parked_unread_though_taken", r.Unread},
 	} {
 		sheet.Count(row.name, row.value, "sends", r.Planned)
 	}
