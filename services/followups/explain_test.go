@@ -13,6 +13,7 @@ import (
 	"github.com/relance/relance/platform/rpctest"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/followups/internal/store"
 )
 
 // situation is one reason for which a step is not sent, planted into a world with a two-step enrollment whose first
@@ -220,6 +221,51 @@ func TestExplanationOfPastPresentAndFuture(t *testing.T) {
 	w.expect(e, completed, "", 4)
 	if got := w.explain(e); got.GetSummary() != "Completed: every step is decided" || got.GetNextLookTime() != nil {
 		t.Fatalf("%v", got)
+	}
+}
+
+// What a refusal means is data, and the explanation tells which rule of it decided, in the past and ahead.
+func TestExplanationShowsTheRefusalPolicy(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	held := sms("Again", 1, 0)
+	held.RefusalRules = []*followupsv1.RefusalRule{{Reason: "DND_ACTIVE", Action: followupsv1.RefusalAction_REFUSAL_ACTION_HOLD}}
+	lead := w.lead()
+	e := w.enroll(lead, w.sequence(sms("Hi", 0, 0), held, email("S", "B", 1)))
+	w.sync.leads[lead].Channels = []*syncv1.ChannelState{{Channel: syncv1.Channel_CHANNEL_SMS}}
+	w.sync.answerWith(w.sync.gate)
+	w.tick()
+	for i, want := range []string{"skip by default", "hold by step", " by "} {
+		decisions := w.explain(e).GetSteps()[i].GetDecisions()
+		checks := decisions[0].GetChecks()
+		said := map[string]string{}
+		for _, input := range checks[len(checks)-1].GetInputs() {
+			said[input.GetName()] = input.GetValue()
+		}
+		if got := said["policy_action"] + " by " + said["policy_origin"]; got != want {
+			t.Errorf("step %d: %q, want %q: %v", i+1, got, want, decisions)
+		}
+	}
+}
+
+// Decision records are kept by policy: what was last confirmed before the time goes, in parts, and what came later stays.
+func TestOldDecisionsAreRemoved(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	old := w.enroll(w.lead(), w.sequence(sms("Hi", 0, 0), sms("Again", 30, 0), sms("Bye", 30, 0)))
+	w.tick()
+	w.clock.Advance(33 * 24 * time.Hour) // a Monday
+	w.tick()
+	rows := store.New(w.pool)
+	before := w.clock.Now().Add(-24 * time.Hour)
+	for _, want := range []int{1, 0} {
+		if got, err := rows.DeleteOldDecisions(t.Context(), before, 10); err != nil || got != want {
+			t.Fatalf("%d removed, want %d: %v", got, want, err)
+		}
+	}
+	steps := w.explain(old).GetSteps()
+	if len(steps[0].GetDecisions()) != 0 || len(steps[1].GetDecisions()) != 1 || steps[1].GetDecisions()[0].GetForeseen() {
+		t.Fatalf("%v", steps)
 	}
 }
 

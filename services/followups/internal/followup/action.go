@@ -46,8 +46,15 @@ func Refused(r Refusal, e Enrollment, try Try) Effect {
 		effect.NewPart, effect.Renew, effect.Message = true, true, r.Metadata["message"]
 		return effect
 	}
-	row, rule := refusals()[r.Reason], resolved.Rule
-	effect := Effect{Result: Skipped, Reason: r.Reason, Message: r.Metadata["message"], Origin: resolved.Origin}
+	effect := refused(r, resolved.Rule, e, try)
+	effect.Action, effect.Origin = resolved.Rule.Action, resolved.Origin
+	return effect
+}
+
+// refused is the effect of a refusal that the rule is for.
+func refused(r Refusal, rule Rule, e Enrollment, try Try) Effect {
+	row := refusals()[r.Reason]
+	effect := Effect{Result: Skipped, Reason: r.Reason, Message: r.Metadata["message"]}
 	if !row.silent {
 		effect.Task = TaskSkipped
 	}
@@ -63,15 +70,15 @@ func Refused(r Refusal, e Enrollment, try Try) Effect {
 		effect.Move, effect.Task, effect.NewPart = Hold, "", true
 		effect.Reason = cmp.Or(row.pause, r.Reason)
 	case ActHold:
-		return holdFor(r, rule, e, try).from(resolved.Origin)
+		return holdFor(r, rule, e, try)
 	case ActDefer:
-		return deferral(r, rule, e, try).from(resolved.Origin)
+		return deferral(r, rule, e, try)
 	case ActRetry:
 		try.AtLeast = r.RetryAfter
 		if r.untried() {
-			return HeldBack(r.Reason, e, try).from(resolved.Origin)
+			return HeldBack(r.Reason, e, try)
 		}
-		return Retry(r.Reason, e, try).from(resolved.Origin)
+		return Retry(r.Reason, e, try)
 	}
 	effect.Result = cmp.Or(row.result, Skipped)
 	return effect

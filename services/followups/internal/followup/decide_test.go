@@ -24,6 +24,11 @@ func input(t *testing.T, change func(*Input)) Input {
 	return in
 }
 
+func by(action PolicyAction, origin Origin, effect Effect) Effect {
+	effect.Action, effect.Origin = action, origin
+	return effect
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -70,22 +75,22 @@ func TestDecide(t *testing.T) {
 		}, Decision{Verdict: Send, Content: Content{Body: "Mon or Tue?"}}},
 		{
 			"no slots", func(in *Input) { in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{} },
-			settled(hold(ReasonMissingAvailability).from(OriginDefault)),
+			settled(by(ActPause, OriginDefault, hold(ReasonMissingAvailability))),
 		},
 		{"no slots, and the policy skips", func(in *Input) {
 			in.Step.BodyTemplate, in.Slots = "{availability}?", &Slots{}
 			in.Policy.Sequence = Policy{NoSlots: {Action: ActSkip}}
-		}, settled(Effect{Result: Skipped, Reason: NoSlots, Move: Advance, Task: TaskSkipped}.from(OriginSequence))},
+		}, settled(by(ActSkip, OriginSequence, Effect{Result: Skipped, Reason: NoSlots, Move: Advance, Task: TaskSkipped}))},
 		{"no calendar, and the step says something else then", func(in *Input) {
 			in.Step.BodyTemplate, in.Slots = "{availability|Tell me when}?", &Slots{Refusal: Refusal{Reason: "NO_DEFAULT_CALENDAR"}}
 		}, Decision{Verdict: Send, Content: Content{Body: "Tell me when?"}}},
 		{"no calendar to link to, and the policy stops", func(in *Input) {
 			in.Step.BodyTemplate, in.Slots = "{calendarLink}", &Slots{Refusal: Refusal{Reason: "NO_DEFAULT_CALENDAR"}}
 			in.Policy.Step = Policy{"NO_DEFAULT_CALENDAR": {Action: ActStop}}
-		}, settled(Effect{Result: Skipped, Reason: "NO_DEFAULT_CALENDAR", Move: End, Task: TaskSkipped}.from(OriginStep))},
+		}, settled(by(ActStop, OriginStep, Effect{Result: Skipped, Reason: "NO_DEFAULT_CALENDAR", Move: End, Task: TaskSkipped}))},
 		{"calendar away", func(in *Input) {
 			in.Step.BodyTemplate, in.Slots = "{availability|soon}?", &Slots{Refusal: Refusal{Reason: CalendarUnreachable}}
-		}, settled(Effect{Result: Deferred, Reason: CalendarUnreachable, Move: Stay, Until: at(t, "2026-01-07T15:15:00Z")}.from(OriginDefault))},
+		}, settled(by(ActDefer, OriginDefault, Effect{Result: Deferred, Reason: CalendarUnreachable, Move: Stay, Until: at(t, "2026-01-07T15:15:00Z")}))},
 		{"missing value", func(in *Input) { in.Lead.FirstName = "" }, settled(hold("missing_value: {firstName}"))},
 		{
 			"unknown token", func(in *Input) { in.Step.BodyTemplate = "{nope}" },
@@ -152,34 +157,34 @@ func TestRefusalsFollowTheTable(t *testing.T) {
 		e       Enrollment
 		want    Effect
 	}{
-		{Refusal{Reason: "DND_ACTIVE"}, Enrollment{}, Effect{Result: Skipped, Reason: "DND_ACTIVE", Move: Advance, Task: TaskSkipped, Origin: OriginDefault}},
-		{Refusal{Reason: "OPTED_OUT"}, Enrollment{}, Effect{Result: Skipped, Reason: "OPTED_OUT", Move: EndLead, Task: TaskSkipped, Origin: OriginDefault}},
-		{Refusal{Reason: "LEAD_REPLIED"}, Enrollment{}, Effect{Result: Skipped, Reason: "lead_replied", Move: Hold, NewPart: true, Origin: OriginDefault}},
-		{Refusal{Reason: "REQUEST_ID_REUSED"}, Enrollment{}, Effect{Result: Failed, Reason: "REQUEST_ID_REUSED", Move: Hold, NewPart: true, Origin: OriginDefault}},
+		{Refusal{Reason: "DND_ACTIVE"}, Enrollment{}, Effect{Result: Skipped, Reason: "DND_ACTIVE", Move: Advance, Task: TaskSkipped, Action: ActSkip, Origin: OriginDefault}},
+		{Refusal{Reason: "OPTED_OUT"}, Enrollment{}, Effect{Result: Skipped, Reason: "OPTED_OUT", Move: EndLead, Task: TaskSkipped, Action: ActStopLead, Origin: OriginDefault}},
+		{Refusal{Reason: "LEAD_REPLIED"}, Enrollment{}, Effect{Result: Skipped, Reason: "lead_replied", Move: Hold, NewPart: true, Action: ActPause, Origin: OriginDefault}},
+		{Refusal{Reason: "REQUEST_ID_REUSED"}, Enrollment{}, Effect{Result: Failed, Reason: "REQUEST_ID_REUSED", Move: Hold, NewPart: true, Action: ActPause, Origin: OriginDefault}},
 		{
 			Refusal{Reason: "PREVIOUS_SEND_UNRESOLVED"},
 			Enrollment{Attempts: 1},
-			Effect{Result: Deferred, Reason: "PREVIOUS_SEND_UNRESOLVED", Move: Stay, Until: now.Add(5 * time.Minute), Attempts: 1, Origin: OriginDefault},
+			Effect{Result: Deferred, Reason: "PREVIOUS_SEND_UNRESOLVED", Move: Stay, Until: now.Add(5 * time.Minute), Attempts: 1, Action: ActDefer, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "PROVIDER_RATE_LIMITED", RetryAfter: 7 * time.Second},
 			Enrollment{},
-			Effect{Result: Deferred, Reason: "PROVIDER_RATE_LIMITED", Move: Stay, Until: now.Add(7 * time.Second), Origin: OriginDefault},
+			Effect{Result: Deferred, Reason: "PROVIDER_RATE_LIMITED", Move: Stay, Until: now.Add(7 * time.Second), Action: ActDefer, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "QUIET_HOURS", Metadata: map[string]string{"next_allowed_time": "2026-01-08T13:00:00Z"}},
 			Enrollment{},
-			Effect{Result: Deferred, Reason: "QUIET_HOURS", Move: Stay, Until: at(t, "2026-01-08T13:00:00Z"), Origin: OriginDefault},
+			Effect{Result: Deferred, Reason: "QUIET_HOURS", Move: Stay, Until: at(t, "2026-01-08T13:00:00Z"), Action: ActDefer, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "PROVIDER_UNAVAILABLE"},
 			Enrollment{Attempts: 1},
-			Effect{Result: Deferred, Reason: "PROVIDER_UNAVAILABLE", Move: Stay, Until: now.Add(2 * time.Minute), Attempts: 2, Origin: OriginDefault},
+			Effect{Result: Deferred, Reason: "PROVIDER_UNAVAILABLE", Move: Stay, Until: now.Add(2 * time.Minute), Attempts: 2, Action: ActRetry, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "PROVIDER_UNAVAILABLE"},
 			Enrollment{Attempts: 2},
-			Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: 3, Origin: OriginDefault},
+			Effect{Result: Failed, Reason: ReasonAttemptsExhausted, Move: Hold, Attempts: 3, Action: ActRetry, Origin: OriginDefault},
 		},
 		{
 			Refusal{Reason: "A_NEW_ONE"},

@@ -84,13 +84,17 @@ type Effect struct {
 	// Heard, of a Resume, is the newest message of the lead that it takes into account; what the lead wrote later pauses
 	// again, however late it is told. Zero keeps what was taken into account before.
 	Heard time.Time
-	// Origin is the layer of the refusal policy that decided; empty when none did.
+	// Action is what the refusal policy says and Origin the layer that says it; empty when none was asked.
+	Action PolicyAction
 	Origin Origin
 }
 
-func (f Effect) from(origin Origin) Effect {
-	f.Origin = origin
-	return f
+// policyFacts tell which rule of the refusal policy an effect follows.
+func (f Effect) policyFacts() []Fact {
+	if f.Origin == "" {
+		return nil
+	}
+	return []Fact{{"policy_action", string(f.Action)}, {"policy_origin", string(f.Origin)}}
 }
 
 // Reasons that followups itself gives. Refusals keep the reasons of sync and availability.

@@ -43,7 +43,7 @@ const (
 
 // AnswerCheck is the trace of what another service answered.
 func AnswerCheck(rule string, effect Effect, inputs ...Fact) Check {
-	check := Check{Rule: rule, Version: 1, Inputs: inputs}
+	check := Check{Rule: rule, Version: 1, Inputs: append(inputs, effect.policyFacts()...)}
 	if effect.Result == Succeeded {
 		return check
 	}
@@ -75,6 +75,7 @@ func (r rule) passed(in Input) Check {
 
 func (r rule) settled(in Input, effect Effect) Check {
 	check := r.passed(in)
+	check.Inputs = append(check.Inputs, effect.policyFacts()...)
 	check.Move, check.Reason, check.Until = effect.Move, effect.Reason, effect.Until
 	return check
 }
