@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/relance/relance/e2e/internal/lab"
 )
 
 // load calls do(n) for n from 0 to total-1 from inFlight goroutines and gives the rate per second and the latencies.
@@ -37,6 +39,23 @@ func load(ctx context.Context, total int, do func(context.Context, int) error) (
 	}
 	slices.Sort(latency)
 	return float64(total) / elapsed.Seconds(), latency, nil
+}
+
+// idle waits until no job imports: a new lead's history is imported by one, which has no part in what is measured.
+func idle(ctx context.Context, l *lab.Lab) error {
+	for {
+		var jobs int
+		err := l.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.river_job WHERE kind = 'import_history' AND finalized_at IS NULL`).Scan(&jobs)
+		if err != nil {
+			return fmt.Errorf("count jobs: %w", err)
+		}
+		if jobs == 0 {
+			return nil
+		}
+		if err := lab.Pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // quantile of a sorted list, in milliseconds.

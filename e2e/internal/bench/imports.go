@@ -109,7 +109,7 @@ func (b *Imports) prepare(ctx context.Context) (err error) {
 	if b.tenant, err = b.lab.Tenant(ctx, b.admin, place, contacts); err != nil {
 		return err
 	}
-	if err := b.idle(ctx); err != nil { // a new lead's history is imported by a job: there is none yet
+	if err := idle(ctx, b.lab); err != nil { // a new lead's history is imported by a job: there is none yet
 		return err
 	}
 	begin := time.Now().Add(-90 * 24 * time.Hour)
@@ -125,22 +125,6 @@ func (b *Imports) prepare(ctx context.Context) (err error) {
 		}
 	}
 	return nil
-}
-
-// idle waits until no job imports.
-func (b *Imports) idle(ctx context.Context) error {
-	for {
-		var jobs int
-		err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.river_job WHERE kind = 'import_history' AND finalized_at IS NULL`).Scan(&jobs)
-		if err != nil || jobs == 0 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 func (b *Imports) stored(ctx context.Context) (n int, err error) {

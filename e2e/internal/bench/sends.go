@@ -31,6 +31,8 @@ type Sends struct {
 	PerRound int
 
 	lab     *lab.Lab
+	replica *lab.Replica
+	metrics string
 	tenant  *lab.Tenant
 	clients *lab.Clients
 	naive   *pgxpool.Pool
@@ -49,81 +51,123 @@ func (b *Sends) Run(ctx context.Context, sheet *figure.Sheet) error {
 	}
 	defer b.clients.Close()
 	defer b.naive.Close()
-	var ours, bare []float64
-	var p50, p99 []float64
-	before, err := b.commits(ctx)
+	server, err := b.lab.PG.PID()
 	if err != nil {
 		return err
 	}
-	sent := 0
-	var outside int64
+	bare, ours := b.sides(server)
 	for round := range rounds + 1 {
-		began, err := b.commits(ctx)
-		if err != nil {
+		if err := b.measure(ctx, &bare, b.bare); err != nil {
 			return err
 		}
-		rate, _, err := load(ctx, b.PerRound, b.bare)
-		if err != nil {
+		if err := b.measure(ctx, &ours, func(ctx context.Context, n int) error { return b.send(ctx, round*b.PerRound+n) }); err != nil {
 			return err
 		}
-		ended, err := b.commits(ctx)
-		if err != nil {
-			return err
-		}
-		outside += ended - began
-		own, latency, err := load(ctx, b.PerRound, func(ctx context.Context, n int) error { return b.send(ctx, round*b.PerRound+n) })
-		if err != nil {
-			return err
-		}
-		sent += b.PerRound
 		if round == 0 {
 			// Connections and caches are made, and the tables are no longer empty: what autovacuum does in time is done now, so
 			// that no plan is kept that was made for an empty table.
 			if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil {
 				return fmt.Errorf("analyze: %w", err)
 			}
-			continue
+			bare, ours = b.sides(server)
 		}
-		bare, ours = append(bare, rate), append(ours, own)
-		p50, p99 = append(p50, quantile(latency, 0.5)), append(p99, quantile(latency, 0.99))
 	}
-	after, err := b.commits(ctx)
-	if err != nil {
-		return err
+	if took, want := len(b.lab.Accepted(simulator.Filter{Location: place})), 2*(rounds+1)*b.PerRound; took != want {
+		return fmt.Errorf("the provider took %d messages, want %d", took, want)
 	}
-	if took := len(b.lab.Accepted(simulator.Filter{Location: place})); took != 2*sent {
-		return fmt.Errorf("the provider took %d messages, want %d", took, 2*sent)
-	}
-	sheet.Value("sends_bare", median(bare), "per_second", b.PerRound*rounds)
-	sheet.Value("sends", median(ours), "per_second", b.PerRound*rounds)
-	sheet.Value("sends_p50", median(p50), "ms", b.PerRound*rounds)
-	sheet.Value("sends_p99", median(p99), "ms", b.PerRound*rounds)
-	sheet.Value("commits_per_send", float64(after-before-outside)/float64(sent), "commits", sent)
-	sheet.Value("sends_ratio", median(ours)/median(bare), "of_bare", b.PerRound*rounds)
+	b.print(sheet, bare, ours)
 	return nil
 }
 
+// side is what was measured of one of the two, a value for each round.
+type side struct {
+	rates, p50, p99 []float64
+	commits, trips  int64
+	spent           *stopwatch
+}
+
+// sides are without any measurement yet. The callers and the provider are in this process.
+func (b *Sends) sides(server int) (bare, ours side) {
+	bare.spent = newStopwatch(map[string]int{"bench": own, "postgres": server})
+	ours.spent = newStopwatch(map[string]int{"bench": own, "postgres": server, "sync": b.replica.PID()})
+	return bare, ours
+}
+
+// measure is one round of one side.
+func (b *Sends) measure(ctx context.Context, into *side, do func(context.Context, int) error) error {
+	committed, err := b.commits(ctx)
+	if err != nil {
+		return err
+	}
+	asked, err := queries(ctx, b.metrics)
+	if err != nil {
+		return err
+	}
+	var rate float64
+	var latency []time.Duration
+	err = into.spent.during(func() (err error) {
+		rate, latency, err = load(ctx, b.PerRound, do)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	ended, err := b.commits(ctx)
+	if err != nil {
+		return err
+	}
+	told, err := queries(ctx, b.metrics)
+	if err != nil {
+		return err
+	}
+	into.rates = append(into.rates, rate)
+	into.p50, into.p99 = append(into.p50, quantile(latency, 0.5)), append(into.p99, quantile(latency, 0.99))
+	into.commits, into.trips = into.commits+ended-committed, into.trips+told-asked
+	return nil
+}
+
+func (b *Sends) print(sheet *figure.Sheet, bare, ours side) {
+	n := b.PerRound * rounds
+	sheet.Value("sends_bare", median(bare.rates), "per_second", n)
+	sheet.Value("sends", median(ours.rates), "per_second", n)
+	sheet.Value("sends_p50", median(ours.p50), "ms", n)
+	sheet.Value("sends_p99", median(ours.p99), "ms", n)
+	sheet.Value("commits_per_send", float64(ours.commits)/float64(n), "commits", n)
+	sheet.Value("statements_per_send", float64(ours.trips)/float64(n), "statements", n)
+	bare.spent.each(n, func(name string, us float64) { sheet.Value("sends_bare_cpu_"+name, us, "us_each", n) })
+	ours.spent.each(n, func(name string, us float64) { sheet.Value("sends_cpu_"+name, us, "us_each", n) })
+	sheet.Value("sends_cpu_ratio", float64(bare.spent.total())/float64(ours.spent.total()), "of_bare", n)
+	sheet.Value("sends_ratio", median(ours.rates)/median(bare.rates), "of_bare", n)
+}
+
 func (b *Sends) prepare(ctx context.Context) error {
-	replica, err := b.lab.Replica(ctx)
+	admin, err := freeAddress(ctx)
 	if err != nil {
 		return err
 	}
-	if err := replica.Up(ctx); err != nil {
+	b.metrics = "http://" + admin + "/metrics"
+	if b.replica, err = b.lab.Replica(ctx, "RELANCE_ADMIN_LISTEN="+admin); err != nil {
 		return err
 	}
-	admin, err := b.lab.Gateway(principal.Principal{Kind: principal.KindAdmin}, replica.Target)
+	if err := b.replica.Up(ctx); err != nil {
+		return err
+	}
+	gateway, err := b.lab.Gateway(principal.Principal{Kind: principal.KindAdmin}, b.replica.Target)
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
+	defer gateway.Close()
 	contacts := make([]simulator.Contact, b.PerRound)
 	for i := range contacts {
 		contacts[i] = simulator.Contact{ID: fmt.Sprintf("BenchContact%08d", i), Phone: fmt.Sprintf("+1555%07d", i)}
 	}
-	if b.tenant, err = b.lab.Tenant(ctx, admin, place, contacts); err != nil {
+	if b.tenant, err = b.lab.Tenant(ctx, gateway, place, contacts); err != nil {
 		return err
 	}
-	if b.clients, err = b.lab.FollowUps(replica.Target); err != nil {
+	if err := idle(ctx, b.lab); err != nil {
+		return err
+	}
+	if b.clients, err = b.lab.FollowUps(b.replica.Target); err != nil {
 		return err
 	}
 	cfg, err := pgxpool.ParseConfig(b.lab.PG.DSN("relance"))

@@ -65,7 +65,7 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 		if round > 0 {
 			continue
 		}
-		if err := b.imported(ctx); err != nil {
+		if err := idle(ctx, b.lab); err != nil {
 			return err
 		}
 		// Connections and caches are made: what was measured until here does not count.
@@ -278,20 +278,6 @@ func (b *Webhooks) processed(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// imported waits for the history of everybody who wrote in the first round, which is no part of what is measured.
-func (b *Webhooks) imported(ctx context.Context) error {
-	for {
-		var n int
-		err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.river_job WHERE kind = 'import_history' AND finalized_at IS NULL`).Scan(&n)
-		if err != nil || n == 0 {
-			return err
-		}
-		if err := lab.Pause(ctx, 100*time.Millisecond); err != nil {
-			return err
 		}
 	}
 }
