@@ -71,9 +71,7 @@ func (r *Reconciler) applyIn(ctx context.Context, tx *store.Tx, o outcome) (bool
 		if at.IsZero() {
 			at = tx.Now
 		}
-		err = tx.Accepted(ctx, store.Acceptance{
-			Workspace: o.row.WorkspaceID, Lead: o.row.LeadID, Intent: o.row.ID, ProviderID: o.settlement.Found.ID, At: at,
-		})
+		err = tx.Accepted(ctx, store.Acceptance{Intent: o.row, ProviderID: o.settlement.Found.ID, At: at})
 		if err == nil {
 			err = tx.Publish(ctx, tx.Settled(o.row, string(sending.Accepted)))
 		}

@@ -92,6 +92,9 @@ func (r *Reconciler) ExpireLeases(ctx context.Context) error {
 		}
 		for _, e := range expired {
 			r.logger.WarnContext(ctx, "send outcome unknown: its lease ran out", "intent", e.ID.String(), "attempt", e.Attempt)
+			if err := r.show(ctx, tx, e); err != nil {
+				return err
+			}
 			if err := tx.Enqueue(ctx, work.Reconcile{Intent: e.ID.String()}, 0); err != nil {
 				return err
 			}
@@ -102,6 +105,16 @@ func (r *Reconciler) ExpireLeases(ctx context.Context) error {
 		return fmt.Errorf("expire leases: %w", err)
 	}
 	return nil
+}
+
+// show makes the timeline's row of a send whose lease ran out, if it has none. One that cannot be read holds up no other.
+func (r *Reconciler) show(ctx context.Context, tx *store.Tx, row db.SendIntent) error {
+	err := tx.Show(ctx, row)
+	if errors.Is(err, store.ErrUnreadable) {
+		r.logger.ErrorContext(ctx, "send not shown in the timeline", "intent", row.ID.String(), "error", err)
+		return nil
+	}
+	return err
 }
 
 func (r *Reconciler) looks(ctx context.Context, only *uuid.UUID) (int, error) {

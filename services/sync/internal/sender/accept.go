@@ -2,6 +2,7 @@ package sender
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,19 +49,16 @@ func (s *Sender) acceptTogether(ctx context.Context, workspace uuid.UUID, batch 
 		}
 		v, result := b.move.verdict, b.move.result
 		taken[i] = store.Taken{
-			Intent: b.claim.row.ID, Lead: b.claim.row.LeadID, Attempt: b.claim.attempt, ClaimedAt: b.claim.at, ProviderID: v.MessageID,
+			Intent: b.claim.row, Message: *b.claim.own, ClaimedAt: b.claim.at, ProviderID: v.MessageID,
 			ConversationID: v.ConversationID, Status: result.Evidence.Status, Wrote: result.Wrote, Trace: v.TraceID, Latency: result.Latency,
 			Evidence: evidence,
 		}
 	}
 	var moved map[uuid.UUID]bool
 	var now time.Time
-	err := s.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
+	err := s.Store.Batch(ctx, workspace, func(tx *store.Tx) (err error) {
 		now = tx.Now
-		if moved, err = tx.AcceptTogether(ctx, workspace, batch[0].move.sources(), taken); err != nil {
-			return err
-		}
-		err = tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: workspace, Provider: batch[0].claim.row.Provider})
+		moved, err = tx.AcceptTogether(ctx, workspace, batch[0].move.sources(), slices.Clone(taken)) // it may be tried again
 		crashpoint.At(crashpoint.C9)
 		return err
 	})

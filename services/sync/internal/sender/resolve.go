@@ -184,7 +184,7 @@ func acceptParked(ctx context.Context, tx *store.Tx, r Resolution, row db.SendIn
 	if at.IsZero() {
 		at = tx.Now
 	}
-	err = tx.Accepted(ctx, store.Acceptance{Workspace: r.Workspace, Lead: row.LeadID, Intent: row.ID, ProviderID: r.ProviderID, At: at})
+	err = tx.Accepted(ctx, store.Acceptance{Intent: row, ProviderID: r.ProviderID, At: at})
 	if err != nil {
 		return err
 	}

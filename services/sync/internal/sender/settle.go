@@ -138,6 +138,12 @@ func (s *Sender) apply(ctx context.Context, tx *store.Tx, c claim, m move, out *
 	if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: c.row.WorkspaceID, ID: c.row.LeadID}); err != nil {
 		return err
 	}
+	if c.own != nil {
+		// The short way shows its send with the outcome.
+		if err := tx.Show(ctx, c.row); err != nil {
+			return err
+		}
+	}
 	moved, err := s.moveIntent(ctx, tx, c, m)
 	if err != nil {
 		return err
@@ -257,10 +263,7 @@ func (s *Sender) effects(ctx context.Context, tx *store.Tx, c claim, m move) err
 }
 
 func accepted(ctx context.Context, tx *store.Tx, c claim, m move) error {
-	err := tx.Accepted(ctx, store.Acceptance{
-		Workspace: c.row.WorkspaceID, Lead: c.row.LeadID, Intent: c.row.ID, ProviderID: m.verdict.MessageID, At: tx.Now,
-	})
-	if err != nil {
+	if err := tx.Accepted(ctx, store.Acceptance{Intent: c.row, ProviderID: m.verdict.MessageID, At: tx.Now}); err != nil {
 		return err
 	}
 	return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{

@@ -169,7 +169,7 @@ func (s *Server) GetMessage(ctx context.Context, req *syncv1.GetMessageRequest) 
 func (s *Server) message(ctx context.Context, workspace, id uuid.UUID) (*syncv1.Message, error) {
 	var row db.MessageRow
 	err := s.inWorkspace(ctx, workspace, func(tx *store.Tx) (err error) {
-		row, err = tx.Message(ctx, db.MessageParams{WorkspaceID: workspace, ID: id})
+		row, err = tx.OwnMessage(ctx, workspace, id)
 		return found(err, "message", messageName(workspace, id))
 	})
 	if err != nil {

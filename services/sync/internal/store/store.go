@@ -79,6 +79,13 @@ func (s *Store) Workspace(ctx context.Context, workspace uuid.UUID, fn func(*Tx)
 	}, fn)
 }
 
+// Batch is Workspace for statements on many rows by their keys, whose plans are kept (postgres.BatchWorkspace).
+func (s *Store) Batch(ctx context.Context, workspace uuid.UUID, fn func(*Tx) error) error {
+	return s.run(ctx, func(body func(pgx.Tx) error) error {
+		return postgres.BatchWorkspace(ctx, s.pool, workspace.String(), body)
+	}, fn)
+}
+
 // System runs fn seeing all workspaces, like Workspace otherwise.
 func (s *Store) System(ctx context.Context, fn func(*Tx) error) error {
 	return s.run(ctx, func(body func(pgx.Tx) error) error { return postgres.InTx(ctx, s.pool, body) }, fn)
@@ -142,11 +149,12 @@ func lostRace(err error) bool {
 	return false
 }
 
-// Once runs fn in one workspace exactly one time: for the claim, whose lost COMMIT must not be tried again.
+// Once runs fn in one workspace exactly one time: for the claim, whose lost COMMIT must not be tried again. Plans are kept, as
+// in Batch.
 func (s *Store) Once(ctx context.Context, workspace uuid.UUID, fn func(*Tx) error) error {
 	once := func() error {
 		var end atEnd
-		err := postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return s.within(ctx, tx, &end, fn) })
+		err := postgres.BatchWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return s.within(ctx, tx, &end, fn) })
 		if err == nil {
 			s.after(end)
 		}

@@ -11,14 +11,13 @@ import (
 
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store/db"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // Plan is a send that is planned and claimed in one commit.
 type Plan struct {
 	// Intent is its row. What the database fills in is left out.
 	Intent db.SendIntent
-	// Message is its row in the timeline, made by Draft.
+	// Message is its row in the timeline, made by Draft and stored when its call has ended.
 	Message db.Message
 }
 
@@ -59,8 +58,6 @@ func (t *Tx) Claimed(ctx context.Context, workspace uuid.UUID, lease time.Durati
 		in.HtmlHashes, in.Policies, in.Purposes = append(in.HtmlHashes, i.HtmlHash), append(in.Policies, i.Policy), append(in.Purposes, i.Purpose)
 		in.RepliedSince = append(in.RepliedSince, Deref(i.RepliedSince).UTC())
 		in.ExpireTimes = append(in.ExpireTimes, Deref(i.ExpireTime).UTC())
-		in.Subjects, in.Bodies = append(in.Subjects, p.Message.SubjectEnc), append(in.Bodies, p.Message.BodyEnc)
-		in.TextHashes = append(in.TextHashes, p.Message.BodyHash)
 	}
 	if err := t.InsertClaimed(ctx, in); err != nil {
 		return fmt.Errorf("claim sends: %w", err)
@@ -70,8 +67,9 @@ func (t *Tx) Claimed(ctx context.Context, workspace uuid.UUID, lease time.Durati
 
 // Taken says that the provider took a message of ours at once, with what the attempt's row keeps of the call.
 type Taken struct {
-	Intent, Lead uuid.UUID
-	Attempt      int32
+	// Intent and Message are the rows of its Plan.
+	Intent  db.SendIntent
+	Message db.Message
 	// ClaimedAt is the time of the claim by the database's clock.
 	ClaimedAt                  time.Time
 	ProviderID, ConversationID string
@@ -83,7 +81,7 @@ type Taken struct {
 	Evidence []byte
 }
 
-// AcceptTogether moves sends of one workspace to ACCEPTED (T4) and shows that in the timeline. It gives the sends that it
+// AcceptTogether moves sends of one workspace to ACCEPTED (T4) and shows them in the timeline. It gives the sends that it
 // moved: those whose lead nobody else was changing and whose fence still held.
 func (t *Tx) AcceptTogether(ctx context.Context, workspace uuid.UUID, sources []string, taken []Taken) (map[uuid.UUID]bool, error) {
 	taken, err := t.free(ctx, workspace, taken)
@@ -94,10 +92,12 @@ func (t *Tx) AcceptTogether(ctx context.Context, workspace uuid.UUID, sources []
 		WorkspaceID: workspace, Now: t.Now, Sources: sources, FirstClaim: taken[0].ClaimedAt, LastClaim: taken[0].ClaimedAt,
 	}
 	for _, a := range taken {
-		in.Ids, in.Attempts, in.HttpStatuses = append(in.Ids, a.Intent), append(in.Attempts, a.Attempt), append(in.HttpStatuses, int32(a.Status))
+		in.Ids, in.Attempts, in.HttpStatuses = append(in.Ids, a.Intent.ID), append(in.Attempts, a.Intent.Attempt), append(in.HttpStatuses, int32(a.Status))
 		in.ProviderIds, in.ConversationIds = append(in.ProviderIds, a.ProviderID), append(in.ConversationIds, a.ConversationID)
 		in.Wrote, in.TraceIds = append(in.Wrote, a.Wrote), append(in.TraceIds, a.Trace)
 		in.Latencies, in.Evidence = append(in.Latencies, a.Latency.Milliseconds()), append(in.Evidence, string(a.Evidence))
+		in.Subjects, in.Bodies = append(in.Subjects, a.Message.SubjectEnc), append(in.Bodies, a.Message.BodyEnc)
+		in.TextHashes = append(in.TextHashes, a.Message.BodyHash)
 		if a.ClaimedAt.Before(in.FirstClaim) {
 			in.FirstClaim = a.ClaimedAt
 		}
@@ -105,61 +105,42 @@ func (t *Tx) AcceptTogether(ctx context.Context, workspace uuid.UUID, sources []
 			in.LastClaim = a.ClaimedAt
 		}
 	}
-	ids, err := t.AcceptClaimed(ctx, in)
+	rows, err := t.AcceptClaimed(ctx, in)
 	if err != nil {
 		return nil, fmt.Errorf("accept sends: %w", err)
 	}
-	moved := make(map[uuid.UUID]bool, len(ids))
-	for _, id := range ids {
-		moved[id] = true
+	moved, shown := make(map[uuid.UUID]bool, len(rows)), make(map[uuid.UUID]bool, len(rows))
+	for _, r := range rows {
+		moved[r.ID], shown[r.ID] = true, r.Shown
 	}
-	taken = slices.DeleteFunc(taken, func(a Taken) bool { return !moved[a.Intent] })
-	return moved, t.showAccepted(ctx, workspace, taken)
+	for _, a := range taken {
+		if !moved[a.Intent.ID] {
+			continue
+		}
+		if err := t.afterAcceptance(ctx, a, shown[a.Intent.ID]); err != nil {
+			return nil, err
+		}
+	}
+	return moved, nil
+}
+
+// afterAcceptance does what few acceptances need.
+func (t *Tx) afterAcceptance(ctx context.Context, a Taken, shown bool) error {
+	if !shown {
+		return t.Accepted(ctx, Acceptance{Intent: a.Intent, ProviderID: a.ProviderID, At: t.Now})
+	}
+	return t.sample(ctx, a.Intent)
 }
 
 // free locks the leads that are free, and gives the sends to them.
 func (t *Tx) free(ctx context.Context, workspace uuid.UUID, taken []Taken) ([]Taken, error) {
 	ids := make([]uuid.UUID, len(taken))
 	for i, a := range taken {
-		ids[i] = a.Lead
+		ids[i] = a.Intent.LeadID
 	}
-	leads, err := t.LockFreeLeads(ctx, db.LockFreeLeadsParams{WorkspaceID: workspace, Ids: ids})
+	leads, err := t.LockFreeLeadIDs(ctx, db.LockFreeLeadIDsParams{WorkspaceID: workspace, Ids: ids})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lock leads: %w", err)
 	}
-	locked := make(map[uuid.UUID]bool, len(leads))
-	for _, l := range leads {
-		locked[l.ID] = true
-	}
-	var out []Taken
-	for _, a := range taken {
-		if locked[a.Lead] {
-			out = append(out, a)
-		}
-	}
-	return out, nil
-}
-
-// showAccepted shows accepted sends in the timeline, as Accepted does one.
-func (t *Tx) showAccepted(ctx context.Context, workspace uuid.UUID, taken []Taken) error {
-	if len(taken) == 0 {
-		return nil
-	}
-	in := db.AcceptMessagesParams{WorkspaceID: workspace, Now: t.Now}
-	for _, a := range taken {
-		in.Ids, in.ProviderIds = append(in.Ids, a.Intent), append(in.ProviderIds, a.ProviderID)
-	}
-	err := t.DropImportedTwins(ctx, db.DropImportedTwinsParams{WorkspaceID: workspace, Ids: in.Ids, ProviderIds: in.ProviderIds})
-	if err == nil {
-		err = t.AcceptMessages(ctx, in)
-	}
-	for _, a := range taken {
-		if err == nil && sampled(a.Intent) {
-			err = t.Enqueue(ctx, work.WatchVisible{Workspace: workspace.String(), Intent: a.Intent.String()}, firstGlance)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("accept messages: %w", err)
-	}
-	return nil
+	return slices.DeleteFunc(taken, func(a Taken) bool { return !slices.Contains(leads, a.Intent.LeadID) }), nil
 }

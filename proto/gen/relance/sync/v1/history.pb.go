@@ -29,7 +29,7 @@ type ChangeKind int32
 const (
 	// Not set.
 	ChangeKind_CHANGE_KIND_UNSPECIFIED ChangeKind = 0
-	// It came into the timeline.
+	// It came into the timeline: a send of ours when it was planned to wait, or else when its call has ended.
 	ChangeKind_CHANGE_KIND_MESSAGE_ADDED ChangeKind = 1
 	// Its provider's id, text or time changed; a send of ours was accepted.
 	ChangeKind_CHANGE_KIND_MESSAGE_CHANGED ChangeKind = 2

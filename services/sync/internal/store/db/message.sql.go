@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-const acceptMessage = `-- name: AcceptMessage :exec
+const acceptMessage = `-- name: AcceptMessage :execrows
 UPDATE message SET provider_message_id = $1::text, message_time = $2
 WHERE workspace_id = $3 AND id = $4
 `
@@ -24,14 +24,17 @@ type AcceptMessageParams struct {
 	ID                uuid.UUID
 }
 
-func (q *Queries) AcceptMessage(ctx context.Context, arg AcceptMessageParams) error {
-	_, err := q.db.Exec(ctx, acceptMessage,
+func (q *Queries) AcceptMessage(ctx context.Context, arg AcceptMessageParams) (int64, error) {
+	result, err := q.db.Exec(ctx, acceptMessage,
 		arg.ProviderMessageID,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.ID,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const adoptProviderID = `-- name: AdoptProviderID :exec

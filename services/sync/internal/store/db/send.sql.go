@@ -152,7 +152,7 @@ UPDATE send_intent i SET state = 'UNKNOWN', update_time = $1,
 WHERE i.state = ANY ($3::text[]) AND (i.workspace_id, i.id) IN (
     SELECT s.workspace_id, s.id FROM send_intent s WHERE s.state = 'SENDING' AND s.lease_until < now()
     ORDER BY s.lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
-RETURNING i.workspace_id, i.id, i.attempt
+RETURNING i.workspace_id, i.id, i.lead_id, i.channel, i.request_id, i.content_enc, i.subject_hash, i.body_hash, i.html_hash, i.policy, i.replied_since, i.expire_time, i.state, i.reason, i.reason_meta, i.attempt, i.failures, i.ambiguous, i.next_time, i.intent_at, i.lease_until, i.provider_message_id, i.conversation_id, i.create_time, i.update_time, i.claim_from, i.claim_time, i.looks, i.failed_looks, i.look_time, i.next_look, i.delivery, i.duplicate_suspected, i.state_time, i.replaces, i.purpose, i.provider, i.reply_to
 `
 
 type ExpireLeasesParams struct {
@@ -161,23 +161,56 @@ type ExpireLeasesParams struct {
 	Sources     []string
 }
 
-type ExpireLeasesRow struct {
-	WorkspaceID uuid.UUID
-	ID          uuid.UUID
-	Attempt     int32
-}
-
 // T10, by the database clock.
-func (q *Queries) ExpireLeases(ctx context.Context, arg ExpireLeasesParams) ([]ExpireLeasesRow, error) {
+func (q *Queries) ExpireLeases(ctx context.Context, arg ExpireLeasesParams) ([]SendIntent, error) {
 	rows, err := q.db.Query(ctx, expireLeases, arg.Now, arg.LookSeconds, arg.Sources)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []ExpireLeasesRow
+	var items []SendIntent
 	for rows.Next() {
-		var i ExpireLeasesRow
-		if err := rows.Scan(&i.WorkspaceID, &i.ID, &i.Attempt); err != nil {
+		var i SendIntent
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.ID,
+			&i.LeadID,
+			&i.Channel,
+			&i.RequestID,
+			&i.ContentEnc,
+			&i.SubjectHash,
+			&i.BodyHash,
+			&i.HtmlHash,
+			&i.Policy,
+			&i.RepliedSince,
+			&i.ExpireTime,
+			&i.State,
+			&i.Reason,
+			&i.ReasonMeta,
+			&i.Attempt,
+			&i.Failures,
+			&i.Ambiguous,
+			&i.NextTime,
+			&i.IntentAt,
+			&i.LeaseUntil,
+			&i.ProviderMessageID,
+			&i.ConversationID,
+			&i.CreateTime,
+			&i.UpdateTime,
+			&i.ClaimFrom,
+			&i.ClaimTime,
+			&i.Looks,
+			&i.FailedLooks,
+			&i.LookTime,
+			&i.NextLook,
+			&i.Delivery,
+			&i.DuplicateSuspected,
+			&i.StateTime,
+			&i.Replaces,
+			&i.Purpose,
+			&i.Provider,
+			&i.ReplyTo,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -17,24 +17,34 @@ WITH taken AS MATERIALIZED (
     SELECT unnest($1::uuid[]) AS id, unnest($2::integer[]) AS attempt, unnest($3::text[]) AS provider_id,
         unnest($4::text[]) AS conversation_id, unnest($5::integer[]) AS http_status,
         unnest($6::boolean[]) AS wrote, unnest($7::text[]) AS trace_id, unnest($8::bigint[]) AS latency_ms,
-        unnest($9::text[]) AS evidence
+        unnest($9::text[]) AS evidence, unnest($10::bytea[]) AS subject, unnest($11::bytea[]) AS body,
+        unnest($12::bytea[]) AS text_hash
 ), moved AS (
-    UPDATE send_intent i SET state = 'ACCEPTED', reason = '', reason_meta = '{}', next_time = $10::timestamptz, provider_message_id = a.provider_id,
-        conversation_id = coalesce(nullif(a.conversation_id, ''), i.conversation_id), next_look = NULL, update_time = $10::timestamptz
+    UPDATE send_intent i SET state = 'ACCEPTED', reason = '', reason_meta = '{}', next_time = $13::timestamptz, provider_message_id = a.provider_id,
+        conversation_id = coalesce(nullif(a.conversation_id, ''), i.conversation_id), next_look = NULL, update_time = $13::timestamptz
     FROM taken a
-    WHERE i.workspace_id = $11 AND i.id = a.id AND i.attempt = a.attempt AND i.state = ANY ($12::text[])
-    RETURNING i.id, i.attempt, i.lead_id
+    WHERE i.workspace_id = $14 AND i.id = a.id AND i.attempt = a.attempt AND i.state = ANY ($15::text[])
+    RETURNING i.id, i.attempt, i.lead_id, i.channel, i.create_time
 ), closed AS (
     UPDATE send_attempt s SET outcome = 'ACCEPTED', http_status = a.http_status, wrote = a.wrote, trace_id = a.trace_id, latency_ms = a.latency_ms,
         evidence = a.evidence::jsonb
     FROM moved m JOIN taken a ON a.id = m.id
-    WHERE s.workspace_id = $11 AND s.intent_id = m.id AND s.attempt = m.attempt AND s.outcome IS NULL
-        AND s.at BETWEEN $13::timestamptz AND $14::timestamptz
+    WHERE s.workspace_id = $14 AND s.intent_id = m.id AND s.attempt = m.attempt AND s.outcome IS NULL
+        AND s.at BETWEEN $16::timestamptz AND $17::timestamptz
 ), written AS (
-    UPDATE lead l SET last_outbound_time = greatest(l.last_outbound_time, $10::timestamptz), update_time = $10::timestamptz
-    FROM moved m WHERE l.workspace_id = $11 AND l.id = m.lead_id
+    UPDATE lead l SET last_outbound_time = greatest(l.last_outbound_time, $13::timestamptz), update_time = $13::timestamptz
+    FROM moved m WHERE l.workspace_id = $14 AND l.id = m.lead_id
+), used AS (
+    UPDATE connection c SET last_success_time = $13::timestamptz
+    WHERE c.workspace_id = $14 AND c.provider = 'ghl' AND EXISTS (SELECT FROM moved)
+), shown AS (
+    INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash, provider_message_id, message_time,
+        create_time, arrival)
+    SELECT $14, m.id, m.lead_id, m.channel, 'outbound', 'OWN', a.subject, a.body, a.text_hash, a.provider_id, $13::timestamptz,
+        m.create_time, 'send' FROM moved m JOIN taken a ON a.id = m.id
+    ON CONFLICT DO NOTHING RETURNING id
 )
-SELECT m.id FROM moved m
+SELECT m.id, (w.id IS NOT NULL)::boolean AS shown FROM moved m LEFT JOIN shown w ON w.id = m.id
 `
 
 type AcceptClaimedParams struct {
@@ -47,6 +57,9 @@ type AcceptClaimedParams struct {
 	TraceIds        []string
 	Latencies       []int64
 	Evidence        []string
+	Subjects        [][]byte
+	Bodies          [][]byte
+	TextHashes      [][]byte
 	Now             time.Time
 	WorkspaceID     uuid.UUID
 	Sources         []string
@@ -54,8 +67,14 @@ type AcceptClaimedParams struct {
 	LastClaim       time.Time
 }
 
-// T4, under the fence of each, with the attempt and the lead. The times of the claims name the months of the attempts.
-func (q *Queries) AcceptClaimed(ctx context.Context, arg AcceptClaimedParams) ([]uuid.UUID, error) {
+type AcceptClaimedRow struct {
+	ID    uuid.UUID
+	Shown bool
+}
+
+// T4, under the fence of each, with the attempt, the lead, the connection and the row of the timeline. The times of the claims
+// name the months of the attempts. shown is false where the timeline holds the message already, as ours or as imported.
+func (q *Queries) AcceptClaimed(ctx context.Context, arg AcceptClaimedParams) ([]AcceptClaimedRow, error) {
 	rows, err := q.db.Query(ctx, acceptClaimed,
 		arg.Ids,
 		arg.Attempts,
@@ -66,6 +85,9 @@ func (q *Queries) AcceptClaimed(ctx context.Context, arg AcceptClaimedParams) ([
 		arg.TraceIds,
 		arg.Latencies,
 		arg.Evidence,
+		arg.Subjects,
+		arg.Bodies,
+		arg.TextHashes,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.Sources,
@@ -76,57 +98,18 @@ func (q *Queries) AcceptClaimed(ctx context.Context, arg AcceptClaimedParams) ([
 		return nil, err
 	}
 	defer rows.Close()
-	var items []uuid.UUID
+	var items []AcceptClaimedRow
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i AcceptClaimedRow
+		if err := rows.Scan(&i.ID, &i.Shown); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
 	return items, nil
-}
-
-const acceptMessages = `-- name: AcceptMessages :exec
-UPDATE message m SET provider_message_id = a.provider_id, message_time = $1
-FROM (SELECT unnest($3::uuid[]) AS id, unnest($4::text[]) AS provider_id) a
-WHERE m.workspace_id = $2 AND m.id = a.id
-`
-
-type AcceptMessagesParams struct {
-	Now         time.Time
-	WorkspaceID uuid.UUID
-	Ids         []uuid.UUID
-	ProviderIds []string
-}
-
-func (q *Queries) AcceptMessages(ctx context.Context, arg AcceptMessagesParams) error {
-	_, err := q.db.Exec(ctx, acceptMessages,
-		arg.Now,
-		arg.WorkspaceID,
-		arg.Ids,
-		arg.ProviderIds,
-	)
-	return err
-}
-
-const dropImportedTwins = `-- name: DropImportedTwins :exec
-DELETE FROM message m USING (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS provider_id) a
-WHERE m.workspace_id = $3 AND m.provider_message_id = a.provider_id AND m.id <> a.id AND m.origin <> 'OWN'
-`
-
-type DropImportedTwinsParams struct {
-	Ids         []uuid.UUID
-	ProviderIds []string
-	WorkspaceID uuid.UUID
-}
-
-func (q *Queries) DropImportedTwins(ctx context.Context, arg DropImportedTwinsParams) error {
-	_, err := q.db.Exec(ctx, dropImportedTwins, arg.Ids, arg.ProviderIds, arg.WorkspaceID)
-	return err
 }
 
 const insertClaimed = `-- name: InsertClaimed :exec
@@ -136,12 +119,7 @@ WITH plan AS MATERIALIZED (
         unnest($9::bytea[]) AS subject_hash, unnest($10::bytea[]) AS body_hash,
         unnest($11::bytea[]) AS html_hash, unnest($12::text[]) AS policy,
         unnest($13::timestamptz[]) AS replied_since, unnest($14::timestamptz[]) AS expire_time,
-        unnest($15::text[]) AS purpose, unnest($16::bytea[]) AS subject, unnest($17::bytea[]) AS body,
-        unnest($18::bytea[]) AS text_hash
-), shown AS (
-    INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash, message_time, create_time, arrival)
-    SELECT $1, p.id, p.lead_id, p.channel, 'outbound', 'OWN', p.subject, p.body, p.text_hash, $2::timestamptz,
-        $2::timestamptz, 'send' FROM plan p
+        unnest($15::text[]) AS purpose
 ), tried AS (
     INSERT INTO send_attempt (workspace_id, intent_id, attempt) SELECT $1, p.id, 1 FROM plan p
 )
@@ -169,12 +147,10 @@ type InsertClaimedParams struct {
 	RepliedSince  []time.Time
 	ExpireTimes   []time.Time
 	Purposes      []string
-	Subjects      [][]byte
-	Bodies        [][]byte
-	TextHashes    [][]byte
 }
 
-// T0 and T2 in one commit: planned, shown in the timeline, and claimed with the first attempt. A zero time stands for none.
+// T0 and T2 in one commit: planned, and claimed with the first attempt. A zero time stands for none. The timeline shows a send
+// of the short way from the end of its call on.
 func (q *Queries) InsertClaimed(ctx context.Context, arg InsertClaimedParams) error {
 	_, err := q.db.Exec(ctx, insertClaimed,
 		arg.WorkspaceID,
@@ -192,11 +168,38 @@ func (q *Queries) InsertClaimed(ctx context.Context, arg InsertClaimedParams) er
 		arg.RepliedSince,
 		arg.ExpireTimes,
 		arg.Purposes,
-		arg.Subjects,
-		arg.Bodies,
-		arg.TextHashes,
 	)
 	return err
+}
+
+const lockFreeLeadIDs = `-- name: LockFreeLeadIDs :many
+SELECT id FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
+`
+
+type LockFreeLeadIDsParams struct {
+	WorkspaceID uuid.UUID
+	Ids         []uuid.UUID
+}
+
+// The same, for whoever only has to write.
+func (q *Queries) LockFreeLeadIDs(ctx context.Context, arg LockFreeLeadIDsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, lockFreeLeadIDs, arg.WorkspaceID, arg.Ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const lockFreeLeads = `-- name: LockFreeLeads :many
@@ -257,18 +260,18 @@ func (q *Queries) LockFreeLeads(ctx context.Context, arg LockFreeLeadsParams) ([
 
 const sendFacts = `-- name: SendFacts :many
 SELECT r.request_id::uuid AS request_id, now()::timestamptz AS at, (
-        EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = $1 AND i.request_id = r.request_id)
+        EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = $1 AND i.request_id = r.request_id OFFSET 0)
         OR EXISTS (SELECT FROM send_intent i WHERE i.workspace_id = $1 AND i.lead_id = r.lead_id
-            AND i.channel = r.channel AND i.state IN ('SENDING', 'UNKNOWN'))
+            AND i.channel = r.channel AND i.state IN ('SENDING', 'UNKNOWN') OFFSET 0)
         OR EXISTS (SELECT FROM lead_channel c WHERE c.workspace_id = $1 AND c.lead_id = r.lead_id
-            AND c.channel = r.channel AND c.status <> 'OPEN')
-        OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = $1 AND o.state = 'ACTIVE' AND o.lead_id = r.lead_id)
+            AND c.channel = r.channel AND c.status <> 'OPEN' OFFSET 0)
+        OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = $1 AND o.state = 'ACTIVE' AND o.lead_id = r.lead_id OFFSET 0)
         OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = $1 AND o.state = 'ACTIVE' AND o.channel = 'sms'
-            AND o.address <> '' AND o.address = r.phone)
+            AND o.address <> '' AND o.address = r.phone OFFSET 0)
         OR EXISTS (SELECT FROM opt_out o WHERE o.workspace_id = $1 AND o.state = 'ACTIVE' AND o.channel = 'email'
-            AND o.address <> '' AND o.address = r.email)
+            AND o.address <> '' AND o.address = r.email OFFSET 0)
         OR (r.channel = 'email' AND EXISTS (SELECT FROM reply_target t JOIN message m ON m.workspace_id = t.workspace_id AND m.id = t.message_id
-            WHERE m.workspace_id = $1 AND m.lead_id = r.lead_id)))::boolean AS hindered,
+            WHERE m.workspace_id = $1 AND m.lead_id = r.lead_id OFFSET 0)))::boolean AS hindered,
     ARRAY (SELECT i.claim_time FROM send_intent i WHERE i.workspace_id = $1 AND i.channel = r.channel
         AND i.lead_id = r.lead_id AND i.claim_time > $2::timestamptz
         AND (i.state IN ('SENDING', 'UNKNOWN', 'ACCEPTED', 'DELIVERED', 'FAILED_AFTER_ACCEPT')
@@ -297,7 +300,8 @@ type SendFactsRow struct {
 
 // What the gate has to know of each send, after its lead was locked. hindered: there is something to weigh, so that the send
 // goes the long way: the request is known, another send is live, the channel is flagged, somebody opted out, or an email
-// could be answered in its thread.
+// could be answered in its thread. OFFSET 0 keeps each question one look into an index: without it the planner may read all
+// live sends of the workspace once a batch, with the dead entries that settled sends have left there.
 func (q *Queries) SendFacts(ctx context.Context, arg SendFactsParams) ([]SendFactsRow, error) {
 	rows, err := q.db.Query(ctx, sendFacts,
 		arg.WorkspaceID,

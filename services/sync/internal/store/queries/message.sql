@@ -30,7 +30,7 @@ UPDATE message SET webhook_key = sqlc.arg(webhook_key)::text WHERE workspace_id 
 DELETE FROM message WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = sqlc.arg(provider_message_id)::text
     AND id <> sqlc.arg(id) AND origin <> 'OWN';
 
--- name: AcceptMessage :exec
+-- name: AcceptMessage :execrows
 UPDATE message SET provider_message_id = sqlc.arg(provider_message_id)::text, message_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
 

@@ -85,8 +85,10 @@ SELECT
 SELECT state, count(*) AS sends, count(*) FILTER (WHERE duplicate_suspected) AS duplicates FROM send_intent GROUP BY state;
 
 -- name: PlannedSends :one
--- I9 counts what was planned where planning leaves its other trace: the timeline.
-SELECT count(*) FROM message WHERE origin = 'OWN';
+-- I9 counts what was planned where planning leaves its other trace: the timeline, which shows a send of the short way from the
+-- end of its call on.
+SELECT ((SELECT count(*) FROM message WHERE origin = 'OWN') + (SELECT count(*) FROM send_intent i WHERE i.state = 'SENDING'
+    AND NOT EXISTS (SELECT FROM message m WHERE m.workspace_id = i.workspace_id AND m.id = i.id)))::bigint AS planned;
 
 -- name: ParkedSends :one
 SELECT count(*) FROM send_intent i WHERE i.state = 'PARKED'

@@ -57,7 +57,7 @@ UPDATE send_intent i SET state = 'UNKNOWN', update_time = sqlc.arg(now),
 WHERE i.state = ANY (sqlc.arg(sources)::text[]) AND (i.workspace_id, i.id) IN (
     SELECT s.workspace_id, s.id FROM send_intent s WHERE s.state = 'SENDING' AND s.lease_until < now()
     ORDER BY s.lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
-RETURNING i.workspace_id, i.id, i.attempt;
+RETURNING i.*;
 
 -- name: DueIntents :many
 -- Sends that wait for a time that has come; a backstop behind the jobs planned with them.
