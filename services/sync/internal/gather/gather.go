@@ -1,12 +1,13 @@
 // Package gather makes one piece of work of calls that come at the same time. While a batch is under way the calls that come
-// wait, and are the next batch: nobody waits for company, and the busier it is the larger the batches are. A lone call is a
-// batch of one, at once.
+// wait, and are the next batch: the busier it is the larger the batches are. A lone call is a batch of one, at once. Where
+// it is known that others are about to come, a batch can wait for them a little.
 package gather
 
 import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Config is what a Gatherer is made of.
@@ -21,6 +22,12 @@ type Config[K comparable, In, Out any] struct {
 	// Shared, if set, tells an error that every batch would meet, such as a database that is away: all that wait for the key
 	// get it with the batch, so that each learns of it as soon as one does.
 	Shared func(error) bool
+	// Patience is how long a batch waits for more calls while Coming says that they are about to come. It counts from the lane's
+	// last batch, or from the first call. Default 0: nobody waits for company.
+	Patience time.Duration
+	// Coming reports whether the calls that wait should be joined by others that may come soon. It is asked when one comes, must
+	// be quick, and is needed with Patience.
+	Coming func(key K, waiting int) bool
 }
 
 // Gatherer gathers calls by key. It is safe for concurrent use.
@@ -34,6 +41,8 @@ type Gatherer[K comparable, In, Out any] struct {
 type line[In, Out any] struct {
 	waiting []*call[In, Out]
 	running int
+	// came is signalled when a call came.
+	came chan struct{}
 }
 
 type call[In, Out any] struct {
@@ -63,7 +72,7 @@ func (g *Gatherer[K, In, Out]) Do(ctx context.Context, key K, in In) (Out, error
 	g.mu.Lock()
 	l := g.lines[key]
 	if l == nil {
-		l = &line[In, Out]{}
+		l = &line[In, Out]{came: make(chan struct{}, 1)}
 		g.lines[key] = l
 	}
 	l.waiting = append(l.waiting, c)
@@ -72,6 +81,10 @@ func (g *Gatherer[K, In, Out]) Do(ctx context.Context, key K, in In) (Out, error
 		go g.drain(key, l)
 	}
 	g.mu.Unlock()
+	select {
+	case l.came <- struct{}{}:
+	default:
+	}
 	<-c.done
 	return c.out, c.err
 }
@@ -79,6 +92,7 @@ func (g *Gatherer[K, In, Out]) Do(ctx context.Context, key K, in In) (Out, error
 // drain runs batches until nobody waits.
 func (g *Gatherer[K, In, Out]) drain(key K, l *line[In, Out]) {
 	for {
+		g.wait(key, l)
 		g.mu.Lock()
 		n := min(len(l.waiting), g.cfg.Size)
 		if n == 0 {
@@ -105,6 +119,28 @@ func fail[In, Out any](calls []*call[In, Out], err error) {
 	for _, c := range calls {
 		c.err = err
 		close(c.done)
+	}
+}
+
+// wait gives those a moment who are about to come.
+func (g *Gatherer[K, In, Out]) wait(key K, l *line[In, Out]) {
+	if g.cfg.Patience <= 0 {
+		return
+	}
+	patience := time.NewTimer(g.cfg.Patience)
+	defer patience.Stop()
+	for {
+		g.mu.Lock()
+		n := len(l.waiting)
+		g.mu.Unlock()
+		if n == 0 || n >= g.cfg.Size || !g.cfg.Coming(key, n) {
+			return
+		}
+		select {
+		case <-l.came:
+		case <-patience.C:
+			return
+		}
 	}
 }
 

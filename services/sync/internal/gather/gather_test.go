@@ -3,11 +3,13 @@ package gather_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/relance/relance/services/sync/internal/gather"
 )
@@ -93,6 +95,52 @@ func TestKeysAndLanes(t *testing.T) {
 		close(r.gate)
 		group.Wait()
 	})
+}
+
+// A batch waits for those who are about to come: until there are enough, until nobody is coming, or until its patience ends.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		coming bool
+		calls  int
+		took   time.Duration
+		sizes  []int
+	}{
+		"nobody comes":     {false, 2, time.Millisecond, []int{1, 1}},
+		"enough have come": {true, 3, 2 * time.Millisecond, []int{3}},
+		"patience ends":    {true, 2, 5 * time.Millisecond, []int{2}},
+		"both, in turn":    {true, 4, 7 * time.Millisecond, []int{3, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &recorder{gate: make(chan struct{})}
+				close(r.gate)
+				g := gather.New(gather.Config[string, int, int]{
+					Run: r.run, Patience: 5 * time.Millisecond, Coming: func(_ string, waiting int) bool { return c.coming && waiting < 3 },
+				})
+				began := time.Now()
+				var group sync.WaitGroup
+				for n := range c.calls {
+					group.Go(func() {
+						if _, err := g.Do(t.Context(), "a", n); err != nil {
+							t.Error(err)
+						}
+					})
+					synctest.Wait()
+					if n < min(c.calls-1, 2) {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				group.Wait()
+				if got := r.sizes(); !slices.Equal(got, c.sizes) {
+					t.Errorf("batches = %v, want %v", got, c.sizes)
+				}
+				if took := time.Since(began); took != c.took {
+					t.Errorf("took %s, want %s", took, c.took)
+				}
+			})
+		})
+	}
 }
 
 func TestErrorsAndPanicsReachEveryCaller(t *testing.T) {

@@ -86,13 +86,14 @@ type Sender struct {
 	claims   *claimGatherer
 	accepts  *acceptGatherer
 	keys     sync.Map // workspace → budget.Key of its newest claim
+	claimed  sync.Map // workspace → *atomic.Int32
 }
 
 // New makes a Sender.
 func New(cfg Config) *Sender {
 	s := &Sender{Config: cfg, breakers: breakerMetric(), machine: clock.System()}
-	s.claims = gather.New(gather.Config[uuid.UUID, Request, handed]{Run: s.claimTogether})
-	s.accepts = gather.New(gather.Config[uuid.UUID, settled, *Outcome]{Run: s.acceptTogether})
+	s.claims = gather.New(gather.Config[uuid.UUID, Request, handed]{Run: s.claimTogether, Patience: company, Coming: s.claimsComing})
+	s.accepts = gather.New(gather.Config[uuid.UUID, settled, *Outcome]{Run: s.acceptTogether, Patience: company, Coming: s.acceptancesComing})
 	return s
 }
 

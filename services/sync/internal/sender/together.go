@@ -65,6 +65,9 @@ func (s *Sender) together(ctx context.Context, r Request) (Outcome, bool, error)
 		return Outcome{}, false, nil
 	}
 	crashpoint.At(crashpoint.C4)
+	underWay := s.claimedOf(r.Workspace)
+	underWay.Add(1)
+	defer underWay.Add(-1)
 	out, err := s.write(ctx, got.claim, permit, got.began)
 	return out, true, err
 }
