@@ -47,6 +47,7 @@ type Config struct {
 	WatchStall            time.Duration `name:"watch-stall" env:"RELANCE_SYNC_WATCH_STALL" default:"1m" help:"How long a watcher of conversations may take nothing before its stream is ended, at least 1s."`
 	HistoryMonths         int           `name:"history-months" env:"RELANCE_SYNC_HISTORY_MONTHS" default:"13" help:"Months of send attempts, looks and delivered events that are kept, 2 or more; 0 keeps all."`
 	WebhookRetention      time.Duration `name:"webhook-retention" env:"RELANCE_SYNC_WEBHOOK_RETENTION" default:"2160h" help:"How long bodies of processed webhooks are kept, 24h or more; 0 keeps all. Their keys stay, so that a late delivery is known."`
+	WebhookAsideRetention time.Duration `name:"webhook-aside-retention" env:"RELANCE_SYNC_WEBHOOK_ASIDE_RETENTION" default:"720h" help:"How long bodies of webhooks are kept that nobody acted on (ignored, or of no workspace), 24h or more; 0 keeps all. They can be replayed until then."`
 	SendWrite             time.Duration `name:"send-write" env:"RELANCE_SYNC_SEND_WRITE" default:"5s" help:"W: longest time from a send's claim to its call."`
 	SendPause             time.Duration `name:"send-pause" env:"RELANCE_SYNC_SEND_PAUSE" default:"60s" help:"P: longest sleep of a process between check and write that is assumed."`
 	SendCall              time.Duration `name:"send-call" env:"RELANCE_SYNC_SEND_CALL" default:"15s" help:"R: longest provider call, at most 30s."`
@@ -110,6 +111,7 @@ func (c Config) Problems() []string {
 	check(c.MaxFailures >= 1 && c.MaxFailures <= 20, "max failures must be 1 to 20")
 	check(c.HistoryMonths == 0 || c.HistoryMonths >= 2, "history months must be 0 or at least 2")
 	check(c.WebhookRetention == 0 || c.WebhookRetention >= 24*time.Hour, "webhook retention must be 0 or at least 24h")
+	check(c.WebhookAsideRetention == 0 || c.WebhookAsideRetention >= 24*time.Hour, "webhook aside retention must be 0 or at least 24h")
 	check(c.SendCall <= 30*time.Second, "send call timeout must be at most 30s")
 	check(c.DrainTimeout >= c.SendCall, "drain timeout must be at least the send call timeout")
 	check(c.PollInterval >= time.Second && c.PollInterval <= 24*time.Hour, "poll interval must be 1s to 24h")

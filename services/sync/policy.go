@@ -40,6 +40,7 @@ func Policy() principal.Policy {
 		syncv1.SyncService_ListLeadConflicts_FullMethodName:     people,
 		syncv1.SyncService_ResolveLeadConflict_FullMethodName:   people,
 		syncv1.SyncService_LiftOptOut_FullMethodName:            admin,
+		syncv1.SyncService_RetryOptOutPush_FullMethodName:       admin,
 		syncv1.SyncService_UnblockLead_FullMethodName:           admin,
 		syncv1.SyncService_ListFreeSlots_FullMethodName:         {principal.KindAvailability},
 		syncv1.SyncService_BookAppointment_FullMethodName:       {principal.KindAvailability},

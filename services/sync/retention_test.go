@@ -1,6 +1,8 @@
 package sync_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"testing"
 	"time"
@@ -104,6 +106,44 @@ func (w tenant) replayDropped() {
 	if n := w.count(`SELECT count(*) FROM webhook_inbox WHERE error_reason = 'BODY_UNREADABLE'`); n != 0 {
 		w.Errorf("%d bodies could not be read", n)
 	}
+}
+
+// TestBodiesThatNobodyActedOnAreDropped: of ignored webhooks and of those without a workspace, and of no others. Until then they
+// are replayed, and then they are left out.
+func TestBodiesThatNobodyActedOnAreDropped(t *testing.T) {
+	t.Parallel()
+	w, _ := retained(t, func(c *relancesync.Config) { c.WebhookAsideRetention = kept })
+	raw := fmt.Sprintf(`{"type":"ContactCreate","id":"contactUnknown000001","locationId":"locationUnknown0001","webhookId":"b","timestamp":%q}`, w.clock.Now().Format(time.RFC3339))
+	if out, err := w.marketplace([]byte(raw)); err != nil || out.GetState() != syncv1.WebhookState_WEBHOOK_STATE_UNROUTED {
+		t.Fatalf("accept = %v, %v", out, err)
+	}
+	w.eventually("ignored one dropped", func() bool { return w.count(noBodies+` AND state = 'IGNORED'`) == 1 })
+	w.swept()
+	if n := w.count(noBodies); n != 1 {
+		t.Fatalf("dropped = %d, want the old ignored one: the unrouted one is young, the others are of other kinds", n)
+	}
+	w.exec(`UPDATE webhook_inbox SET process_time = process_time - interval '91 days' WHERE state = 'UNROUTED'`)
+	w.eventually("unrouted one dropped", func() bool { return w.count(noBodies+` AND state = 'UNROUTED'`) == 1 })
+	list, err := w.admin.ListWebhookEvents(t.Context(), &syncv1.ListWebhookEventsRequest{
+		Parent: "workspaces/-", Filter: &syncv1.WebhookEventFilter{State: syncv1.WebhookState_WEBHOOK_STATE_UNROUTED},
+	})
+	sum := sha256.Sum256([]byte(raw))
+	if err != nil || len(list.GetWebhookEvents()) != 1 || !bytes.Equal(list.GetWebhookEvents()[0].GetBodySha256(), sum[:]) {
+		t.Errorf("unrouted = %v, %v; want the digest of what came", list, err)
+	}
+	if out, err := w.marketplace([]byte(raw)); err != nil || !out.GetDuplicate() {
+		t.Errorf("a late delivery = %v, %v", out, err)
+	}
+	out, err := w.admin.ReplayWebhookEvents(t.Context(), &syncv1.ReplayWebhookEventsRequest{
+		Parent: "workspaces/-", Filter: &syncv1.WebhookEventFilter{}, ValidateOnly: true,
+	})
+	if err != nil || out.GetMatchedCount() != 1 || out.GetReplayedCount() != 1 {
+		t.Errorf("what can be replayed = %v, %v; want the parked one", out, err)
+	}
+	_, err = w.admin.ReplayWebhookEvents(t.Context(), &syncv1.ReplayWebhookEventsRequest{
+		Parent: "workspaces/-", Names: []string{list.GetWebhookEvents()[0].GetName()},
+	})
+	rpctest.RequireError(t, err, codes.FailedPrecondition, "WEBHOOK_BODY_DROPPED")
 }
 
 // parkedEvent names the one parked event.

@@ -80,8 +80,8 @@ type Deps struct {
 	PollTick time.Duration
 	// HistoryMonths is how many months of append-only history are kept; 0 keeps all.
 	HistoryMonths int
-	// WebhookRetention is how long bodies of processed webhooks are kept; 0 keeps all.
-	WebhookRetention time.Duration
+	// WebhookRetention is how long bodies of webhooks are kept.
+	WebhookRetention Retention
 	// SoftStop is how long running jobs may take at shutdown.
 	SoftStop time.Duration
 }

@@ -2,8 +2,11 @@ package jobs
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -17,29 +20,78 @@ const (
 	dropBudget = 15 * time.Second
 )
 
-// dropBodies drops the bodies of webhooks that were processed longer ago than they are kept, a batch per transaction. Replicas
-// that run it together take different rows.
-func (d Deps) dropBodies(ctx context.Context) error {
-	if d.WebhookRetention <= 0 {
-		return nil
-	}
-	end := clock.System().Now().Add(dropBudget)
-	var dropped int64
-	for clock.System().Now().Before(end) {
-		var n int64
-		err := d.Store.System(ctx, func(tx *store.Tx) (err error) {
-			n, err = tx.DropBodies(ctx, db.DropBodiesParams{Before: tx.Now.Add(-d.WebhookRetention), Page: dropPage})
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("drop bodies of webhooks: %w", err)
+// Retention is how long bodies of webhooks are kept after they were dealt with; 0 keeps all.
+type Retention struct {
+	// Processed is for those that had their effects, Aside for those that nobody acted on: ignored, or of no workspace.
+	Processed, Aside time.Duration
+}
+
+// outdated gives the next bodies that are not kept any more, of one kind.
+type outdated func(ctx context.Context, tx *store.Tx) (ids []uuid.UUID, bodies [][]byte, err error)
+
+func processedBodies(kept time.Duration) outdated {
+	return func(ctx context.Context, tx *store.Tx) (ids []uuid.UUID, bodies [][]byte, err error) {
+		rows, err := tx.ProcessedBodies(ctx, db.ProcessedBodiesParams{Before: tx.Now.Add(-kept), Page: dropPage})
+		for _, r := range rows {
+			ids, bodies = append(ids, r.ID), append(bodies, r.BodyEnc)
 		}
-		if dropped += n; n < dropPage {
-			break
+		return ids, bodies, err
+	}
+}
+
+func asideBodies(kept time.Duration) outdated {
+	return func(ctx context.Context, tx *store.Tx) (ids []uuid.UUID, bodies [][]byte, err error) {
+		rows, err := tx.AsideBodies(ctx, db.AsideBodiesParams{Before: tx.Now.Add(-kept), Page: dropPage})
+		for _, r := range rows {
+			ids, bodies = append(ids, r.ID), append(bodies, r.BodyEnc)
+		}
+		return ids, bodies, err
+	}
+}
+
+// dropBodies drops the bodies of webhooks that are not kept any more, a batch per transaction. Replicas that run it together take
+// different rows.
+func (d Deps) dropBodies(ctx context.Context) error {
+	end := clock.System().Now().Add(dropBudget)
+	dropped := 0
+	for _, kind := range []struct {
+		kept time.Duration
+		next outdated
+	}{
+		{d.WebhookRetention.Processed, processedBodies(d.WebhookRetention.Processed)},
+		{d.WebhookRetention.Aside, asideBodies(d.WebhookRetention.Aside)},
+	} {
+		for more := kind.kept > 0; more && clock.System().Now().Before(end); {
+			n, err := d.dropPage(ctx, kind.next)
+			if err != nil {
+				return fmt.Errorf("drop bodies of webhooks: %w", err)
+			}
+			dropped += n
+			more = n == dropPage
 		}
 	}
 	if dropped > 0 {
 		d.Logger.InfoContext(ctx, "bodies of webhooks dropped", "dropped", dropped)
 	}
 	return nil
+}
+
+// dropPage drops a page and leaves the digests of what was dropped. A body that cannot be opened any more has none.
+func (d Deps) dropPage(ctx context.Context, next outdated) (n int, err error) {
+	err = d.Store.System(ctx, func(tx *store.Tx) error {
+		ids, bodies, err := next(ctx, tx)
+		if n = len(ids); err != nil || n == 0 {
+			return err
+		}
+		digests := make([][]byte, n)
+		for i, sealed := range bodies {
+			digests[i] = []byte{}
+			if raw, err := d.Store.Open(sealed, BodyPlace(ids[i])); err == nil {
+				sum := sha256.Sum256([]byte(raw))
+				digests[i] = sum[:]
+			}
+		}
+		return tx.DropBodies(ctx, db.DropBodiesParams{Ids: ids, Digests: digests})
+	})
+	return n, err
 }

@@ -113,6 +113,7 @@ func webhookProto(r db.ListInboxRow) *syncv1.WebhookEvent {
 		Name: eventName(r.ID), Source: sourceProto(r.Source), EventType: r.EventType,
 		State: webhookState(r.State), ErrorReason: r.ErrorReason, WebhookId: r.WebhookID,
 		CreateTime: stamp(r.CreateTime), ProcessTime: optStamp(r.ProcessTime), RepeatCount: r.Repeats, ReplayCount: r.Replays,
+		BodySha256: r.BodySha256,
 	}
 	if r.WorkspaceID != nil {
 		out.Workspace = workspaceName(*r.WorkspaceID)

@@ -119,9 +119,9 @@ func (in *replay) named(ctx context.Context, tx *store.Tx) error {
 	return nil
 }
 
-// bodyDropped refuses an event by name. By filter none can be met: only processed ones lose their body.
+// bodyDropped refuses an event by name. By filter none is met: only what has its body is looked for.
 func bodyDropped(id uuid.UUID) error {
-	return typed(codes.FailedPrecondition, reasonWebhookBodyDropped, "the webhook was processed, and its body is not kept any more; leave it out").
+	return typed(codes.FailedPrecondition, reasonWebhookBodyDropped, "the webhook was dealt with, and its body is not kept any more; leave it out").
 		With("webhook_event", eventName(id))
 }
 

@@ -44,6 +44,19 @@ func (t *Tx) withdraw(ctx context.Context, row db.OptOut) error {
 	return nil
 }
 
+// RetryPush begins a push anew that was given up, and reports whether it was. It answers no rows for an unknown opt-out.
+func (t *Tx) RetryPush(ctx context.Context, workspace, id uuid.UUID) (db.OptOut, bool, error) {
+	n, err := t.Queries.RetryPush(ctx, db.RetryPushParams{Now: t.Now, WorkspaceID: workspace, ID: id})
+	if err == nil && n > 0 {
+		err = t.Enqueue(ctx, work.PushOptOut{Workspace: workspace.String(), OptOut: id.String()}, 0)
+	}
+	if err != nil {
+		return db.OptOut{}, false, fmt.Errorf("retry push: %w", err)
+	}
+	row, err := t.OptOut(ctx, db.OptOutParams{WorkspaceID: workspace, ID: id})
+	return row, n > 0, err
+}
+
 // retell tells the opt-outs of a lead at the contact that it is linked to now.
 func (t *Tx) retell(ctx context.Context, workspace, lead uuid.UUID) error {
 	ids, err := t.RependPushes(ctx, db.RependPushesParams{Now: t.Now, WorkspaceID: workspace, LeadID: lead})

@@ -1043,6 +1043,98 @@ func (x *LiftOptOutResponse) GetOptOut() *OptOut {
 	return nil
 }
 
+// RetryOptOutPushRequest tells the provider of an opt-out again.
+type RetryOptOutPushRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "workspaces/{w}/optOuts/{uuid}". Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryOptOutPushRequest) Reset() {
+	*x = RetryOptOutPushRequest{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryOptOutPushRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryOptOutPushRequest) ProtoMessage() {}
+
+func (x *RetryOptOutPushRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryOptOutPushRequest.ProtoReflect.Descriptor instead.
+func (*RetryOptOutPushRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RetryOptOutPushRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// RetryOptOutPushResponse carries the opt-out.
+type RetryOptOutPushResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The opt-out; its push is PENDING, or WITHDRAWING for one that was lifted.
+	OptOut        *OptOut `protobuf:"bytes,1,opt,name=opt_out,json=optOut,proto3" json:"opt_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryOptOutPushResponse) Reset() {
+	*x = RetryOptOutPushResponse{}
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryOptOutPushResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryOptOutPushResponse) ProtoMessage() {}
+
+func (x *RetryOptOutPushResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryOptOutPushResponse.ProtoReflect.Descriptor instead.
+func (*RetryOptOutPushResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RetryOptOutPushResponse) GetOptOut() *OptOut {
+	if x != nil {
+		return x.OptOut
+	}
+	return nil
+}
+
 // UnblockLeadRequest lifts a block that a person set.
 type UnblockLeadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1056,7 +1148,7 @@ type UnblockLeadRequest struct {
 
 func (x *UnblockLeadRequest) Reset() {
 	*x = UnblockLeadRequest{}
-	mi := &file_relance_sync_v1_compliance_proto_msgTypes[11]
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1160,7 @@ func (x *UnblockLeadRequest) String() string {
 func (*UnblockLeadRequest) ProtoMessage() {}
 
 func (x *UnblockLeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_compliance_proto_msgTypes[11]
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1173,7 @@ func (x *UnblockLeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockLeadRequest.ProtoReflect.Descriptor instead.
 func (*UnblockLeadRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{11}
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UnblockLeadRequest) GetName() string {
@@ -1109,7 +1201,7 @@ type UnblockLeadResponse struct {
 
 func (x *UnblockLeadResponse) Reset() {
 	*x = UnblockLeadResponse{}
-	mi := &file_relance_sync_v1_compliance_proto_msgTypes[12]
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1213,7 @@ func (x *UnblockLeadResponse) String() string {
 func (*UnblockLeadResponse) ProtoMessage() {}
 
 func (x *UnblockLeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_compliance_proto_msgTypes[12]
+	mi := &file_relance_sync_v1_compliance_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1226,7 @@ func (x *UnblockLeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockLeadResponse.ProtoReflect.Descriptor instead.
 func (*UnblockLeadResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{12}
+	return file_relance_sync_v1_compliance_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UnblockLeadResponse) GetLead() *Lead {
@@ -1219,6 +1311,10 @@ const file_relance_sync_v1_compliance_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"F\n" +
 	"\x12LiftOptOutResponse\x120\n" +
+	"\aopt_out\x18\x01 \x01(\v2\x17.relance.sync.v1.OptOutR\x06optOut\",\n" +
+	"\x16RetryOptOutPushRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
+	"\x17RetryOptOutPushResponse\x120\n" +
 	"\aopt_out\x18\x01 \x01(\v2\x17.relance.sync.v1.OptOutR\x06optOut\"@\n" +
 	"\x12UnblockLeadRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
@@ -1255,57 +1351,60 @@ func file_relance_sync_v1_compliance_proto_rawDescGZIP() []byte {
 }
 
 var file_relance_sync_v1_compliance_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_relance_sync_v1_compliance_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_relance_sync_v1_compliance_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_relance_sync_v1_compliance_proto_goTypes = []any{
-	(SendVerdict)(0),              // 0: relance.sync.v1.SendVerdict
-	(OptOutReview)(0),             // 1: relance.sync.v1.OptOutReview
-	(OptOutDecision)(0),           // 2: relance.sync.v1.OptOutDecision
-	(*SendCheck)(nil),             // 3: relance.sync.v1.SendCheck
-	(*SendCheckResult)(nil),       // 4: relance.sync.v1.SendCheckResult
-	(*CheckSendRequest)(nil),      // 5: relance.sync.v1.CheckSendRequest
-	(*CheckSendResponse)(nil),     // 6: relance.sync.v1.CheckSendResponse
-	(*OptOut)(nil),                // 7: relance.sync.v1.OptOut
-	(*ListOptOutsRequest)(nil),    // 8: relance.sync.v1.ListOptOutsRequest
-	(*ListOptOutsResponse)(nil),   // 9: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutRequest)(nil),   // 10: relance.sync.v1.ReviewOptOutRequest
-	(*ReviewOptOutResponse)(nil),  // 11: relance.sync.v1.ReviewOptOutResponse
-	(*LiftOptOutRequest)(nil),     // 12: relance.sync.v1.LiftOptOutRequest
-	(*LiftOptOutResponse)(nil),    // 13: relance.sync.v1.LiftOptOutResponse
-	(*UnblockLeadRequest)(nil),    // 14: relance.sync.v1.UnblockLeadRequest
-	(*UnblockLeadResponse)(nil),   // 15: relance.sync.v1.UnblockLeadResponse
-	nil,                           // 16: relance.sync.v1.SendCheckResult.MetadataEntry
-	(Channel)(0),                  // 17: relance.sync.v1.Channel
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(SendPurpose)(0),              // 19: relance.sync.v1.SendPurpose
-	(*OptOutPush)(nil),            // 20: relance.sync.v1.OptOutPush
-	(*Lead)(nil),                  // 21: relance.sync.v1.Lead
+	(SendVerdict)(0),                // 0: relance.sync.v1.SendVerdict
+	(OptOutReview)(0),               // 1: relance.sync.v1.OptOutReview
+	(OptOutDecision)(0),             // 2: relance.sync.v1.OptOutDecision
+	(*SendCheck)(nil),               // 3: relance.sync.v1.SendCheck
+	(*SendCheckResult)(nil),         // 4: relance.sync.v1.SendCheckResult
+	(*CheckSendRequest)(nil),        // 5: relance.sync.v1.CheckSendRequest
+	(*CheckSendResponse)(nil),       // 6: relance.sync.v1.CheckSendResponse
+	(*OptOut)(nil),                  // 7: relance.sync.v1.OptOut
+	(*ListOptOutsRequest)(nil),      // 8: relance.sync.v1.ListOptOutsRequest
+	(*ListOptOutsResponse)(nil),     // 9: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutRequest)(nil),     // 10: relance.sync.v1.ReviewOptOutRequest
+	(*ReviewOptOutResponse)(nil),    // 11: relance.sync.v1.ReviewOptOutResponse
+	(*LiftOptOutRequest)(nil),       // 12: relance.sync.v1.LiftOptOutRequest
+	(*LiftOptOutResponse)(nil),      // 13: relance.sync.v1.LiftOptOutResponse
+	(*RetryOptOutPushRequest)(nil),  // 14: relance.sync.v1.RetryOptOutPushRequest
+	(*RetryOptOutPushResponse)(nil), // 15: relance.sync.v1.RetryOptOutPushResponse
+	(*UnblockLeadRequest)(nil),      // 16: relance.sync.v1.UnblockLeadRequest
+	(*UnblockLeadResponse)(nil),     // 17: relance.sync.v1.UnblockLeadResponse
+	nil,                             // 18: relance.sync.v1.SendCheckResult.MetadataEntry
+	(Channel)(0),                    // 19: relance.sync.v1.Channel
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(SendPurpose)(0),                // 21: relance.sync.v1.SendPurpose
+	(*OptOutPush)(nil),              // 22: relance.sync.v1.OptOutPush
+	(*Lead)(nil),                    // 23: relance.sync.v1.Lead
 }
 var file_relance_sync_v1_compliance_proto_depIdxs = []int32{
-	17, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
-	18, // 1: relance.sync.v1.SendCheck.time:type_name -> google.protobuf.Timestamp
-	19, // 2: relance.sync.v1.SendCheck.purpose:type_name -> relance.sync.v1.SendPurpose
+	19, // 0: relance.sync.v1.SendCheck.channel:type_name -> relance.sync.v1.Channel
+	20, // 1: relance.sync.v1.SendCheck.time:type_name -> google.protobuf.Timestamp
+	21, // 2: relance.sync.v1.SendCheck.purpose:type_name -> relance.sync.v1.SendPurpose
 	0,  // 3: relance.sync.v1.SendCheckResult.verdict:type_name -> relance.sync.v1.SendVerdict
-	16, // 4: relance.sync.v1.SendCheckResult.metadata:type_name -> relance.sync.v1.SendCheckResult.MetadataEntry
-	18, // 5: relance.sync.v1.SendCheckResult.defer_until_time:type_name -> google.protobuf.Timestamp
+	18, // 4: relance.sync.v1.SendCheckResult.metadata:type_name -> relance.sync.v1.SendCheckResult.MetadataEntry
+	20, // 5: relance.sync.v1.SendCheckResult.defer_until_time:type_name -> google.protobuf.Timestamp
 	3,  // 6: relance.sync.v1.CheckSendRequest.checks:type_name -> relance.sync.v1.SendCheck
 	4,  // 7: relance.sync.v1.CheckSendResponse.results:type_name -> relance.sync.v1.SendCheckResult
-	17, // 8: relance.sync.v1.OptOut.channel:type_name -> relance.sync.v1.Channel
+	19, // 8: relance.sync.v1.OptOut.channel:type_name -> relance.sync.v1.Channel
 	1,  // 9: relance.sync.v1.OptOut.review:type_name -> relance.sync.v1.OptOutReview
-	18, // 10: relance.sync.v1.OptOut.review_time:type_name -> google.protobuf.Timestamp
-	18, // 11: relance.sync.v1.OptOut.opt_out_time:type_name -> google.protobuf.Timestamp
-	18, // 12: relance.sync.v1.OptOut.create_time:type_name -> google.protobuf.Timestamp
-	20, // 13: relance.sync.v1.OptOut.push:type_name -> relance.sync.v1.OptOutPush
-	18, // 14: relance.sync.v1.OptOut.lift_time:type_name -> google.protobuf.Timestamp
+	20, // 10: relance.sync.v1.OptOut.review_time:type_name -> google.protobuf.Timestamp
+	20, // 11: relance.sync.v1.OptOut.opt_out_time:type_name -> google.protobuf.Timestamp
+	20, // 12: relance.sync.v1.OptOut.create_time:type_name -> google.protobuf.Timestamp
+	22, // 13: relance.sync.v1.OptOut.push:type_name -> relance.sync.v1.OptOutPush
+	20, // 14: relance.sync.v1.OptOut.lift_time:type_name -> google.protobuf.Timestamp
 	7,  // 15: relance.sync.v1.ListOptOutsResponse.opt_outs:type_name -> relance.sync.v1.OptOut
 	2,  // 16: relance.sync.v1.ReviewOptOutRequest.decision:type_name -> relance.sync.v1.OptOutDecision
 	7,  // 17: relance.sync.v1.ReviewOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
 	7,  // 18: relance.sync.v1.LiftOptOutResponse.opt_out:type_name -> relance.sync.v1.OptOut
-	21, // 19: relance.sync.v1.UnblockLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	7,  // 19: relance.sync.v1.RetryOptOutPushResponse.opt_out:type_name -> relance.sync.v1.OptOut
+	23, // 20: relance.sync.v1.UnblockLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_compliance_proto_init() }
@@ -1321,7 +1420,7 @@ func file_relance_sync_v1_compliance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_compliance_proto_rawDesc), len(file_relance_sync_v1_compliance_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

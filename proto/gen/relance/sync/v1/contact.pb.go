@@ -32,7 +32,7 @@ const (
 	OptOutPushState_OPT_OUT_PUSH_STATE_PENDING OptOutPushState = 1
 	// The switch was read back: it is on.
 	OptOutPushState_OPT_OUT_PUSH_STATE_VERIFIED OptOutPushState = 2
-	// Given up: the provider does not have the contact, or refused five times. Our own block stands.
+	// Given up: the provider does not have the contact, or refused five times. Our own block stands. RetryOptOutPush tries again.
 	OptOutPushState_OPT_OUT_PUSH_STATE_FAILED OptOutPushState = 3
 	// Nothing to tell: the provider told us, the opt-out is older than this record, or it was lifted before anything was told.
 	OptOutPushState_OPT_OUT_PUSH_STATE_NOT_NEEDED OptOutPushState = 4

@@ -149,9 +149,12 @@ const (
 	// ResourceExhausted. A watcher took nothing for a minute although there was something to tell, and its stream was ended.
 	// Metadata: stalled_for. Example: {"stalled_for":"1m0s"}. Caller: handle what it has, watch again from its last cursor.
 	ErrorReason_ERROR_REASON_WATCHER_STALLED ErrorReason = 76
-	// FailedPrecondition. The webhook named was processed, and its body is not kept any more: there is nothing to replay. Metadata:
-	// webhook_event (resource name). Example: {"webhook_event":"webhookEvents/1"}. Caller: leave it out; its effects are stored.
+	// FailedPrecondition. The webhook named was processed, ignored or of no workspace, and its body is not kept any more: there is
+	// nothing to replay. Metadata: webhook_event (resource name). Example: {"webhook_event":"webhookEvents/1"}. Caller: leave it out.
 	ErrorReason_ERROR_REASON_WEBHOOK_BODY_DROPPED ErrorReason = 77
+	// FailedPrecondition. Telling the provider of the opt-out was not given up: it was read back, taken back, or never needed.
+	// Metadata: push (VERIFIED, WITHDRAWN, NOT_NEEDED). Example: {"push":"VERIFIED"}. Caller: read the opt-out again; leave it as it is.
+	ErrorReason_ERROR_REASON_OPT_OUT_PUSH_NOT_FAILED ErrorReason = 78
 	// FailedPrecondition. The time is no longer free at the provider, and the lead has no appointment at it. Metadata: slot (RFC
 	// 3339), booking where one was stored. Example: {"slot":"2026-01-07T15:00:00Z"}. Caller: offer other times.
 	ErrorReason_ERROR_REASON_SLOT_TAKEN ErrorReason = 68
@@ -214,6 +217,7 @@ var (
 		62: "ERROR_REASON_LEAD_CONFLICT_SETTLED",
 		76: "ERROR_REASON_WATCHER_STALLED",
 		77: "ERROR_REASON_WEBHOOK_BODY_DROPPED",
+		78: "ERROR_REASON_OPT_OUT_PUSH_NOT_FAILED",
 		68: "ERROR_REASON_SLOT_TAKEN",
 		69: "ERROR_REASON_BOOKING_UNRESOLVED",
 		70: "ERROR_REASON_BOOKING_ABSENT",
@@ -261,6 +265,7 @@ var (
 		"ERROR_REASON_LEAD_CONFLICT_SETTLED":     62,
 		"ERROR_REASON_WATCHER_STALLED":           76,
 		"ERROR_REASON_WEBHOOK_BODY_DROPPED":      77,
+		"ERROR_REASON_OPT_OUT_PUSH_NOT_FAILED":   78,
 		"ERROR_REASON_SLOT_TAKEN":                68,
 		"ERROR_REASON_BOOKING_UNRESOLVED":        69,
 		"ERROR_REASON_BOOKING_ABSENT":            70,
@@ -300,7 +305,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xc8\f\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xf2\f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -342,7 +347,8 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_OPT_OUT_NOT_PENDING\x10=\x12&\n" +
 	"\"ERROR_REASON_LEAD_CONFLICT_SETTLED\x10>\x12 \n" +
 	"\x1cERROR_REASON_WATCHER_STALLED\x10L\x12%\n" +
-	"!ERROR_REASON_WEBHOOK_BODY_DROPPED\x10M\x12\x1b\n" +
+	"!ERROR_REASON_WEBHOOK_BODY_DROPPED\x10M\x12(\n" +
+	"$ERROR_REASON_OPT_OUT_PUSH_NOT_FAILED\x10N\x12\x1b\n" +
 	"\x17ERROR_REASON_SLOT_TAKEN\x10D\x12#\n" +
 	"\x1fERROR_REASON_BOOKING_UNRESOLVED\x10E\x12\x1f\n" +
 	"\x1bERROR_REASON_BOOKING_ABSENT\x10F\x12\"\n" +

@@ -1769,13 +1769,15 @@ type WebhookEvent struct {
 	WebhookId string `protobuf:"bytes,7,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
 	// When it was received.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When its job finished.
+	// When it was dealt with.
 	ProcessTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=process_time,json=processTime,proto3" json:"process_time,omitempty"`
 	// How often the same delivery came again. Of the workflow dialect, which has no ids, each may have been a message of its
 	// own; the poller settles that.
 	RepeatCount int32 `protobuf:"varint,10,opt,name=repeat_count,json=repeatCount,proto3" json:"repeat_count,omitempty"`
 	// How often it was replayed.
-	ReplayCount   int32 `protobuf:"varint,11,opt,name=replay_count,json=replayCount,proto3" json:"replay_count,omitempty"`
+	ReplayCount int32 `protobuf:"varint,11,opt,name=replay_count,json=replayCount,proto3" json:"replay_count,omitempty"`
+	// SHA-256 of the body, once that is not kept any more; 32 bytes, else empty.
+	BodySha256    []byte `protobuf:"bytes,12,opt,name=body_sha256,json=bodySha256,proto3" json:"body_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1885,6 +1887,13 @@ func (x *WebhookEvent) GetReplayCount() int32 {
 		return x.ReplayCount
 	}
 	return 0
+}
+
+func (x *WebhookEvent) GetBodySha256() []byte {
+	if x != nil {
+		return x.BodySha256
+	}
+	return nil
 }
 
 var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
@@ -2003,7 +2012,7 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\battempts\x18\x13 \x03(\v2\x1c.relance.sync.v1.SendAttemptR\battempts\x12/\n" +
 	"\x05looks\x18\x14 \x03(\v2\x19.relance.sync.v1.SendLookR\x05looks\x12\x1a\n" +
 	"\bprovider\x18\x15 \x01(\tR\bprovider\x12\x19\n" +
-	"\breply_to\x18\x16 \x01(\tR\areplyTo\"\xd0\x03\n" +
+	"\breply_to\x18\x16 \x01(\tR\areplyTo\"\xf1\x03\n" +
 	"\fWebhookEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12\x1d\n" +
@@ -2019,7 +2028,9 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\fprocess_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vprocessTime\x12!\n" +
 	"\frepeat_count\x18\n" +
 	" \x01(\x05R\vrepeatCount\x12!\n" +
-	"\freplay_count\x18\v \x01(\x05R\vreplayCount*F\n" +
+	"\freplay_count\x18\v \x01(\x05R\vreplayCount\x12\x1f\n" +
+	"\vbody_sha256\x18\f \x01(\fR\n" +
+	"bodySha256*F\n" +
 	"\aChannel\x12\x17\n" +
 	"\x13CHANNEL_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vCHANNEL_SMS\x10\x01\x12\x11\n" +

@@ -3033,7 +3033,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xd7\x1e\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbd\x1f\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3063,7 +3063,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\vListOptOuts\x12#.relance.sync.v1.ListOptOutsRequest\x1a$.relance.sync.v1.ListOptOutsResponse\x12[\n" +
 	"\fReviewOptOut\x12$.relance.sync.v1.ReviewOptOutRequest\x1a%.relance.sync.v1.ReviewOptOutResponse\x12U\n" +
 	"\n" +
-	"LiftOptOut\x12\".relance.sync.v1.LiftOptOutRequest\x1a#.relance.sync.v1.LiftOptOutResponse\x12X\n" +
+	"LiftOptOut\x12\".relance.sync.v1.LiftOptOutRequest\x1a#.relance.sync.v1.LiftOptOutResponse\x12d\n" +
+	"\x0fRetryOptOutPush\x12'.relance.sync.v1.RetryOptOutPushRequest\x1a(.relance.sync.v1.RetryOptOutPushResponse\x12X\n" +
 	"\vUnblockLead\x12#.relance.sync.v1.UnblockLeadRequest\x1a$.relance.sync.v1.UnblockLeadResponse\x12j\n" +
 	"\x11ListLeadConflicts\x12).relance.sync.v1.ListLeadConflictsRequest\x1a*.relance.sync.v1.ListLeadConflictsResponse\x12p\n" +
 	"\x13ResolveLeadConflict\x12+.relance.sync.v1.ResolveLeadConflictRequest\x1a,.relance.sync.v1.ResolveLeadConflictResponse\x12^\n" +
@@ -3168,172 +3169,176 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*ListOptOutsRequest)(nil),            // 71: relance.sync.v1.ListOptOutsRequest
 	(*ReviewOptOutRequest)(nil),           // 72: relance.sync.v1.ReviewOptOutRequest
 	(*LiftOptOutRequest)(nil),             // 73: relance.sync.v1.LiftOptOutRequest
-	(*UnblockLeadRequest)(nil),            // 74: relance.sync.v1.UnblockLeadRequest
-	(*ListLeadConflictsRequest)(nil),      // 75: relance.sync.v1.ListLeadConflictsRequest
-	(*ResolveLeadConflictRequest)(nil),    // 76: relance.sync.v1.ResolveLeadConflictRequest
-	(*BookAppointmentRequest)(nil),        // 77: relance.sync.v1.BookAppointmentRequest
-	(*GetBookingRequest)(nil),             // 78: relance.sync.v1.GetBookingRequest
-	(*ListAppointmentsRequest)(nil),       // 79: relance.sync.v1.ListAppointmentsRequest
-	(*ListTakenTimesRequest)(nil),         // 80: relance.sync.v1.ListTakenTimesRequest
-	(*CheckSendResponse)(nil),             // 81: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 82: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 83: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 84: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 85: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 86: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 87: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 88: relance.sync.v1.SetMessageVerdictResponse
-	(*ListOptOutsResponse)(nil),           // 89: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutResponse)(nil),          // 90: relance.sync.v1.ReviewOptOutResponse
-	(*LiftOptOutResponse)(nil),            // 91: relance.sync.v1.LiftOptOutResponse
-	(*UnblockLeadResponse)(nil),           // 92: relance.sync.v1.UnblockLeadResponse
-	(*ListLeadConflictsResponse)(nil),     // 93: relance.sync.v1.ListLeadConflictsResponse
-	(*ResolveLeadConflictResponse)(nil),   // 94: relance.sync.v1.ResolveLeadConflictResponse
-	(*BookAppointmentResponse)(nil),       // 95: relance.sync.v1.BookAppointmentResponse
-	(*GetBookingResponse)(nil),            // 96: relance.sync.v1.GetBookingResponse
-	(*ListAppointmentsResponse)(nil),      // 97: relance.sync.v1.ListAppointmentsResponse
-	(*ListTakenTimesResponse)(nil),        // 98: relance.sync.v1.ListTakenTimesResponse
+	(*RetryOptOutPushRequest)(nil),        // 74: relance.sync.v1.RetryOptOutPushRequest
+	(*UnblockLeadRequest)(nil),            // 75: relance.sync.v1.UnblockLeadRequest
+	(*ListLeadConflictsRequest)(nil),      // 76: relance.sync.v1.ListLeadConflictsRequest
+	(*ResolveLeadConflictRequest)(nil),    // 77: relance.sync.v1.ResolveLeadConflictRequest
+	(*BookAppointmentRequest)(nil),        // 78: relance.sync.v1.BookAppointmentRequest
+	(*GetBookingRequest)(nil),             // 79: relance.sync.v1.GetBookingRequest
+	(*ListAppointmentsRequest)(nil),       // 80: relance.sync.v1.ListAppointmentsRequest
+	(*ListTakenTimesRequest)(nil),         // 81: relance.sync.v1.ListTakenTimesRequest
+	(*CheckSendResponse)(nil),             // 82: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 83: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 84: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 85: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 86: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 87: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 88: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 89: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 90: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 91: relance.sync.v1.ReviewOptOutResponse
+	(*LiftOptOutResponse)(nil),            // 92: relance.sync.v1.LiftOptOutResponse
+	(*RetryOptOutPushResponse)(nil),       // 93: relance.sync.v1.RetryOptOutPushResponse
+	(*UnblockLeadResponse)(nil),           // 94: relance.sync.v1.UnblockLeadResponse
+	(*ListLeadConflictsResponse)(nil),     // 95: relance.sync.v1.ListLeadConflictsResponse
+	(*ResolveLeadConflictResponse)(nil),   // 96: relance.sync.v1.ResolveLeadConflictResponse
+	(*BookAppointmentResponse)(nil),       // 97: relance.sync.v1.BookAppointmentResponse
+	(*GetBookingResponse)(nil),            // 98: relance.sync.v1.GetBookingResponse
+	(*ListAppointmentsResponse)(nil),      // 99: relance.sync.v1.ListAppointmentsResponse
+	(*ListTakenTimesResponse)(nil),        // 100: relance.sync.v1.ListTakenTimesResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
-	44, // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	44, // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	44, // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	45, // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
-	44, // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	44, // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	46, // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	44, // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	47, // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	47, // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	47, // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	48, // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
-	49, // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	50, // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	51, // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	45, // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	52, // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	52, // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	52, // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	52, // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	52, // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	53, // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	45, // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	45, // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	54, // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	55, // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
-	56, // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	57, // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	56, // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	58, // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	56, // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	56, // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	59, // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	56, // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	45, // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	45, // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	45, // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	51, // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
-	49, // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	49, // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	60, // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	60, // 41: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	49, // 42: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	45, // 43: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	45, // 44: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
-	36, // 45: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	61, // 46: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	36, // 47: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	62, // 48: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
-	45, // 49: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
-	45, // 50: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
-	45, // 51: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
-	45, // 52: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
-	45, // 53: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
-	45, // 54: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
-	41, // 55: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
-	0,  // 56: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,  // 57: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,  // 58: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,  // 59: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,  // 60: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10, // 61: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12, // 62: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14, // 63: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16, // 64: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18, // 65: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20, // 66: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22, // 67: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	63, // 68: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
-	24, // 69: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28, // 70: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26, // 71: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	64, // 72: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
-	65, // 73: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
-	66, // 74: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
-	67, // 75: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
-	68, // 76: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
-	69, // 77: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
-	70, // 78: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	71, // 79: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
-	72, // 80: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
-	73, // 81: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
-	74, // 82: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
-	75, // 83: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
-	76, // 84: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
-	30, // 85: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	77, // 86: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
-	78, // 87: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
-	79, // 88: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
-	80, // 89: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
-	32, // 90: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34, // 91: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37, // 92: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39, // 93: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42, // 94: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,  // 95: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,  // 96: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,  // 97: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,  // 98: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,  // 99: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11, // 100: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13, // 101: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15, // 102: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17, // 103: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19, // 104: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21, // 105: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23, // 106: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	81, // 107: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25, // 108: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29, // 109: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27, // 110: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	82, // 111: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	83, // 112: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	84, // 113: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	85, // 114: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	86, // 115: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	87, // 116: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	88, // 117: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	89, // 118: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	90, // 119: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	91, // 120: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
-	92, // 121: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
-	93, // 122: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
-	94, // 123: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
-	31, // 124: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	95, // 125: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
-	96, // 126: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
-	97, // 127: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
-	98, // 128: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
-	33, // 129: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35, // 130: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38, // 131: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40, // 132: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43, // 133: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	95, // [95:134] is the sub-list for method output_type
-	56, // [56:95] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	44,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	44,  // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	44,  // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	45,  // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
+	44,  // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	44,  // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	46,  // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	44,  // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	47,  // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	47,  // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	47,  // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	48,  // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	49,  // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	50,  // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	51,  // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	45,  // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	52,  // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	52,  // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	52,  // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	52,  // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	52,  // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	53,  // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	45,  // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	45,  // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	54,  // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	55,  // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
+	56,  // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	57,  // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	56,  // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	58,  // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	56,  // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	56,  // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	59,  // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	56,  // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	45,  // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	45,  // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	45,  // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	51,  // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
+	49,  // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	49,  // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	60,  // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	60,  // 41: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	49,  // 42: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	45,  // 43: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	45,  // 44: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	36,  // 45: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	61,  // 46: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	36,  // 47: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	62,  // 48: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	45,  // 49: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	45,  // 50: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	45,  // 51: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	45,  // 52: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	45,  // 53: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	45,  // 54: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	41,  // 55: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,   // 56: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,   // 57: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,   // 58: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,   // 59: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,   // 60: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10,  // 61: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12,  // 62: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14,  // 63: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16,  // 64: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18,  // 65: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20,  // 66: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22,  // 67: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	63,  // 68: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
+	24,  // 69: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28,  // 70: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26,  // 71: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	64,  // 72: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
+	65,  // 73: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
+	66,  // 74: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
+	67,  // 75: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
+	68,  // 76: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
+	69,  // 77: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
+	70,  // 78: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
+	71,  // 79: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
+	72,  // 80: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
+	73,  // 81: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
+	74,  // 82: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
+	75,  // 83: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
+	76,  // 84: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
+	77,  // 85: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
+	30,  // 86: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	78,  // 87: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	79,  // 88: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	80,  // 89: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	81,  // 90: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32,  // 91: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34,  // 92: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37,  // 93: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39,  // 94: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	42,  // 95: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,   // 96: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,   // 97: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,   // 98: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,   // 99: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,   // 100: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11,  // 101: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13,  // 102: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15,  // 103: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17,  // 104: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19,  // 105: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21,  // 106: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23,  // 107: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	82,  // 108: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25,  // 109: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29,  // 110: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27,  // 111: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	83,  // 112: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	84,  // 113: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	85,  // 114: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	86,  // 115: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	87,  // 116: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	88,  // 117: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	89,  // 118: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	90,  // 119: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	91,  // 120: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	92,  // 121: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
+	93,  // 122: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
+	94,  // 123: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
+	95,  // 124: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
+	96,  // 125: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
+	31,  // 126: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	97,  // 127: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	98,  // 128: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	99,  // 129: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	100, // 130: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33,  // 131: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35,  // 132: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38,  // 133: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40,  // 134: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	43,  // 135: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	96,  // [96:136] is the sub-list for method output_type
+	56,  // [56:96] is the sub-list for method input_type
+	56,  // [56:56] is the sub-list for extension type_name
+	56,  // [56:56] is the sub-list for extension extendee
+	0,   // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }

@@ -45,6 +45,7 @@ const (
 	SyncService_ListOptOuts_FullMethodName           = "/relance.sync.v1.SyncService/ListOptOuts"
 	SyncService_ReviewOptOut_FullMethodName          = "/relance.sync.v1.SyncService/ReviewOptOut"
 	SyncService_LiftOptOut_FullMethodName            = "/relance.sync.v1.SyncService/LiftOptOut"
+	SyncService_RetryOptOutPush_FullMethodName       = "/relance.sync.v1.SyncService/RetryOptOutPush"
 	SyncService_UnblockLead_FullMethodName           = "/relance.sync.v1.SyncService/UnblockLead"
 	SyncService_ListLeadConflicts_FullMethodName     = "/relance.sync.v1.SyncService/ListLeadConflicts"
 	SyncService_ResolveLeadConflict_FullMethodName   = "/relance.sync.v1.SyncService/ResolveLeadConflict"
@@ -167,6 +168,10 @@ type SyncServiceClient interface {
 	// again changes nothing and answers the same. Opt-outs of the lead's other channel, and those of its number by other leads, stay.
 	// Errors: NotFound; InvalidArgument.
 	LiftOptOut(ctx context.Context, in *LiftOptOutRequest, opts ...grpc.CallOption) (*LiftOptOutResponse, error)
+	// RetryOptOutPush tells the provider of an opt-out again, or takes our switch back again, after that was given up (push state
+	// FAILED): begun at once, with as many attempts as at first. Admins only. One that is being told already is answered as it is.
+	// Errors: NotFound; FailedPrecondition OPT_OUT_PUSH_NOT_FAILED when nothing is left to tell; InvalidArgument.
+	RetryOptOutPush(ctx context.Context, in *RetryOptOutPushRequest, opts ...grpc.CallOption) (*RetryOptOutPushResponse, error)
 	// UnblockLead lifts the block of a lead (UpsertLead with blocked). Admins only. Opt-outs stay. A lead that is not blocked is
 	// answered as it is.
 	// Errors: NotFound; InvalidArgument.
@@ -498,6 +503,16 @@ func (c *syncServiceClient) LiftOptOut(ctx context.Context, in *LiftOptOutReques
 	return out, nil
 }
 
+func (c *syncServiceClient) RetryOptOutPush(ctx context.Context, in *RetryOptOutPushRequest, opts ...grpc.CallOption) (*RetryOptOutPushResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetryOptOutPushResponse)
+	err := c.cc.Invoke(ctx, SyncService_RetryOptOutPush_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) UnblockLead(ctx context.Context, in *UnblockLeadRequest, opts ...grpc.CallOption) (*UnblockLeadResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UnblockLeadResponse)
@@ -735,6 +750,10 @@ type SyncServiceServer interface {
 	// again changes nothing and answers the same. Opt-outs of the lead's other channel, and those of its number by other leads, stay.
 	// Errors: NotFound; InvalidArgument.
 	LiftOptOut(context.Context, *LiftOptOutRequest) (*LiftOptOutResponse, error)
+	// RetryOptOutPush tells the provider of an opt-out again, or takes our switch back again, after that was given up (push state
+	// FAILED): begun at once, with as many attempts as at first. Admins only. One that is being told already is answered as it is.
+	// Errors: NotFound; FailedPrecondition OPT_OUT_PUSH_NOT_FAILED when nothing is left to tell; InvalidArgument.
+	RetryOptOutPush(context.Context, *RetryOptOutPushRequest) (*RetryOptOutPushResponse, error)
 	// UnblockLead lifts the block of a lead (UpsertLead with blocked). Admins only. Opt-outs stay. A lead that is not blocked is
 	// answered as it is.
 	// Errors: NotFound; InvalidArgument.
@@ -874,6 +893,9 @@ func (UnimplementedSyncServiceServer) ReviewOptOut(context.Context, *ReviewOptOu
 }
 func (UnimplementedSyncServiceServer) LiftOptOut(context.Context, *LiftOptOutRequest) (*LiftOptOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LiftOptOut not implemented")
+}
+func (UnimplementedSyncServiceServer) RetryOptOutPush(context.Context, *RetryOptOutPushRequest) (*RetryOptOutPushResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryOptOutPush not implemented")
 }
 func (UnimplementedSyncServiceServer) UnblockLead(context.Context, *UnblockLeadRequest) (*UnblockLeadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UnblockLead not implemented")
@@ -1396,6 +1418,24 @@ func _SyncService_LiftOptOut_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_RetryOptOutPush_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryOptOutPushRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).RetryOptOutPush(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_RetryOptOutPush_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).RetryOptOutPush(ctx, req.(*RetryOptOutPushRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_UnblockLead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UnblockLeadRequest)
 	if err := dec(in); err != nil {
@@ -1736,6 +1776,10 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "LiftOptOut",
 			Handler:    _SyncService_LiftOptOut_Handler,
+		},
+		{
+			MethodName: "RetryOptOutPush",
+			Handler:    _SyncService_RetryOptOutPush_Handler,
 		},
 		{
 			MethodName: "UnblockLead",

@@ -86,7 +86,7 @@ UPDATE webhook_inbox i SET next_time = now() + make_interval(secs => $1::float8)
 WHERE i.id IN (
     SELECT p.id FROM webhook_inbox p WHERE p.state = 'PENDING' AND p.workspace_id = $2::uuid AND p.alone AND p.next_time <= now()
     ORDER BY p.next_time, p.id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING i.id, i.workspace_id, i.source, i.webhook_id, i.event_type, i.location, i.body_enc, i.state, i.error_reason, i.create_time, i.process_time, i.repeats, i.replays, i.sweep_time, i.next_time, i.queue_time, i.alone, i.attempt
+RETURNING i.id, i.workspace_id, i.source, i.webhook_id, i.event_type, i.location, i.body_enc, i.state, i.error_reason, i.create_time, i.process_time, i.repeats, i.replays, i.sweep_time, i.next_time, i.queue_time, i.alone, i.attempt, i.body_sha256
 `
 
 type LeaseInboxesParams struct {
@@ -123,6 +123,7 @@ func (q *Queries) LeaseInboxes(ctx context.Context, arg LeaseInboxesParams) ([]W
 			&i.QueueTime,
 			&i.Alone,
 			&i.Attempt,
+			&i.BodySha256,
 		); err != nil {
 			return nil, err
 		}
@@ -144,7 +145,7 @@ func (q *Queries) PutAlone(ctx context.Context, ids []uuid.UUID) error {
 }
 
 const takeInboxes = `-- name: TakeInboxes :many
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt FROM webhook_inbox WHERE state = 'PENDING' AND workspace_id = $1::uuid AND NOT alone AND next_time <= now()
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt, body_sha256 FROM webhook_inbox WHERE state = 'PENDING' AND workspace_id = $1::uuid AND NOT alone AND next_time <= now()
 ORDER BY next_time, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
 `
 
@@ -181,6 +182,7 @@ func (q *Queries) TakeInboxes(ctx context.Context, arg TakeInboxesParams) ([]Web
 			&i.QueueTime,
 			&i.Alone,
 			&i.Attempt,
+			&i.BodySha256,
 		); err != nil {
 			return nil, err
 		}

@@ -478,6 +478,7 @@ type WebhookInbox struct {
 	QueueTime   time.Time
 	Alone       bool
 	Attempt     int32
+	BodySha256  []byte
 }
 
 type WebhookSecret struct {

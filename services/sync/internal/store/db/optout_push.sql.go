@@ -128,6 +128,27 @@ func (q *Queries) RependPushes(ctx context.Context, arg RependPushesParams) ([]u
 	return items, nil
 }
 
+const retryPush = `-- name: RetryPush :execrows
+UPDATE opt_out SET push = CASE WHEN state = 'ACTIVE' THEN 'PENDING' ELSE 'WITHDRAWING' END, push_error = '', push_refusals = 0,
+    push_next_time = $1::timestamptz
+WHERE workspace_id = $2 AND id = $3 AND push = 'FAILED'
+`
+
+type RetryPushParams struct {
+	Now         time.Time
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+}
+
+// What was given up begins anew: telling, or taking back where the opt-out was lifted.
+func (q *Queries) RetryPush(ctx context.Context, arg RetryPushParams) (int64, error) {
+	result, err := q.db.Exec(ctx, retryPush, arg.Now, arg.WorkspaceID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const setInboundDND = `-- name: SetInboundDND :execrows
 UPDATE lead SET inbound_dnd_time = $1, inbound_dnd_source = $2, update_time = $3
 WHERE workspace_id = $4 AND id = $5 AND (inbound_dnd_time IS NULL) <> ($1::timestamptz IS NULL)

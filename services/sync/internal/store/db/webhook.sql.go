@@ -12,6 +12,41 @@ import (
 	"github.com/google/uuid"
 )
 
+const asideBodies = `-- name: AsideBodies :many
+SELECT id, body_enc FROM webhook_inbox WHERE state IN ('IGNORED', 'UNROUTED') AND body_enc IS NOT NULL AND process_time < $1::timestamptz
+ORDER BY process_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+`
+
+type AsideBodiesParams struct {
+	Before time.Time
+	Page   int32
+}
+
+type AsideBodiesRow struct {
+	ID      uuid.UUID
+	BodyEnc []byte
+}
+
+func (q *Queries) AsideBodies(ctx context.Context, arg AsideBodiesParams) ([]AsideBodiesRow, error) {
+	rows, err := q.db.Query(ctx, asideBodies, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AsideBodiesRow
+	for rows.Next() {
+		var i AsideBodiesRow
+		if err := rows.Scan(&i.ID, &i.BodyEnc); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const closeInbox = `-- name: CloseInbox :execrows
 UPDATE webhook_inbox SET state = $1, error_reason = $2, process_time = $3 WHERE id = $4 AND state = 'PENDING'
 `
@@ -39,7 +74,7 @@ func (q *Queries) CloseInbox(ctx context.Context, arg CloseInboxParams) (int64, 
 const countInbox = `-- name: CountInbox :one
 SELECT count(*)::integer AS n FROM webhook_inbox
 WHERE ($1::uuid IS NULL OR workspace_id = $1::uuid)
-    AND state = ANY ($2::text[])
+    AND body_enc IS NOT NULL AND state = ANY ($2::text[])
     AND ($3::text IS NULL OR source = $3::text)
     AND ($4::text IS NULL OR error_reason = $4::text)
     AND ($5::text IS NULL OR event_type = $5::text)
@@ -104,28 +139,23 @@ func (q *Queries) DeliveryUnlock(ctx context.Context) error {
 	return err
 }
 
-const dropBodies = `-- name: DropBodies :execrows
-UPDATE webhook_inbox i SET body_enc = NULL WHERE i.id IN (
-    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PROCESSED' AND p.body_enc IS NOT NULL AND p.process_time < $1::timestamptz
-    ORDER BY p.process_time LIMIT $2 FOR UPDATE SKIP LOCKED)
+const dropBodies = `-- name: DropBodies :exec
+UPDATE webhook_inbox i SET body_enc = NULL, body_sha256 = nullif(d.digest, '')
+FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::bytea[]) AS digest) d WHERE i.id = d.id
 `
 
 type DropBodiesParams struct {
-	Before time.Time
-	Page   int32
+	Ids     []uuid.UUID
+	Digests [][]byte
 }
 
-// The oldest first; rows that another replica drops at the same time are its own.
-func (q *Queries) DropBodies(ctx context.Context, arg DropBodiesParams) (int64, error) {
-	result, err := q.db.Exec(ctx, dropBodies, arg.Before, arg.Page)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) DropBodies(ctx context.Context, arg DropBodiesParams) error {
+	_, err := q.db.Exec(ctx, dropBodies, arg.Ids, arg.Digests)
+	return err
 }
 
 const inbox = `-- name: Inbox :one
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt FROM webhook_inbox WHERE id = $1
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt, body_sha256 FROM webhook_inbox WHERE id = $1
 `
 
 func (q *Queries) Inbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error) {
@@ -150,6 +180,7 @@ func (q *Queries) Inbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error)
 		&i.QueueTime,
 		&i.Alone,
 		&i.Attempt,
+		&i.BodySha256,
 	)
 	return i, err
 }
@@ -341,7 +372,7 @@ func (q *Queries) InsertOutbox(ctx context.Context, arg InsertOutboxParams) erro
 }
 
 const listInbox = `-- name: ListInbox :many
-SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time, repeats, replays FROM webhook_inbox
+SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time, repeats, replays, body_sha256 FROM webhook_inbox
 WHERE ($1::uuid IS NULL OR workspace_id = $1::uuid) AND id < $2
     AND ($3::text[] = '{}' OR state = ANY ($3::text[]))
     AND ($4::text IS NULL OR source = $4::text)
@@ -376,6 +407,7 @@ type ListInboxRow struct {
 	ProcessTime *time.Time
 	Repeats     int32
 	Replays     int32
+	BodySha256  []byte
 }
 
 func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInboxRow, error) {
@@ -409,6 +441,7 @@ func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInb
 			&i.ProcessTime,
 			&i.Repeats,
 			&i.Replays,
+			&i.BodySha256,
 		); err != nil {
 			return nil, err
 		}
@@ -421,7 +454,7 @@ func (q *Queries) ListInbox(ctx context.Context, arg ListInboxParams) ([]ListInb
 }
 
 const lockInbox = `-- name: LockInbox :one
-SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt FROM webhook_inbox WHERE id = $1 FOR UPDATE
+SELECT id, workspace_id, source, webhook_id, event_type, location, body_enc, state, error_reason, create_time, process_time, repeats, replays, sweep_time, next_time, queue_time, alone, attempt, body_sha256 FROM webhook_inbox WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, error) {
@@ -446,6 +479,7 @@ func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, er
 		&i.QueueTime,
 		&i.Alone,
 		&i.Attempt,
+		&i.BodySha256,
 	)
 	return i, err
 }
@@ -464,10 +498,46 @@ func (q *Queries) ParkOutbox(ctx context.Context, arg ParkOutboxParams) error {
 	return err
 }
 
+const processedBodies = `-- name: ProcessedBodies :many
+SELECT id, body_enc FROM webhook_inbox WHERE state = 'PROCESSED' AND body_enc IS NOT NULL AND process_time < $1::timestamptz
+ORDER BY process_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+`
+
+type ProcessedBodiesParams struct {
+	Before time.Time
+	Page   int32
+}
+
+type ProcessedBodiesRow struct {
+	ID      uuid.UUID
+	BodyEnc []byte
+}
+
+// The oldest first; rows that another replica drops at the same time are its own.
+func (q *Queries) ProcessedBodies(ctx context.Context, arg ProcessedBodiesParams) ([]ProcessedBodiesRow, error) {
+	rows, err := q.db.Query(ctx, processedBodies, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ProcessedBodiesRow
+	for rows.Next() {
+		var i ProcessedBodiesRow
+		if err := rows.Scan(&i.ID, &i.BodyEnc); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const reopenInbox = `-- name: ReopenInbox :execrows
 UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = $1, replays = replays + 1,
     next_time = now(), queue_time = now(), alone = false, attempt = 0
-WHERE id = $2 AND state IN ('PARKED', 'UNROUTED', 'IGNORED')
+WHERE id = $2 AND state IN ('PARKED', 'UNROUTED', 'IGNORED') AND body_enc IS NOT NULL
 `
 
 type ReopenInboxParams struct {
@@ -486,7 +556,7 @@ func (q *Queries) ReopenInbox(ctx context.Context, arg ReopenInboxParams) (int64
 const replayCandidates = `-- name: ReplayCandidates :many
 SELECT id, workspace_id, source, location, state FROM webhook_inbox
 WHERE ($1::uuid IS NULL OR workspace_id = $1::uuid)
-    AND state = ANY ($2::text[])
+    AND body_enc IS NOT NULL AND state = ANY ($2::text[])
     AND ($3::text IS NULL OR source = $3::text)
     AND ($4::text IS NULL OR error_reason = $4::text)
     AND ($5::text IS NULL OR event_type = $5::text)

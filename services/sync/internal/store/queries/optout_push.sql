@@ -32,6 +32,12 @@ UPDATE opt_out SET push = CASE WHEN push_attempt = 0 THEN 'NOT_NEEDED' ELSE 'WIT
     push_next_time = CASE WHEN push_attempt > 0 THEN least(greatest(push_next_time, sqlc.arg(now)::timestamptz), sqlc.arg(lease)::timestamptz) END
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id);
 
+-- name: RetryPush :execrows
+-- What was given up begins anew: telling, or taking back where the opt-out was lifted.
+UPDATE opt_out SET push = CASE WHEN state = 'ACTIVE' THEN 'PENDING' ELSE 'WITHDRAWING' END, push_error = '', push_refusals = 0,
+    push_next_time = sqlc.arg(now)::timestamptz
+WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND push = 'FAILED';
+
 -- name: SetInboundDND :execrows
 UPDATE lead SET inbound_dnd_time = sqlc.narg(since), inbound_dnd_source = sqlc.arg(source), update_time = sqlc.arg(now)
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND (inbound_dnd_time IS NULL) <> (sqlc.narg(since)::timestamptz IS NULL);

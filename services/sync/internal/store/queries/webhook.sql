@@ -31,7 +31,7 @@ UPDATE webhook_inbox SET state = sqlc.arg(state), error_reason = sqlc.arg(error_
 UPDATE webhook_inbox SET repeats = repeats + 1 WHERE id = sqlc.arg(id);
 
 -- name: ListInbox :many
-SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time, repeats, replays FROM webhook_inbox
+SELECT id, workspace_id, source, webhook_id, event_type, state, error_reason, create_time, process_time, repeats, replays, body_sha256 FROM webhook_inbox
 WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid) AND id < sqlc.arg(before)
     AND (sqlc.arg(states)::text[] = '{}' OR state = ANY (sqlc.arg(states)::text[]))
     AND (sqlc.narg(source)::text IS NULL OR source = sqlc.narg(source)::text)
@@ -44,7 +44,7 @@ ORDER BY id DESC LIMIT sqlc.arg(page);
 -- name: CountInbox :one
 SELECT count(*)::integer AS n FROM webhook_inbox
 WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid)
-    AND state = ANY (sqlc.arg(states)::text[])
+    AND body_enc IS NOT NULL AND state = ANY (sqlc.arg(states)::text[])
     AND (sqlc.narg(source)::text IS NULL OR source = sqlc.narg(source)::text)
     AND (sqlc.narg(error_reason)::text IS NULL OR error_reason = sqlc.narg(error_reason)::text)
     AND (sqlc.narg(event_type)::text IS NULL OR event_type = sqlc.narg(event_type)::text)
@@ -55,7 +55,7 @@ WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspa
 -- Oldest first, so that a replay in parts goes forward.
 SELECT id, workspace_id, source, location, state FROM webhook_inbox
 WHERE (sqlc.narg(workspace_id)::uuid IS NULL OR workspace_id = sqlc.narg(workspace_id)::uuid)
-    AND state = ANY (sqlc.arg(states)::text[])
+    AND body_enc IS NOT NULL AND state = ANY (sqlc.arg(states)::text[])
     AND (sqlc.narg(source)::text IS NULL OR source = sqlc.narg(source)::text)
     AND (sqlc.narg(error_reason)::text IS NULL OR error_reason = sqlc.narg(error_reason)::text)
     AND (sqlc.narg(event_type)::text IS NULL OR event_type = sqlc.narg(event_type)::text)
@@ -71,13 +71,20 @@ SELECT id, workspace_id, source, location, state, (body_enc IS NULL)::boolean AS
 -- name: ReopenInbox :execrows
 UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NULL, workspace_id = sqlc.arg(workspace_id), replays = replays + 1,
     next_time = now(), queue_time = now(), alone = false, attempt = 0
-WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED');
+WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED') AND body_enc IS NOT NULL;
 
--- name: DropBodies :execrows
+-- name: ProcessedBodies :many
 -- The oldest first; rows that another replica drops at the same time are its own.
-UPDATE webhook_inbox i SET body_enc = NULL WHERE i.id IN (
-    SELECT p.id FROM webhook_inbox p WHERE p.state = 'PROCESSED' AND p.body_enc IS NOT NULL AND p.process_time < sqlc.arg(before)::timestamptz
-    ORDER BY p.process_time LIMIT sqlc.arg(page) FOR UPDATE SKIP LOCKED);
+SELECT id, body_enc FROM webhook_inbox WHERE state = 'PROCESSED' AND body_enc IS NOT NULL AND process_time < sqlc.arg(before)::timestamptz
+ORDER BY process_time LIMIT sqlc.arg(page) FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: AsideBodies :many
+SELECT id, body_enc FROM webhook_inbox WHERE state IN ('IGNORED', 'UNROUTED') AND body_enc IS NOT NULL AND process_time < sqlc.arg(before)::timestamptz
+ORDER BY process_time LIMIT sqlc.arg(page) FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: DropBodies :exec
+UPDATE webhook_inbox i SET body_enc = NULL, body_sha256 = nullif(d.digest, '')
+FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(digests)::bytea[]) AS digest) d WHERE i.id = d.id;
 
 -- name: InsertOutbox :exec
 INSERT INTO outbox (id, workspace_id, lead_id, type, payload, create_time)
