@@ -84,6 +84,8 @@ type Match struct {
 	Location string `json:"location,omitempty"`
 	Contact  string `json:"contact,omitempty"`
 	Channel  string `json:"channel,omitempty"`
+	// Calendar matches reads of a calendar's events.
+	Calendar string `json:"calendar,omitempty"`
 }
 
 // SendsTo matches the sends to a contact; "" means any.
@@ -281,7 +283,8 @@ func (m Match) matches(c *call) bool {
 		(m.Path == "" || matchPath(m.Path, c.path) || matchPath(m.Path, strings.TrimSuffix(c.path, "/"))) &&
 		(m.Location == "" || m.Location == c.location) &&
 		(m.Contact == "" || m.Contact == c.contact) &&
-		(m.Channel == "" || strings.EqualFold(m.Channel, c.channel))
+		(m.Channel == "" || strings.EqualFold(m.Channel, c.channel)) &&
+		(m.Calendar == "" || m.Calendar == c.query.Get("calendarId"))
 }
 
 // list describes the rules in force, for the admin API.

@@ -62,10 +62,40 @@ func (c statusCommand) row(out io.Writer, table *tabwriter.Writer, h *syncv1.Ing
 	if c.Output == "json" {
 		return jsonLine(out, h)
 	}
-	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%.1f%%\t%d\t%d\t%s\n", strings.TrimSuffix(h.GetName(), "/ingestionHealth"),
+	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%.1f%%\t%d\t%d\t%s\t%d\t%s\n", strings.TrimSuffix(h.GetName(), "/ingestionHealth"),
 		shown(h.GetDisplayName()), moment(h.GetLastWebhookTime()), moment(h.GetLastPollTime()), h.GetDeliveredCount(),
-		h.GetFoundCount()-h.GetLateCount(), 100*h.GetLossRate(), h.GetPendingCount(), h.GetParkedCount(), statusOf(h))
+		h.GetFoundCount()-h.GetLateCount(), 100*h.GetLossRate(), h.GetPendingCount(), h.GetParkedCount(),
+		appointmentsRead(h), h.GetAppointmentsFoundCount(), statusOf(h))
 	return err
+}
+
+// appointmentsRead is when all calendars had last been compared, of the provider where that is longest ago, with where a round that is
+// under way stands; "-" without a connection that has calendars.
+func appointmentsRead(h *syncv1.IngestionHealth) string {
+	if len(h.GetAppointmentPolls()) == 0 {
+		return "-"
+	}
+	oldest := h.GetAppointmentPolls()[0]
+	for _, p := range h.GetAppointmentPolls() {
+		if p.GetWholeTime().AsTime().Before(oldest.GetWholeTime().AsTime()) {
+			oldest = p
+		}
+	}
+	text := moment(oldest.GetWholeTime())
+	if oldest.GetCursor() != "" {
+		text += ", at " + shown(oldest.GetCursor())
+	}
+	return text
+}
+
+// appointmentsError is why a provider's appointments are not compared; empty when they are.
+func appointmentsError(h *syncv1.IngestionHealth) string {
+	for _, p := range h.GetAppointmentPolls() {
+		if p.GetPollError() != "" {
+			return "appointments of " + p.GetProvider() + ": " + p.GetPollError()
+		}
+	}
+	return ""
 }
 
 // jsonLine prints a message on one line, its zero values too.
@@ -80,7 +110,7 @@ func jsonLine(out io.Writer, m proto.Message) error {
 
 func newStatusTable(out io.Writer) *tabwriter.Writer {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "WORKSPACE\tNAME\tLAST WEBHOOK\tLAST POLL\tDELIVERED\tGAP\tLOSS\tPENDING\tPARKED\tSTATE")
+	_, _ = fmt.Fprintln(w, "WORKSPACE\tNAME\tLAST WEBHOOK\tLAST POLL\tDELIVERED\tGAP\tLOSS\tPENDING\tPARKED\tAPPOINTMENTS READ\tAPPOINTMENT GAP\tSTATE")
 	return w
 }
 
@@ -101,6 +131,8 @@ func statusOf(h *syncv1.IngestionHealth) string {
 		return "parked webhooks"
 	case h.GetPollError() != "":
 		return "poll: " + h.GetPollError()
+	case appointmentsError(h) != "":
+		return appointmentsError(h)
 	case h.GetLossRate() > 0:
 		return "losing webhooks"
 	default:

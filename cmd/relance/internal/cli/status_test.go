@@ -61,7 +61,7 @@ func healthy(i int) *syncv1.IngestionHealth {
 
 func TestStatusOfEveryState(t *testing.T) {
 	t.Parallel()
-	rows := make([]*syncv1.IngestionHealth, 7)
+	rows := make([]*syncv1.IngestionHealth, 9)
 	for i := range rows {
 		rows[i] = healthy(i)
 	}
@@ -72,26 +72,31 @@ func TestStatusOfEveryState(t *testing.T) {
 	rows[4].BreakerEndTime = since
 	rows[5].ParkedCount, rows[5].PendingCount = 2, 1
 	rows[6].FoundCount, rows[6].LateCount, rows[6].LossRate, rows[6].DisplayName = 2, 1, 0.25, "tab\there\nand a line"
+	whole := timestamppb.New(time.Date(2026, 1, 7, 14, 58, 0, 0, time.UTC))
+	rows[7].AppointmentPolls = []*syncv1.AppointmentPoll{{Provider: "calendly", WholeTime: since}, {Provider: "ghl", WholeTime: whole}}
+	rows[7].AppointmentPolls[0].Cursor, rows[7].AppointmentsFoundCount = "calendarBirch", 3
+	rows[8].AppointmentPolls = []*syncv1.AppointmentPoll{{Provider: "ghl", WholeTime: whole, PollError: "PROVIDER_READ_FAILED"}}
 	gateway := statusGateway(t, rows)
 	out, err := status(t, gateway)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if len(lines) != 9 {
+	if len(lines) != 11 {
 		t.Fatalf("%d lines:\n%s", len(lines), out)
 	}
 	for i, want := range []string{
 		"LAST WEBHOOK", "ok", "not connected", "auth revoked", "SILENT since 2026-01-07T14:00:00Z", "polling paused until 2026-01-07T14:00:00Z",
 		"parked webhooks", "25.0%",
-		"7 workspaces: 1 ok, 1 silent, 1 paused, 2 not connected, 2 other; last 24 h: 14 messages by webhook, 4 lost and found; 1 webhooks pending, 2 parked",
+		"2026-01-07T14:00:00Z, at calendarBirch  3                ok", "appointments of ghl: PROVIDER_READ_FAILED",
+		"9 workspaces: 2 ok, 1 silent, 1 paused, 2 not connected, 3 other; last 24 h: 18 messages by webhook, 4 lost and found; 1 webhooks pending, 2 parked",
 	} {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("line %d is %q, want %q in it", i, lines[i], want)
 		}
 	}
 	out, err = status(t, gateway, "--attention", "--output", "json")
-	if err != nil || len(strings.Split(strings.TrimSpace(out), "\n")) != 6 || strings.Contains(out, "workspaces/0/") {
+	if err != nil || len(strings.Split(strings.TrimSpace(out), "\n")) != 7 || strings.Contains(out, "workspaces/0/") {
 		t.Errorf("attention as JSON: %v\n%s", err, out)
 	}
 }

@@ -1,9 +1,12 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +15,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/provider"
+	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
@@ -25,6 +29,8 @@ const (
 	appointmentsPast, appointmentsAhead = 24 * time.Hour, 60 * 24 * time.Hour
 	// pollCalendars and pollEvents bound the reads of one poll; the next goes on.
 	pollCalendars, pollEvents = 20, 25
+	// pollFailures bounds the reads that fail in one poll. What cannot be read is passed over, so that it holds up nothing else.
+	pollFailures = 3
 )
 
 // pollAppointmentsDue starts the comparisons that are due, longest overdue first. Without connections there are none.
@@ -60,8 +66,24 @@ type comparing struct {
 	account   provider.Account
 	now       time.Time
 	cursor    string
-	// known, found and passed are the receipt: all that was listed.
-	known, found, passed int
+	// known, found and passed are the receipt: all that was listed. failed are the reads that failed.
+	known, found, passed, failed int
+	// read is the last failure that was passed over.
+	read error
+}
+
+// pass notes a read that failed and tells whether to go on behind it: not where the provider asked for a rest or takes no more of
+// this connection, nor after several failures.
+func (c *comparing) pass(err error) bool {
+	var read *provider.ReadError
+	if !errors.As(err, &read) || read.Status == http.StatusUnauthorized || read.Status == http.StatusForbidden {
+		return false
+	}
+	if _, limited := provider.RateLimited(err); limited {
+		return false
+	}
+	c.failed, c.read = c.failed+1, err
+	return true
 }
 
 // pollAppointments compares what a provider lists with what is stored, and puts what is new or changed into the inbox, as if its
@@ -101,19 +123,28 @@ func (d Deps) pollAppointments(ctx context.Context, args work.PollAppointments) 
 
 var errNotUsable = errors.New("no usable connection")
 
-// save keeps the receipt and says when to go on: at once with calendars that are left, later when the budget is used up.
+// save keeps the receipt and says when to go on: at once with calendars that are left, later when a read failed or the budget is used
+// up. Whatever failed, the next poll begins behind what was read.
 func (c *comparing) save(ctx context.Context, row db.AppointmentPoll, failed error) error {
 	p := db.SaveAppointmentPollParams{
 		WorkspaceID: c.workspace, Provider: string(c.kind), Cursor: c.cursor, NextTime: c.now.Add(c.appointmentsEvery()), LastTime: &c.now,
-		Known: int32(c.known), Found: int32(c.found), Passed: int32(c.passed),
+		Known: int32(c.known), Found: int32(c.found), Passed: int32(c.passed), Failed: int32(c.failed),
 	}
-	if c.cursor != "" {
+	if failed != nil {
+		p.LastTime = nil
+	}
+	if row.Cursor != "" {
+		p.RoundFailed = row.RoundFailed // the round that is gone on with
+	}
+	p.RoundFailed += p.Failed
+	switch failed = cmp.Or(failed, c.read); {
+	case failed != nil:
+	case c.cursor != "":
 		p.NextTime = c.now
+	case p.RoundFailed == 0:
+		p.WholeTime = &c.now
 	}
 	var read *provider.ReadError
-	if failed != nil {
-		p.Cursor, p.NextTime, p.LastTime = row.Cursor, c.now.Add(c.appointmentsEvery()), nil
-	}
 	limited, budget := provider.RateLimited(failed)
 	switch {
 	case failed == nil:
@@ -148,19 +179,20 @@ func (c *comparing) ghl(ctx context.Context) error {
 		if calendar <= c.cursor {
 			continue
 		}
-		if done == pollCalendars {
+		if done == pollCalendars || c.failed == pollFailures {
 			return nil // the cursor says where to go on
 		}
+		done++
 		events, err := client.Events(ctx, c.account, ghl.EventQuery{
 			Calendar: calendar, Start: c.now.Add(-appointmentsPast), End: c.now.Add(appointmentsAhead),
 		})
-		if err != nil {
+		if err != nil && !c.pass(err) {
 			return err
 		}
 		if err := c.takeGHL(ctx, events); err != nil {
 			return err
 		}
-		done, c.cursor = done+1, calendar
+		c.cursor = calendar
 	}
 	c.cursor = ""
 	return nil
@@ -196,7 +228,7 @@ func (c *comparing) takeGHL(ctx context.Context, events []ghl.Event) error {
 	return nil
 }
 
-// calendly reads what is scheduled, and the invitees of what is not known as it is.
+// calendly reads what is scheduled, and the invitees of what is not known as it is, in the order of their names, from the cursor on.
 func (c *comparing) calendly(ctx context.Context) error {
 	events, err := c.Calendly.Events(ctx, c.account, c.now.Add(-appointmentsPast), c.now.Add(appointmentsAhead))
 	if err != nil {
@@ -206,17 +238,22 @@ func (c *comparing) calendly(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(events, func(a, b calendly.Scheduled) int { return cmp.Compare(a.URI, b.URI) })
 	reads := 0
 	for _, e := range events {
-		if same(stored, e) {
-			c.known++
+		if e.URI <= c.cursor {
 			continue
 		}
-		if reads++; reads > pollEvents {
-			return nil // What is read by then is stored, and the next poll comes further.
+		if same(stored, e) {
+			c.known++
+			c.cursor = e.URI
+			continue
+		}
+		if reads++; reads > pollEvents || c.failed == pollFailures {
+			return nil // the cursor says where to go on
 		}
 		invitees, err := c.Calendly.Invitees(ctx, c.account, e.URI)
-		if err != nil {
+		if err != nil && !c.pass(err) {
 			return err
 		}
 		for _, i := range invitees {
@@ -228,7 +265,9 @@ func (c *comparing) calendly(ctx context.Context) error {
 				return err
 			}
 		}
+		c.cursor = e.URI
 	}
+	c.cursor = ""
 	return nil
 }
 

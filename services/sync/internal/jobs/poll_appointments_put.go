@@ -58,7 +58,7 @@ func (c *comparing) put(ctx context.Context, in webhook.Delivery, e webhook.Even
 			return err
 		}
 		tx.Waiting()
-		return nil
+		return tx.CountFoundAppointment(ctx, db.CountFoundAppointmentParams{WorkspaceID: c.workspace, Hour: c.now.Truncate(time.Hour)})
 	})
 	if err != nil {
 		return fmt.Errorf("store found appointment: %w", err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -21,8 +23,17 @@ func (s *Server) ListIngestionHealth(ctx context.Context, req *syncv1.ListIngest
 		return nil, err
 	}
 	var rows []db.IngestionHealthRow
+	var polls []db.AppointmentPoll
 	err := s.scopeOf(ctx, func(tx *store.Tx) (err error) {
 		rows, err = tx.IngestionHealth(ctx, db.IngestionHealthParams{Since: tx.Now.Add(-healthSpan), After: last, Page: size + 1})
+		if err != nil {
+			return err
+		}
+		shown := make([]uuid.UUID, 0, len(rows))
+		for _, r := range rows {
+			shown = append(shown, r.ID)
+		}
+		polls, err = tx.AppointmentPolls(ctx, shown)
 		return err
 	})
 	if err != nil {
@@ -34,7 +45,13 @@ func (s *Server) ListIngestionHealth(ctx context.Context, req *syncv1.ListIngest
 		out.NextPageToken = pageToken("ingestionHealth", rows[size-1].ID)
 	}
 	for _, r := range rows {
-		out.IngestionHealth = append(out.IngestionHealth, healthProto(r))
+		h := healthProto(r)
+		for _, p := range polls {
+			if p.WorkspaceID == r.ID {
+				h.AppointmentPolls = append(h.AppointmentPolls, appointmentPollProto(p))
+			}
+		}
+		out.IngestionHealth = append(out.IngestionHealth, h)
 	}
 	return out, nil
 }
@@ -47,6 +64,13 @@ func healthProto(r db.IngestionHealthRow) *syncv1.IngestionHealth {
 		NextPollTime: optStamp(r.NextTime), PollError: store.Deref(r.LastError), BreakerEndTime: optStamp(r.BreakerTime),
 		DeliveredCount: r.Delivered, FoundCount: r.Found, LateCount: r.Late,
 		LossRate: poll.Loss(int(r.Delivered), int(r.Found), int(r.Late)), Silent: r.SilentTime != nil, SilentSinceTime: optStamp(r.SilentTime),
-		PendingCount: r.Pending, ParkedCount: r.Parked,
+		PendingCount: r.Pending, ParkedCount: r.Parked, AppointmentsFoundCount: r.Appointments,
+	}
+}
+
+func appointmentPollProto(p db.AppointmentPoll) *syncv1.AppointmentPoll {
+	return &syncv1.AppointmentPoll{
+		Provider: p.Provider, LastPollTime: optStamp(p.LastTime), WholeTime: optStamp(p.WholeTime), Cursor: p.Cursor, NextPollTime: stamp(p.NextTime),
+		PollError: p.LastError, ListedCount: p.Listed, KnownCount: p.Known, FoundCount: p.Found, PassedCount: p.Passed, FailedReads: p.Failed,
 	}
 }

@@ -2553,9 +2553,13 @@ type IngestionHealth struct {
 	// Webhooks waiting for their effects.
 	PendingCount int32 `protobuf:"varint,17,opt,name=pending_count,json=pendingCount,proto3" json:"pending_count,omitempty"`
 	// Webhooks parked for a person.
-	ParkedCount   int32 `protobuf:"varint,18,opt,name=parked_count,json=parkedCount,proto3" json:"parked_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ParkedCount int32 `protobuf:"varint,18,opt,name=parked_count,json=parkedCount,proto3" json:"parked_count,omitempty"`
+	// The comparing of appointments with each connected provider of calendars.
+	AppointmentPolls []*AppointmentPoll `protobuf:"bytes,19,rep,name=appointment_polls,json=appointmentPolls,proto3" json:"appointment_polls,omitempty"`
+	// Appointments, new or changed, that only this comparing found in the last 24 hours: the gap.
+	AppointmentsFoundCount int32 `protobuf:"varint,20,opt,name=appointments_found_count,json=appointmentsFoundCount,proto3" json:"appointments_found_count,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *IngestionHealth) Reset() {
@@ -2714,6 +2718,157 @@ func (x *IngestionHealth) GetParkedCount() int32 {
 	return 0
 }
 
+func (x *IngestionHealth) GetAppointmentPolls() []*AppointmentPoll {
+	if x != nil {
+		return x.AppointmentPolls
+	}
+	return nil
+}
+
+func (x *IngestionHealth) GetAppointmentsFoundCount() int32 {
+	if x != nil {
+		return x.AppointmentsFoundCount
+	}
+	return 0
+}
+
+// AppointmentPoll is the receipt of the newest comparison of a connection's appointments; listed_count = known_count + found_count +
+// passed_count.
+type AppointmentPoll struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "ghl" or "calendly".
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// When a poll last came to its end.
+	LastPollTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last_poll_time,json=lastPollTime,proto3" json:"last_poll_time,omitempty"`
+	// When all calendars had last been read without a failure.
+	WholeTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=whole_time,json=wholeTime,proto3" json:"whole_time,omitempty"`
+	// The calendar behind which the next poll begins; empty to begin anew.
+	Cursor string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// When it is due.
+	NextPollTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_poll_time,json=nextPollTime,proto3" json:"next_poll_time,omitempty"`
+	// Why the newest poll did not read everything, empty when it did: a short code.
+	PollError string `protobuf:"bytes,6,opt,name=poll_error,json=pollError,proto3" json:"poll_error,omitempty"`
+	// Appointments listed.
+	ListedCount int32 `protobuf:"varint,7,opt,name=listed_count,json=listedCount,proto3" json:"listed_count,omitempty"`
+	// Of these, those that are known as they are.
+	KnownCount int32 `protobuf:"varint,8,opt,name=known_count,json=knownCount,proto3" json:"known_count,omitempty"`
+	// Of these, those that were new or changed.
+	FoundCount int32 `protobuf:"varint,9,opt,name=found_count,json=foundCount,proto3" json:"found_count,omitempty"`
+	// Of these, those that name nobody.
+	PassedCount int32 `protobuf:"varint,10,opt,name=passed_count,json=passedCount,proto3" json:"passed_count,omitempty"`
+	// Reads that failed; what they would have told is read in the next round.
+	FailedReads   int32 `protobuf:"varint,11,opt,name=failed_reads,json=failedReads,proto3" json:"failed_reads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppointmentPoll) Reset() {
+	*x = AppointmentPoll{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppointmentPoll) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppointmentPoll) ProtoMessage() {}
+
+func (x *AppointmentPoll) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppointmentPoll.ProtoReflect.Descriptor instead.
+func (*AppointmentPoll) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *AppointmentPoll) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *AppointmentPoll) GetLastPollTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastPollTime
+	}
+	return nil
+}
+
+func (x *AppointmentPoll) GetWholeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WholeTime
+	}
+	return nil
+}
+
+func (x *AppointmentPoll) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *AppointmentPoll) GetNextPollTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextPollTime
+	}
+	return nil
+}
+
+func (x *AppointmentPoll) GetPollError() string {
+	if x != nil {
+		return x.PollError
+	}
+	return ""
+}
+
+func (x *AppointmentPoll) GetListedCount() int32 {
+	if x != nil {
+		return x.ListedCount
+	}
+	return 0
+}
+
+func (x *AppointmentPoll) GetKnownCount() int32 {
+	if x != nil {
+		return x.KnownCount
+	}
+	return 0
+}
+
+func (x *AppointmentPoll) GetFoundCount() int32 {
+	if x != nil {
+		return x.FoundCount
+	}
+	return 0
+}
+
+func (x *AppointmentPoll) GetPassedCount() int32 {
+	if x != nil {
+		return x.PassedCount
+	}
+	return 0
+}
+
+func (x *AppointmentPoll) GetFailedReads() int32 {
+	if x != nil {
+		return x.FailedReads
+	}
+	return 0
+}
+
 // ListIngestionHealthRequest pages through workspaces.
 type ListIngestionHealthRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2727,7 +2882,7 @@ type ListIngestionHealthRequest struct {
 
 func (x *ListIngestionHealthRequest) Reset() {
 	*x = ListIngestionHealthRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2894,7 @@ func (x *ListIngestionHealthRequest) String() string {
 func (*ListIngestionHealthRequest) ProtoMessage() {}
 
 func (x *ListIngestionHealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2907,7 @@ func (x *ListIngestionHealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIngestionHealthRequest.ProtoReflect.Descriptor instead.
 func (*ListIngestionHealthRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{42}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListIngestionHealthRequest) GetPageSize() int32 {
@@ -2782,7 +2937,7 @@ type ListIngestionHealthResponse struct {
 
 func (x *ListIngestionHealthResponse) Reset() {
 	*x = ListIngestionHealthResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +2949,7 @@ func (x *ListIngestionHealthResponse) String() string {
 func (*ListIngestionHealthResponse) ProtoMessage() {}
 
 func (x *ListIngestionHealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +2962,7 @@ func (x *ListIngestionHealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIngestionHealthResponse.ProtoReflect.Descriptor instead.
 func (*ListIngestionHealthResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{43}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListIngestionHealthResponse) GetIngestionHealth() []*IngestionHealth {
@@ -3003,7 +3158,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\rmatched_count\x18\x01 \x01(\x05R\fmatchedCount\x12%\n" +
 	"\x0ereplayed_count\x18\x02 \x01(\x05R\rreplayedCount\x12#\n" +
 	"\rskipped_count\x18\x03 \x01(\x05R\fskippedCount\x12'\n" +
-	"\x0fremaining_count\x18\x04 \x01(\x05R\x0eremainingCount\"\xdd\x06\n" +
+	"\x0fremaining_count\x18\x04 \x01(\x05R\x0eremainingCount\"\xe6\a\n" +
 	"\x0fIngestionHealth\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12!\n" +
@@ -3026,7 +3181,26 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x06silent\x18\x0f \x01(\bR\x06silent\x12F\n" +
 	"\x11silent_since_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsilentSinceTime\x12#\n" +
 	"\rpending_count\x18\x11 \x01(\x05R\fpendingCount\x12!\n" +
-	"\fparked_count\x18\x12 \x01(\x05R\vparkedCount\"X\n" +
+	"\fparked_count\x18\x12 \x01(\x05R\vparkedCount\x12M\n" +
+	"\x11appointment_polls\x18\x13 \x03(\v2 .relance.sync.v1.AppointmentPollR\x10appointmentPolls\x128\n" +
+	"\x18appointments_found_count\x18\x14 \x01(\x05R\x16appointmentsFoundCount\"\xce\x03\n" +
+	"\x0fAppointmentPoll\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12@\n" +
+	"\x0elast_poll_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\flastPollTime\x129\n" +
+	"\n" +
+	"whole_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\twholeTime\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursor\x12@\n" +
+	"\x0enext_poll_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextPollTime\x12\x1d\n" +
+	"\n" +
+	"poll_error\x18\x06 \x01(\tR\tpollError\x12!\n" +
+	"\flisted_count\x18\a \x01(\x05R\vlistedCount\x12\x1f\n" +
+	"\vknown_count\x18\b \x01(\x05R\n" +
+	"knownCount\x12\x1f\n" +
+	"\vfound_count\x18\t \x01(\x05R\n" +
+	"foundCount\x12!\n" +
+	"\fpassed_count\x18\n" +
+	" \x01(\x05R\vpassedCount\x12!\n" +
+	"\ffailed_reads\x18\v \x01(\x05R\vfailedReads\"X\n" +
 	"\x1aListIngestionHealthRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -3093,7 +3267,7 @@ func file_relance_sync_v1_sync_service_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_service_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*CreateWorkspaceRequest)(nil),        // 0: relance.sync.v1.CreateWorkspaceRequest
 	(*CreateWorkspaceResponse)(nil),       // 1: relance.sync.v1.CreateWorkspaceResponse
@@ -3137,208 +3311,213 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*ReplayWebhookEventsRequest)(nil),    // 39: relance.sync.v1.ReplayWebhookEventsRequest
 	(*ReplayWebhookEventsResponse)(nil),   // 40: relance.sync.v1.ReplayWebhookEventsResponse
 	(*IngestionHealth)(nil),               // 41: relance.sync.v1.IngestionHealth
-	(*ListIngestionHealthRequest)(nil),    // 42: relance.sync.v1.ListIngestionHealthRequest
-	(*ListIngestionHealthResponse)(nil),   // 43: relance.sync.v1.ListIngestionHealthResponse
-	(*Workspace)(nil),                     // 44: relance.sync.v1.Workspace
-	(*timestamppb.Timestamp)(nil),         // 45: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),         // 46: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 47: relance.sync.v1.Connection
-	(*ProviderBudget)(nil),                // 48: relance.sync.v1.ProviderBudget
-	(WebhookSource)(0),                    // 49: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),             // 50: relance.sync.v1.WebhookSecretPurpose
-	(*durationpb.Duration)(nil),           // 51: google.protobuf.Duration
-	(*Lead)(nil),                          // 52: relance.sync.v1.Lead
-	(Channel)(0),                          // 53: relance.sync.v1.Channel
-	(UnknownPolicy)(0),                    // 54: relance.sync.v1.UnknownPolicy
-	(SendPurpose)(0),                      // 55: relance.sync.v1.SendPurpose
-	(*Message)(nil),                       // 56: relance.sync.v1.Message
-	(MessageView)(0),                      // 57: relance.sync.v1.MessageView
-	(Resolution)(0),                       // 58: relance.sync.v1.Resolution
-	(MessageState)(0),                     // 59: relance.sync.v1.MessageState
-	(WebhookState)(0),                     // 60: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 61: relance.sync.v1.WebhookEvent
-	(ConnectionState)(0),                  // 62: relance.sync.v1.ConnectionState
-	(*CheckSendRequest)(nil),              // 63: relance.sync.v1.CheckSendRequest
-	(*GetConversationRequest)(nil),        // 64: relance.sync.v1.GetConversationRequest
-	(*ListConversationsRequest)(nil),      // 65: relance.sync.v1.ListConversationsRequest
-	(*SyncConversationRequest)(nil),       // 66: relance.sync.v1.SyncConversationRequest
-	(*SyncDueConversationsRequest)(nil),   // 67: relance.sync.v1.SyncDueConversationsRequest
-	(*BackfillConversationsRequest)(nil),  // 68: relance.sync.v1.BackfillConversationsRequest
-	(*WatchConversationsRequest)(nil),     // 69: relance.sync.v1.WatchConversationsRequest
-	(*SetMessageVerdictRequest)(nil),      // 70: relance.sync.v1.SetMessageVerdictRequest
-	(*ListOptOutsRequest)(nil),            // 71: relance.sync.v1.ListOptOutsRequest
-	(*ReviewOptOutRequest)(nil),           // 72: relance.sync.v1.ReviewOptOutRequest
-	(*LiftOptOutRequest)(nil),             // 73: relance.sync.v1.LiftOptOutRequest
-	(*RetryOptOutPushRequest)(nil),        // 74: relance.sync.v1.RetryOptOutPushRequest
-	(*UnblockLeadRequest)(nil),            // 75: relance.sync.v1.UnblockLeadRequest
-	(*ListLeadConflictsRequest)(nil),      // 76: relance.sync.v1.ListLeadConflictsRequest
-	(*ResolveLeadConflictRequest)(nil),    // 77: relance.sync.v1.ResolveLeadConflictRequest
-	(*BookAppointmentRequest)(nil),        // 78: relance.sync.v1.BookAppointmentRequest
-	(*GetBookingRequest)(nil),             // 79: relance.sync.v1.GetBookingRequest
-	(*ListAppointmentsRequest)(nil),       // 80: relance.sync.v1.ListAppointmentsRequest
-	(*ListTakenTimesRequest)(nil),         // 81: relance.sync.v1.ListTakenTimesRequest
-	(*CheckSendResponse)(nil),             // 82: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 83: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 84: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 85: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 86: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 87: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 88: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 89: relance.sync.v1.SetMessageVerdictResponse
-	(*ListOptOutsResponse)(nil),           // 90: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutResponse)(nil),          // 91: relance.sync.v1.ReviewOptOutResponse
-	(*LiftOptOutResponse)(nil),            // 92: relance.sync.v1.LiftOptOutResponse
-	(*RetryOptOutPushResponse)(nil),       // 93: relance.sync.v1.RetryOptOutPushResponse
-	(*UnblockLeadResponse)(nil),           // 94: relance.sync.v1.UnblockLeadResponse
-	(*ListLeadConflictsResponse)(nil),     // 95: relance.sync.v1.ListLeadConflictsResponse
-	(*ResolveLeadConflictResponse)(nil),   // 96: relance.sync.v1.ResolveLeadConflictResponse
-	(*BookAppointmentResponse)(nil),       // 97: relance.sync.v1.BookAppointmentResponse
-	(*GetBookingResponse)(nil),            // 98: relance.sync.v1.GetBookingResponse
-	(*ListAppointmentsResponse)(nil),      // 99: relance.sync.v1.ListAppointmentsResponse
-	(*ListTakenTimesResponse)(nil),        // 100: relance.sync.v1.ListTakenTimesResponse
+	(*AppointmentPoll)(nil),               // 42: relance.sync.v1.AppointmentPoll
+	(*ListIngestionHealthRequest)(nil),    // 43: relance.sync.v1.ListIngestionHealthRequest
+	(*ListIngestionHealthResponse)(nil),   // 44: relance.sync.v1.ListIngestionHealthResponse
+	(*Workspace)(nil),                     // 45: relance.sync.v1.Workspace
+	(*timestamppb.Timestamp)(nil),         // 46: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),         // 47: google.protobuf.FieldMask
+	(*Connection)(nil),                    // 48: relance.sync.v1.Connection
+	(*ProviderBudget)(nil),                // 49: relance.sync.v1.ProviderBudget
+	(WebhookSource)(0),                    // 50: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),             // 51: relance.sync.v1.WebhookSecretPurpose
+	(*durationpb.Duration)(nil),           // 52: google.protobuf.Duration
+	(*Lead)(nil),                          // 53: relance.sync.v1.Lead
+	(Channel)(0),                          // 54: relance.sync.v1.Channel
+	(UnknownPolicy)(0),                    // 55: relance.sync.v1.UnknownPolicy
+	(SendPurpose)(0),                      // 56: relance.sync.v1.SendPurpose
+	(*Message)(nil),                       // 57: relance.sync.v1.Message
+	(MessageView)(0),                      // 58: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 59: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 60: relance.sync.v1.MessageState
+	(WebhookState)(0),                     // 61: relance.sync.v1.WebhookState
+	(*WebhookEvent)(nil),                  // 62: relance.sync.v1.WebhookEvent
+	(ConnectionState)(0),                  // 63: relance.sync.v1.ConnectionState
+	(*CheckSendRequest)(nil),              // 64: relance.sync.v1.CheckSendRequest
+	(*GetConversationRequest)(nil),        // 65: relance.sync.v1.GetConversationRequest
+	(*ListConversationsRequest)(nil),      // 66: relance.sync.v1.ListConversationsRequest
+	(*SyncConversationRequest)(nil),       // 67: relance.sync.v1.SyncConversationRequest
+	(*SyncDueConversationsRequest)(nil),   // 68: relance.sync.v1.SyncDueConversationsRequest
+	(*BackfillConversationsRequest)(nil),  // 69: relance.sync.v1.BackfillConversationsRequest
+	(*WatchConversationsRequest)(nil),     // 70: relance.sync.v1.WatchConversationsRequest
+	(*SetMessageVerdictRequest)(nil),      // 71: relance.sync.v1.SetMessageVerdictRequest
+	(*ListOptOutsRequest)(nil),            // 72: relance.sync.v1.ListOptOutsRequest
+	(*ReviewOptOutRequest)(nil),           // 73: relance.sync.v1.ReviewOptOutRequest
+	(*LiftOptOutRequest)(nil),             // 74: relance.sync.v1.LiftOptOutRequest
+	(*RetryOptOutPushRequest)(nil),        // 75: relance.sync.v1.RetryOptOutPushRequest
+	(*UnblockLeadRequest)(nil),            // 76: relance.sync.v1.UnblockLeadRequest
+	(*ListLeadConflictsRequest)(nil),      // 77: relance.sync.v1.ListLeadConflictsRequest
+	(*ResolveLeadConflictRequest)(nil),    // 78: relance.sync.v1.ResolveLeadConflictRequest
+	(*BookAppointmentRequest)(nil),        // 79: relance.sync.v1.BookAppointmentRequest
+	(*GetBookingRequest)(nil),             // 80: relance.sync.v1.GetBookingRequest
+	(*ListAppointmentsRequest)(nil),       // 81: relance.sync.v1.ListAppointmentsRequest
+	(*ListTakenTimesRequest)(nil),         // 82: relance.sync.v1.ListTakenTimesRequest
+	(*CheckSendResponse)(nil),             // 83: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 84: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 85: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 86: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 87: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 88: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 89: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 90: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 91: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 92: relance.sync.v1.ReviewOptOutResponse
+	(*LiftOptOutResponse)(nil),            // 93: relance.sync.v1.LiftOptOutResponse
+	(*RetryOptOutPushResponse)(nil),       // 94: relance.sync.v1.RetryOptOutPushResponse
+	(*UnblockLeadResponse)(nil),           // 95: relance.sync.v1.UnblockLeadResponse
+	(*ListLeadConflictsResponse)(nil),     // 96: relance.sync.v1.ListLeadConflictsResponse
+	(*ResolveLeadConflictResponse)(nil),   // 97: relance.sync.v1.ResolveLeadConflictResponse
+	(*BookAppointmentResponse)(nil),       // 98: relance.sync.v1.BookAppointmentResponse
+	(*GetBookingResponse)(nil),            // 99: relance.sync.v1.GetBookingResponse
+	(*ListAppointmentsResponse)(nil),      // 100: relance.sync.v1.ListAppointmentsResponse
+	(*ListTakenTimesResponse)(nil),        // 101: relance.sync.v1.ListTakenTimesResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
-	44,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	44,  // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	44,  // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	45,  // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
-	44,  // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	44,  // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	46,  // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	44,  // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	47,  // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	47,  // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	47,  // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	48,  // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
-	49,  // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	50,  // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	51,  // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	45,  // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	52,  // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	52,  // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	52,  // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	52,  // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	52,  // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	53,  // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	45,  // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	45,  // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	54,  // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	55,  // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
-	56,  // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	57,  // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	56,  // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	58,  // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	56,  // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	56,  // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	59,  // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	56,  // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	45,  // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	45,  // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	45,  // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	51,  // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
-	49,  // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	49,  // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	60,  // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	60,  // 41: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	49,  // 42: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	45,  // 43: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	45,  // 44: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	45,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	45,  // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	45,  // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	46,  // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
+	45,  // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	45,  // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	47,  // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	45,  // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	48,  // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	48,  // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	48,  // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	49,  // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	50,  // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	51,  // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	52,  // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	46,  // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	53,  // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	53,  // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	53,  // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	53,  // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	53,  // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	54,  // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	46,  // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	46,  // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	55,  // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	56,  // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
+	57,  // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	58,  // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	57,  // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	59,  // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	57,  // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	57,  // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	60,  // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	57,  // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	46,  // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	46,  // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	46,  // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	52,  // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
+	50,  // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	50,  // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	61,  // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	61,  // 41: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	50,  // 42: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	46,  // 43: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	46,  // 44: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
 	36,  // 45: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	61,  // 46: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	62,  // 46: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
 	36,  // 47: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	62,  // 48: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
-	45,  // 49: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
-	45,  // 50: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
-	45,  // 51: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
-	45,  // 52: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
-	45,  // 53: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
-	45,  // 54: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
-	41,  // 55: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
-	0,   // 56: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,   // 57: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,   // 58: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,   // 59: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,   // 60: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10,  // 61: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12,  // 62: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14,  // 63: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16,  // 64: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18,  // 65: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20,  // 66: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22,  // 67: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	63,  // 68: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
-	24,  // 69: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28,  // 70: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26,  // 71: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	64,  // 72: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
-	65,  // 73: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
-	66,  // 74: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
-	67,  // 75: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
-	68,  // 76: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
-	69,  // 77: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
-	70,  // 78: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	71,  // 79: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
-	72,  // 80: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
-	73,  // 81: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
-	74,  // 82: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
-	75,  // 83: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
-	76,  // 84: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
-	77,  // 85: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
-	30,  // 86: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	78,  // 87: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
-	79,  // 88: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
-	80,  // 89: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
-	81,  // 90: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
-	32,  // 91: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34,  // 92: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37,  // 93: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39,  // 94: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	42,  // 95: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,   // 96: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,   // 97: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,   // 98: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,   // 99: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,   // 100: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11,  // 101: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13,  // 102: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15,  // 103: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17,  // 104: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19,  // 105: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21,  // 106: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23,  // 107: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	82,  // 108: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25,  // 109: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29,  // 110: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27,  // 111: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	83,  // 112: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	84,  // 113: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	85,  // 114: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	86,  // 115: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	87,  // 116: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	88,  // 117: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	89,  // 118: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	90,  // 119: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	91,  // 120: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	92,  // 121: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
-	93,  // 122: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
-	94,  // 123: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
-	95,  // 124: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
-	96,  // 125: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
-	31,  // 126: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	97,  // 127: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
-	98,  // 128: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
-	99,  // 129: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
-	100, // 130: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
-	33,  // 131: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35,  // 132: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38,  // 133: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40,  // 134: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	43,  // 135: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	96,  // [96:136] is the sub-list for method output_type
-	56,  // [56:96] is the sub-list for method input_type
-	56,  // [56:56] is the sub-list for extension type_name
-	56,  // [56:56] is the sub-list for extension extendee
-	0,   // [0:56] is the sub-list for field type_name
+	63,  // 48: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	46,  // 49: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	46,  // 50: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	46,  // 51: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	46,  // 52: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	46,  // 53: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	46,  // 54: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	42,  // 55: relance.sync.v1.IngestionHealth.appointment_polls:type_name -> relance.sync.v1.AppointmentPoll
+	46,  // 56: relance.sync.v1.AppointmentPoll.last_poll_time:type_name -> google.protobuf.Timestamp
+	46,  // 57: relance.sync.v1.AppointmentPoll.whole_time:type_name -> google.protobuf.Timestamp
+	46,  // 58: relance.sync.v1.AppointmentPoll.next_poll_time:type_name -> google.protobuf.Timestamp
+	41,  // 59: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,   // 60: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,   // 61: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,   // 62: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,   // 63: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,   // 64: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10,  // 65: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12,  // 66: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14,  // 67: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16,  // 68: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18,  // 69: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20,  // 70: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22,  // 71: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	64,  // 72: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
+	24,  // 73: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28,  // 74: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26,  // 75: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	65,  // 76: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
+	66,  // 77: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
+	67,  // 78: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
+	68,  // 79: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
+	69,  // 80: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
+	70,  // 81: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
+	71,  // 82: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
+	72,  // 83: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
+	73,  // 84: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
+	74,  // 85: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
+	75,  // 86: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
+	76,  // 87: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
+	77,  // 88: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
+	78,  // 89: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
+	30,  // 90: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	79,  // 91: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	80,  // 92: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	81,  // 93: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	82,  // 94: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32,  // 95: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34,  // 96: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	37,  // 97: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	39,  // 98: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	43,  // 99: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,   // 100: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,   // 101: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,   // 102: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,   // 103: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,   // 104: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11,  // 105: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13,  // 106: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15,  // 107: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17,  // 108: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19,  // 109: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21,  // 110: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23,  // 111: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	83,  // 112: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25,  // 113: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29,  // 114: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27,  // 115: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	84,  // 116: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	85,  // 117: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	86,  // 118: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	87,  // 119: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	88,  // 120: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	89,  // 121: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	90,  // 122: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	91,  // 123: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	92,  // 124: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	93,  // 125: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
+	94,  // 126: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
+	95,  // 127: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
+	96,  // 128: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
+	97,  // 129: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
+	31,  // 130: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	98,  // 131: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	99,  // 132: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	100, // 133: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	101, // 134: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33,  // 135: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35,  // 136: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	38,  // 137: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	40,  // 138: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	44,  // 139: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	100, // [100:140] is the sub-list for method output_type
+	60,  // [60:100] is the sub-list for method input_type
+	60,  // [60:60] is the sub-list for extension type_name
+	60,  // [60:60] is the sub-list for extension extendee
+	0,   // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }
@@ -3358,7 +3537,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_service_proto_rawDesc), len(file_relance_sync_v1_sync_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

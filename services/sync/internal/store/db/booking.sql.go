@@ -55,7 +55,7 @@ func (q *Queries) AbandonBookings(ctx context.Context, arg AbandonBookingsParams
 }
 
 const appointmentPoll = `-- name: AppointmentPoll :one
-SELECT workspace_id, provider, cursor, next_time, last_time, last_error, listed, known, found, passed FROM appointment_poll WHERE workspace_id = $1 AND provider = $2
+SELECT workspace_id, provider, cursor, next_time, last_time, last_error, listed, known, found, passed, failed, round_failed, whole_time FROM appointment_poll WHERE workspace_id = $1 AND provider = $2
 `
 
 type AppointmentPollParams struct {
@@ -77,8 +77,49 @@ func (q *Queries) AppointmentPoll(ctx context.Context, arg AppointmentPollParams
 		&i.Known,
 		&i.Found,
 		&i.Passed,
+		&i.Failed,
+		&i.RoundFailed,
+		&i.WholeTime,
 	)
 	return i, err
+}
+
+const appointmentPolls = `-- name: AppointmentPolls :many
+SELECT workspace_id, provider, cursor, next_time, last_time, last_error, listed, known, found, passed, failed, round_failed, whole_time FROM appointment_poll WHERE workspace_id = ANY ($1::uuid[]) ORDER BY workspace_id, provider
+`
+
+func (q *Queries) AppointmentPolls(ctx context.Context, workspaces []uuid.UUID) ([]AppointmentPoll, error) {
+	rows, err := q.db.Query(ctx, appointmentPolls, workspaces)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AppointmentPoll
+	for rows.Next() {
+		var i AppointmentPoll
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.Provider,
+			&i.Cursor,
+			&i.NextTime,
+			&i.LastTime,
+			&i.LastError,
+			&i.Listed,
+			&i.Known,
+			&i.Found,
+			&i.Passed,
+			&i.Failed,
+			&i.RoundFailed,
+			&i.WholeTime,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const appointments = `-- name: Appointments :many
@@ -331,6 +372,21 @@ func (q *Queries) ClaimBookingLooks(ctx context.Context, arg ClaimBookingLooksPa
 		return nil, err
 	}
 	return items, nil
+}
+
+const countFoundAppointment = `-- name: CountFoundAppointment :exec
+INSERT INTO ingestion_hour AS h (workspace_id, hour, appointments) VALUES ($1, $2, 1)
+ON CONFLICT (workspace_id, hour) DO UPDATE SET appointments = h.appointments + 1
+`
+
+type CountFoundAppointmentParams struct {
+	WorkspaceID uuid.UUID
+	Hour        time.Time
+}
+
+func (q *Queries) CountFoundAppointment(ctx context.Context, arg CountFoundAppointmentParams) error {
+	_, err := q.db.Exec(ctx, countFoundAppointment, arg.WorkspaceID, arg.Hour)
+	return err
 }
 
 const deferBookingLook = `-- name: DeferBookingLook :exec
@@ -743,8 +799,9 @@ func (q *Queries) RecordBookingStep(ctx context.Context, arg RecordBookingStepPa
 const saveAppointmentPoll = `-- name: SaveAppointmentPoll :exec
 UPDATE appointment_poll SET cursor = $1, next_time = $2, last_time = coalesce($3, last_time),
     last_error = $4, listed = $5::integer + $6::integer + $7::integer,
-    known = $5::integer, found = $6::integer, passed = $7::integer
-WHERE workspace_id = $8 AND provider = $9
+    known = $5::integer, found = $6::integer, passed = $7::integer, failed = $8,
+    round_failed = $9, whole_time = coalesce($10, whole_time)
+WHERE workspace_id = $11 AND provider = $12
 `
 
 type SaveAppointmentPollParams struct {
@@ -755,6 +812,9 @@ type SaveAppointmentPollParams struct {
 	Known       int32
 	Found       int32
 	Passed      int32
+	Failed      int32
+	RoundFailed int32
+	WholeTime   *time.Time
 	WorkspaceID uuid.UUID
 	Provider    string
 }
@@ -768,6 +828,9 @@ func (q *Queries) SaveAppointmentPoll(ctx context.Context, arg SaveAppointmentPo
 		arg.Known,
 		arg.Found,
 		arg.Passed,
+		arg.Failed,
+		arg.RoundFailed,
+		arg.WholeTime,
 		arg.WorkspaceID,
 		arg.Provider,
 	)

@@ -35,6 +35,9 @@ type AppointmentPoll struct {
 	Known       int32
 	Found       int32
 	Passed      int32
+	Failed      int32
+	RoundFailed int32
+	WholeTime   *time.Time
 }
 
 type Booking struct {
@@ -189,11 +192,12 @@ type HistoryImport struct {
 }
 
 type IngestionHour struct {
-	WorkspaceID uuid.UUID
-	Hour        time.Time
-	Delivered   int32
-	Found       int32
-	Late        int32
+	WorkspaceID  uuid.UUID
+	Hour         time.Time
+	Delivered    int32
+	Found        int32
+	Late         int32
+	Appointments int32
 }
 
 type Lead struct {

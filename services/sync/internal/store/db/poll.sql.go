@@ -104,12 +104,12 @@ func (q *Queries) EnsurePolls(ctx context.Context, now time.Time) error {
 
 const ingestionHealth = `-- name: IngestionHealth :many
 SELECT w.id, w.display_name, c.location, c.state, c.last_webhook_time, p.last_time, p.cursor_time, p.next_time, p.last_error, p.breaker_time,
-    p.silent_time, h.delivered, h.found, h.late,
+    p.silent_time, h.delivered, h.found, h.late, h.appointments,
     (SELECT count(*) FROM webhook_inbox i WHERE i.state = 'PENDING' AND i.workspace_id = w.id)::integer AS pending,
     (SELECT count(*) FROM webhook_inbox i WHERE i.state = 'PARKED' AND i.workspace_id = w.id)::integer AS parked
 FROM workspace w LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' LEFT JOIN poll_state p ON p.workspace_id = w.id
 CROSS JOIN LATERAL (SELECT coalesce(sum(x.delivered), 0)::integer AS delivered, coalesce(sum(x.found), 0)::integer AS found,
-    coalesce(sum(x.late), 0)::integer AS late FROM ingestion_hour x WHERE x.workspace_id = w.id AND x.hour > $1::timestamptz) h
+    coalesce(sum(x.late), 0)::integer AS late, coalesce(sum(x.appointments), 0)::integer AS appointments FROM ingestion_hour x WHERE x.workspace_id = w.id AND x.hour > $1::timestamptz) h
 WHERE w.id > $2 ORDER BY w.id LIMIT $3
 `
 
@@ -134,6 +134,7 @@ type IngestionHealthRow struct {
 	Delivered       int32
 	Found           int32
 	Late            int32
+	Appointments    int32
 	Pending         int32
 	Parked          int32
 }
@@ -162,6 +163,7 @@ func (q *Queries) IngestionHealth(ctx context.Context, arg IngestionHealthParams
 			&i.Delivered,
 			&i.Found,
 			&i.Late,
+			&i.Appointments,
 			&i.Pending,
 			&i.Parked,
 		); err != nil {

@@ -115,8 +115,16 @@ SELECT * FROM appointment_poll WHERE workspace_id = sqlc.arg(workspace_id) AND p
 -- name: SaveAppointmentPoll :exec
 UPDATE appointment_poll SET cursor = sqlc.arg(cursor), next_time = sqlc.arg(next_time), last_time = coalesce(sqlc.narg(last_time), last_time),
     last_error = sqlc.arg(last_error), listed = sqlc.arg(known)::integer + sqlc.arg(found)::integer + sqlc.arg(passed)::integer,
-    known = sqlc.arg(known)::integer, found = sqlc.arg(found)::integer, passed = sqlc.arg(passed)::integer
+    known = sqlc.arg(known)::integer, found = sqlc.arg(found)::integer, passed = sqlc.arg(passed)::integer, failed = sqlc.arg(failed),
+    round_failed = sqlc.arg(round_failed), whole_time = coalesce(sqlc.narg(whole_time), whole_time)
 WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider);
+
+-- name: AppointmentPolls :many
+SELECT * FROM appointment_poll WHERE workspace_id = ANY (sqlc.arg(workspaces)::uuid[]) ORDER BY workspace_id, provider;
+
+-- name: CountFoundAppointment :exec
+INSERT INTO ingestion_hour AS h (workspace_id, hour, appointments) VALUES (sqlc.arg(workspace_id), sqlc.arg(hour), 1)
+ON CONFLICT (workspace_id, hour) DO UPDATE SET appointments = h.appointments + 1;
 
 -- name: KnownAppointments :many
 -- What is stored of a provider's appointments that begin in a range, or have one of these ids.
