@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"fmt"
+	"slices"
 	stdsync "sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/rpctest"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
@@ -271,4 +273,34 @@ func TestConditionsOfASend(t *testing.T) {
 	if got := len(w.sim.Sends(simulator.Filter{})); got != 0 {
 		t.Errorf("POSTs = %d", got)
 	}
+}
+
+// TestEndOfASendIsToldInItsCommit: when a job finds that a send must not leave any more, its caller has gone, and learns it by the
+// event only. The two are one commit, so that no crash comes between them.
+func TestEndOfASendIsToldInItsCommit(t *testing.T) {
+	t.Parallel()
+	w := newRig(t).tenant(location)
+	lead, c := w.lead(simulator.Contact{Phone: "+12025550123"})
+	w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(c.ID), Kind: simulator.Status429, RetryAfter: "1", Times: 1})
+	_, err := w.followups.SendMessage(t.Context(), sms(lead, "Hello"))
+	rpctest.RequireError(t, err, codes.ResourceExhausted, "PROVIDER_RATE_LIMITED")
+	_, err = w.admin.UpsertLead(t.Context(), &syncv1.UpsertLeadRequest{Parent: w.name, Lead: &syncv1.Lead{GhlContactId: c.ID, Blocked: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A delivery would write the event's row anew.
+	w.events.refusing(func([]*followupsv1.LeadEvent) error { return apierr.Unavailable("away", nil) })
+	w.eventually("skipped", func() bool {
+		w.clock.Advance(5 * time.Second) // the rate limit's hold is of real time
+		return w.count(`SELECT count(*) FROM send_intent WHERE state = 'SKIPPED'`) == 1
+	})
+	const together = `SELECT count(*) FROM send_intent i JOIN outbox o ON o.lead_id = i.lead_id AND o.xmin = i.xmin
+		WHERE o.type = 'MESSAGE_SETTLED' AND o.payload->>'outcome' = 'LEAD_BLOCKED'`
+	if n := w.count(together); n != 1 {
+		t.Errorf("%d events of the commit that ended the send, want 1", n)
+	}
+	w.events.refusing(nil)
+	w.eventually("told", func() bool {
+		return slices.Contains(w.events.of(lead), followupsv1.LeadEventType_LEAD_EVENT_TYPE_MESSAGE_SETTLED)
+	})
 }

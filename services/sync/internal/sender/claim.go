@@ -65,6 +65,9 @@ func (s *Sender) advance(ctx context.Context, row db.SendIntent, byJob bool) (Ou
 	if c.row.Ambiguous > 0 {
 		// It may have left once before: the lists are read again under the claim, when no other send of ours is on its way.
 		if done, out, err := s.lastLook(ctx, *c, began); done || err != nil {
+			if permit != nil {
+				permit.Release()
+			}
 			return out, err
 		}
 	}
@@ -113,6 +116,9 @@ func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*cla
 	err := s.Store.Once(ctx, row.WorkspaceID, func(tx *store.Tx) error {
 		var err error
 		c, out, err = s.tryClaim(ctx, tx, row)
+		if err == nil && byJob && out.closed {
+			err = tx.Publish(ctx, tx.Settled(row, string(out.Refusal.Reason))) // its caller has gone, and learns it no other way
+		}
 		if c != nil && planted.On(planted.NoIntent) {
 			early := s.Client.Send(ctx, c.account, c.message)
 			c.early = &early
@@ -127,8 +133,6 @@ func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*cla
 		return nil, Outcome{}, fmt.Errorf("%w: %w", ErrClaimUnknown, err)
 	case c != nil:
 		c.byJob = byJob
-	case byJob && out.Refusal != nil && !out.State.Claimable():
-		return nil, out, s.publishSettled(ctx, row, string(out.Refusal.Reason))
 	}
 	return c, out, nil
 }
@@ -275,7 +279,7 @@ func closeUnsent(ctx context.Context, tx *store.Tx, row db.SendIntent, d sending
 	if state.Claimable() {
 		err = tx.Enqueue(ctx, work.ResumeSend{Workspace: row.WorkspaceID.String(), Intent: row.ID.String()}, d.Retry)
 	}
-	return Outcome{Message: row.ID, State: state, Refusal: d.Refusal, RetryAfter: d.Retry}, err
+	return Outcome{Message: row.ID, State: state, Refusal: d.Refusal, RetryAfter: d.Retry, closed: state.Terminal()}, err
 }
 
 // setup is the workspace's side of the gate.

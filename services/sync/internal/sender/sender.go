@@ -127,6 +127,8 @@ type Outcome struct {
 	RetryAfter time.Duration
 	// Row is the message as this call stored it; nil when it has to be read.
 	Row *db.MessageRow
+	// closed says that this very transaction ended the send by T1.
+	closed bool
 }
 
 // Send plans the message if it is new, and carries it as far as it goes now. The same request id answers the same

@@ -318,19 +318,6 @@ func (s *Sender) retry(ctx context.Context, tx *store.Tx, c claim, m move) error
 	return tx.Enqueue(ctx, work.ResumeSend{Workspace: c.row.WorkspaceID.String(), Intent: c.row.ID.String()}, m.wait)
 }
 
-func (s *Sender) publishSettled(ctx context.Context, row db.SendIntent, outcome string) error {
-	err := s.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
-		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: row.WorkspaceID, ID: row.LeadID}); err != nil {
-			return err
-		}
-		return tx.Publish(ctx, tx.Settled(row, outcome))
-	})
-	if err != nil {
-		return fmt.Errorf("publish outcome: %w", err)
-	}
-	return nil
-}
-
 func (s *Sender) reread(ctx context.Context, row db.SendIntent) (Outcome, error) {
 	var out Outcome
 	err := s.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
