@@ -345,3 +345,26 @@ func TestReplyIsSeenByTheClaim(t *testing.T) {
 		t.Errorf("POSTs = %d", got)
 	}
 }
+
+// TestBouncedStaysClosed: do-not-disturb that is switched on and off says nothing about an address that takes no mail.
+func TestBouncedStaysClosed(t *testing.T) {
+	t.Parallel()
+	w := newRig(t).tenant(location)
+	lead, c := w.lead(simulator.Contact{Phone: "+12025550123", Email: "dead@example.com"})
+	w.exec(`INSERT INTO lead_channel (workspace_id, lead_id, channel, status, source, update_time)
+		SELECT workspace_id, id, 'email', 'DND_PERMANENT', 'bounce_webhook', $1 FROM lead`, w.clock.Now())
+	for _, status := range []string{"active", "inactive"} {
+		w.clock.Advance(time.Minute)
+		if err := w.sim.SetDND(location, c.ID, simulator.Email, status); err != nil {
+			t.Fatal(err)
+		}
+		p, err := w.sim.ContactWebhook(location, c.ID, "ContactDndUpdate")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.accept(p)
+		w.settled()
+	}
+	_, err := w.followups.SendMessage(t.Context(), answer(lead))
+	rpctest.RequireError(t, err, codes.FailedPrecondition, "DND_ACTIVE")
+}

@@ -10,11 +10,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/secretbox"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/token"
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
 
@@ -58,10 +60,14 @@ func (d Deps) guarded(ctx context.Context, in delivery) (err error) {
 	return d.apply(ctx, in)
 }
 
-// away tells whether the provider could not be read for a reason that passes.
+// away tells whether the provider could not be read, no token could be had, or the database did not answer: for a reason that
+// passes. It says nothing about the webhook.
 func away(err error) bool {
 	var failed *ghl.ReadError
-	return errors.As(err, &failed) && (failed.Status == 0 || failed.Status == 429 || failed.Status >= 500)
+	if errors.As(err, &failed) {
+		return failed.Status == 0 || failed.Status == 429 || failed.Status >= 500
+	}
+	return errors.Is(err, token.ErrNotReady) || errors.Is(err, store.ErrContended) || postgres.IsUnavailable(err) || postgres.IsRetryable(err)
 }
 
 func parkReason(err error) string {

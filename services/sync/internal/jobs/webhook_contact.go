@@ -120,14 +120,12 @@ func doNotDisturb(ctx context.Context, tx *store.Tx, who person, said claim) err
 	}
 	for _, channel := range []sending.Channel{sending.SMS, sending.Email} {
 		status := said.flags[channel]
-		if status == sending.Open {
-			source, err := tx.FlagSource(ctx, who.workspace, who.lead, channel)
-			if err != nil {
-				return err
-			}
-			if source == sourceBounce {
-				continue
-			}
+		source, err := tx.FlagSource(ctx, who.workspace, who.lead, channel)
+		if err != nil {
+			return err
+		}
+		if source == sourceBounce && status != sending.DNDPermanent {
+			continue // a switch that is set now may be opened later, and the address would be open with it
 		}
 		if err := setSwitch(ctx, tx, who, channelClaim{channel, status, said.at}); err != nil {
 			return err

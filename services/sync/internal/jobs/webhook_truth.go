@@ -35,7 +35,7 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 	hint := in.inbox.Source == string(webhook.Workflow)
 	account, usable, err := d.account(ctx, in.workspace)
 	if err != nil {
-		return false, err
+		return in.without(err)
 	}
 	if !usable {
 		if hint {
@@ -64,11 +64,18 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 			return err == nil, err
 		}
 		return false, d.park(ctx, *in, string(failed.Verdict.Refusal.Reason))
-	case in.event.Kind == webhook.Message && !hint && in.age > truthWait:
-		return true, nil // The next event of the lead reads the contact again.
 	default:
-		return false, fmt.Errorf("read contact: %w", err)
+		return in.without(fmt.Errorf("read contact: %w", err))
 	}
+}
+
+// without decides about a webhook whose contact cannot be read. A signed message that has waited is applied all the same: the
+// next event of the lead reads the contact again.
+func (in *delivery) without(err error) (proceed bool, _ error) {
+	if in.event.Kind == webhook.Message && in.inbox.Source != string(webhook.Workflow) && in.age > truthWait {
+		return true, nil
+	}
+	return false, err
 }
 
 // needsTruth tells whether the provider has to be read before an event is applied. What is known of a contact answers for it.
