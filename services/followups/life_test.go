@@ -236,6 +236,29 @@ func TestMissingValueIsLookedAtDailyAndOnceMended(t *testing.T) {
 	w.expect(e, completed, "", 2)
 }
 
+// A pause that is looked at when nothing may be said stays that pause until it can be told whether its cause is mended.
+func TestPauseIsNotOverByNight(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	e := w.enroll(w.lead(), w.oldSequence(sms("{senderName} here", 0, 0)))
+	w.tick()
+	night := time.Date(2026, 1, 9, 8, 0, 0, 0, time.UTC)
+	w.clock.Set(night)
+	if got := w.tick(); got.GetPauses().GetWaiting() != 1 || got.GetResults().GetProcessed() != 0 {
+		t.Fatalf("by night: %v", got)
+	}
+	opening := night.Add(6 * time.Hour)
+	if got := w.expect(e, paused, "missing_value: {senderName}", 1); !got.GetNextStepTime().AsTime().Equal(opening) {
+		t.Fatalf("looked at again at %v", got.GetNextStepTime().AsTime())
+	}
+	planted{world: w}.settings(&followupsv1.Settings{SenderName: "Sam"}, "sender_name")
+	w.tick()
+	w.expect(e, paused, "missing_value: {senderName}", 1)
+	w.clock.Set(opening)
+	w.tick()
+	w.expect(e, completed, "", 2)
+}
+
 func TestLostOutcomeEventIsMadeUpFor(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -150,7 +150,7 @@ func decide(in Input) Decision {
 			continue
 		}
 		effect = effect.Keep(in.Enrollment.Attempts)
-		return Decision{Verdict: Settled, Effect: effect, Trace: append(trace, rule.settled(in, effect))}
+		return Decision{Verdict: Settled, Effect: in.stillPaused(effect), Trace: append(trace, rule.settled(in, effect))}
 	}
 	if in.Planned != nil {
 		return finish(in, *in.Planned, append(trace, contentRule().passed(in)))

@@ -189,6 +189,18 @@ func askPause(in Input) (Effect, bool) {
 	return Effect{}, false // what was missing may be there now: the other rules tell
 }
 
+// stillPaused keeps a pause over a rule that only puts the look off: whether the cause is mended, a missing value or a provider
+// that is not connected, is seen when the step is rendered and sent, and until then nobody knows that it is.
+func (in Input) stillPaused(effect Effect) Effect {
+	e := in.Enrollment
+	if e.State != Paused || effect.Move != Stay || e.Reason == ReasonNoBusinessHours {
+		return effect
+	}
+	lasts := hold(e.Reason).Keep(effect.Attempts)
+	lasts.Until = effect.Until
+	return lasts
+}
+
 // ghosted reports whether the lead was answered and has been silent since, long enough.
 func (in Input) ghosted() bool {
 	return in.Lead.answered() && !in.Lead.LastInbound.Add(in.Settings.ghostAfter()).After(in.Now)

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -152,7 +154,9 @@ func (s *Store) Claim(ctx context.Context, claim Claim) (Batch, error) {
 		for _, row := range rows {
 			batch.Items = append(batch.Items, Item{Enrollment: toEnrollment(row), Token: token})
 		}
-		slices.SortStableFunc(batch.Items, func(a, b Item) int { return a.Enrollment.Next.Compare(b.Enrollment.Next) })
+		slices.SortFunc(batch.Items, func(a, b Item) int { // looks ahead take them in the same order
+			return cmp.Or(a.Enrollment.Next.Compare(b.Enrollment.Next), bytes.Compare(a.Enrollment.ID[:], b.Enrollment.ID[:]))
+		})
 		return fill(ctx, q, workspaces, batch.Items)
 	})
 	if err != nil {
