@@ -88,6 +88,16 @@ func (c *client) api(t *testing.T, method, path string, body any) object {
 	return a.json(t)
 }
 
+// post calls a /v1 route with a body, which may be refused.
+func (c *client) post(t *testing.T, path string, body object) answer {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.do(t, request{method: http.MethodPost, path: path, header: bearer(c.admin), body: bytes.NewReader(raw)})
+}
+
 // count is the number of items of a list that fits one page.
 func (c *client) count(t *testing.T, path, field string) int {
 	t.Helper()

@@ -205,7 +205,7 @@ func (s *Service) wireJobs(on *store.Store) error {
 		Mirror:   s.mirrorOn(on),
 		Pusher:   push.New(push.Config{Store: on, Client: s.client, Account: s.keeperOn(on).Usable, Logger: s.deps.Logger}),
 		Booker:   s.bookerOn(on),
-		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths, 
+		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
 		WebhookRetention: jobs.Retention{Processed: s.cfg.WebhookRetention, Aside: s.cfg.WebhookAsideRetention},
 	}
 	if s.cfg.FollowUpsTarget != "" {

@@ -75,11 +75,14 @@ type Config struct {
 // Booker books. It is safe for concurrent use, also by several processes.
 type Booker struct {
 	Config
+	metrics metrics
 	machine clock.Clock // measures the time from claim to call; not business time
 }
 
 // New makes a Booker.
-func New(cfg Config) *Booker { return &Booker{Config: cfg, machine: clock.System()} }
+func New(cfg Config) *Booker {
+	return &Booker{Config: cfg, machine: clock.System(), metrics: newMetrics()}
+}
 
 // Request asks for one appointment.
 type Request struct {

@@ -27,6 +27,7 @@ const (
 // look is due. It tells how many looks it took.
 func (b *Booker) Tick(ctx context.Context) (int, error) {
 	var due []db.ClaimBookingLooksRow
+	var open []db.CountOpenBookingsRow
 	err := b.Store.System(ctx, func(tx *store.Tx) error {
 		gone, err := tx.ExpireBookingLeases(ctx, db.ExpireBookingLeasesParams{Now: tx.Now, Sources: booking.Sources(booking.Unknown, booking.B6)})
 		if err != nil {
@@ -47,6 +48,9 @@ func (b *Booker) Tick(ctx context.Context) (int, error) {
 		if err != nil {
 			return err
 		}
+		if open, err = tx.CountOpenBookings(ctx); err != nil {
+			return err
+		}
 		due, err = tx.ClaimBookingLooks(ctx, db.ClaimBookingLooksParams{
 			PerWorkspace: perWorkspace, Page: batch, LeaseSeconds: (callsPerLook * b.Timing.Call).Seconds(),
 		})
@@ -55,6 +59,7 @@ func (b *Booker) Tick(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("claim booking looks: %w", err)
 	}
+	b.metrics.standing(ctx, open)
 	var failed error
 	for _, row := range due {
 		if ctx.Err() != nil {

@@ -129,6 +129,9 @@ func (b *Booker) commit(ctx context.Context, r ready, m move) (out Outcome, err 
 	if err != nil {
 		return out, fmt.Errorf("store booking: %w", err)
 	}
+	if out.Row.State == string(m.to) {
+		b.metrics.moved(ctx, out.Row)
+	}
 	return out, nil
 }
 

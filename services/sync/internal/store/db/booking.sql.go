@@ -389,6 +389,35 @@ func (q *Queries) CountFoundAppointment(ctx context.Context, arg CountFoundAppoi
 	return err
 }
 
+const countOpenBookings = `-- name: CountOpenBookings :many
+SELECT state, count(*) AS open FROM booking_intent WHERE state IN ('UNKNOWN', 'PARKED') GROUP BY state
+`
+
+type CountOpenBookingsRow struct {
+	State string
+	Open  int64
+}
+
+func (q *Queries) CountOpenBookings(ctx context.Context) ([]CountOpenBookingsRow, error) {
+	rows, err := q.db.Query(ctx, countOpenBookings)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountOpenBookingsRow
+	for rows.Next() {
+		var i CountOpenBookingsRow
+		if err := rows.Scan(&i.State, &i.Open); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deferBookingLook = `-- name: DeferBookingLook :exec
 UPDATE booking_intent SET looks = looks + $1, failed_looks = failed_looks + $2,
     next_look = now() + make_interval(secs => $3::double precision)

@@ -39,6 +39,9 @@ UPDATE booking_intent SET state = 'UNKNOWN', lease_until = NULL, next_look = now
 WHERE state = ANY (sqlc.arg(sources)::text[]) AND lease_until < now()
 RETURNING workspace_id, id, attempt;
 
+-- name: CountOpenBookings :many
+SELECT state, count(*) AS open FROM booking_intent WHERE state IN ('UNKNOWN', 'PARKED') GROUP BY state;
+
 -- name: ClaimBookingLooks :many
 -- Takes looks that are due, oldest first, for the length of a lease: another replica passes over them.
 WITH due AS (
