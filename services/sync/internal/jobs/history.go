@@ -24,6 +24,10 @@ func (d Deps) importHistory(ctx context.Context, args work.ImportHistory) error 
 	if err != nil {
 		return err
 	}
+	account, _, err := d.account(ctx, workspace) // before its token is used: it may be another's afterwards
+	if err != nil {
+		return fmt.Errorf("import history: %w", err)
+	}
 	_, err = d.Mirror.Sync(budget.InBulk(ctx), store.Thread{Workspace: workspace, Lead: leadID, Channel: sending.Channel(args.Channel)}, false)
 	var read *ghl.ReadError
 	if wait, held := provider.HeldBack(err); held {
@@ -37,7 +41,7 @@ func (d Deps) importHistory(ctx context.Context, args work.ImportHistory) error 
 	case limited:
 		return river.JobSnooze(v.Wait) // Waiting for the budget is no failed attempt.
 	case errors.As(err, &read) && read.Verdict.Class == classify.Suspended:
-		return d.Store.SuspendConnection(ctx, workspace, read.Verdict.Refusal.Reason)
+		return d.Store.SuspendConnection(ctx, workspace, account.Version, read.Verdict.Refusal.Reason)
 	default:
 		return fmt.Errorf("import history: %w", err)
 	}

@@ -117,7 +117,7 @@ func (p *polling) settle(ctx context.Context, w poll.Window, err error) {
 		p.state = p.state.Deferred(p.now, wait, p.Poll)
 	case errors.As(err, &failed) && failed.Verdict.Class == classify.Suspended:
 		p.state = p.state.Idle(p.now, p.Poll, string(failed.Verdict.Refusal.Reason))
-		if err := p.Store.SuspendConnection(ctx, p.workspace, failed.Verdict.Refusal.Reason); err != nil {
+		if err := p.Store.SuspendConnection(ctx, p.workspace, p.account.Version, failed.Verdict.Refusal.Reason); err != nil {
 			p.Logger.ErrorContext(ctx, "connection not suspended", "workspace", p.workspace.String(), "error", err)
 		}
 	case failed != nil && failed.Status >= 400 && failed.Status < 500 && failed.Status != 401 && failed.Status != 403:

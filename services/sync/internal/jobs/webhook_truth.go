@@ -60,7 +60,7 @@ func (d Deps) readBack(ctx context.Context, in *delivery) (bool, error) {
 		in.gone = true
 		return true, nil
 	case failed != nil && failed.Verdict.Class == classify.Suspended:
-		if err := d.Store.SuspendConnection(ctx, in.workspace, failed.Verdict.Refusal.Reason); err != nil || !hint {
+		if err := d.Store.SuspendConnection(ctx, in.workspace, account.Version, failed.Verdict.Refusal.Reason); err != nil || !hint {
 			return err == nil, err
 		}
 		return false, d.park(ctx, *in, string(failed.Verdict.Refusal.Reason))
@@ -143,7 +143,7 @@ func (d Deps) lookAtAccess(ctx context.Context, in delivery) error {
 			return err
 		})
 	case errors.As(err, &failed) && failed.Verdict.Class == classify.Suspended:
-		if err := d.Store.SuspendConnection(ctx, workspace, failed.Verdict.Refusal.Reason); err != nil || in.event.Type != eventUninstall {
+		if err := d.Store.SuspendConnection(ctx, workspace, account.Version, failed.Verdict.Refusal.Reason); err != nil || in.event.Type != eventUninstall {
 			return err
 		}
 		return d.access(ctx, in, token.AppUninstalled)

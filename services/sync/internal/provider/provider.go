@@ -46,8 +46,9 @@ type Account struct {
 	BaseURL string
 	// App is whose limit the calls count against: the OAuth client id; empty for tokens made by hand.
 	App string
-	// Token opens the account.
-	Token redact.Secret
+	// Token opens the account; Version rises with each change of it.
+	Token   redact.Secret
+	Version int64
 	// Renew gets a fresh token after the provider called this one expired; nil when there is none to be had.
 	Renew func(context.Context) (Account, error)
 }

@@ -109,7 +109,7 @@ func (p *Pusher) attempt(ctx context.Context, t task) (Result, error) {
 	case !errors.As(err, &failed):
 		return Result{}, fmt.Errorf("push opt-out: %w", err)
 	case failed.Verdict.Class == classify.Suspended:
-		if err := p.Store.SuspendConnection(ctx, t.workspace, failed.Verdict.Refusal.Reason); err != nil {
+		if err := p.Store.SuspendConnection(ctx, t.workspace, account.Version, failed.Verdict.Refusal.Reason); err != nil {
 			return Result{}, err
 		}
 	}

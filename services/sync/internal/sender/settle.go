@@ -306,7 +306,7 @@ func (s *Sender) retry(ctx context.Context, tx *store.Tx, c claim, m move) error
 			state = sending.Inactive
 		}
 		n, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{
-			State: string(state), Now: tx.Now, WorkspaceID: c.row.WorkspaceID, Provider: c.row.Provider,
+			State: string(state), Now: tx.Now, WorkspaceID: c.row.WorkspaceID, Provider: c.row.Provider, TokenVersion: &c.connection.TokenVersion,
 		})
 		if err != nil {
 			return err

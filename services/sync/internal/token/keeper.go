@@ -90,7 +90,7 @@ func (k *Keeper) Open(row db.Connection) (provider.Account, error) {
 	if err != nil {
 		return provider.Account{}, err
 	}
-	account := provider.Account{Workspace: row.WorkspaceID, Kind: kind, Location: row.Location, BaseURL: row.BaseUrl, App: row.App, Token: redact.Secret(secret)}
+	account := provider.Account{Workspace: row.WorkspaceID, Kind: kind, Location: row.Location, BaseURL: row.BaseUrl, App: row.App, Token: redact.Secret(secret), Version: row.TokenVersion}
 	if row.Auth != authToken {
 		account.Renew = func(ctx context.Context) (provider.Account, error) { return k.renew(ctx, row) }
 	}

@@ -425,23 +425,26 @@ func (q *Queries) LockBreaker(ctx context.Context, arg LockBreakerParams) (LockB
 const setConnectionState = `-- name: SetConnectionState :execrows
 UPDATE connection SET state = $1, state_time = $2, check_time = now()
 WHERE workspace_id = $3 AND provider = coalesce(nullif($4::text, ''), 'ghl')
-    AND state <> $1 AND state <> 'RECONNECT_NEEDED'
+    AND state <> $1 AND state <> 'RECONNECT_NEEDED' AND token_version = coalesce($5::bigint, token_version)
 `
 
 type SetConnectionStateParams struct {
-	State       string
-	Now         time.Time
-	WorkspaceID uuid.UUID
-	Provider    string
+	State        string
+	Now          time.Time
+	WorkspaceID  uuid.UUID
+	Provider     string
+	TokenVersion *int64
 }
 
-// An empty provider is ghl. A connection that needs a person to reconnect is not made usable by an answer that was on its way.
+// An empty provider is ghl. A connection that needs a person to reconnect is not made usable by an answer that was on its way, and
+// what was said of other credentials than the given version's says nothing of these.
 func (q *Queries) SetConnectionState(ctx context.Context, arg SetConnectionStateParams) (int64, error) {
 	result, err := q.db.Exec(ctx, setConnectionState,
 		arg.State,
 		arg.Now,
 		arg.WorkspaceID,
 		arg.Provider,
+		arg.TokenVersion,
 	)
 	if err != nil {
 		return 0, err

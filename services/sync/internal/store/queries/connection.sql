@@ -31,10 +31,11 @@ SELECT sqlc.embed(connection),
 FROM connection WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider);
 
 -- name: SetConnectionState :execrows
--- An empty provider is ghl. A connection that needs a person to reconnect is not made usable by an answer that was on its way.
+-- An empty provider is ghl. A connection that needs a person to reconnect is not made usable by an answer that was on its way, and
+-- what was said of other credentials than the given version's says nothing of these.
 UPDATE connection SET state = sqlc.arg(state), state_time = sqlc.arg(now), check_time = now()
 WHERE workspace_id = sqlc.arg(workspace_id) AND provider = coalesce(nullif(sqlc.arg(provider)::text, ''), 'ghl')
-    AND state <> sqlc.arg(state) AND state <> 'RECONNECT_NEEDED';
+    AND state <> sqlc.arg(state) AND state <> 'RECONNECT_NEEDED' AND token_version = coalesce(sqlc.narg(token_version)::bigint, token_version);
 
 -- name: TouchConnectionSuccess :exec
 UPDATE connection SET last_success_time = sqlc.arg(now)
