@@ -111,8 +111,10 @@ func (q *Queries) CloseUnsent(ctx context.Context, arg CloseUnsentParams) (int64
 }
 
 const dueIntents = `-- name: DueIntents :many
-SELECT workspace_id, id FROM send_intent WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time <= $1
-    AND update_time <= $2 ORDER BY next_time LIMIT 500
+SELECT d.workspace_id, d.id FROM (
+    SELECT workspace_id, id, next_time, row_number() OVER (PARTITION BY workspace_id ORDER BY next_time, id) AS place FROM send_intent
+    WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time <= $1 AND update_time <= $2) d
+ORDER BY d.place, d.next_time LIMIT 500
 `
 
 type DueIntentsParams struct {
@@ -125,7 +127,8 @@ type DueIntentsRow struct {
 	ID          uuid.UUID
 }
 
-// Sends that wait for a time that has come; a backstop behind the jobs planned with them.
+// Sends that wait for a time that has come; a backstop behind the jobs planned with them. The workspaces take turns: sends that
+// stay due, because their workspace's credentials cannot be opened, must not hide those of others.
 func (q *Queries) DueIntents(ctx context.Context, arg DueIntentsParams) ([]DueIntentsRow, error) {
 	rows, err := q.db.Query(ctx, dueIntents, arg.Now, arg.Settled)
 	if err != nil {

@@ -60,9 +60,12 @@ WHERE i.state = ANY (sqlc.arg(sources)::text[]) AND (i.workspace_id, i.id) IN (
 RETURNING i.*;
 
 -- name: DueIntents :many
--- Sends that wait for a time that has come; a backstop behind the jobs planned with them.
-SELECT workspace_id, id FROM send_intent WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time <= sqlc.arg(now)
-    AND update_time <= sqlc.arg(settled) ORDER BY next_time LIMIT 500;
+-- Sends that wait for a time that has come; a backstop behind the jobs planned with them. The workspaces take turns: sends that
+-- stay due, because their workspace's credentials cannot be opened, must not hide those of others.
+SELECT d.workspace_id, d.id FROM (
+    SELECT workspace_id, id, next_time, row_number() OVER (PARTITION BY workspace_id ORDER BY next_time, id) AS place FROM send_intent
+    WHERE state IN ('PLANNED', 'RETRYABLE') AND next_time <= sqlc.arg(now) AND update_time <= sqlc.arg(settled)) d
+ORDER BY d.place, d.next_time LIMIT 500;
 
 -- name: RecentSends :many
 -- Business times at which the lead may have got a message of ours: claims that
