@@ -63,6 +63,9 @@ func (in inbound) heard() bool {
 func (s *Server) storeAlone(ctx context.Context, in inbound) (*syncv1.AcceptWebhookResponse, error) {
 	out := &syncv1.AcceptWebhookResponse{}
 	err := s.Store.System(ctx, func(tx *store.Tx) error {
+		if in.event.Company != "" {
+			return spread(ctx, tx, in, out)
+		}
 		workspace, err := route(ctx, tx, in.event, in.bound)
 		if err != nil {
 			return err
@@ -141,7 +144,7 @@ func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.
 	insert := db.InsertInboxesParams{Now: tx.Now}
 	for i, in := range batch {
 		workspace, ok := by.of(ctx, in)
-		if !ok {
+		if !ok || in.event.Company != "" {
 			continue
 		}
 		row, err := in.row(tx, workspace)

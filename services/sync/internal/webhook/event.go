@@ -72,6 +72,8 @@ type Event struct {
 	WebhookID string
 	// Location is the GHL location, empty for other senders and possibly in the workflow dialect.
 	Location string
+	// Company is the GHL agency, for an event that is about all of its locations; else empty.
+	Company string
 	// Timestamp is when the provider sent it, where that bounds its freshness; zero elsewhere.
 	Timestamp time.Time
 	// Changed is the provider's time of the state that the event tells; of two events the later one stands. Zero when it

@@ -16,6 +16,7 @@ import (
 type marketplace struct {
 	Type         string          `json:"type"`
 	LocationID   string          `json:"locationId"`
+	CompanyID    string          `json:"companyId"`
 	WebhookID    string          `json:"webhookId"`
 	Timestamp    json.RawMessage `json:"timestamp"`
 	ID           string          `json:"id"`
@@ -122,7 +123,10 @@ func (e *Event) read(m marketplace) {
 		if m.Type == "LocationUpdate" && e.Location == "" {
 			e.Location = m.ID
 		}
-		if e.Location != "" {
+		if m.Type == "UNINSTALL" && e.Location == "" && lead.ValidID(m.CompanyID) {
+			e.Company = m.CompanyID
+		}
+		if e.Location != "" || e.Company != "" {
 			e.Kind = Access
 		}
 		return

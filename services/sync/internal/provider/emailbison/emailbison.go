@@ -101,11 +101,14 @@ func (c *Client) Sent(ctx context.Context, who provider.Account, q provider.Sent
 	if err := c.Get(ctx, rest.Call{Who: who, URL: base + "/api/replies?" + query.Encode(), Header: rest.Bearer(who)}, &answer); err != nil {
 		return nil, "", err
 	}
-	if answer.Data == nil || answer.Meta.Page < 1 {
-		return nil, "", provider.Garbled() // a page without its number may not be the last
+	if answer.Data == nil || strconv.Itoa(answer.Meta.Page) != query.Get("page") {
+		return nil, "", provider.Garbled() // a page without its number may not be the last, and another page is not the one asked for
 	}
 	var out []provider.SentMail
 	for _, m := range *answer.Data {
+		if m.ID.String() == "" {
+			return nil, "", provider.Garbled() // it may be the one that is looked for, and could not be told apart
+		}
 		mail := provider.SentMail{ID: "emailbison:reply:" + m.ID.String(), HTML: m.HTML, At: m.Received.Time}
 		if mail.HTML == "" {
 			mail.HTML = m.Text

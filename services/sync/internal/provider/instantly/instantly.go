@@ -135,6 +135,9 @@ func (c *Client) Sent(ctx context.Context, who provider.Account, q provider.Sent
 	if len(*answer.Items) == 0 {
 		answer.Next = ""
 	}
+	if answer.Next != "" && answer.Next == q.Cursor {
+		return nil, "", provider.Garbled() // what follows cannot be read
+	}
 	return out, answer.Next, nil
 }
 

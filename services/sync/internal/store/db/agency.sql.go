@@ -8,6 +8,8 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 const agencyForUse = `-- name: AgencyForUse :one
@@ -47,6 +49,35 @@ func (q *Queries) AgencyForUse(ctx context.Context, arg AgencyForUseParams) (Age
 	return i, err
 }
 
+const connectionsOfCompany = `-- name: ConnectionsOfCompany :many
+SELECT workspace_id, location FROM connection WHERE provider = 'ghl' AND auth = 'AGENCY' AND company = $1 ORDER BY workspace_id
+`
+
+type ConnectionsOfCompanyRow struct {
+	WorkspaceID uuid.UUID
+	Location    string
+}
+
+func (q *Queries) ConnectionsOfCompany(ctx context.Context, company string) ([]ConnectionsOfCompanyRow, error) {
+	rows, err := q.db.Query(ctx, connectionsOfCompany, company)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ConnectionsOfCompanyRow
+	for rows.Next() {
+		var i ConnectionsOfCompanyRow
+		if err := rows.Scan(&i.WorkspaceID, &i.Location); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const expireAgency = `-- name: ExpireAgency :execrows
 UPDATE agency SET access_expire_time = now()
 WHERE app = $1 AND company = $2 AND token_version = $3
@@ -66,6 +97,16 @@ func (q *Queries) ExpireAgency(ctx context.Context, arg ExpireAgencyParams) (int
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const expireCompany = `-- name: ExpireCompany :exec
+UPDATE agency SET access_expire_time = now() WHERE company = $1 AND access_expire_time > now()
+`
+
+// The app may have left the agency: its token is asked for again before the next use, and the answer decides.
+func (q *Queries) ExpireCompany(ctx context.Context, company string) error {
+	_, err := q.db.Exec(ctx, expireCompany, company)
+	return err
 }
 
 const failAgency = `-- name: FailAgency :execrows

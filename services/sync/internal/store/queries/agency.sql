@@ -41,3 +41,10 @@ WHERE app = sqlc.arg(app) AND company = sqlc.arg(company) AND token_version = sq
 -- The app came back to a location whose token an agency's mints: it is tried again at its next use.
 UPDATE connection SET state = 'CONNECTED', state_time = sqlc.arg(now), access_expire_time = now(), refresh_lease_until = NULL
 WHERE provider = 'ghl' AND location = sqlc.arg(location) AND auth = 'AGENCY' AND state = 'RECONNECT_NEEDED';
+
+-- name: ConnectionsOfCompany :many
+SELECT workspace_id, location FROM connection WHERE provider = 'ghl' AND auth = 'AGENCY' AND company = sqlc.arg(company) ORDER BY workspace_id;
+
+-- name: ExpireCompany :exec
+-- The app may have left the agency: its token is asked for again before the next use, and the answer decides.
+UPDATE agency SET access_expire_time = now() WHERE company = sqlc.arg(company) AND access_expire_time > now();
