@@ -56,7 +56,7 @@ func TestReadmeRecipe(t *testing.T) {
 func everyCalendar(t *testing.T, facts object) {
 	t.Helper()
 	c := newClient(facts.text("gateway"), facts.text("adminSecret"), facts.text("cronSecret"))
-	sources := map[string]string{"calendly": "page", "calendlyToken": "api", "hubspot": "page", "ghlPage": "page"}
+	sources := map[string]string{"calendly": "page", "calendlyToken": "api", "hubspot": "page", "ghlPage": "page", "iCalendar": "feed"}
 	named := facts.object("calendars")
 	if len(named) != len(sources) {
 		t.Fatalf("calendars of the sandbox: %v", named)

@@ -15,7 +15,7 @@ import (
 // the strict client only.
 func (s *Service) providers(connections look.Provider) look.Provider {
 	configured := webfetch.New(webfetch.Config{Plain: true, Control: webfetch.Anywhere(), Timeout: s.cfg.CallTimeout})
-	strangers := webfetch.Config{Timeout: s.cfg.CallTimeout, Control: s.deps.FeedControl, RootCAs: s.deps.FeedRoots}
+	strangers := webfetch.Config{Timeout: s.cfg.CallTimeout, Control: s.deps.FeedControl, RootCAs: s.deps.FeedRoots, Dial: s.deps.FeedDial}
 	pages := strangers
 	pages.Hosts = calendar.GHLHosts()
 	hubspotConfig := hubspot.Config{API: s.cfg.HubSpotAPI, Fetch: configured}

@@ -56,6 +56,8 @@ type Deps struct {
 	// trusted by. Nil means public addresses and the machine's authorities; anything else is for tests.
 	FeedControl webfetch.Control
 	FeedRoots   *x509.CertPool
+	// FeedDial connects to whatever feed is read, in place of the network. Nil means the network; anything else is for a sandbox.
+	FeedDial func(ctx context.Context) (net.Conn, error)
 }
 
 // Service is the assembled service.

@@ -5,6 +5,7 @@ package calendars
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -78,6 +79,21 @@ func (w *World) Start(ctx context.Context) (string, error) {
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() { _ = server.Serve(listener) }() // it ends with Close
 	return "http://" + listener.Addr().String(), nil
+}
+
+// FeedHost is a host name that the certificate of Server is good for.
+const FeedHost = "example.com"
+
+// Dial connects to Server.
+func (w *World) Dial(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", w.server.Listener.Addr().String())
+}
+
+// Roots trusts the certificate of Server.
+func (w *World) Roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AddCert(w.server.Certificate())
+	return roots
 }
 
 // Server is the listening server, for its address and certificate.

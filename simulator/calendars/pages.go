@@ -52,7 +52,7 @@ func (w *World) routePages(mux *http.ServeMux) {
 		}
 		answer(rw, 200, days)
 	})
-	mux.HandleFunc("GET /feeds/private-0123456789/basic.ics", func(rw http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+FeedPath, func(rw http.ResponseWriter, _ *http.Request) {
 		if w.plan().Gone {
 			rw.WriteHeader(http.StatusNotFound)
 			return
@@ -61,6 +61,9 @@ func (w *World) routePages(mux *http.ServeMux) {
 		_, _ = rw.Write([]byte(strings.ReplaceAll(w.zonedFeed(), "\n", "\r\n")))
 	})
 }
+
+// FeedPath is the path of the iCalendar feed, whose last directory is its secret.
+const FeedPath = "/feeds/private-0123456789/basic.ics"
 
 const feedForm = "20060102T150405Z"
 

@@ -64,7 +64,10 @@ func (c sandboxCommand) Run(ctx context.Context, s Streams) (err error) {
 	}
 	outside := calendars.New(now.Now)
 	defer outside.Close()
-	outside.Set(func(p *calendars.Plan) { p.Free = demo.WorkingTimes(now.Now()) })
+	outside.Set(func(p *calendars.Plan) {
+		p.Free = demo.WorkingTimes(now.Now())
+		p.Feed = calendars.FeedBusyExcept(p.Free, 30*time.Minute, now.Now().AddDate(0, 0, -1), now.Now().AddDate(0, 0, 32))
+	})
 	pages, err := outside.Start(ctx)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -82,7 +85,7 @@ func (c sandboxCommand) Run(ctx context.Context, s Streams) (err error) {
 			Sync: sync.Config{SmartleadBaseURL: provider + "/api/v1", InstantlyBaseURL: provider, AllowLocalProviders: true},
 		},
 		GHLPublicKeys: []string{sim.PublicKeyPEM()}, CronSecrets: []string{known.CronSecret},
-		AdminSecrets: []string{known.AdminSecret}, CertDir: c.Dir, Reflection: true, SchedulerInterval: c.Scheduler,
+		AdminSecrets: []string{known.AdminSecret}, Feeds: &stack.Feeds{Dial: outside.Dial, Roots: outside.Roots()}, CertDir: c.Dir, Reflection: true, SchedulerInterval: c.Scheduler,
 	})
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -160,6 +163,7 @@ func printFacts(s Streams, known facts, path string) error {
 		{"Calendly with token", known.Calendars["calendlyToken"]},
 		{"HubSpot workspace", known.Calendars["hubspot"]},
 		{"GHL page workspace", known.Calendars["ghlPage"]},
+		{"iCalendar workspace", known.Calendars["iCalendar"]},
 		{"all of this", path},
 	} {
 		_, _ = fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])

@@ -37,6 +37,10 @@ func SeedCalendars(ctx context.Context, access Access) (map[string]string, error
 		"calendlyToken": {"displayName": "Intro", "publicUrl": "https://calendly.com/acme/intro", "apiToken": calendars.Token},
 		"hubspot":       {"displayName": "Intro", "publicUrl": "https://meetings.hubspot.com/" + calendars.HubSpotSlug},
 		"ghlPage":       {"displayName": "Intro", "publicUrl": "https://api.leadconnectorhq.com/widget/booking/" + calendars.GHLCalendar},
+		"iCalendar": {
+			"displayName": "Intro", "publicUrl": "https://acme.example.com/book", "sourceUrl": "https://" + calendars.FeedHost + calendars.FeedPath,
+			"workingHours": object{"timeZone": "UTC", "start": "09:00", "end": "21:00", "step": "1800s"},
+		},
 	} {
 		made, err := c.api(ctx, http.MethodPost, "/v1/workspaces?requestId="+uuid.NewString(), object{
 			"displayName": "Calendar: " + kind, "timeZone": "America/New_York",

@@ -54,9 +54,13 @@ func (s *Stack) availability(ctx context.Context) (process.Component, error) {
 	cfg.DatabaseURL, cfg.SyncTarget = postgres.RoleDSN(s.adminDSN, "availability"), s.Targets["sync"]
 	cfg.Schedule, cfg.ScheduleEvery = s.opts.SchedulerInterval > 0, s.opts.SchedulerInterval
 	cfg.KeysetJSON, cfg.Reflection = keyset, s.opts.Reflection
-	service, err := availability.New(ctx, cfg, availability.Deps{
+	deps := availability.Deps{
 		Listener: s.listeners["availability"], Identity: identity, Clock: s.opts.Clock, Logger: s.logger("availability"),
-	})
+	}
+	if feeds := s.opts.Feeds; feeds != nil {
+		deps.FeedDial, deps.FeedRoots = feeds.Dial, feeds.Roots
+	}
+	service, err := availability.New(ctx, cfg, deps)
 	if err != nil {
 		return process.Component{}, err
 	}

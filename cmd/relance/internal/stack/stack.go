@@ -5,6 +5,7 @@ package stack
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -53,8 +54,17 @@ type Options struct {
 	SchedulerInterval time.Duration
 	// Reflection lets grpcurl list the contracts.
 	Reflection bool
+	// Feeds, when set, is where every iCalendar feed is read from, whatever its address says: a sandbox's simulator.
+	Feeds *Feeds
 	// Settings are what the roles can be told beyond this.
 	Settings Settings
+}
+
+// Feeds is a server that stands for all hosts of feeds.
+type Feeds struct {
+	// Dial connects to it, Roots trusts its certificate. Both are required.
+	Dial  func(ctx context.Context) (net.Conn, error)
+	Roots *x509.CertPool
 }
 
 // Settings are the configurations of the roles, of which the stack sets what it knows better: addresses, databases, keys,

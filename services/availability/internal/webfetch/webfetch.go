@@ -52,6 +52,9 @@ type Config struct {
 	// base URLs of providers and for sandboxes; never for addresses of strangers.
 	Control Control
 	Plain   bool
+	// Dial, when set, connects in place of the network, whatever host is asked for: a sandbox's world outside. Nothing is looked up
+	// or judged by Control then.
+	Dial func(ctx context.Context) (net.Conn, error)
 	// Resolver and RootCAs replace the machine's.
 	Resolver *net.Resolver
 	RootCAs  *x509.CertPool
@@ -87,9 +90,13 @@ func New(cfg Config) *Client {
 		return nil
 	}
 	dialer := &net.Dialer{Timeout: cfg.Timeout, Resolver: cfg.Resolver, Control: control}
+	dial := dialer.DialContext
+	if cfg.Dial != nil {
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return cfg.Dial(ctx) }
+	}
 	return &Client{cfg: cfg, http: &http.Client{
 		Transport: &http.Transport{
-			Proxy: nil, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4,
+			Proxy: nil, DialContext: dial, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4,
 			IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxHeaderBytes,
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
 		},
