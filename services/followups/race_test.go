@@ -206,3 +206,27 @@ func TestTasksEndWithTheirEnrollment(t *testing.T) {
 		t.Fatal("the last step's task ended with the sequence")
 	}
 }
+
+// A lead is enrolled in the moment in which its booking comes, so that neither saw the other: the next look completes it.
+func TestBookingThatMissedAnEnrollmentEndsIt(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	lead, other := w.lead(), w.lead()
+	sequence := w.sequence(sms("Hi", 0, 0))
+	e, control := w.enroll(lead, sequence), w.enroll(other, sequence)
+	after := w.enroll(lead, w.triggered(followupsv1.Trigger_TRIGGER_MEETING_SELECTED, nil, sms("Booked", 0, 0)))
+	for name, at := range map[string]time.Time{lead: start().AddDate(0, 0, 3), other: start().AddDate(0, 0, -3)} {
+		w.exec(`INSERT INTO booking (workspace_id, lead_id, booking_id, state, booking_time, event_time) SELECT workspace_id, lead_id, 'b',
+			'booked', '` + at.Format(time.RFC3339) + `', now() FROM enrollment WHERE lead_id = '` + name[len(name)-36:] + `' LIMIT 1`)
+	}
+	if got := w.explain(e); got.GetSteps()[0].GetDecisions()[0].GetReason() != "meeting_booked" {
+		t.Errorf("the explanation foresees %v", got.GetSteps()[0].GetDecisions()[0])
+	}
+	w.tick()
+	w.expect(e, completed, "meeting_booked", 1)
+	w.expect(control, completed, "", 2) // its appointment is over
+	w.expect(after, completed, "", 2)
+	if w.sync.callCount() != 2 {
+		t.Fatalf("%d messages", w.sync.callCount())
+	}
+}

@@ -86,6 +86,8 @@ type Input struct {
 	SendingDisabled bool
 	// SequenceActive tells whether the sequence may send, ContinueOnReply that a reply does not pause it.
 	SequenceActive, ContinueOnReply bool
+	// Meeting is when the lead's last appointment is that the sequence ends for; zero for none.
+	Meeting time.Time
 	// Step is the one at the enrollment's position; nil when none is left.
 	Step *Step
 	// Lead is nil when the lead is gone.

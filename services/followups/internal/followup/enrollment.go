@@ -227,6 +227,9 @@ func (e Enrollment) move(effect Effect, next *Step, zone *time.Location, now tim
 		e.State, e.Reason, e.End, e.Next = Cancelled, effect.Reason, now, time.Time{}
 	case Finish:
 		e.State, e.Reason, e.End, e.Next = Completed, "", now, time.Time{}
+		if effect.Reason == ReasonBooked {
+			e.Reason = ReasonBooked // ended early
+		}
 	}
 	return e
 }

@@ -45,6 +45,13 @@ func leadRules() []rule {
 				return Effect{Result: Skipped, Reason: "LEAD_BLOCKED", Move: End}, in.Lead.Blocked
 			},
 		},
+		{
+			name: "no_meeting_ahead", version: 1, applies: func(in Input) bool { return !in.Meeting.IsZero() },
+			facts: func(in Input) []Fact { return []Fact{moment("meeting", in.Meeting), moment("now", in.Now)} },
+			ask: func(in Input) (Effect, bool) {
+				return Effect{Result: Skipped, Reason: ReasonBooked, Move: Finish}, in.Meeting.After(in.Now)
+			},
+		},
 		pauseRule(),
 		{
 			name: "no_reply_since", version: 2, applies: func(in Input) bool { return !in.ContinueOnReply },

@@ -15,7 +15,7 @@ type Life struct {
 func (l Life) Beside(other Life) Life {
 	out := other
 	out.In.Enrollment, out.In.Planned = l.In.Enrollment, l.In.Planned
-	out.In.SequenceActive, out.In.ContinueOnReply = l.In.SequenceActive, l.In.ContinueOnReply
+	out.In.SequenceActive, out.In.ContinueOnReply, out.In.Meeting = l.In.SequenceActive, l.In.ContinueOnReply, l.In.Meeting
 	out.Outlook.Steps, out.Outlook.Past = l.Outlook.Steps, false
 	out.Outlook.Try.Policy.Sequence = l.Outlook.Try.Policy.Sequence
 	return out

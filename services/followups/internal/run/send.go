@@ -41,7 +41,7 @@ func (p *pass) decideOne(ctx context.Context, w *work) {
 		w.lead.LinkedInConnected = w.item.LinkedInConnected
 	}
 	in := followup.Input{
-		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, ContinueOnReply: w.item.ContinueOnReply, Step: w.item.Step, Lead: w.lead,
+		Now: w.try.Now, Enrollment: w.item.Enrollment, SequenceActive: w.item.SequenceActive, ContinueOnReply: w.item.ContinueOnReply, Meeting: w.item.Meeting, Step: w.item.Step, Lead: w.lead,
 		Settings: w.item.Settings, Policy: w.try.Policy, Zone: ws.Zone, SendingDisabled: ws.SendingDisabled, Planned: w.item.Planned,
 	}
 	decision := p.decide(in)

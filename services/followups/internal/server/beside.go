@@ -41,6 +41,7 @@ func (v versions) life(ctx context.Context, rows versionReader, item store.Item)
 	return followup.Life{
 		In: followup.Input{
 			Enrollment: e, Planned: item.Planned, SequenceActive: item.SequenceActive, ContinueOnReply: item.ContinueOnReply,
+			Meeting: item.Meeting,
 		},
 		Outlook: followup.Outlook{Steps: steps, Try: followup.Try{Policy: item.Policy()}},
 	}, err

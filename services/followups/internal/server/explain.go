@@ -66,7 +66,7 @@ func (s *Server) learn(ctx context.Context, stored store.Case) (out explain.Case
 		Steps: stored.Steps, Records: stored.Records,
 		Try: followup.Try{Now: s.now(), Max: s.cfg.MaxAttempts, Policy: item.Policy()},
 		Input: followup.Input{
-			Now: s.now(), Enrollment: e, SequenceActive: item.SequenceActive, ContinueOnReply: item.ContinueOnReply, Step: item.Step, Lead: leads[e.Lead],
+			Now: s.now(), Enrollment: e, SequenceActive: item.SequenceActive, ContinueOnReply: item.ContinueOnReply, Meeting: item.Meeting, Step: item.Step, Lead: leads[e.Lead],
 			Settings: item.Settings, Zone: workspace.Zone, SendingDisabled: workspace.SendingDisabled, Planned: item.Planned,
 		},
 	}

@@ -220,7 +220,7 @@ func (s *simulation) items(ctx context.Context, items []store.Item) error {
 		if lead := leads[e.Lead]; lead != nil {
 			lead.LinkedInConnected = item.LinkedInConnected
 		}
-		byVersion[e.Version] = append(byVersion[e.Version], simulate.Subject{Enrollment: e, Lead: leads[e.Lead], Planned: item.Planned})
+		byVersion[e.Version] = append(byVersion[e.Version], simulate.Subject{Enrollment: e, Lead: leads[e.Lead], Planned: item.Planned, Meeting: item.Meeting})
 	}
 	for version, subjects := range byVersion {
 		steps, err := s.versions.of(ctx, s.rows, s.workspace, pinned{s.sequence, version})

@@ -46,6 +46,8 @@ type Subject struct {
 	Planned *followup.Content
 	// Taken are the places of its days that other messages have.
 	Taken map[followup.DayPlace]int
+	// Meeting is when its last appointment is that the sequence ends for; zero for none.
+	Meeting time.Time
 	// Beside are the lead's running enrollments in other sequences; their messages count for its caps.
 	Beside []followup.Life
 }
@@ -116,7 +118,7 @@ func (c Cohort) look(s Subject) foretell.Look {
 	return foretell.Look{
 		Beside: s.Beside,
 		In: followup.Input{
-			Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, ContinueOnReply: c.ContinueOnReply, Lead: s.Lead,
+			Now: c.From, Enrollment: s.Enrollment, SendingDisabled: c.SendingDisabled, SequenceActive: c.Active, ContinueOnReply: c.ContinueOnReply, Meeting: s.Meeting, Lead: s.Lead,
 			Settings: c.Settings, Zone: c.Zone, Planned: s.Planned,
 		},
 		Outlook: followup.Outlook{Steps: c.Steps, Slots: c.Slots, Until: c.To, Try: c.Try, Taken: s.Taken},

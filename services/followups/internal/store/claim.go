@@ -33,6 +33,8 @@ type Item struct {
 	Settings followup.Settings
 	// Refusals of the sequence.
 	Refusals followup.Policy
+	// Meeting is when the lead's last appointment is; zero for none, and for sequences that begin with one.
+	Meeting time.Time
 	// LinkedInConnected tells that a person completed a LinkedIn task of the lead.
 	LinkedInConnected bool
 }

@@ -12,10 +12,12 @@ import (
 	"github.com/relance/relance/services/followups/internal/store/db"
 )
 
-// fill adds steps, sequences, settings, LinkedIn connections and plans to the items, with one query each.
+// fill adds steps, sequences, settings, meetings, LinkedIn connections and plans to the items, with one query each.
 func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []Item) error {
-	if err := fillSteps(ctx, q, items); err != nil {
-		return err
+	for _, part := range []func(context.Context, *db.Queries, []Item) error{fillSteps, fillMeetings, fillConnected, fillPlans} {
+		if err := part(ctx, q, items); err != nil {
+			return err
+		}
 	}
 	sequences := make([]uuid.UUID, len(items))
 	for i, item := range items {
@@ -25,9 +27,9 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 	if err != nil {
 		return fmt.Errorf("list sequences: %w", err)
 	}
-	active, goesOn, refusals := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}, map[uuid.UUID]followup.Policy{}
+	byID := map[uuid.UUID]db.ListSequenceStatesRow{}
 	for _, row := range states {
-		active[row.ID], goesOn[row.ID], refusals[row.ID] = row.Active, row.ContinueOnReply, toPolicy(row.Refusals)
+		byID[row.ID] = row
 	}
 	settings, err := q.ListSettings(ctx, workspaces)
 	if err != nil {
@@ -38,18 +40,39 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 		byWorkspace[row.WorkspaceID] = toSettings(row).Settings
 	}
 	for i := range items {
-		items[i].SequenceActive = active[items[i].Enrollment.Sequence]
-		items[i].ContinueOnReply = goesOn[items[i].Enrollment.Sequence]
-		items[i].Refusals = refusals[items[i].Enrollment.Sequence]
+		sequence := byID[items[i].Enrollment.Sequence]
+		items[i].SequenceActive, items[i].ContinueOnReply, items[i].Refusals = sequence.Active, sequence.ContinueOnReply, toPolicy(sequence.Refusals)
+		if followup.TriggerKind(sequence.Trigger) == followup.TriggerMeetingSelected {
+			items[i].Meeting = time.Time{} // it is for leads with one
+		}
 		items[i].Settings = followup.DefaultSettings()
 		if set, ok := byWorkspace[items[i].Enrollment.Workspace]; ok {
 			items[i].Settings = set
 		}
 	}
-	if err := fillConnected(ctx, q, items); err != nil {
-		return err
+	return nil
+}
+
+// fillMeetings adds the leads' appointments. A booking completes what runs; this is for one that came in the moment in which
+// its lead was enrolled.
+func fillMeetings(ctx context.Context, q *db.Queries, items []Item) error {
+	var params db.ListMeetingsParams
+	for _, item := range items {
+		params.WorkspaceIds, params.LeadIds = append(params.WorkspaceIds, item.Enrollment.Workspace), append(params.LeadIds, item.Enrollment.Lead)
 	}
-	return fillPlans(ctx, q, items)
+	rows, err := q.ListMeetings(ctx, params)
+	if err != nil {
+		return fmt.Errorf("list meetings: %w", err)
+	}
+	type lead struct{ workspace, lead uuid.UUID }
+	meetings := make(map[lead]time.Time, len(rows))
+	for _, row := range rows {
+		meetings[lead{row.WorkspaceID, row.LeadID}] = row.MeetingTime.UTC()
+	}
+	for i, item := range items {
+		items[i].Meeting = meetings[lead{item.Enrollment.Workspace, item.Enrollment.Lead}]
+	}
+	return nil
 }
 
 func distinct(ids []uuid.UUID) []uuid.UUID {

@@ -7,6 +7,7 @@ package db
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -104,8 +105,47 @@ func (q *Queries) ListConnectedLeads(ctx context.Context, arg ListConnectedLeads
 	return items, nil
 }
 
+const listMeetings = `-- name: ListMeetings :many
+SELECT b.workspace_id, b.lead_id, max(coalesce(b.booking_time, '9999-12-31'::timestamptz))::timestamptz AS meeting_time FROM booking AS b
+JOIN (SELECT DISTINCT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS lead_id) AS v
+    ON b.workspace_id = v.workspace_id AND b.lead_id = v.lead_id
+WHERE b.state = 'booked' GROUP BY b.workspace_id, b.lead_id
+`
+
+type ListMeetingsParams struct {
+	WorkspaceIds []uuid.UUID
+	LeadIds      []uuid.UUID
+}
+
+type ListMeetingsRow struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	MeetingTime time.Time
+}
+
+// When each lead's last appointment that stands is; one whose time is not known is taken to be ahead.
+func (q *Queries) ListMeetings(ctx context.Context, arg ListMeetingsParams) ([]ListMeetingsRow, error) {
+	rows, err := q.db.Query(ctx, listMeetings, arg.WorkspaceIds, arg.LeadIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMeetingsRow
+	for rows.Next() {
+		var i ListMeetingsRow
+		if err := rows.Scan(&i.WorkspaceID, &i.LeadID, &i.MeetingTime); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listSequenceStates = `-- name: ListSequenceStates :many
-SELECT id, active, refusals, continue_on_reply FROM sequence
+SELECT id, active, refusals, continue_on_reply, trigger FROM sequence
 WHERE workspace_id = ANY($1::uuid[]) AND id = ANY($2::uuid[]) AND delete_time IS NULL
 `
 
@@ -119,6 +159,7 @@ type ListSequenceStatesRow struct {
 	Active          bool
 	Refusals        []byte
 	ContinueOnReply bool
+	Trigger         string
 }
 
 func (q *Queries) ListSequenceStates(ctx context.Context, arg ListSequenceStatesParams) ([]ListSequenceStatesRow, error) {
@@ -135,6 +176,7 @@ func (q *Queries) ListSequenceStates(ctx context.Context, arg ListSequenceStates
 			&i.Active,
 			&i.Refusals,
 			&i.ContinueOnReply,
+			&i.Trigger,
 		); err != nil {
 			return nil, err
 		}
