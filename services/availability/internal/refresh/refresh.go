@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,7 +223,7 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 	}
 	call, cancel := context.WithTimeout(ctx, r.cfg.CallTimeout)
 	defer cancel()
-	answer, err := r.cfg.Provider.FreeSlots(call, question)
+	answer, err := r.read(call, question)
 	if err != nil && ctx.Err() != nil {
 		return store.Result{}, outcome{}, errors.Join(fmt.Errorf("read calendar: %w", ctx.Err()),
 			r.cfg.Store.LeaveHost(context.WithoutCancel(ctx), pass))
@@ -237,6 +238,21 @@ func (r *Refresher) find(ctx context.Context, row store.Row, now time.Time) (sto
 	done.asked, done.hastened = true, change.Hastened
 	return result, done, err
 }
+
+// read asks the provider. A panic over what it answered is an answer that cannot be read: it ends neither the process nor the
+// looks at other calendars.
+func (r *Refresher) read(ctx context.Context, ask look.Ask) (answer look.Answer, err error) {
+	defer func() {
+		if recover() != nil { // its value may hold what the answer said
+			r.cfg.Logger.ErrorContext(ctx, "reading a calendar panicked", slog.String("workspace", ask.Workspace.String()),
+				slog.String("provider", string(ask.Kind)), slog.String("stack", string(debug.Stack())))
+			answer, err = look.Answer{}, look.BadAnswer(errPanic)
+		}
+	}()
+	return r.cfg.Provider.FreeSlots(ctx, ask)
+}
+
+var errPanic = errors.New("reading panicked")
 
 // judge makes a result of what a look found.
 func (r *Refresher) judge(row store.Row, answer look.Answer, err error, now time.Time) (store.Result, outcome) {
