@@ -37,6 +37,8 @@ type delivery struct {
 	// readAt is when it was read; gone says that the provider does not have it.
 	readAt time.Time
 	gone   bool
+	// imported says that the import of the lead's history was begun before.
+	imported bool
 	// found are the messages that a workflow's hint led to.
 	found []ghl.HistoryMessage
 }

@@ -42,7 +42,7 @@ func (d Deps) effects(ctx context.Context, tx *store.Tx, in delivery) error {
 			return err
 		}
 	}
-	if row.GhlContactID != nil {
+	if row.GhlContactID != nil && !in.imported {
 		if err := firstContact(ctx, tx, who); err != nil {
 			return err
 		}

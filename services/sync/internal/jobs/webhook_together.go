@@ -20,7 +20,7 @@ const togetherPage = 32
 // page are a workspace's webhooks on their way to one commit.
 type page struct {
 	rows []db.WebhookInbox
-	// known are the contacts of whom nothing has to be read.
+	// known are the contacts of whom nothing has to be read; true for those whose history is imported.
 	known map[string]bool
 	// done and ignored are applied; alone need the provider, or are not understood.
 	done, ignored, alone []uuid.UUID
@@ -71,13 +71,14 @@ func (d Deps) applyPage(ctx context.Context, tx *store.Tx, workspace uuid.UUID, 
 		return fmt.Errorf("look for leads: %w", err)
 	}
 	p.known = map[string]bool{}
-	for _, contact := range known {
-		p.known[contact] = true
+	for _, row := range known {
+		p.known[row.ContactID] = row.Imported
 	}
 	for _, in := range list {
 		if in.inbox.ID == uuid.Nil {
 			continue
 		}
+		in.imported = p.known[in.event.Lead.ContactID]
 		if err := d.applyOne(ctx, tx, in, p); err != nil {
 			return err
 		}
@@ -93,7 +94,10 @@ func (d Deps) applyOne(ctx context.Context, tx *store.Tx, in delivery, p *page) 
 			err = errPanic
 		}
 	}()
-	read, err := needsTruth(in, func(contact string) (bool, error) { return p.known[contact], nil })
+	read, err := needsTruth(in, func(contact string) (bool, error) {
+		_, known := p.known[contact]
+		return known, nil
+	})
 	switch {
 	case err != nil:
 		return err

@@ -51,8 +51,10 @@ func (q *Queries) DeferInbox(ctx context.Context, arg DeferInboxParams) error {
 }
 
 const knownContacts = `-- name: KnownContacts :many
-SELECT ghl_contact_id::text AS contact_id FROM lead WHERE workspace_id = $1 AND ghl_contact_id = ANY ($2::text[])
-    AND (phone IS NOT NULL OR email IS NOT NULL)
+SELECT l.ghl_contact_id::text AS contact_id,
+    EXISTS (SELECT FROM history_import h WHERE h.workspace_id = l.workspace_id AND h.lead_id = l.id AND h.channel = 'sms')::boolean AS imported
+FROM lead l WHERE l.workspace_id = $1 AND l.ghl_contact_id = ANY ($2::text[])
+    AND (l.phone IS NOT NULL OR l.email IS NOT NULL)
 `
 
 type KnownContactsParams struct {
@@ -60,20 +62,25 @@ type KnownContactsParams struct {
 	Contacts    []string
 }
 
-// Those of the contacts whose lead can be reached: nothing has to be read of them.
-func (q *Queries) KnownContacts(ctx context.Context, arg KnownContactsParams) ([]string, error) {
+type KnownContactsRow struct {
+	ContactID string
+	Imported  bool
+}
+
+// Those of the contacts whose lead can be reached: nothing has to be read of them. And whether their history is or was imported.
+func (q *Queries) KnownContacts(ctx context.Context, arg KnownContactsParams) ([]KnownContactsRow, error) {
 	rows, err := q.db.Query(ctx, knownContacts, arg.WorkspaceID, arg.Contacts)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []KnownContactsRow
 	for rows.Next() {
-		var contact_id string
-		if err := rows.Scan(&contact_id); err != nil {
+		var i KnownContactsRow
+		if err := rows.Scan(&i.ContactID, &i.Imported); err != nil {
 			return nil, err
 		}
-		items = append(items, contact_id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

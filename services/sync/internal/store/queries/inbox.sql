@@ -40,6 +40,8 @@ WHERE id = sqlc.arg(id) AND state = 'PENDING' AND attempt = sqlc.arg(leased);
 UPDATE webhook_inbox SET state = sqlc.arg(state), error_reason = '', process_time = sqlc.arg(now)::timestamptz WHERE id = ANY (sqlc.arg(ids)::uuid[]) AND state = 'PENDING';
 
 -- name: KnownContacts :many
--- Those of the contacts whose lead can be reached: nothing has to be read of them.
-SELECT ghl_contact_id::text AS contact_id FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND ghl_contact_id = ANY (sqlc.arg(contacts)::text[])
-    AND (phone IS NOT NULL OR email IS NOT NULL);
+-- Those of the contacts whose lead can be reached: nothing has to be read of them. And whether their history is or was imported.
+SELECT l.ghl_contact_id::text AS contact_id,
+    EXISTS (SELECT FROM history_import h WHERE h.workspace_id = l.workspace_id AND h.lead_id = l.id AND h.channel = 'sms')::boolean AS imported
+FROM lead l WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.ghl_contact_id = ANY (sqlc.arg(contacts)::text[])
+    AND (l.phone IS NOT NULL OR l.email IS NOT NULL);
