@@ -192,48 +192,6 @@ func (p *Place) add(source Source, zones ...string) {
 	}
 }
 
-// phone is what a number tells.
-type phone struct {
-	country string
-	state   state
-	zones   []string
-}
-
-// local reports whether the number tells more than its country.
-func (p phone) local() bool { return p.state.code != "" || (len(p.zones) == 1 && p.country == "CA") }
-
-func readPhone(e164 string) phone {
-	number, err := phonenumbers.Parse(e164, "")
-	if err != nil {
-		return phone{}
-	}
-	out := phone{country: phonenumbers.GetRegionCodeForNumber(number)}
-	zones, err := phonenumbers.GetTimezonesForNumber(number)
-	if err == nil {
-		for _, z := range zones {
-			if Valid(z) && z != "Etc/Unknown" {
-				out.zones = append(out.zones, z)
-			}
-		}
-	}
-	if number.GetCountryCode() != 1 {
-		return out
-	}
-	if out.country == "" {
-		out.country = "US" // An area code that is not given out yet: the strict reading.
-	}
-	if words, err := phonenumbers.GetGeocodingForNumber(number, "en"); err == nil {
-		// "Florida", "San Francisco, CA", "Washington D.C."
-		if at := strings.LastIndex(words, ", "); at >= 0 {
-			words = words[at+2:]
-		}
-		if s, ok := stateOf(words); ok {
-			out.state, out.country = s, "US" // Territories have a region code of their own and federal law all the same.
-		}
-	}
-	return out
-}
-
 // countryZones are the zones of all numbers of the country's calling code: for a shared code more than the country's.
 func countryZones(country string) []string {
 	country = strings.ToUpper(country)
