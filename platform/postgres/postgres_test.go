@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/relance/relance/platform/pgtest"
 	"github.com/relance/relance/platform/postgres"
@@ -98,6 +99,49 @@ func TestSuperuserIsRefused(t *testing.T) {
 	defer pool.Close()
 	if err := pool.Ping(t.Context()); err == nil {
 		t.Error("a superuser could connect")
+	}
+}
+
+// The plan of a statement on an array is kept in a batch, however short the array is, and nowhere else.
+func TestBatchWorkspaceKeepsPlans(t *testing.T) {
+	t.Parallel()
+	const own, other = "00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"
+	pool := pgtest.New(t, migrations()).Pool(t, "sample")
+	// Plans are a connection's; one caller gets the same connection again and again.
+	ask := func(scope func(context.Context, *pgxpool.Pool, string, func(pgx.Tx) error) error, workspace, sql string) (generic, custom int64) {
+		t.Helper()
+		for range 8 {
+			err := scope(t.Context(), pool, workspace, func(tx pgx.Tx) error {
+				if _, err := tx.Exec(t.Context(), sql, []string{own}); err != nil {
+					return err
+				}
+				return tx.QueryRow(t.Context(), `SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1`, sql).Scan(&generic, &custom)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return generic, custom
+	}
+	if generic, custom := ask(postgres.BatchWorkspace, own, `SELECT count(*) FROM unnest($1::text[]) a`); generic != 8 || custom != 0 {
+		t.Errorf("in a batch: %d plans kept, %d made anew", generic, custom)
+	}
+	// The control: the same statement, but for its name.
+	if generic, custom := ask(postgres.InWorkspace, own, `SELECT count(*) FROM unnest($1::text[]) b`); custom == 0 {
+		t.Errorf("elsewhere: %d plans kept, %d made anew", generic, custom)
+	}
+	var rows int
+	err := postgres.InWorkspace(t.Context(), pool, own, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO note VALUES ($1, 'x')`, own)
+		return err
+	})
+	if err == nil {
+		err = postgres.BatchWorkspace(t.Context(), pool, other, func(tx pgx.Tx) error {
+			return tx.QueryRow(t.Context(), `SELECT count(*) FROM note`).Scan(&rows)
+		})
+	}
+	if err != nil || rows != 0 {
+		t.Errorf("a batch sees %d rows of another workspace, %v", rows, err)
 	}
 }
 
