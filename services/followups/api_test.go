@@ -225,6 +225,10 @@ func TestEnrollmentGuards(t *testing.T) {
 	if err != nil || again.GetEnrollment().GetName() != first.GetEnrollment().GetName() {
 		t.Fatalf("%v, %v", again, err)
 	}
+	_, err = enroll(w.lead(), request)
+	if e := rpctest.RequireError(t, err, codes.AlreadyExists, "REQUEST_ID_REUSED"); e.Metadata["fields"] != "lead" {
+		t.Fatalf("%v", e.Metadata)
+	}
 	_, err = enroll(lead, uuid.NewString())
 	if e := rpctest.RequireError(t, err, codes.AlreadyExists, "ALREADY_ENROLLED"); e.Metadata["enrollment"] != first.GetEnrollment().GetName() {
 		t.Fatalf("%v", e.Metadata)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -65,4 +66,36 @@ func TestEventsThatTakeTooLongTogether(t *testing.T) {
 	})
 	w.happen(lead)
 	w.eventually("events delivered", func() bool { return len(w.events.of(lead)) == 2 })
+}
+
+// TestAPersonsMessageIsToldOnceWhoeverStoredIt: a message that a person wrote at the provider starts the waits of sequences anew, be it
+// that the import of history was faster than its webhook; a message of ours does not.
+func TestAPersonsMessageIsToldOnceWhoeverStoredIt(t *testing.T) {
+	t.Parallel()
+	h := newRig(t).tenant(location).thread()
+	message := h.add("outbound", "Shall we say Monday?", time.Minute)
+	if got := h.sync("sms", false); got.GetImported() != 1 {
+		t.Fatalf("imported %d", got.GetImported())
+	}
+	told := func(id string) simulator.Payload {
+		p, err := h.sim.MessageWebhook(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.accept(p)
+		return p
+	}
+	first := told(message)
+	h.eventually("the person's message told", func() bool { return slices.Equal(h.events.of(h.lead), []followupsv1.LeadEventType{human}) })
+	h.settled()
+	h.repeat(first)
+	sent, err := h.followups.SendMessage(t.Context(), sms(h.lead, "Monday is fine."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told(sent.GetMessage().GetProviderMessageId())
+	h.settled()
+	if n := h.count(`SELECT count(*) FROM outbox WHERE type = 'HUMAN_OUTBOUND'`); n != 1 {
+		t.Errorf("%d events, want 1", n)
+	}
 }

@@ -27,6 +27,7 @@ func typed(code codes.Code, reason followupsv1.ErrorReason, message string) *api
 func mapped(err error, kind, subject string) error {
 	var enrolled *store.AlreadyEnrolledError
 	var moves *store.InvalidMovesError
+	var reused *store.RequestReusedError
 	switch {
 	case err == nil:
 		return nil
@@ -50,6 +51,9 @@ func mapped(err error, kind, subject string) error {
 		workspace, _, _ := strings.Cut(subject, "/sequences/")
 		return typed(codes.AlreadyExists, followupsv1.ErrorReason_ERROR_REASON_ALREADY_ENROLLED,
 			"the lead runs through this sequence already").With("enrollment", workspace+"/enrollments/"+enrolled.Enrollment.String())
+	case errors.As(err, &reused):
+		return typed(codes.AlreadyExists, followupsv1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED,
+			"this request_id enrolled something else; a new enrollment needs a new id").With("fields", strings.Join(reused.Fields, ","))
 	case postgres.IsUnavailable(err):
 		return apierr.Unavailable("the database is away", err)
 	}

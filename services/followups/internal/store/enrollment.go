@@ -27,14 +27,14 @@ type Enrolling struct {
 }
 
 // Enroll starts a lead. A request id that was used answers its enrollment. Errors: ErrNotFound for the sequence,
-// ErrInactive, *AlreadyEnrolledError.
+// ErrInactive, *AlreadyEnrolledError, *RequestReusedError.
 func (s *Store) Enroll(ctx context.Context, in Enrolling, now time.Time) (out followup.Enrollment, err error) {
 	err = s.in(ctx, in.Workspace, func(q *db.Queries) error {
 		if in.Request != uuid.Nil {
 			row, err := q.GetEnrollmentByRequest(ctx, db.GetEnrollmentByRequestParams{WorkspaceID: in.Workspace, RequestID: &in.Request})
 			if err == nil {
 				out = toEnrollment(row)
-				return nil
+				return in.differs(out)
 			}
 			if !postgres.IsNoRows(err) {
 				return fmt.Errorf("find request: %w", err)
@@ -68,6 +68,21 @@ func (s *Store) Enroll(ctx context.Context, in Enrolling, now time.Time) (out fo
 		return &AlreadyEnrolledError{Enrollment: running.ID}
 	})
 	return out, err
+}
+
+// differs is nil when the request of an enrollment was the same.
+func (in Enrolling) differs(e followup.Enrollment) error {
+	var fields []string
+	if e.Lead != in.Lead {
+		fields = append(fields, "lead")
+	}
+	if e.Sequence != in.Sequence {
+		fields = append(fields, "sequence")
+	}
+	if len(fields) > 0 {
+		return &RequestReusedError{Fields: fields}
+	}
+	return nil
 }
 
 func enroll(ctx context.Context, q *db.Queries, in Enrolling, seq db.Sequence, now time.Time) (followup.Enrollment, bool, error) {

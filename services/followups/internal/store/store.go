@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,6 +58,17 @@ type AlreadyEnrolledError struct {
 
 // Error tells that there is one already.
 func (e *AlreadyEnrolledError) Error() string { return "already enrolled: " + e.Enrollment.String() }
+
+// RequestReusedError says that a request id enrolled something else.
+type RequestReusedError struct {
+	// Fields are the parts that differ.
+	Fields []string
+}
+
+// Error names the parts.
+func (e *RequestReusedError) Error() string {
+	return "request id used with other " + strings.Join(e.Fields, ",")
+}
 
 // Store is safe for concurrent use.
 type Store struct {

@@ -52,19 +52,19 @@ func (d Deps) message(ctx context.Context, tx *store.Tx, who person, in delivery
 	if err := keepTarget(ctx, tx, in, id); err != nil {
 		return err
 	}
-	announced, err := tx.Announce(ctx, db.AnnounceParams{Now: &tx.Now, WorkspaceID: who.workspace, ID: id})
+	first, err := tx.Announce(ctx, db.AnnounceParams{Now: &tx.Now, WorkspaceID: who.workspace, ID: id})
 	if err != nil {
 		return err
 	}
 	e := who.event(store.EventReplied, at)
 	e.Message = "workspaces/" + who.workspace.String() + "/messages/" + id.String()
 	if !in.event.Inbound {
-		return outbound(ctx, tx, in, e, fresh)
+		return outbound(ctx, tx, in, e, len(first) == 1 && first[0] != "OWN")
 	}
 	if err := tx.TouchInbound(ctx, db.TouchInboundParams{At: at, Now: tx.Now, WorkspaceID: who.workspace, ID: who.lead}); err != nil {
 		return err
 	}
-	if announced == 0 {
+	if len(first) == 0 {
 		return nil // Told before: by the webhook, the poller, or an earlier run of this event.
 	}
 	who.message = id
@@ -123,11 +123,12 @@ func rejoin(ctx context.Context, tx *store.Tx, who person, at time.Time) error {
 	return tx.Publish(ctx, e)
 }
 
-// outbound is what follows from a message that somebody else sent: sequences' waits count from a person's.
-func outbound(ctx context.Context, tx *store.Tx, in delivery, e store.Event, fresh bool) error {
+// outbound is what follows from a message that somebody else sent: sequences' waits count from a person's. news tells that
+// nobody has told of it yet, be it that history has stored it.
+func outbound(ctx context.Context, tx *store.Tx, in delivery, e store.Event, news bool) error {
 	err := tx.TouchOutbound(ctx, db.TouchOutboundParams{At: e.At, Now: tx.Now, WorkspaceID: e.Workspace, ID: e.Lead})
 	person := in.event.Source == "app" || (in.event.Source == "" && in.event.User != "")
-	if err != nil || !fresh || !person {
+	if err != nil || !news || !person {
 		return err
 	}
 	e.Type = store.EventHuman

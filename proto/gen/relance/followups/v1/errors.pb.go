@@ -49,6 +49,9 @@ const (
 	// FailedPrecondition. The task is completed, skipped or cancelled already. Metadata: state. Example:
 	// {"state":"completed"}. Caller: read the task again.
 	ErrorReason_ERROR_REASON_TASK_NOT_PENDING ErrorReason = 6
+	// AlreadyExists. The request_id enrolled another lead, or into another sequence. Metadata: fields (comma separated). Example:
+	// {"fields":"lead"}. Caller: a bug; a new enrollment needs a new id.
+	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 7
 )
 
 // Enum value maps for ErrorReason.
@@ -61,6 +64,7 @@ var (
 		4: "ERROR_REASON_LEAD_NOT_ELIGIBLE",
 		5: "ERROR_REASON_ENROLLMENT_NOT_ACTIVE",
 		6: "ERROR_REASON_TASK_NOT_PENDING",
+		7: "ERROR_REASON_REQUEST_ID_REUSED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":           0,
@@ -70,6 +74,7 @@ var (
 		"ERROR_REASON_LEAD_NOT_ELIGIBLE":     4,
 		"ERROR_REASON_ENROLLMENT_NOT_ACTIVE": 5,
 		"ERROR_REASON_TASK_NOT_PENDING":      6,
+		"ERROR_REASON_REQUEST_ID_REUSED":     7,
 	}
 )
 
@@ -104,7 +109,7 @@ var File_relance_followups_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_followups_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"!relance/followups/v1/errors.proto\x12\x14relance.followups.v1*\x84\x02\n" +
+	"!relance/followups/v1/errors.proto\x12\x14relance.followups.v1*\xa8\x02\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_SEQUENCE_INACTIVE\x10\x01\x12!\n" +
@@ -112,7 +117,8 @@ const file_relance_followups_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_ALREADY_ENROLLED\x10\x03\x12\"\n" +
 	"\x1eERROR_REASON_LEAD_NOT_ELIGIBLE\x10\x04\x12&\n" +
 	"\"ERROR_REASON_ENROLLMENT_NOT_ACTIVE\x10\x05\x12!\n" +
-	"\x1dERROR_REASON_TASK_NOT_PENDING\x10\x06B\xe0\x01\n" +
+	"\x1dERROR_REASON_TASK_NOT_PENDING\x10\x06\x12\"\n" +
+	"\x1eERROR_REASON_REQUEST_ID_REUSED\x10\aB\xe0\x01\n" +
 	"\x18com.relance.followups.v1B\vErrorsProtoP\x01ZEgithub.com/relance/relance/proto/gen/relance/followups/v1;followupsv1\xa2\x02\x03RFX\xaa\x02\x14Relance.Followups.V1\xca\x02\x14Relance\\Followups\\V1\xe2\x02 Relance\\Followups\\V1\\GPBMetadata\xea\x02\x16Relance::Followups::V1b\x06proto3"
 
 var (

@@ -75,7 +75,7 @@ type FollowUpsServiceClient interface {
 	// Errors: NotFound; FailedPrecondition ENROLLMENT_NOT_ACTIVE while enrollments run.
 	DeleteSequence(ctx context.Context, in *DeleteSequenceRequest, opts ...grpc.CallOption) (*DeleteSequenceResponse, error)
 	// EnrollLead starts a lead on a sequence.
-	// Errors: NotFound; FailedPrecondition SEQUENCE_INACTIVE, LEAD_NOT_ELIGIBLE; AlreadyExists ALREADY_ENROLLED.
+	// Errors: NotFound; FailedPrecondition SEQUENCE_INACTIVE, LEAD_NOT_ELIGIBLE; AlreadyExists ALREADY_ENROLLED, REQUEST_ID_REUSED.
 	EnrollLead(ctx context.Context, in *EnrollLeadRequest, opts ...grpc.CallOption) (*EnrollLeadResponse, error)
 	// GetEnrollment reads one enrollment.
 	// Errors: NotFound.
@@ -435,7 +435,7 @@ type FollowUpsServiceServer interface {
 	// Errors: NotFound; FailedPrecondition ENROLLMENT_NOT_ACTIVE while enrollments run.
 	DeleteSequence(context.Context, *DeleteSequenceRequest) (*DeleteSequenceResponse, error)
 	// EnrollLead starts a lead on a sequence.
-	// Errors: NotFound; FailedPrecondition SEQUENCE_INACTIVE, LEAD_NOT_ELIGIBLE; AlreadyExists ALREADY_ENROLLED.
+	// Errors: NotFound; FailedPrecondition SEQUENCE_INACTIVE, LEAD_NOT_ELIGIBLE; AlreadyExists ALREADY_ENROLLED, REQUEST_ID_REUSED.
 	EnrollLead(context.Context, *EnrollLeadRequest) (*EnrollLeadResponse, error)
 	// GetEnrollment reads one enrollment.
 	// Errors: NotFound.

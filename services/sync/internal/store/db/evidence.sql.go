@@ -12,8 +12,9 @@ import (
 	"github.com/google/uuid"
 )
 
-const announce = `-- name: Announce :execrows
+const announce = `-- name: Announce :many
 UPDATE message SET announce_time = $1 WHERE workspace_id = $2 AND id = $3 AND announce_time IS NULL
+RETURNING origin
 `
 
 type AnnounceParams struct {
@@ -22,12 +23,25 @@ type AnnounceParams struct {
 	ID          uuid.UUID
 }
 
-func (q *Queries) Announce(ctx context.Context, arg AnnounceParams) (int64, error) {
-	result, err := q.db.Exec(ctx, announce, arg.Now, arg.WorkspaceID, arg.ID)
+// Whoever gets the origin is the one to tell of the message.
+func (q *Queries) Announce(ctx context.Context, arg AnnounceParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, announce, arg.Now, arg.WorkspaceID, arg.ID)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var origin string
+		if err := rows.Scan(&origin); err != nil {
+			return nil, err
+		}
+		items = append(items, origin)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const arrivedLate = `-- name: ArrivedLate :one

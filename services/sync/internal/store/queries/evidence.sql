@@ -45,8 +45,10 @@ SELECT EXISTS (SELECT FROM booking WHERE workspace_id = sqlc.arg(workspace_id) A
 UPDATE booking SET settle_time = NULL WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id)
     AND settle_time <= sqlc.arg(now)::timestamptz;
 
--- name: Announce :execrows
-UPDATE message SET announce_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND announce_time IS NULL;
+-- name: Announce :many
+-- Whoever gets the origin is the one to tell of the message.
+UPDATE message SET announce_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND announce_time IS NULL
+RETURNING origin;
 
 -- name: ArrivedLate :one
 -- The webhook of a message that the poller had found.
