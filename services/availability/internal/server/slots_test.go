@@ -226,10 +226,13 @@ func TestUnsupportedDuration(t *testing.T) {
 	if e := rpctest.RequireError(t, err, codes.FailedPrecondition, "UNSUPPORTED_DURATION"); e.Metadata["minutes"] != "25" {
 		t.Errorf("metadata %v", e.Metadata)
 	}
+	if _, err := w.slots(t, acme); err == nil || w.sync.count(acme) != 1 {
+		t.Fatalf("%d calls, want the one that asks for the calendar's own length before it is refused; %v", w.sync.count(acme), err)
+	}
 	if err := set(45 * time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := w.slots(t, acme); err != nil || got.GetState() != stateOK || w.sync.count(acme) != 1 {
-		t.Fatalf("%v %v", got, err)
+	if got, err := w.slots(t, acme); err != nil || got.GetState() != stateOK || w.sync.count(acme) != 2 {
+		t.Fatalf("%d calls, %v %v", w.sync.count(acme), got, err)
 	}
 }
