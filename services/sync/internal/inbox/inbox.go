@@ -13,14 +13,21 @@ import (
 	"github.com/google/uuid"
 )
 
+// Page is how many webhooks are applied together at most. It bounds how long the leads of a page are locked.
+const Page = 32
+
 const (
-	// lanes is how many workspaces have a page applied at once; slots how many webhooks are processed alone, slotsEach of one
-	// workspace.
+	// lanes is how many workspaces have pages applied at once, inARow how many full pages a turn has; slots how many webhooks are
+	// processed alone, slotsEach of one workspace.
 	lanes     = 4
+	inARow    = 4
 	slots     = 8
 	slotsEach = 4
 	// look is how often the inbox is looked at without having been woken: for what is due again, and for what others left.
 	look = time.Second
+	// rest is the least time between two looks: what comes in meanwhile is seen by one. Without it every stored batch had the
+	// inbox looked at, which cost as much as storing.
+	rest = 10 * time.Millisecond
 	// heldWait is the wait for another process that has the workspace's page.
 	heldWait = 50 * time.Millisecond
 	// failWait is the wait after the database failed.
@@ -38,7 +45,7 @@ type Waiting struct {
 type Effects interface {
 	// Due lists the workspaces with webhooks that are due, each once, in one order.
 	Due(ctx context.Context) ([]Waiting, error)
-	// Together applies the next page of a workspace in one commit. It tells how many webhooks it dealt with: none when another
+	// Together applies the next Page of a workspace in one commit. It tells how many webhooks it dealt with: none when another
 	// process is at them.
 	Together(ctx context.Context, workspace uuid.UUID) (int, error)
 	// Lease takes at most n webhooks that are processed alone. Each is to be called once, and ends with its context.
@@ -98,6 +105,11 @@ func (i *Inbox) Run(ctx context.Context) error {
 		case <-i.bell:
 		case <-time.After(wait):
 		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(rest):
+		}
 	}
 }
 
@@ -129,7 +141,7 @@ func (i *Inbox) inTurn(due []Waiting) []Waiting {
 	return due
 }
 
-// together applies a page of the workspace's, unless one is being applied or all lanes are taken.
+// together applies some pages of the workspace's, unless one is being applied or all lanes are taken.
 func (i *Inbox) together(work context.Context, workspace uuid.UUID) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -139,6 +151,9 @@ func (i *Inbox) together(work context.Context, workspace uuid.UUID) {
 	i.lanes[workspace], i.last = true, workspace
 	i.work.Go(func() {
 		n, err := i.cfg.Effects.Together(work, workspace)
+		for more := 1; err == nil && n >= Page && more < inARow && work.Err() == nil; more++ {
+			n, err = i.cfg.Effects.Together(work, workspace)
+		}
 		i.mu.Lock()
 		delete(i.lanes, workspace)
 		i.mu.Unlock()

@@ -68,7 +68,7 @@ func (e *effects) Together(_ context.Context, w uuid.UUID) (int, error) {
 	defer e.ended(w)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := min(10, e.together[w])
+	n := min(inbox.Page, e.together[w])
 	e.together[w] -= n
 	return n, nil
 }
@@ -153,11 +153,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestWorkspacesTakeTurns: one with ten thousand waiting webhooks has one page between those of the others.
+// TestWorkspacesTakeTurns: one with thousands of waiting webhooks has a few pages between those of the others.
 func TestWorkspacesTakeTurns(t *testing.T) {
 	t.Parallel()
 	e, all := newEffects(), workspaces()
-	e.together[all[0]] = 10_000
+	e.together[all[0]] = 1000 * inbox.Page
 	for _, w := range all[1:] {
 		e.together[w] = 10
 	}

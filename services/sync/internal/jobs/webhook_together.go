@@ -9,13 +9,11 @@ import (
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
+	"github.com/relance/relance/services/sync/internal/inbox"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
 )
-
-// togetherPage bounds how long the leads of a page are locked.
-const togetherPage = 32
 
 // page are a workspace's webhooks on their way to one commit.
 type page struct {
@@ -36,7 +34,7 @@ func (d Deps) together(ctx context.Context, workspace uuid.UUID) (int, error) {
 		if err != nil || !locked {
 			return err
 		}
-		if p.rows, err = tx.TakeInboxes(ctx, db.TakeInboxesParams{WorkspaceID: workspace, Page: togetherPage}); err != nil || len(p.rows) == 0 {
+		if p.rows, err = tx.TakeInboxes(ctx, db.TakeInboxesParams{WorkspaceID: workspace, Page: inbox.Page}); err != nil || len(p.rows) == 0 {
 			return err
 		}
 		if err := d.applyPage(ctx, tx, workspace, &p); err != nil {
