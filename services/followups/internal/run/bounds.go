@@ -7,8 +7,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// sendsAtOnce bounds the messages that are asked for at once, over all runs of a process.
-const sendsAtOnce = 64
+// sendsAtOnce bounds the messages that are asked for at once, over all runs of a process. Sync sends those of a workspace together
+// that come together, so more at once is faster; one workspace alone has half.
+const sendsAtOnce = 128
 
 // bounds gives out the places for sends. A workspace is given one only while it holds fewer than are free: alone it has
 // half of them, beside one whose provider hangs the next has a quarter, and so on, so that nobody ever holds all. Among
