@@ -130,26 +130,45 @@ func benchCached(t *testing.T) {
 	}
 }
 
-// benchRefresh refreshes workspaces against a Calendly that answers at once, and after 200 ms.
+// benchRefresh refreshes workspaces against a Calendly that answers at once, and after 200 ms; and ten times as many at once.
 func benchRefresh(t *testing.T) {
-	n, w := benchSize(1000), newWorld(t)
-	world := calendars.New(w.clock.Now)
-	t.Cleanup(world.Close)
-	world.Set(func(p *calendars.Plan) { p.Free = []time.Time{now().Add(3 * time.Hour), now().Add(50 * time.Hour)} })
-	var delay atomic.Int64
+	b := newRefreshBench(t, benchSize(1000))
+	b.run(t, "first", 0)
+	b.run(t, "at_once", 0)
+	b.run(t, "200ms", 200*time.Millisecond)
+	many := newRefreshBench(t, benchSize(10_000))
+	many.run(t, "many_first", 0)
+	many.run(t, "many", 0)
+}
+
+// refreshBench is a replica with workspaces whose calendars are all due.
+type refreshBench struct {
+	*world
+	n         int
+	delay     *atomic.Int64
+	calendly  *calendars.World
+	refresher *refresh.Refresher
+}
+
+func newRefreshBench(t *testing.T, n int) *refreshBench {
+	b := &refreshBench{world: newWorld(t), n: n, delay: &atomic.Int64{}}
+	b.calendly = calendars.New(b.clock.Now)
+	t.Cleanup(b.calendly.Close)
+	b.calendly.Set(func(p *calendars.Plan) { p.Free = []time.Time{now().Add(3 * time.Hour), now().Add(50 * time.Hour)} })
 	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		time.Sleep(time.Duration(delay.Load()))
-		world.Server().Config.Handler.ServeHTTP(rw, r)
+		time.Sleep(time.Duration(b.delay.Load()))
+		b.calendly.Server().Config.Handler.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(slow.Close)
 	fetch := webfetch.New(webfetch.Config{Plain: true, Control: webfetch.Anywhere(), Timeout: 8 * time.Second})
-	r := w.newReplica(t, provider.Router{
+	r := b.newReplica(t, provider.Router{
 		calendar.Calendly: calendly.New(calendly.Config{API: slow.URL, Public: slow.URL, Fetch: fetch}),
-	}, w.db.DSN(store.Schema))
-	w.sync.set(func(f *fakeSync) { f.page = 500 })
+	}, b.db.DSN(store.Schema))
+	b.refresher = r.refresher
+	b.sync.set(func(f *fakeSync) { f.page = 500 })
 	for range n {
 		_, err := r.admin.CreateCalendarLink(t.Context(), &availabilityv1.CreateCalendarLinkRequest{
-			Parent: w.workspace(t), CalendarLink: &availabilityv1.CalendarLink{
+			Parent: b.workspace(t), CalendarLink: &availabilityv1.CalendarLink{
 				DisplayName: "Intro", PublicUrl: "https://calendly.com/acme/intro", ApiToken: calendars.Token,
 			},
 		})
@@ -157,24 +176,24 @@ func benchRefresh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, run := range []struct {
-		name  string
-		delay time.Duration
-	}{{"first", 0}, {"at_once", 0}, {"200ms", 200 * time.Millisecond}} {
-		w.clock.Advance(2 * time.Minute)
-		delay.Store(int64(run.delay))
-		calls, began := len(world.Calls()), time.Now()
-		done, err := r.refresher.Run(t.Context(), refresh.Request{Budget: 10 * time.Minute})
-		took := time.Since(began)
-		if err != nil || !done.Finished || done.Receipt.Refreshed != n {
-			t.Fatalf("%+v %v", done, err)
-		}
-		figure("refresh_"+run.name, took.Seconds(), "s", n)
-		figure("refresh_"+run.name+"_calls", float64(len(world.Calls())-calls)/float64(n), "per_workspace", n)
-		if run.delay > 0 {
-			// Eight at a time, each one call long.
-			figure("refresh_"+run.name+"_of_waiting", took.Seconds()/(run.delay.Seconds()*float64(n)/8), "ratio", n)
-		}
+	return b
+}
+
+// run makes all due and refreshes them.
+func (b *refreshBench) run(t *testing.T, name string, delay time.Duration) {
+	b.clock.Advance(2 * time.Minute)
+	b.delay.Store(int64(delay))
+	calls, began := len(b.calendly.Calls()), time.Now()
+	done, err := b.refresher.Run(t.Context(), refresh.Request{Budget: 10 * time.Minute})
+	took := time.Since(began)
+	if err != nil || !done.Finished || done.Receipt.Refreshed != b.n {
+		t.Fatalf("%+v %v", done, err)
+	}
+	figure("refresh_"+name, took.Seconds(), "s", b.n)
+	figure("refresh_"+name+"_calls", float64(len(b.calendly.Calls())-calls)/float64(b.n), "per_workspace", b.n)
+	if delay > 0 {
+		// Eight at a time, each one call long.
+		figure("refresh_"+name+"_of_waiting", took.Seconds()/(delay.Seconds()*float64(b.n)/8), "ratio", b.n)
 	}
 }
 
