@@ -97,6 +97,13 @@ func TestReplySnoozesUntilItsDate(t *testing.T) {
 	w.expect(e, completed, "", 3)
 }
 
+// wrote is what sync knows of who wrote last.
+func (w *world) wrote(lead string, inbound, outbound time.Time) {
+	w.sync.mu.Lock()
+	defer w.sync.mu.Unlock()
+	w.sync.leads[lead].LastInboundTime, w.sync.leads[lead].LastOutboundTime = timestamppb.New(inbound), timestamppb.New(outbound)
+}
+
 func TestGhostIsFollowedUpAfterAnAnswer(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -104,12 +111,7 @@ func TestGhostIsFollowedUpAfterAnAnswer(t *testing.T) {
 	e := w.enroll(lead, w.sequence(sms("Hi", 0, 0), sms("Again", 1, 0)))
 	w.tick()
 	reply := start().Add(time.Hour)
-	set := func(inbound, outbound time.Time) {
-		w.sync.mu.Lock()
-		defer w.sync.mu.Unlock()
-		w.sync.leads[lead].LastInboundTime, w.sync.leads[lead].LastOutboundTime = timestamppb.New(inbound), timestamppb.New(outbound)
-	}
-	set(reply, start())
+	w.wrote(lead, reply, start())
 	w.tell(lead, typeReplied, reply, nil)
 	w.clock.Set(reply.Add(followup.GhostAfter))
 	if got := w.tick().GetPauses(); got.GetChecked() != 1 || got.GetWaiting() != 1 {
@@ -119,7 +121,7 @@ func TestGhostIsFollowedUpAfterAnAnswer(t *testing.T) {
 	if w.tick().GetPauses().GetChecked() != 0 {
 		t.Fatal("looked at again at once")
 	}
-	set(reply, reply.Add(time.Minute)) // a person has answered, and the lead stays silent
+	w.wrote(lead, reply, reply.Add(time.Minute)) // a person has answered, and the lead stays silent
 	w.clock.Set(reply.Add(2 * followup.GhostAfter).Add(time.Hour))
 	if got := w.tick(); got.GetPauses().GetResumed() != 1 || got.GetResults().GetSucceeded() != 1 {
 		t.Fatalf("%v", got)

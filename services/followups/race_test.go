@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/followup"
@@ -110,12 +108,7 @@ func TestReplyToldWhileItsSilenceEndsPauses(t *testing.T) {
 	e := w.enroll(lead, w.sequence(sms("Hi", 0, 0), sms("Again", 1, 0)))
 	w.tick()
 	reply := start().Add(time.Hour)
-	said := func(inbound, outbound time.Time) {
-		w.sync.mu.Lock()
-		defer w.sync.mu.Unlock()
-		w.sync.leads[lead].LastInboundTime, w.sync.leads[lead].LastOutboundTime = timestamppb.New(inbound), timestamppb.New(outbound)
-	}
-	said(reply, reply.Add(time.Minute))
+	w.wrote(lead, reply, reply.Add(time.Minute))
 	w.tell(lead, typeReplied, reply, nil)
 	w.clock.Set(reply.Add(8 * 24 * time.Hour))
 	late := w.clock.Now().Add(-30 * time.Second)
@@ -126,7 +119,7 @@ func TestReplyToldWhileItsSilenceEndsPauses(t *testing.T) {
 				return nil
 			}
 			told = true
-			said(late, reply.Add(time.Minute))
+			w.wrote(lead, late, reply.Add(time.Minute))
 			_, err := w.events.HandleLeadEvents(ctx, &followupsv1.HandleLeadEventsRequest{Events: []*followupsv1.LeadEvent{w.event(lead, typeReplied, late)}})
 			return err
 		}

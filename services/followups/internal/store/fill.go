@@ -56,11 +56,8 @@ func fill(ctx context.Context, q *db.Queries, workspaces []uuid.UUID, items []It
 // fillMeetings adds the leads' appointments. A booking completes what runs; this is for one that came in the moment in which
 // its lead was enrolled.
 func fillMeetings(ctx context.Context, q *db.Queries, items []Item) error {
-	var params db.ListMeetingsParams
-	for _, item := range items {
-		params.WorkspaceIds, params.LeadIds = append(params.WorkspaceIds, item.Enrollment.Workspace), append(params.LeadIds, item.Enrollment.Lead)
-	}
-	rows, err := q.ListMeetings(ctx, params)
+	workspaces, leads := leadsOf(items)
+	rows, err := q.ListMeetings(ctx, db.ListMeetingsParams{WorkspaceIds: workspaces, LeadIds: leads})
 	if err != nil {
 		return fmt.Errorf("list meetings: %w", err)
 	}
@@ -73,6 +70,14 @@ func fillMeetings(ctx context.Context, q *db.Queries, items []Item) error {
 		items[i].Meeting = meetings[lead{item.Enrollment.Workspace, item.Enrollment.Lead}]
 	}
 	return nil
+}
+
+// leadsOf gives the items' leads with their workspaces, in the items' order.
+func leadsOf(items []Item) (workspaces, leads []uuid.UUID) {
+	for _, item := range items {
+		workspaces, leads = append(workspaces, item.Enrollment.Workspace), append(leads, item.Enrollment.Lead)
+	}
+	return workspaces, leads
 }
 
 func distinct(ids []uuid.UUID) []uuid.UUID {
@@ -131,11 +136,8 @@ func fillSteps(ctx context.Context, q *db.Queries, items []Item) error {
 }
 
 func fillConnected(ctx context.Context, q *db.Queries, items []Item) error {
-	var params db.ListConnectedLeadsParams
-	for _, item := range items {
-		params.WorkspaceIds, params.LeadIds = append(params.WorkspaceIds, item.Enrollment.Workspace), append(params.LeadIds, item.Enrollment.Lead)
-	}
-	rows, err := q.ListConnectedLeads(ctx, params)
+	workspaces, leads := leadsOf(items)
+	rows, err := q.ListConnectedLeads(ctx, db.ListConnectedLeadsParams{WorkspaceIds: workspaces, LeadIds: leads})
 	if err != nil {
 		return fmt.Errorf("list LinkedIn connections: %w", err)
 	}

@@ -5,8 +5,10 @@
 package inbox
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,8 +136,8 @@ func (i *Inbox) round(ctx, work context.Context) error {
 
 func (i *Inbox) inTurn(due []Waiting) []Waiting {
 	for n, w := range due {
-		if w.Workspace.String() > i.last.String() {
-			return append(append([]Waiting{}, due[n:]...), due[:n]...)
+		if bytes.Compare(w.Workspace[:], i.last[:]) > 0 {
+			return slices.Concat(due[n:], due[:n])
 		}
 	}
 	return due
@@ -150,10 +152,7 @@ func (i *Inbox) together(work context.Context, workspace uuid.UUID) {
 	}
 	i.lanes[workspace], i.last = true, workspace
 	i.work.Go(func() {
-		n, err := i.cfg.Effects.Together(work, workspace)
-		for more := 1; err == nil && n >= Page && more < inARow && work.Err() == nil; more++ {
-			n, err = i.cfg.Effects.Together(work, workspace)
-		}
+		dealt, err := i.turn(work, workspace)
 		i.mu.Lock()
 		delete(i.lanes, workspace)
 		i.mu.Unlock()
@@ -161,12 +160,24 @@ func (i *Inbox) together(work context.Context, workspace uuid.UUID) {
 		case err != nil:
 			i.cfg.Logger.WarnContext(work, "webhooks not applied; they wait", "workspace", workspace.String(), "error", err)
 			time.AfterFunc(failWait, i.Wake)
-		case n == 0:
+		case dealt == 0:
 			time.AfterFunc(heldWait, i.Wake)
 		default:
 			i.Wake() // more may have come meanwhile, and another workspace may wait for the lane
 		}
 	})
+}
+
+// turn applies pages until one is not full, or the turn is over, and tells how many webhooks it dealt with.
+func (i *Inbox) turn(work context.Context, workspace uuid.UUID) (dealt int, err error) {
+	for range inARow {
+		n, err := i.cfg.Effects.Together(work, workspace)
+		dealt += n
+		if err != nil || n < Page || work.Err() != nil {
+			return dealt, err
+		}
+	}
+	return dealt, nil
 }
 
 // leased begins as many webhooks of the workspace's alone as there is room for.

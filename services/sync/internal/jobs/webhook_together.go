@@ -54,15 +54,14 @@ func (d Deps) together(ctx context.Context, workspace uuid.UUID) (int, error) {
 }
 
 func (d Deps) applyPage(ctx context.Context, tx *store.Tx, workspace uuid.UUID, p *page) error {
-	list, contacts := make([]delivery, len(p.rows)), []string{}
-	for n, row := range p.rows {
-		var err error
-		if list[n], err = d.opened(row); err != nil || list[n].event.Kind == webhook.Access {
+	list, contacts := []delivery{}, []string{}
+	for _, row := range p.rows {
+		in, err := d.opened(row)
+		if err != nil || in.event.Kind == webhook.Access {
 			p.alone = append(p.alone, row.ID)
-			list[n].inbox.ID = uuid.Nil
 			continue
 		}
-		contacts = append(contacts, list[n].event.Lead.ContactID)
+		list, contacts = append(list, in), append(contacts, in.event.Lead.ContactID)
 	}
 	known, err := tx.KnownContacts(ctx, db.KnownContactsParams{WorkspaceID: workspace, Contacts: contacts})
 	if err != nil {
@@ -73,9 +72,6 @@ func (d Deps) applyPage(ctx context.Context, tx *store.Tx, workspace uuid.UUID, 
 		p.known[row.ContactID] = row.Imported
 	}
 	for _, in := range list {
-		if in.inbox.ID == uuid.Nil {
-			continue
-		}
 		in.imported = p.known[in.event.Lead.ContactID]
 		if err := d.applyOne(ctx, tx, in, p); err != nil {
 			return err
