@@ -55,7 +55,7 @@ func TestBookRefused(t *testing.T) {
 			d.sim.AddFault(*c.fault)
 		}
 		req := d.ask(0)
-		if b, why := d.made(req); why != c.want {
+		if b, why := d.asked(req); why != c.want {
 			t.Errorf("%s: %v %q, want %s", name, b, why, c.want)
 			continue
 		}

@@ -48,8 +48,18 @@ func (d diary) ask(n int) *syncv1.BookAppointmentRequest {
 	}
 }
 
-// made books, and gives the booking or the reason of the refusal.
-func (d diary) made(req *syncv1.BookAppointmentRequest) (*syncv1.Booking, string) {
+// made books, and gives the booking or the reason of the refusal. A budget that is used up passes, so that it asks again.
+func (d diary) made(req *syncv1.BookAppointmentRequest) (b *syncv1.Booking, why string) {
+	d.Helper()
+	d.eventually("an answer other than PROVIDER_RATE_LIMITED", func() bool {
+		b, why = d.asked(req)
+		return why != "PROVIDER_RATE_LIMITED"
+	})
+	return b, why
+}
+
+// asked is one call: the booking, or the reason of the refusal.
+func (d diary) asked(req *syncv1.BookAppointmentRequest) (*syncv1.Booking, string) {
 	d.Helper()
 	out, err := d.book.BookAppointment(d.Context(), req)
 	if err == nil {
