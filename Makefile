@@ -39,7 +39,8 @@ sandbox: build ## Start everything on loopback with the simulator and stay up
 # The cache does not know that e2e depends on the other modules and on docs/, so it is always run.
 .PHONY: test
 test: ## Test all modules
-	@for m in $(GO_MODULES); do if [ -n "$$(find $$m -name '*.go' -print -quit)" ]; then (cd $$m && go test $$([ $$m != e2e ] || echo -count=1) $(TESTFLAGS) ./...); fi; done
+	@failed=; for m in $(GO_MODULES); do (cd $$m && go test $$([ $$m != e2e ] || echo -count=1) $(TESTFLAGS) ./...) || failed="$$failed $$m"; done; \
+	[ -z "$$failed" ] || { echo "tests failed in:$$failed"; exit 1; }
 
 .PHONY: test/race
 test/race: ## Test all modules with the race detector
