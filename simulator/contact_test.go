@@ -91,6 +91,64 @@ func TestCreateAndUpsertContact(t *testing.T) {
 	equal(t, "other location", r.post("/contacts/upsert", map[string]any{"locationId": other}).status, 403)
 }
 
+// TestCreateContactFaults: whatever the client is told, the ledger knows what was made.
+func TestCreateContactFaults(t *testing.T) {
+	t.Parallel()
+	onCreate := simulator.Match{Method: http.MethodPost, Path: "/contacts/"}
+	body := map[string]any{"locationId": acme, "email": "bo@example.com", "phone": "+12025550150"}
+	for name, c := range map[string]struct {
+		fault  simulator.Fault
+		status int
+		made   bool
+		meta   any
+	}{
+		"422, created":         {simulator.Fault{Kind: simulator.RefusalAfterAccept, Body: "Unprocessable"}, 422, true, nil},
+		"422, not created":     {simulator.Fault{Kind: simulator.Refusal, Status: 422, Body: "Unprocessable"}, 422, false, nil},
+		"a duplicate":          {simulator.Fault{Kind: simulator.Refusal, Body: "dup", DuplicateOf: lead}, 400, false, lead},
+		"5xx, created":         {simulator.Fault{Kind: simulator.Status5xxAfterAccept}, 500, true, nil},
+		"searched for late":    {simulator.Fault{Kind: simulator.LaggingList, Delay: time.Minute}, 201, true, nil},
+		"5xx, nothing is made": {simulator.Fault{Kind: simulator.Status5xxClean}, 503, false, nil},
+	} {
+		r := newRig(t, simulator.Config{})
+		c.fault.Match, c.fault.Times = onCreate, 1
+		r.AddFault(c.fault)
+		got := r.post("/contacts/", body)
+		made := r.Creates(simulator.Filter{Location: acme})
+		meta, _ := got.body["meta"].(map[string]any)
+		if got.status != c.status || len(made) != 1 || made[0].Accepted != c.made || (made[0].MessageID != "") != c.made || meta["contactId"] != c.meta {
+			t.Errorf("%s: answered %d %s, ledger %+v", name, got.status, got.raw, made)
+		}
+		found := func() bool {
+			return r.get("/contacts/search/duplicate?locationId=" + acme + "&email=bo%40example.com").contact()["id"] == any(made[0].MessageID)
+		}
+		if c.fault.Kind == simulator.LaggingList {
+			equal(t, name+" too early", found(), false)
+			r.clock.Advance(time.Minute)
+		}
+		equal(t, name+" is found", found(), c.made)
+	}
+}
+
+// TestAllowDuplicateContact: the location's setting decides whether a second contact with a known e-mail is stored.
+func TestAllowDuplicateContact(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, simulator.Config{})
+	must(t, r.AddLocation(simulator.Location{ID: "locationDuplicates01", AllowDuplicates: true, Token: "pit-duplicates"}))
+	for location, want := range map[string]int{acme: http.StatusBadRequest, "locationDuplicates01": http.StatusCreated} {
+		var last response
+		for range 2 {
+			req := r.request(http.MethodPost, "/contacts/", map[string]any{"locationId": location, "email": "twice@example.com"})
+			if location != acme {
+				req.Header.Set("Authorization", "Bearer pit-duplicates")
+			}
+			last = r.do(req)
+		}
+		equal(t, location, last.status, want)
+	}
+	settings, _ := r.get("/locations/" + acme).body["location"].(map[string]any)["settings"].(map[string]any)
+	equal(t, "setting", settings["allowDuplicateContact"], any(false))
+}
+
 func TestFindContacts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, simulator.Config{})

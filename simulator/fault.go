@@ -47,7 +47,7 @@ const (
 	// EmptyTwoHundred answers 200 without a body. Taken, unless NotTaken.
 	EmptyTwoHundred FaultKind = "empty_200"
 	// LaggingList accepts normally, but the message shows in reads only Delay later,
-	// by the simulator's clock.
+	// by the simulator's clock. A contact that is created shows in searches only then.
 	LaggingList FaultKind = "lagging_list"
 	// BodyRewritten accepts normally, and stores the text with Body appended, as the
 	// provider does with an opt-out line.
@@ -55,6 +55,9 @@ const (
 	// Refusal answers Status (default 400) with Code and Body as canonicalCode and
 	// message. Not taken.
 	Refusal FaultKind = "refusal"
+	// RefusalAfterAccept answers Status (default 422) with Code and Body, although the request was processed, as
+	// POST /contacts/ is known to do. Taken.
+	RefusalAfterAccept FaultKind = "refusal_after_accept"
 )
 
 // Variants of MalformedBody.
@@ -119,6 +122,8 @@ type Fault struct {
 	NotTaken       bool   `json:"notTaken,omitempty"`
 	Code           string `json:"code,omitempty"`
 	Body           string `json:"body,omitempty"`
+	// DuplicateOf is the contact that a Refusal names in meta.contactId.
+	DuplicateOf string `json:"duplicateOf,omitempty"`
 
 	freed <-chan struct{} // closed when the requests it holds may go on
 }

@@ -71,10 +71,22 @@ func (s *Simulator) playAnswer(w http.ResponseWriter, c *call) {
 		s.taken(c)
 		s.finish(c, answer{status: http.StatusOK}).write(w)
 	case Refusal:
-		s.finish(c, refuseCode(or(f.Status, http.StatusBadRequest), f.Code, f.Body)).write(w)
+		s.finish(c, f.refusal(http.StatusBadRequest)).write(w)
+	case RefusalAfterAccept:
+		s.handle(c)
+		s.finish(c, f.refusal(http.StatusUnprocessableEntity)).write(w)
 	default: // LaggingList and BodyRewritten are the send handler's affair
 		s.finish(c, s.handle(c)).write(w)
 	}
+}
+
+// refusal is the answer of Refusal and RefusalAfterAccept.
+func (f *Fault) refusal(status int) answer {
+	out := refusal{status: or(f.Status, status), code: f.Code, message: f.Body}
+	if f.DuplicateOf != "" {
+		out.extra = object{"meta": object{"contactId": f.DuplicateOf, "matchingField": "email"}}
+	}
+	return out.answer()
 }
 
 // taken processes the call unless the fault says that it was not.

@@ -144,6 +144,7 @@ func (s *Simulator) getLocation(c *call) answer {
 	l := s.world.locations[c.location]
 	return reply(http.StatusOK, object{"location": object{
 		"id": l.ID, "companyId": l.CompanyID, "name": l.Name, "timezone": l.Timezone, "country": "US",
+		"settings": object{"allowDuplicateContact": l.AllowDuplicates},
 	}})
 }
 

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,12 +14,17 @@ func (s *Simulator) duplicateContact(c *call) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, _ := s.findContact(c.location, c.query.Get("email"), c.query.Get("number"))
+	found, _ := s.findAmong(s.searchableContacts(c.location), c.query.Get("email"), c.query.Get("number"))
 	if found == nil {
 		return reply(http.StatusOK, object{"contact": nil})
 	}
 	c.contact = found.ID
 	return reply(http.StatusOK, object{"contact": s.contactObject(found, c.header.Get("Version"))})
+}
+
+// searchableContacts are the contacts that the search's index knows by now.
+func (s *Simulator) searchableContacts(location string) []*storedContact {
+	return slices.DeleteFunc(s.sortedContacts(location), func(c *storedContact) bool { return c.searchable.After(s.now()) })
 }
 
 // searchContacts is POST /contacts/search: filters (field, operator eq or contains,
@@ -44,7 +50,7 @@ func (s *Simulator) searchContacts(c *call) answer {
 	defer s.mu.Unlock()
 	rows := []object{}
 	total := 0
-	for _, contact := range s.sortedContacts(location) {
+	for _, contact := range s.searchableContacts(location) {
 		shown := s.contactObject(contact, c.header.Get("Version"))
 		if !matchesQuery(shown, text(body, "query")) || !matchesFilters(shown, filters) {
 			continue

@@ -152,30 +152,6 @@ func checkNewContact(c *call, body object) *answer {
 	return nil
 }
 
-// createContact is POST /contacts/.
-func (s *Simulator) createContact(c *call) answer {
-	body, bad := c.decode()
-	if bad == nil {
-		bad = checkNewContact(c, body)
-	}
-	if bad != nil {
-		return *bad
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if existing, field := s.findContact(c.location, text(body, "email"), text(body, "phone")); existing != nil &&
-		!s.world.locations[c.location].AllowDuplicates {
-		return refusal{
-			status: http.StatusBadRequest, message: "This location does not allow duplicated contacts.",
-			extra: object{"meta": object{"contactId": existing.ID, "matchingField": field}},
-		}.answer()
-	}
-	contact := s.putContact(c.location, Contact{ID: newID()})
-	s.writeContact(contact, body, eventContactCreate)
-	c.contact = contact.ID
-	return reply(http.StatusCreated, object{"contact": s.contactObject(contact, c.header.Get("Version"))})
-}
-
 // upsertContact is POST /contacts/upsert. When e-mail and phone belong to two contacts
 // it updates the first match and silently drops the other field.
 func (s *Simulator) upsertContact(c *call) answer {
@@ -203,10 +179,14 @@ func (s *Simulator) upsertContact(c *call) answer {
 
 // findContact looks for an e-mail, then for a phone, and names the field that matched.
 func (s *Simulator) findContact(location, email, phone string) (*storedContact, string) {
+	return s.findAmong(s.sortedContacts(location), email, phone)
+}
+
+func (s *Simulator) findAmong(contacts []*storedContact, email, phone string) (*storedContact, string) {
 	email, phone = strings.ToLower(strings.TrimSpace(email)), normalPhone(phone)
 	var byPhone *storedContact
-	for _, c := range s.sortedContacts(location) {
-		if email != "" && c.Email == email {
+	for _, c := range contacts {
+		if email != "" && (c.Email == email || slices.Contains(c.AdditionalEmails, email)) {
 			return c, "email"
 		}
 		if phone != "" && c.Phone == phone && byPhone == nil {

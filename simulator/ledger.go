@@ -31,7 +31,7 @@ type Entry struct {
 	// Status is what was answered; 0 when no status left the simulator (a reset) or
 	// the answer is still to come.
 	Status int `json:"status"`
-	// Accepted says that the request was a send whose message was taken, or a booking
+	// Accepted says that the request was a send whose message was taken, a booking or a contact
 	// that was made, whatever the client was told. MessageID is the id it made.
 	Accepted  bool   `json:"accepted"`
 	MessageID string `json:"messageId,omitempty"`

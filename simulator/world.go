@@ -47,6 +47,8 @@ type storedContact struct {
 	location string
 	updated  time.Time
 	deleted  bool
+	// searchable hides it from searches until then.
+	searchable time.Time
 }
 
 type storedCalendar struct {
