@@ -17,9 +17,9 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/gather"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
-	"github.com/relance/relance/services/sync/internal/gather"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/legal"
 	"github.com/relance/relance/services/sync/internal/planted"

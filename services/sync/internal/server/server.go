@@ -13,12 +13,12 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/clock"
+	"github.com/relance/relance/platform/gather"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/feed"
-	"github.com/relance/relance/services/sync/internal/gather"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/provider"

@@ -17,11 +17,18 @@ type Config[K comparable, In, Out any] struct {
 	Run func(ctx context.Context, key K, items []In) ([]Out, error)
 	// Size bounds a batch. Default 64.
 	Size int
+	// Weight and Limit bound a batch by what its items weigh together, such as their bytes: an item that would make it heavier is
+	// the next one's, unless it is the first. Without Weight nothing is weighed.
+	Weight func(In) int
+	Limit  int
 	// Lanes is how many batches of one key may be under way at once. Default 1.
 	Lanes int
 	// Shared, if set, tells an error that every batch would meet, such as a database that is away: all that wait for the key
 	// get it with the batch, so that each learns of it as soon as one does.
 	Shared func(error) bool
+	// Leave lets a caller go when its context ends, with the context's error. An item that has not begun is dropped; one that has
+	// goes on, and its outcome is lost: for work that may be asked for again. By default nobody leaves.
+	Leave bool
 	// Patience is how long a batch waits for more calls while Coming says that they are about to come. It counts from the lane's
 	// last batch, or from the first call. Default 0: nobody waits for company.
 	Patience time.Duration
@@ -65,17 +72,55 @@ func New[K comparable, In, Out any](cfg Config[K, In, Out]) *Gatherer[K, In, Out
 	return &Gatherer[K, In, Out]{cfg: cfg, lines: map[K]*line[In, Out]{}}
 }
 
-// Do puts the item into a batch and waits for its result. It does not end before: work that has begun has an outcome, which
-// its caller must learn. Run bounds how long that takes.
+// Result is what became of one item.
+type Result[Out any] struct {
+	Out Out
+	Err error
+}
+
+// Do puts the item into a batch and waits for its result. Unless Leave is set it does not end before: work that has begun has
+// an outcome, which its caller must learn. Run bounds how long that takes.
 func (g *Gatherer[K, In, Out]) Do(ctx context.Context, key K, in In) (Out, error) {
-	c := &call[In, Out]{ctx: ctx, in: in, done: make(chan struct{})}
+	r := g.DoAll(ctx, key, []In{in})[0]
+	return r.Out, r.Err
+}
+
+// DoAll is Do for items that come at once. They may go in one batch or in several, with items of other callers; each has a
+// result of its own, in their order.
+func (g *Gatherer[K, In, Out]) DoAll(ctx context.Context, key K, items []In) []Result[Out] {
+	if len(items) == 0 {
+		return nil
+	}
+	calls := make([]*call[In, Out], len(items))
+	for i, in := range items {
+		calls[i] = &call[In, Out]{ctx: ctx, in: in, done: make(chan struct{})}
+	}
+	g.join(key, calls)
+	var left <-chan struct{}
+	if g.cfg.Leave {
+		left = ctx.Done()
+	}
+	out := make([]Result[Out], len(calls))
+	for i, c := range calls {
+		select {
+		case <-c.done:
+			out[i] = Result[Out]{c.out, c.err}
+		case <-left:
+			out[i].Err = ctx.Err()
+		}
+	}
+	return out
+}
+
+// join puts calls into the line of their key, and starts a lane for them if one is free.
+func (g *Gatherer[K, In, Out]) join(key K, calls []*call[In, Out]) {
 	g.mu.Lock()
 	l := g.lines[key]
 	if l == nil {
 		l = &line[In, Out]{came: make(chan struct{}, 1)}
 		g.lines[key] = l
 	}
-	l.waiting = append(l.waiting, c)
+	l.waiting = append(l.waiting, calls...)
 	if l.running < g.cfg.Lanes {
 		l.running++
 		go g.drain(key, l)
@@ -85,8 +130,6 @@ func (g *Gatherer[K, In, Out]) Do(ctx context.Context, key K, in In) (Out, error
 	case l.came <- struct{}{}:
 	default:
 	}
-	<-c.done
-	return c.out, c.err
 }
 
 // drain runs batches until nobody waits.
@@ -94,16 +137,14 @@ func (g *Gatherer[K, In, Out]) drain(key K, l *line[In, Out]) {
 	for {
 		g.wait(key, l)
 		g.mu.Lock()
-		n := min(len(l.waiting), g.cfg.Size)
-		if n == 0 {
+		batch := g.take(l)
+		if len(batch) == 0 {
 			if l.running--; l.running == 0 {
 				delete(g.lines, key)
 			}
 			g.mu.Unlock()
 			return
 		}
-		batch := l.waiting[:n:n]
-		l.waiting = l.waiting[n:]
 		g.mu.Unlock()
 		if err := g.serve(key, batch); err != nil && g.cfg.Shared != nil && g.cfg.Shared(err) {
 			g.mu.Lock()
@@ -113,6 +154,29 @@ func (g *Gatherer[K, In, Out]) drain(key K, l *line[In, Out]) {
 			fail(behind, err)
 		}
 	}
+}
+
+// take removes the next batch from a line; none when nobody waits who has not left.
+func (g *Gatherer[K, In, Out]) take(l *line[In, Out]) []*call[In, Out] {
+	var batch []*call[In, Out]
+	taken, weight := 0, 0
+	for _, c := range l.waiting {
+		if len(batch) == g.cfg.Size {
+			break
+		}
+		if g.cfg.Leave && c.ctx.Err() != nil {
+			taken++
+			continue
+		}
+		if g.cfg.Weight != nil {
+			if weight += g.cfg.Weight(c.in); len(batch) > 0 && weight > g.cfg.Limit {
+				break
+			}
+		}
+		batch, taken = append(batch, c), taken+1
+	}
+	l.waiting = l.waiting[taken:]
+	return batch
 }
 
 func fail[In, Out any](calls []*call[In, Out], err error) {

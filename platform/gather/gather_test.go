@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/relance/relance/services/sync/internal/gather"
+	"github.com/relance/relance/platform/gather"
 )
 
 // recorder doubles numbers and writes down the batches it got; each batch waits for gate.
@@ -198,6 +198,94 @@ func TestSharedErrorsReachWhoWaits(t *testing.T) {
 			call()
 			if got := batches.Load(); got != want {
 				t.Errorf("shared %v: %d batches, want %d", shared, got, want)
+			}
+		})
+	}
+}
+
+// A batch is bounded by what its items weigh, but for one that is too heavy by itself.
+func TestWeight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{gate: make(chan struct{})}
+		g := gather.New(gather.Config[string, int, int]{Run: r.run, Weight: func(n int) int { return n }, Limit: 10})
+		var group sync.WaitGroup
+		for _, n := range []int{1, 4, 6, 1, 50, 2} {
+			group.Go(func() {
+				if got, err := g.Do(t.Context(), "a", n); err != nil || got != 2*n {
+					t.Errorf("Do(%d) = %d, %v", n, got, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(r.gate)
+		group.Wait()
+		if want := [][]int{{1}, {4, 6}, {1}, {50}, {2}}; !slices.EqualFunc(r.batches, want, slices.Equal) {
+			t.Errorf("batches = %v, want %v", r.batches, want)
+		}
+	})
+}
+
+// Items that come at once are in one batch, as far as it goes, and have their results in order.
+func TestDoAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{gate: make(chan struct{})}
+		close(r.gate)
+		g := gather.New(gather.Config[string, int, int]{Run: r.run, Size: 3})
+		if got := g.DoAll(t.Context(), "a", nil); got != nil {
+			t.Errorf("DoAll of nothing = %v", got)
+		}
+		for n, got := range g.DoAll(t.Context(), "a", []int{0, 1, 2, 3}) {
+			if got.Err != nil || got.Out != 2*n {
+				t.Errorf("result %d = %v", n, got)
+			}
+		}
+		if got := r.sizes(); !slices.Equal(got, []int{3, 1}) {
+			t.Errorf("batches = %v, want 3 1", got)
+		}
+	})
+}
+
+// Who may leave does so when its context ends: what had not begun is not done, what had goes on for the others.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	for leave, want := range map[bool][]int{true: {1, 1}, false: {1, 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{gate: make(chan struct{})}
+			g := gather.New(gather.Config[string, int, int]{Run: r.run, Leave: leave})
+			ctx, cancel := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			left := make(chan error, 2)
+			call := func(ctx context.Context, n int) {
+				group.Go(func() {
+					_, err := g.Do(ctx, "a", n)
+					if ctx.Err() != nil && err != nil {
+						left <- err
+					} else if err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+			call(ctx, 1)         // is under way
+			call(ctx, 2)         // waits
+			call(t.Context(), 3) // stays
+			cancel()
+			synctest.Wait()
+			if gone := len(left) == 2; gone != leave {
+				t.Errorf("leave %v: %d left before the batch ended", leave, len(left))
+			}
+			close(r.gate)
+			group.Wait()
+			if got := r.sizes(); !slices.Equal(got, want) {
+				t.Errorf("leave %v: batches = %v, want %v", leave, got, want)
+			}
+			close(left)
+			for err := range left {
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("who left got %v, want the context's error", err)
+				}
 			}
 		})
 	}
