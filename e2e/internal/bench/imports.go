@@ -49,7 +49,7 @@ func (b *Imports) Run(ctx context.Context, sheet *figure.Sheet) error {
 	}
 	defer b.admin.Close()
 	first := max(len(b.tenant.People)/10, 1)
-	if _, err := b.importAll(ctx, b.tenant.People[:first]); err != nil {
+	if err := b.importAll(ctx, b.tenant.People[:first]); err != nil {
 		return err
 	}
 	small, err := resident(b.replica.PID())
@@ -59,37 +59,64 @@ func (b *Imports) Run(ctx context.Context, sheet *figure.Sheet) error {
 	if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil { // as autovacuum does in time
 		return fmt.Errorf("analyze: %w", err)
 	}
-	before, err := b.stored(ctx)
+	server, err := b.lab.PG.PID()
 	if err != nil {
 		return err
 	}
-	took, err := b.importAll(ctx, b.tenant.People[first:])
-	if err != nil {
-		return err
-	}
-	after, err := b.stored(ctx)
-	if err != nil {
+	ours := imported{spent: newStopwatch(map[string]int{"bench": own, "postgres": server, "sync": b.replica.PID()})}
+	if err := b.measure(ctx, &ours, b.tenant.People[first:]); err != nil {
 		return err
 	}
 	large, err := resident(b.replica.PID())
 	if err != nil {
 		return err
 	}
-	copied, copying, err := b.copyRows(ctx)
+	bare := imported{spent: newStopwatch(map[string]int{"bench": own, "postgres": server})}
+	if err := b.copyRows(ctx, &bare); err != nil {
+		return err
+	}
+	if want := len(b.tenant.People) * perLead; bare.messages != want {
+		return fmt.Errorf("%d messages are stored, want %d", bare.messages, want)
+	}
+	sheet.Value("import_rss_first", small, "MiB", first*perLead)
+	sheet.Value("import_rss_all", large, "MiB", len(b.tenant.People)*perLead)
+	bare.print(sheet, "import_copy")
+	ours.print(sheet, "import")
+	sheet.Value("import_cpu_ratio", bare.cpu()/ours.cpu(), "of_copy", ours.messages)
+	sheet.Value("import_ratio", ours.rate()/bare.rate(), "of_copy", ours.messages)
+	return nil
+}
+
+// imported is what was measured of one side.
+type imported struct {
+	messages int
+	took     time.Duration
+	spent    *stopwatch
+}
+
+func (i imported) rate() float64 { return float64(i.messages) / i.took.Seconds() }
+
+func (i imported) cpu() float64 { return i.spent.total().Seconds() / float64(i.messages) }
+
+func (i imported) print(sheet *figure.Sheet, name string) {
+	sheet.Value(name, i.rate(), "per_second", i.messages)
+	i.spent.each(i.messages, func(process string, us float64) { sheet.Value(name+"_cpu_"+process, us, "us_each", i.messages) })
+}
+
+// measure imports the conversations of people.
+func (b *Imports) measure(ctx context.Context, into *imported, people []lab.Person) error {
+	before, err := b.stored(ctx)
 	if err != nil {
 		return err
 	}
-	if want := int64(len(b.tenant.People) * perLead); copied != want {
-		return fmt.Errorf("%d messages are stored, want %d", copied, want)
+	began := time.Now()
+	if err := into.spent.during(func() error { return b.importAll(ctx, people) }); err != nil {
+		return err
 	}
-	n := after - before // the service's own comparisons may have been ahead of a call
-	ours, bare := float64(n)/took.Seconds(), float64(copied)/copying.Seconds()
-	sheet.Value("import_copy", bare, "per_second", int(copied))
-	sheet.Value("import", ours, "per_second", n)
-	sheet.Value("import_rss_first", small, "MiB", first*perLead)
-	sheet.Value("import_rss_all", large, "MiB", len(b.tenant.People)*perLead)
-	sheet.Value("import_ratio", ours/bare, "of_copy", n)
-	return nil
+	into.took = time.Since(began)
+	after, err := b.stored(ctx)
+	into.messages = after - before // the service's own comparisons may have been ahead of a call
+	return err
 }
 
 func (b *Imports) prepare(ctx context.Context) (err error) {
@@ -135,8 +162,7 @@ func (b *Imports) stored(ctx context.Context) (n int, err error) {
 }
 
 // importAll reads the conversations of people whole.
-func (b *Imports) importAll(ctx context.Context, people []lab.Person) (time.Duration, error) {
-	began := time.Now()
+func (b *Imports) importAll(ctx context.Context, people []lab.Person) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(importsAtOnce)
 	for _, p := range people {
@@ -148,16 +174,16 @@ func (b *Imports) importAll(ctx context.Context, people []lab.Person) (time.Dura
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return 0, fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", err)
 	}
-	return time.Since(began), nil
+	return nil
 }
 
-// copyRows copies what was imported by COPY and tells how many rows and how long that took.
-func (b *Imports) copyRows(ctx context.Context) (int64, time.Duration, error) {
+// copyRows copies what was imported by COPY.
+func (b *Imports) copyRows(ctx context.Context, into *imported) error {
 	rows, err := b.lab.Admin.Query(ctx, `SELECT * FROM sync.message`)
 	if err != nil {
-		return 0, 0, fmt.Errorf("read rows: %w", err)
+		return fmt.Errorf("read rows: %w", err)
 	}
 	var columns []string
 	for _, f := range rows.FieldDescriptions() {
@@ -165,17 +191,22 @@ func (b *Imports) copyRows(ctx context.Context) (int64, time.Duration, error) {
 	}
 	all, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) ([]any, error) { return r.Values() })
 	if err != nil {
-		return 0, 0, fmt.Errorf("read rows: %w", err)
+		return fmt.Errorf("read rows: %w", err)
 	}
 	if _, err := b.lab.Admin.Exec(ctx, `CREATE TABLE public.bare_message (LIKE sync.message INCLUDING ALL)`); err != nil {
-		return 0, 0, fmt.Errorf("make table: %w", err)
+		return fmt.Errorf("make table: %w", err)
 	}
 	began := time.Now()
-	n, err := b.lab.Admin.CopyFrom(ctx, pgx.Identifier{"public", "bare_message"}, columns, pgx.CopyFromRows(all))
+	err = into.spent.during(func() error {
+		n, err := b.lab.Admin.CopyFrom(ctx, pgx.Identifier{"public", "bare_message"}, columns, pgx.CopyFromRows(all))
+		into.messages = int(n)
+		return err
+	})
+	into.took = time.Since(began)
 	if err != nil {
-		return 0, 0, fmt.Errorf("copy rows: %w", err)
+		return fmt.Errorf("copy rows: %w", err)
 	}
-	return n, time.Since(began), nil
+	return nil
 }
 
 // resident is the resident memory of a process in MiB, by Linux's count.
