@@ -33,6 +33,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/inbox"
 	"github.com/relance/relance/services/sync/internal/jobs"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/outage"
 	"github.com/relance/relance/services/sync/internal/provider"
@@ -80,6 +81,7 @@ type Service struct {
 	oauth    *ghl.OAuth
 	budget   *budget.Limiter
 	guard    *outage.Guard
+	assumed  *lateness.Book
 	server   *rpc.Server
 	feed     *feed.Feed
 	inbox    *inbox.Inbox
@@ -127,7 +129,7 @@ func (s *Service) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.store = serving
+	s.store, s.assumed = serving, lateness.New(s.cfg.timing())
 	s.feed = feed.New(serving, s.pools[0], s.deps.Logger)
 	s.budget = budget.New(budget.Config{
 		Rows: serving.Budgets(), Clock: clock.System(), Initial: initialLimit,
@@ -167,7 +169,7 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 
 func (s *Service) reconcilerOn(on *store.Store) *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
-		Store: on, Client: s.client, Clock: s.deps.Clock, Timing: s.cfg.timing(), Logger: s.deps.Logger,
+		Store: on, Client: s.client, Clock: s.deps.Clock, Assumed: s.assumed, Logger: s.deps.Logger,
 		Account: s.keeperOn(on).UsableOf, Mail: s.mail,
 	})
 }
@@ -185,7 +187,7 @@ func (s *Service) mirrorOn(on *store.Store) *mirror.Mirror {
 func (s *Service) senderOn(on *store.Store) *sender.Sender {
 	return sender.New(sender.Config{
 		Looker: s.reconcilerOn(on),
-		Store:  on, Client: s.senders(), Clock: s.deps.Clock, Timing: s.cfg.timing(), MaxFailures: s.cfg.MaxFailures,
+		Store:  on, Client: s.senders(), Clock: s.deps.Clock, Timing: s.cfg.timing(), Assumed: s.assumed, MaxFailures: s.cfg.MaxFailures,
 		Stopped: s.stopped, Logger: s.deps.Logger, Accounts: s.keeperOn(on), Budget: s.budget, BreakerLimit: s.cfg.BreakerFailures,
 	})
 }
@@ -260,6 +262,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	err := process.Run(ctx,
 		process.Component{Name: "clock watch", Run: s.watch},
+		process.Component{Name: "lateness", Run: s.watchLateness},
 		process.Component{Name: "jobs", Run: s.runJobs},
 		process.Component{Name: "inbox", Run: s.inbox.Run},
 		process.Component{Name: "feed", Run: s.feed.Run},
@@ -272,6 +275,10 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 func (s *Service) watch(ctx context.Context) error { return s.clocks.Run(ctx, s.deps.Logger) }
+
+func (s *Service) watchLateness(ctx context.Context) error {
+	return s.assumed.Run(ctx, s.store, s.deps.Logger)
+}
 
 func (s *Service) stopped() bool { return s.draining.Load() || s.clocks.Tripped() }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/relance/relance/cmd/relance/internal/late"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/secretbox"
 )
@@ -68,6 +69,8 @@ type Finding struct {
 // Report is the outcome of an audit.
 type Report struct {
 	Findings []Finding
+	// Late are the providers that were later than the protocol assumes. They are no discrepancy: the protocol waits longer.
+	Late []late.Provider
 	// Workspaces, Sends and Messages count what was compared; Foreign are API messages that are no send of ours, Pending
 	// sends that are still being settled.
 	Workspaces, Sends, Messages, Foreign, Pending int
@@ -102,6 +105,9 @@ func Sends(ctx context.Context, opts Options) (Report, error) {
 			return report, fmt.Errorf("audit workspace %s: %w", t.workspace, err)
 		}
 	}
+	if report.Late, err = late.Providers(ctx, pool); err != nil {
+		return report, fmt.Errorf("audit: %w", err)
+	}
 	return report, a.print(report)
 }
 
@@ -109,6 +115,9 @@ func (a *auditor) print(r Report) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s: workspace %s send %s (%s) messages %s\n", f.Kind, f.Workspace, f.Intent, f.State, strings.Join(f.Messages, " "))
+	}
+	for _, p := range r.Late {
+		fmt.Fprintf(&b, "late: %s\n  → %s\n", p, late.Remedy)
 	}
 	fmt.Fprintf(&b, "%d workspaces, %d sends, %d messages of the API at the provider; %d of them by others, %d sends not settled yet\n",
 		r.Workspaces, r.Sends, r.Messages, r.Foreign, r.Pending)

@@ -155,6 +155,11 @@ func TestAgreementAndEveryDiscrepancy(t *testing.T) {
 	if !strings.Contains(out, "figure audit_discrepancies 0 discrepancies n=6") {
 		t.Errorf("out = %s", out)
 	}
+	// A late provider is told of, and is no discrepancy.
+	w.exec(`INSERT INTO provider_lateness (provider, assumption, seen_ms) VALUES ('ghl', 'A2', 1200000)`)
+	if report, out, err = w.audit(); err != nil || len(report.Late) != 1 || !strings.Contains(out, "late: ghl did not list a message for 20m0s (A2; 1 times") {
+		t.Errorf("a late provider: %+v, %v\n%s", report, err, out)
+	}
 	want := map[uuid.UUID]audit.Kind{}
 	// Accepted by the provider, not by us: parked, refused, expired; an email by its mark.
 	for _, state := range []string{"PARKED", "REFUSED", "EXPIRED"} {

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/relance/relance/cmd/relance/internal/late"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/platform/rpc"
@@ -102,6 +104,24 @@ func (e *examination) database(ctx context.Context) {
 	e.databaseClock(ctx, conn)
 	for _, service := range e.opts.Services {
 		e.schema(ctx, conn, service)
+	}
+	if slices.Contains(e.opts.Services, "sync") {
+		e.lateness(ctx, conn)
+	}
+}
+
+// lateness looks at what the send protocol assumes of the providers.
+func (e *examination) lateness(ctx context.Context, conn *pgx.Conn) {
+	const check = "providers in time"
+	found, err := late.Providers(ctx, conn)
+	switch {
+	case err != nil:
+		e.add("FAIL", check, err.Error(), "run `relance migrate`")
+	case len(found) == 0:
+		e.add("ok", check, "none was later than assumed in the last 7 days", "")
+	}
+	for _, p := range found {
+		e.add("warn", check, p.String(), late.Remedy)
 	}
 }
 

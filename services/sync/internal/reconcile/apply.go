@@ -67,6 +67,9 @@ func (r *Reconciler) applyIn(ctx context.Context, tx *store.Tx, o outcome) (bool
 	}
 	switch o.settlement.To {
 	case sending.Accepted:
+		if err := r.noteLateness(ctx, tx, o); err != nil {
+			return false, err
+		}
 		at := o.settlement.Found.At
 		if at.IsZero() {
 			at = tx.Now
@@ -186,18 +189,5 @@ func (r *Reconciler) announce(ctx context.Context, o outcome) {
 	if o.settlement.Rule == sending.T12 {
 		r.logger.ErrorContext(ctx, "duplicate suspected: the provider shows more than one message of this send",
 			append(fields, "messages", len(o.seen.Matches))...)
-	}
-}
-
-// watchDelay watches assumption A1 on a message that was found: how long after our call was given up was it taken?
-func (r *Reconciler) watchDelay(ctx context.Context, o outcome) {
-	claimed := store.Deref(o.row.ClaimTime)
-	if claimed.IsZero() || o.settlement.Found.At.IsZero() {
-		return
-	}
-	age := o.settlement.Found.At.Sub(claimed) - r.Timing.Write - r.Timing.Call
-	if r.metrics.found(ctx, age, r.Timing.Delay) {
-		r.logger.ErrorContext(ctx, "the provider took a message later than assumed: raise the send delay (D) and the settle time (S)",
-			"intent", o.row.ID.String(), "after", age.String(), "assumed", r.Timing.Delay.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/match"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -30,7 +31,8 @@ type Looker struct {
 	Client *ghl.Client
 	Mail   map[provider.Kind]provider.Mail
 	Budget Budget
-	Timing sending.Timing
+	// Assumed are the protocol's constants, longer for providers that were seen to be late.
+	Assumed *lateness.Book
 }
 
 // subject is what one look is about.
@@ -276,5 +278,5 @@ func (l *Looker) window(row db.SendIntent) (time.Time, time.Time) {
 	if last.IsZero() {
 		last = from
 	}
-	return l.Timing.Window(from, last)
+	return l.Assumed.Timing(row.Provider).Window(from, last)
 }

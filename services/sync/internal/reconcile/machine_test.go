@@ -229,13 +229,13 @@ func (m *machine) compare(t *rapid.T) {
 }
 
 // finish lets everything come to its end: nothing rests (I8). It begins in a morning, since what waits out a night is not
-// resting.
+// resting. Each round is longer than S can get when the provider was late.
 func (m *machine) finish(t *rapid.T) {
 	m.reconnect(t)
 	m.morning()
 	for range 12 {
 		m.clock.Advance(31 * time.Minute)
-		m.exec(`UPDATE send_intent SET intent_at = intent_at - interval '16 min', lease_until = lease_until - interval '16 min', next_look = now()
+		m.exec(`UPDATE send_intent SET intent_at = intent_at - interval '130 min', lease_until = lease_until - interval '130 min', next_look = now()
 			WHERE lead_id = $1 AND state IN ('SENDING', 'UNKNOWN')`, m.lead)
 		m.tick()
 		for _, id := range m.intents {

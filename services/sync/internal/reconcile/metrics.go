@@ -7,6 +7,8 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/relance/relance/services/sync/internal/lateness"
 )
 
 // meter names the instruments of the send protocol.
@@ -20,6 +22,7 @@ type metrics struct {
 	// visible and hidden watch assumption A2 on a sample.
 	visible metric.Float64Histogram
 	hidden  metric.Int64Counter
+	stretch metric.Float64Gauge
 	// The rest is counted by Watch.
 	sends, resting, waiting, duplicates, gap metric.Int64Gauge
 	settled                                  metric.Int64Counter
@@ -38,12 +41,14 @@ func newMetrics() metrics {
 		metric.WithDescription("A2: time from acceptance until both lists of the provider show the message, on a sample of 1 %."),
 		metric.WithExplicitBucketBoundaries(5, 10, 20, 40, 80, 160, 320, 600, 1200))
 	hidden, _ := m.Int64Counter("send_not_visible", metric.WithDescription("Sampled messages that a list did not show within V: assumption A2 does not hold."))
+	stretch, _ := m.Float64Gauge("send_assumption_stretch",
+		metric.WithDescription("How many times its configured length an assumption about a provider is now, since the provider was seen to be late: 1 when it keeps to it."))
 	gauge := func(name, description string) metric.Int64Gauge {
 		g, _ := m.Int64Gauge(name, metric.WithDescription(description))
 		return g
 	}
 	return metrics{
-		foundAge: foundAge, lateFinds: late, looks: looks, settled: settled, visible: visible, hidden: hidden,
+		foundAge: foundAge, lateFinds: late, looks: looks, settled: settled, visible: visible, hidden: hidden, stretch: stretch,
 		sends:      gauge("sends", "Sends by state."),
 		resting:    gauge("sends_resting", "I8: sends that should have moved long ago, by kind. Promised to be 0."),
 		waiting:    gauge("sends_waiting_for_a_person", "Parked sends that nobody has resolved."),
@@ -58,6 +63,10 @@ func (m metrics) looked(ctx context.Context, source, result string) {
 
 func (m metrics) moved(ctx context.Context, rule string) {
 	m.settled.Add(ctx, 1, metric.WithAttributes(attribute.String("rule", rule)))
+}
+
+func (m metrics) stretched(ctx context.Context, provider string, assumption lateness.Assumption, by float64) {
+	m.stretch.Record(ctx, by, metric.WithAttributes(attribute.String("provider", provider), attribute.String("assumption", string(assumption))))
 }
 
 // found records assumption A1 and reports whether it was broken.

@@ -17,6 +17,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -44,9 +45,9 @@ type Config struct {
 	Budget Budget
 	// Clock is the business clock.
 	Clock clock.Clock
-	// Timing must pass its Check.
-	Timing sending.Timing
-	Logger *slog.Logger
+	// Assumed are the protocol's constants; those configured must pass their Check.
+	Assumed *lateness.Book
+	Logger  *slog.Logger
 }
 
 // Reconciler settles unknown outcomes. It is safe for concurrent use, also by several processes.
@@ -62,7 +63,7 @@ type Reconciler struct {
 // New makes a Reconciler.
 func New(cfg Config) *Reconciler {
 	return &Reconciler{
-		Looker:  Looker{Store: cfg.Store, Client: cfg.Client, Mail: cfg.Mail, Budget: cfg.Budget, Timing: cfg.Timing},
+		Looker:  Looker{Store: cfg.Store, Client: cfg.Client, Mail: cfg.Mail, Budget: cfg.Budget, Assumed: cfg.Assumed},
 		account: cfg.Account, clock: cfg.Clock, logger: cfg.Logger, metrics: newMetrics(),
 	}
 }
@@ -85,7 +86,7 @@ func (r *Reconciler) One(ctx context.Context, intent uuid.UUID) error {
 func (r *Reconciler) ExpireLeases(ctx context.Context) error {
 	err := r.Store.System(ctx, func(tx *store.Tx) error {
 		expired, err := tx.ExpireLeases(ctx, db.ExpireLeasesParams{
-			Now: tx.Now, LookSeconds: r.Timing.Looks()[0].Seconds(), Sources: sending.Sources(sending.Unknown, sending.T10),
+			Now: tx.Now, LookSeconds: r.Assumed.Configured().Looks()[0].Seconds(), Sources: sending.Sources(sending.Unknown, sending.T10),
 		})
 		if err != nil {
 			return err
@@ -120,8 +121,12 @@ func (r *Reconciler) show(ctx context.Context, tx *store.Tx, row db.SendIntent) 
 func (r *Reconciler) looks(ctx context.Context, only *uuid.UUID) (int, error) {
 	var due []db.ClaimLooksRow
 	err := r.Store.System(ctx, func(tx *store.Tx) (err error) {
+		// How long absence may be awaited is decided by what all processes saw until now.
+		if err := r.Assumed.Load(ctx, tx); err != nil {
+			return err
+		}
 		due, err = tx.ClaimLooks(ctx, db.ClaimLooksParams{
-			ID: only, PerWorkspace: perWorkspace, Page: batch, LeaseSeconds: (callsPerLease * r.Timing.Call).Seconds(),
+			ID: only, PerWorkspace: perWorkspace, Page: batch, LeaseSeconds: (callsPerLease * r.Assumed.Configured().Call).Seconds(),
 		})
 		return err
 	})
@@ -142,11 +147,12 @@ func (r *Reconciler) looks(ctx context.Context, only *uuid.UUID) (int, error) {
 }
 
 func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Duration) error {
+	timing := r.Assumed.Timing(row.Provider)
 	seen, err := r.see(ctx, row)
 	wait, limited := usedUp(err)
 	var read *ghl.ReadError
 	switch {
-	case limited && len(seen.Matches) == 0 && age < r.Timing.Settle+r.Timing.Grace():
+	case limited && len(seen.Matches) == 0 && age < timing.Settle+timing.Grace():
 		return r.postpone(ctx, row, wait)
 	case errors.As(err, &read), limited, errors.Is(err, ErrPartial), errors.Is(err, ghl.ErrID), errors.Is(err, errNoConnection):
 		seen.Complete = planted.On(planted.FailedReadAbsent)
@@ -154,7 +160,7 @@ func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Durat
 		return err
 	}
 	expired := row.ExpireTime != nil && !r.clock.Now().Before(*row.ExpireTime)
-	d := sending.Settle(r.Timing, sending.Unresolved{
+	d := sending.Settle(timing, sending.Unresolved{
 		Age: age, Looks: int(row.Looks), Failed: int(row.FailedLooks), Hold: sending.Policy(row.Policy) == sending.Hold, Resends: int(row.Ambiguous), Expired: expired,
 	}, seen)
 	err = r.apply(ctx, outcome{row: row, age: age, source: "list", seen: seen, settlement: d})

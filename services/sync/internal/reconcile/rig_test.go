@@ -21,6 +21,7 @@ import (
 	"github.com/relance/relance/platform/secretbox"
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/reconcile"
 	"github.com/relance/relance/services/sync/internal/sender"
 	"github.com/relance/relance/services/sync/internal/sending"
@@ -112,7 +113,7 @@ func (r *rig) logger() *slog.Logger {
 
 func (r *rig) newReconciler() *reconcile.Reconciler {
 	return reconcile.New(reconcile.Config{
-		Store: r.store, Client: r.client, Budget: r.budget, Clock: r.clock, Timing: r.timing, Logger: r.logger(),
+		Store: r.store, Client: r.client, Budget: r.budget, Clock: r.clock, Assumed: lateness.New(r.timing), Logger: r.logger(),
 		Account: credentials.NewKeeper(credentials.Config{Store: r.store, Logger: r.logger()}).UsableOf,
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -16,7 +17,8 @@ import (
 )
 
 // Visible watches assumption A2 on one accepted send: both lists of the provider must show it within V. It tells when to
-// look again, and zero when it is done: seen in both, or V is over.
+// look again, and zero when it is done: seen in both, or V is over. A message that does not show in time lengthens V; one that
+// somebody deleted at the provider looks the same, and costs only patience: lateness is bounded and forgotten.
 func (r *Reconciler) Visible(ctx context.Context, workspace, intent uuid.UUID) (time.Duration, error) {
 	var row db.SendIntent
 	var seconds float64
@@ -39,20 +41,42 @@ func (r *Reconciler) Visible(ctx context.Context, workspace, intent uuid.UUID) (
 	}
 	age := time.Duration(seconds * float64(time.Second))
 	shown, err := r.shown(ctx, row, account)
+	assumed := r.Assumed.Timing(row.Provider).Visible
 	switch {
 	case err == nil && shown:
 		r.metrics.visible.Record(ctx, age.Seconds())
 		return 0, nil
-	case age < r.Timing.Visible:
+	case age < assumed:
 		// Not yet, or it could not be read: doubling the age keeps it at ten reads or so.
-		return min(max(age, time.Second), r.Timing.Visible-age+time.Second), nil
+		return min(max(age, time.Second), assumed-age+time.Second), nil
 	case err != nil:
 		return 0, nil //nolint:nilerr // never read in all that time: that says nothing about the lists
 	}
 	r.metrics.hidden.Add(ctx, 1)
-	r.logger.ErrorContext(ctx, "the provider's lists do not show an accepted message in the time assumed: raise send visible (V) and the settle time (S)",
-		"intent", intent.String(), "after", age.String(), "assumed", r.Timing.Visible.String())
+	r.logger.ErrorContext(ctx, "the provider's lists do not show an accepted message in the time assumed: absence counts later now",
+		"intent", intent.String(), "provider", row.Provider, "after", age.String(), "assumed", assumed.String())
+	if err := r.hidden(ctx, row, age); err != nil {
+		return 0, err
+	}
+	// How much later it shows, if it does, lengthens V further.
+	if assumed = r.Assumed.Timing(row.Provider).Visible; age < assumed {
+		return min(age, assumed-age+time.Second), nil
+	}
 	return 0, nil
+}
+
+// hidden stores that a list did not show a message for so long.
+func (r *Reconciler) hidden(ctx context.Context, row db.SendIntent, age time.Duration) error {
+	err := r.Store.System(ctx, func(tx *store.Tx) error {
+		if err := r.Assumed.Note(ctx, tx, lateness.Sighting{Provider: row.Provider, Assumption: lateness.Visible, Seen: age}); err != nil {
+			return err
+		}
+		return r.Assumed.Load(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("watch visibility: %w", err)
+	}
+	return nil
 }
 
 // shown reports whether both lists show the message of an accepted send.

@@ -55,6 +55,7 @@ func (r *Reconciler) Watch(ctx context.Context) (State, error) {
 	r.metrics.waiting.Record(ctx, out.Waiting)
 	r.metrics.duplicates.Record(ctx, out.Duplicates)
 	r.metrics.gap.Record(ctx, out.Gap())
+	r.watchLateness(ctx)
 	r.tell(ctx, "sends rest that should have moved (I8)", resting)
 	r.tell(ctx, "planned sends and states do not add up (I9)", out.Gap())
 	r.tell(ctx, "duplicates suspected (I1)", out.Duplicates)
@@ -62,6 +63,9 @@ func (r *Reconciler) Watch(ctx context.Context) (State, error) {
 }
 
 func (r *Reconciler) countSends(ctx context.Context, tx *store.Tx, out *State) error {
+	if err := r.Assumed.Load(ctx, tx); err != nil {
+		return err
+	}
 	states, err := tx.SendsByState(ctx)
 	if err != nil {
 		return err
@@ -76,8 +80,9 @@ func (r *Reconciler) countSends(ctx context.Context, tx *store.Tx, out *State) e
 	if out.Waiting, err = tx.ParkedSends(ctx); err != nil {
 		return err
 	}
+	slowest := r.Assumed.Slowest()
 	resting, err := tx.RestingSends(ctx, db.RestingSendsParams{
-		UnknownSeconds: (r.Timing.Settle + r.Timing.Grace() + r.Timing.Looks()[1]).Seconds(), Due: tx.Now.Add(-restDue),
+		UnknownSeconds: (slowest.Settle + slowest.Grace() + slowest.Looks()[1]).Seconds(), Due: tx.Now.Add(-restDue),
 	})
 	out.Resting["sending"], out.Resting["unknown"], out.Resting["due"] = resting.Sending, resting.Unknown, resting.Due
 	return err

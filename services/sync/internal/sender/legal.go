@@ -42,7 +42,7 @@ func (s *Sender) lawOf(on subject, now time.Time) (legal.Case, error) {
 	place := zone.Locate(facts)
 	c := legal.Case{
 		Channel: legal.Channel(row.Channel), Purpose: legal.Purpose(cmp.Or(row.Purpose, string(legal.FollowUp))), Now: now,
-		Margin: s.Timing.Departure(), Jurisdictions: place.Jurisdictions, LastInbound: store.Deref(who.LastInboundTime),
+		Margin: s.Assumed.Timing(row.Provider).Departure(), Jurisdictions: place.Jurisdictions, LastInbound: store.Deref(who.LastInboundTime),
 	}
 	for _, z := range place.Zones {
 		location, err := zone.Load(z.Name)

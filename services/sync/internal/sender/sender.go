@@ -21,6 +21,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/legal"
 	"github.com/relance/relance/services/sync/internal/planted"
 	"github.com/relance/relance/services/sync/internal/provider"
@@ -67,6 +68,8 @@ type Config struct {
 	Clock clock.Clock
 	// Timing must pass its Check.
 	Timing sending.Timing
+	// Assumed lengthens it for providers that were seen to be late. Default: none was.
+	Assumed *lateness.Book
 	// MaxFailures (N) is how many counted failures park a send.
 	MaxFailures int
 	// Looker looks for a send that may have left before, once more before it is sent again.
@@ -91,6 +94,9 @@ type Sender struct {
 
 // New makes a Sender.
 func New(cfg Config) *Sender {
+	if cfg.Assumed == nil {
+		cfg.Assumed = lateness.New(cfg.Timing)
+	}
 	s := &Sender{Config: cfg, breakers: breakerMetric(), machine: clock.System()}
 	s.claims = gather.New(gather.Config[uuid.UUID, Request, handed]{Run: s.claimTogether, Patience: company, Coming: s.claimsComing})
 	s.accepts = gather.New(gather.Config[uuid.UUID, settled, *Outcome]{Run: s.acceptTogether, Patience: company, Coming: s.acceptancesComing})

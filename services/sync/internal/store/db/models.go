@@ -362,6 +362,14 @@ type ProviderBudget struct {
 	DailyTime       *time.Time
 }
 
+type ProviderLateness struct {
+	Provider   string
+	Assumption string
+	SeenMs     int64
+	SeenTime   time.Time
+	Sightings  int64
+}
+
 type ReplyTarget struct {
 	WorkspaceID uuid.UUID
 	MessageID   uuid.UUID
