@@ -2,8 +2,10 @@ package icalendar
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 const (
 	maxEvents      = 20_000
 	maxOccurrences = 200_000
+	// maxDaily is how many times of one day a rule may name: the library makes all of a rule's year before it gives the first.
+	maxDaily = 96
 )
 
 // errTooMuch says that a feed is larger than any person's calendar.
@@ -32,8 +36,12 @@ type Window struct {
 
 // Busy gives the times in which a feed says that somebody is busy: events that are not cancelled and not transparent,
 // with their repetitions, exceptions and moved instances, and published free/busy times. It refuses a feed that it cannot
-// read whole, since a meeting that is overlooked is a time offered wrongly.
-func Busy(feed []byte, w Window) ([]slots.Span, error) {
+// read whole, since a meeting that is overlooked is a time offered wrongly. It ends with ctx: a rule that meets no date is
+// searched for the next one to the end of the library's calendar.
+func Busy(ctx context.Context, feed []byte, w Window) ([]slots.Span, error) {
+	if err := affordable(feed); err != nil {
+		return nil, err
+	}
 	calendar, err := ics.ParseCalendar(bytes.NewReader(feed))
 	// A feed cut short parses too; what is missing of it would be offered.
 	if err != nil || !bytes.HasSuffix(bytes.ToUpper(bytes.TrimSpace(feed)), []byte("END:VCALENDAR")) {
@@ -51,7 +59,7 @@ func Busy(feed []byte, w Window) ([]slots.Span, error) {
 		}
 	}
 	for _, event := range events {
-		if err := r.event(event); err != nil {
+		if err := r.event(ctx, event); err != nil {
 			return nil, err
 		}
 	}
@@ -94,7 +102,7 @@ func (r *reader) noteMoved(event *ics.VEvent) error {
 	return err
 }
 
-func (r *reader) event(event *ics.VEvent) error {
+func (r *reader) event(ctx context.Context, event *ics.VEvent) error {
 	free := strings.EqualFold(value(event, ics.ComponentPropertyStatus), "CANCELLED") ||
 		strings.EqualFold(value(event, ics.ComponentPropertyTransp), "TRANSPARENT")
 	if free {
@@ -116,7 +124,7 @@ func (r *reader) event(event *ics.VEvent) error {
 		r.add(start, length)
 		return nil
 	}
-	return r.repeat(event, start, length)
+	return r.repeat(ctx, event, start, length)
 }
 
 // length is how long an event lasts; days are whole days of the zone, whatever the clocks do.
@@ -155,35 +163,47 @@ func (r *reader) add(start time.Time, l length) {
 	}
 }
 
-func (r *reader) repeat(event *ics.VEvent, start time.Time, l length) error {
+func (r *reader) repeat(ctx context.Context, event *ics.VEvent, start time.Time, l length) error {
 	// The library ends a rule 292 years after its start, the longest time.Duration.
 	if start.Year() < 1900 {
 		return errors.New("a repetition began before 1900")
 	}
-	set := &rrule.Set{}
-	set.DTStart(start)
+	first := &rrule.Set{}
+	first.DTStart(start)
 	// Without a rule, the start is one of the dates.
-	set.RDate(start)
-	for _, p := range event.GetProperties(ics.ComponentPropertyRrule) {
-		option, err := rrule.StrToROptionInLocation(p.Value, start.Location())
-		if err != nil || option.Freq > rrule.DAILY {
-			return errors.New("a repetition rule cannot be read")
-		}
-		option.Dtstart = start
-		rule, err := rrule.NewRRule(*option)
+	first.RDate(start)
+	if err := r.dates(event, ics.ComponentPropertyRdate, first.RDate); err != nil {
+		return err
+	}
+	sets := []*rrule.Set{first}
+	for i, p := range event.GetProperties(ics.ComponentPropertyRrule) {
+		rule, err := readRule(p.Value, start)
 		if err != nil {
-			return errors.New("a repetition rule cannot be read")
+			return err
 		}
-		set.RRule(rule)
+		if i > 0 { // a set holds one rule, and would drop the one before
+			sets = append(sets, &rrule.Set{})
+		}
+		sets[i].RRule(rule)
 	}
-	if err := r.dates(event, ics.ComponentPropertyRdate, set.RDate); err != nil {
-		return err
+	uid := value(event, ics.ComponentPropertyUniqueId)
+	for _, set := range sets {
+		if err := r.dates(event, ics.ComponentPropertyExdate, set.ExDate); err != nil {
+			return err
+		}
+		if err := r.occur(ctx, uid, set.Iterator(), l); err != nil {
+			return err
+		}
 	}
-	if err := r.dates(event, ics.ComponentPropertyExdate, set.ExDate); err != nil {
-		return err
-	}
-	uid, next := value(event, ics.ComponentPropertyUniqueId), set.Iterator()
+	return nil
+}
+
+// occur adds the occurrences that no other event replaces.
+func (r *reader) occur(ctx context.Context, uid string, next rrule.Next, l length) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return errors.New("the feed's repetitions take too long to work out")
+		}
 		at, ok := next()
 		if !ok || !at.Before(r.window.To) {
 			return nil
@@ -196,6 +216,30 @@ func (r *reader) repeat(event *ics.VEvent, start time.Time, l length) error {
 		}
 	}
 }
+
+// readRule reads a repetition rule of an event that begins at start.
+func readRule(text string, start time.Time) (*rrule.RRule, error) {
+	bad := errors.New("a repetition rule cannot be read")
+	option, err := rrule.StrToROptionInLocation(text, start.Location())
+	if err != nil || option.Freq > rrule.DAILY {
+		return nil, bad
+	}
+	if max(1, len(option.Byhour))*max(1, len(option.Byminute))*max(1, len(option.Bysecond)) > maxDaily {
+		return nil, errTooMuch
+	}
+	if untilDay.MatchString(text) {
+		option.Until = option.Until.AddDate(0, 0, 1).Add(-time.Second) // the day is the last one with a meeting
+	}
+	option.Dtstart = start
+	rule, err := rrule.NewRRule(*option)
+	if err != nil {
+		return nil, bad
+	}
+	return rule, nil
+}
+
+// untilDay finds an end without a time of day, which many programs write for meetings that have one.
+var untilDay = regexp.MustCompile(`(?i)(?:^|;)UNTIL=[0-9]{8}(?:;|$)`)
 
 func (r *reader) dates(event *ics.VEvent, property ics.ComponentProperty, put func(time.Time)) error {
 	for _, p := range event.GetProperties(property) {

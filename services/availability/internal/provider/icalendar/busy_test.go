@@ -2,6 +2,7 @@ package icalendar_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,6 +58,18 @@ func TestBusy(t *testing.T) {
 			feed(event("DTSTART;TZID=Europe/Berlin:20260320T100000", "DURATION:PT1H", "RRULE:FREQ=WEEKLY;COUNT=3")),
 			"03-20T09:00/03-20T10:00 03-27T09:00/03-27T10:00 04-03T08:00/04-03T09:00",
 		},
+		"two rules": {
+			feed(event("DTSTART:20260302T100000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=2", "RRULE:FREQ=WEEKLY;COUNT=2", "EXDATE:20260309T100000Z")),
+			"03-02T10:00/03-02T11:00 03-03T10:00/03-03T11:00 03-02T10:00/03-02T11:00",
+		},
+		"until a day": {
+			feed(event("DTSTART;TZID=Europe/Berlin:20260302T100000", "DURATION:PT1H", "RRULE:FREQ=DAILY;UNTIL=20260303")),
+			"03-02T09:00/03-02T10:00 03-03T09:00/03-03T10:00",
+		},
+		"until a day, in whole days": {
+			feed(event("DTSTART;VALUE=DATE:20260302", "RRULE:FREQ=DAILY;UNTIL=20260303")),
+			"03-01T23:00/03-02T23:00 03-02T23:00/03-03T23:00",
+		},
 		"except and moved": {
 			feed(event("DTSTART:20260302T100000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;UNTIL=20260305T100000Z", "EXDATE:20260303T100000Z"),
 				event("RECURRENCE-ID:20260304T100000Z", "DTSTART:20260304T150000Z", "DURATION:PT1H")),
@@ -76,7 +89,7 @@ func TestBusy(t *testing.T) {
 			"03-02T01:00/03-02T02:00",
 		},
 	} {
-		got, err := icalendar.Busy(c.feed, window(t))
+		got, err := icalendar.Busy(t.Context(), c.feed, window(t))
 		if err != nil || text(got) != c.want {
 			t.Errorf("%s: %q, %v; want %q", name, text(got), err, c.want)
 		}
@@ -99,9 +112,55 @@ func TestFeedsThatAreRefused(t *testing.T) {
 		"bad duration":       feed(event("DTSTART:20260302T100000Z", "DURATION:1H")), "too many": feed(many...),
 		"older than its rules": feed(event("DTSTART:17000302T100000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY")),
 	} {
-		if got, err := icalendar.Busy(body, window(t)); err == nil {
+		if got, err := icalendar.Busy(t.Context(), body, window(t)); err == nil {
 			t.Errorf("%s: taken as %q", name, text(got))
 		}
+	}
+}
+
+// TestBusyIsBounded: whoever names the address of a feed chooses what reading it costs. Each of these kept a processor busy for
+// hours, or took all memory, and the refresh of every workspace waited for it.
+func TestBusyIsBounded(t *testing.T) {
+	t.Parallel()
+	const size = 2 << 20 // the largest feed that is fetched
+	fill := func(line string) []byte { return feed(strings.Repeat(line+"\r\n", size/len(line))) }
+	list := func(to int) string {
+		out := "0"
+		for i := 1; i < to; i++ {
+			out += fmt.Sprint(",", i)
+		}
+		return out
+	}
+	for name, body := range map[string][]byte{
+		"nested":         fill("BEGIN:VEVENT"),
+		"nested, folded": fill("BEG\r\n IN:VEVENT"),
+		"parameters":     feed("X" + strings.Repeat(";A=B", size/4) + ":1"),
+		"values":         feed("X;A=B" + strings.Repeat(",B", size/2) + ":1"),
+		"escaped":        feed(`X;A=\"` + strings.Repeat(";A=B", size/4) + ":1"),
+		"each second": feed(event("DTSTART:20260101T000000Z", "DURATION:PT1S",
+			"RRULE:FREQ=YEARLY;BYMONTH=1,2,3,4,5,6,7,8,9,10,11,12;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR="+list(24)+";BYMINUTE="+list(60)+";BYSECOND="+list(60))),
+	} {
+		if got, err := icalendar.Busy(t.Context(), body, window(t)); err == nil {
+			t.Errorf("%s: taken as %q", name, text(got))
+		}
+	}
+	// A rule that meets no date is searched for a second; many of them, until the look ends.
+	const never = "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"
+	one := event("DTSTART:20260302T100000Z", "DURATION:PT1H", never)
+	if got, err := icalendar.Busy(t.Context(), feed(one), window(t)); err != nil || len(got) != 1 {
+		t.Errorf("a rule without dates: %q, %v", text(got), err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := icalendar.Busy(ended, fill(one), window(t)); err == nil {
+		t.Errorf("not ended: %q", text(got))
+	}
+	// The control: a large feed of an ordinary program.
+	ordinary := event("DTSTART;TZID=Europe/Berlin:20260302T100000", "DURATION:PT1H",
+		`ATTENDEE;CUTYPE=INDIVIDUAL;ROLE=REQ-PARTICIPANT;PARTSTAT=ACCEPTED;CN="A, B; C";X-NUM-GUESTS=0:mailto:a@example.com`,
+		"DESCRIPTION:"+strings.Repeat(`one\, two\; `, 200))
+	if got, err := icalendar.Busy(t.Context(), feed(strings.Repeat(ordinary+"\r\n", size/len(ordinary)-1)), window(t)); err != nil || len(got) < 500 {
+		t.Errorf("an ordinary feed: %d spans, %v", len(got), err)
 	}
 }
 
@@ -111,7 +170,7 @@ func FuzzBusy(f *testing.F) {
 	f.Add(feed("BEGIN:VFREEBUSY\r\nFREEBUSY:20260302T100000Z/PT1H\r\nEND:VFREEBUSY"))
 	w := icalendar.Window{Zone: time.UTC, From: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		spans, err := icalendar.Busy(body, w)
+		spans, err := icalendar.Busy(t.Context(), body, w)
 		if err != nil && strings.Contains(fmt.Sprint(err), "SUMMARY") {
 			t.Error("the error quotes the feed")
 		}

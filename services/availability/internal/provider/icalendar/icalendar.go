@@ -31,7 +31,7 @@ func (p *Provider) FreeSlots(ctx context.Context, ask look.Ask) (look.Answer, er
 		return look.Answer{}, look.BadAnswer(err)
 	}
 	// Busy times that began before the window may reach into it.
-	busy, err := Busy(feed.Body, Window{Zone: zone, From: ask.From.AddDate(0, 0, -31), To: ask.To.Add(ask.Meeting)})
+	busy, err := Busy(ctx, feed.Body, Window{Zone: zone, From: ask.From.AddDate(0, 0, -31), To: ask.To.Add(ask.Meeting)})
 	if err != nil {
 		return look.Answer{}, look.BadAnswer(err)
 	}
