@@ -46,12 +46,13 @@ func (r *Refresher) Run(ctx context.Context, req Request) (store.Run, error) {
 	run := &run{refresher: r, now: r.cfg.Clock.Now(), mode: receipt.Mode}
 	// Whoever asked may be gone by now: what was done is stored all the same.
 	end := context.WithoutCancel(ctx)
-	if err := run.all(started); err != nil {
-		return store.Run{}, errors.Join(err, r.cfg.Store.LeaveRun(end, receipt.ID))
+	err = run.all(started)
+	var counted store.Census
+	if err == nil {
+		counted, err = r.Census(end)
 	}
-	counted, err := r.Census(end)
 	if err != nil {
-		return store.Run{}, err
+		return store.Run{}, errors.Join(err, r.cfg.Store.LeaveRun(end, receipt.ID))
 	}
 	receipt.Receipt, receipt.Finished, receipt.End = run.receipt, run.exhausted, r.cfg.Clock.Now()
 	return r.cfg.Store.FinishRun(end, receipt, counted.Total())
@@ -61,7 +62,7 @@ func (r *Refresher) Run(ctx context.Context, req Request) (store.Run, error) {
 func (r *run) all(ctx context.Context) error {
 	f := r.refresher
 	if err := f.discover(ctx, r.now); err != nil {
-		return err
+		return r.unlessOver(ctx, err)
 	}
 	if err := r.putOff(ctx); err != nil {
 		return r.unlessOver(ctx, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/relance/relance/services/availability/internal/breaker"
@@ -54,8 +55,10 @@ func weigh(ask look.Ask, err error) evidence {
 		return saysNothing // decided without a call, or by what was remembered
 	}
 	switch failure.Reason {
-	case "PROVIDER_NOT_CONNECTED", "PROVIDER_AUTH_REVOKED":
+	case "PROVIDER_NOT_CONNECTED", "PROVIDER_AUTH_REVOKED", "LOCATION_INACTIVE":
 		return saysNothing
+	case "SYNC_FAILED":
+		return saysNothing // an answer about one calendar that sync has no word for, or a fault of ours
 	case "PROVIDER_RATE_LIMITED":
 		if ask.Token != "" || ask.Kind == calendar.GHL {
 			return saysNothing // the limit of one token
@@ -69,6 +72,9 @@ func weigh(ask look.Ask, err error) evidence {
 	}
 	if len(failure.Reason) == len("HTTP_400") && failure.Reason[:len("HTTP_4")] == "HTTP_4" {
 		return says
+	}
+	if ask.Kind == calendar.ICalendar && strings.HasPrefix(failure.Reason, "HTTP_3") {
+		return says // a feed that has moved
 	}
 	return failsIt
 }

@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/relance/relance/services/availability/internal/slots"
 	"github.com/relance/relance/services/availability/internal/store"
@@ -70,14 +71,21 @@ func (r *run) next(ctx context.Context, worker int) (store.Row, bool) {
 	return store.Row{}, false
 }
 
+// claimTimeout bounds a claim, which the budget does not end.
+const claimTimeout = 5 * time.Second
+
 // claim takes the next calendar of the agency whose turn it is.
 func (r *run) claim(ctx context.Context, q *queue) (store.Row, bool) {
 	for len(q.turns) > 0 && r.err == nil && ctx.Err() == nil {
 		q.at %= len(q.turns)
 		turn := q.turns[q.at]
-		row, ok, err := r.refresher.cfg.Store.ClaimNext(ctx, r.work(q.kind), r.refresher.lease(), turn)
+		row, ok, err := r.claimNext(ctx, q.kind, turn)
 		if err != nil {
 			r.err = r.unlessOver(ctx, err)
+			return store.Row{}, false
+		}
+		if ok && ctx.Err() != nil {
+			r.err = r.refresher.cfg.Store.Release(context.WithoutCancel(ctx), row)
 			return store.Row{}, false
 		}
 		if turn.Left--; ok && turn.Left > 0 {
@@ -90,4 +98,12 @@ func (r *run) claim(ctx context.Context, q *queue) (store.Row, bool) {
 		}
 	}
 	return store.Row{}, false
+}
+
+// claimNext does not end with the budget: given up in its commit, it may have taken a lease that nobody would end. What it takes too
+// late is handed back.
+func (r *run) claimNext(ctx context.Context, kind slots.SourceKind, turn *store.Turn) (store.Row, bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
+	defer cancel()
+	return r.refresher.cfg.Store.ClaimNext(ctx, r.work(kind), r.refresher.lease(), turn)
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
+	"github.com/relance/relance/platform/apierr"
 	availabilityv1 "github.com/relance/relance/proto/gen/relance/availability/v1"
 	"github.com/relance/relance/services/availability/internal/calendar"
 	"github.com/relance/relance/services/availability/internal/provider"
@@ -175,5 +178,41 @@ func TestOneProbeOverReplicas(t *testing.T) {
 	sum := o.tickAll(t, 1)
 	if rest := o.tickAll(t, 1); sum.GetRefreshed() < workspaces-2 || sum.GetRefreshed()+rest.GetRefreshed() != workspaces {
 		t.Errorf("after: %v, then %v", sum, rest)
+	}
+}
+
+// One tenant's paused location, or a calendar that GoHighLevel does not take, is no outage: however many there are, the calendars
+// of all others are read. The control: so many looks that GoHighLevel did not answer have it left alone.
+func TestTroubleOfSingleWorkspacesIsNoOutage(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		left bool
+	}{
+		"paused location":   {apierr.New(codes.FailedPrecondition, "sync.relance.dev", "LOCATION_INACTIVE", "paused"), false},
+		"no word for it":    {apierr.Internal(nil), false},
+		"provider is away":  {apierr.New(codes.Unavailable, "sync.relance.dev", "PROVIDER_UNAVAILABLE", "away"), true},
+		"workspace unknown": {apierr.NotFound("workspace", "x"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.sync.set(func(f *fakeSync) { f.failFor = map[string]error{} })
+			for range 20 {
+				bad := w.workspace(t)
+				w.link(t, bad)
+				w.sync.set(func(f *fakeSync) { f.failFor[bad] = c.err })
+			}
+			if receipt := w.tick(t); receipt.GetErrors()+receipt.GetSkippedBackoff() != 20 {
+				t.Fatalf("receipt: %v", receipt)
+			}
+			w.link(t, w.workspace(t))
+			w.clock.Advance(time.Second)
+			w.logs.take()
+			receipt := w.tick(t)
+			if left := receipt.GetRefreshed() == 0; left != c.left {
+				t.Errorf("left alone: %t, want %t; %v", left, c.left, receipt)
+			}
+		})
 	}
 }
