@@ -90,8 +90,6 @@ type Deps struct {
 func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 	registry := river.NewWorkers()
 	for _, err := range []error{
-		river.AddWorkerSafely(registry, worker(func(context.Context, *river.Job[work.ProcessWebhook]) error { return nil })),
-		river.AddWorkerSafely(registry, worker(func(context.Context, *river.Job[work.SweepWebhooks]) error { return nil })),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.SettleCancellations]) error {
 			return d.settleCancellations(ctx, job.Args)
 		})),

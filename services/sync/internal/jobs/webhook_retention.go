@@ -26,43 +26,20 @@ type Retention struct {
 	Processed, Aside time.Duration
 }
 
-// outdated gives the next bodies that are not kept any more, of one kind.
-type outdated func(ctx context.Context, tx *store.Tx) (ids []uuid.UUID, bodies [][]byte, err error)
-
-func processedBodies(kept time.Duration) outdated {
-	return func(ctx context.Context, tx *store.Tx) (ids []uuid.UUID, bodies [][]byte, err error) {
-		rows, err := tx.ProcessedBodies(ctx, db.ProcessedBodiesParams{Before: tx.Now.Add(-kept), Page: dropPage})
-		for _, r := range rows {
-			ids, bodies = append(ids, r.ID), append(bodies, r.BodyEnc)
-		}
-		return ids, bodies, err
-	}
-}
-
-func asideBodies(kept time.Duration) outdated {
-	return func(ctx context.Context, tx *store.Tx) (ids []uuid.UUID, bodies [][]byte, err error) {
-		rows, err := tx.AsideBodies(ctx, db.AsideBodiesParams{Before: tx.Now.Add(-kept), Page: dropPage})
-		for _, r := range rows {
-			ids, bodies = append(ids, r.ID), append(bodies, r.BodyEnc)
-		}
-		return ids, bodies, err
-	}
-}
-
 // dropBodies drops the bodies of webhooks that are not kept any more, a batch per transaction. Replicas that run it together take
 // different rows.
 func (d Deps) dropBodies(ctx context.Context) error {
 	end := clock.System().Now().Add(dropBudget)
 	dropped := 0
 	for _, kind := range []struct {
-		kept time.Duration
-		next outdated
+		kept   time.Duration
+		states []string
 	}{
-		{d.WebhookRetention.Processed, processedBodies(d.WebhookRetention.Processed)},
-		{d.WebhookRetention.Aside, asideBodies(d.WebhookRetention.Aside)},
+		{d.WebhookRetention.Processed, []string{"PROCESSED"}},
+		{d.WebhookRetention.Aside, []string{"IGNORED", "UNROUTED"}},
 	} {
 		for more := kind.kept > 0; more && clock.System().Now().Before(end); {
-			n, err := d.dropPage(ctx, kind.next)
+			n, err := d.dropPage(ctx, kind.kept, kind.states)
 			if err != nil {
 				return fmt.Errorf("drop bodies of webhooks: %w", err)
 			}
@@ -77,16 +54,16 @@ func (d Deps) dropBodies(ctx context.Context) error {
 }
 
 // dropPage drops a page and leaves the digests of what was dropped. A body that cannot be opened any more has none.
-func (d Deps) dropPage(ctx context.Context, next outdated) (n int, err error) {
+func (d Deps) dropPage(ctx context.Context, kept time.Duration, states []string) (n int, err error) {
 	err = d.Store.System(ctx, func(tx *store.Tx) error {
-		ids, bodies, err := next(ctx, tx)
-		if n = len(ids); err != nil || n == 0 {
+		rows, err := tx.OutdatedBodies(ctx, db.OutdatedBodiesParams{States: states, Before: tx.Now.Add(-kept), Page: dropPage})
+		if n = len(rows); err != nil || n == 0 {
 			return err
 		}
-		digests := make([][]byte, n)
-		for i, sealed := range bodies {
-			digests[i] = []byte{}
-			if raw, err := d.Store.Open(sealed, BodyPlace(ids[i])); err == nil {
+		ids, digests := make([]uuid.UUID, n), make([][]byte, n)
+		for i, row := range rows {
+			ids[i], digests[i] = row.ID, []byte{}
+			if raw, err := d.Store.Open(row.BodyEnc, BodyPlace(row.ID)); err == nil {
 				sum := sha256.Sum256([]byte(raw))
 				digests[i] = sum[:]
 			}

@@ -13,16 +13,6 @@ import (
 	"github.com/relance/relance/platform/clock"
 )
 
-// ProcessWebhook is of versions whose inbox was not its own queue. Their jobs end without doing anything; the next release can
-// leave it out.
-type ProcessWebhook struct {
-	// Inbox is the id of the inbox row.
-	Inbox string `json:"inbox"`
-}
-
-// Kind names the job.
-func (ProcessWebhook) Kind() string { return "process_webhook" }
-
 // SettleCancellations tells of a lead's cancelled appointments that no other took the place of.
 type SettleCancellations struct {
 	Workspace string `json:"workspace"`
@@ -43,12 +33,6 @@ func (SettleBookings) Kind() string { return "settle_bookings" }
 
 // InsertOpts: a tick that fails is followed by the next.
 func (SettleBookings) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
-
-// SweepWebhooks is as ProcessWebhook.
-type SweepWebhooks struct{}
-
-// Kind names the job.
-func (SweepWebhooks) Kind() string { return "sweep_webhooks" }
 
 // DropBodies drops the bodies of webhooks that were processed long ago.
 type DropBodies struct{}

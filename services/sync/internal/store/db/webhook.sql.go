@@ -12,41 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const asideBodies = `-- name: AsideBodies :many
-SELECT id, body_enc FROM webhook_inbox WHERE state IN ('IGNORED', 'UNROUTED') AND body_enc IS NOT NULL AND process_time < $1::timestamptz
-ORDER BY process_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
-`
-
-type AsideBodiesParams struct {
-	Before time.Time
-	Page   int32
-}
-
-type AsideBodiesRow struct {
-	ID      uuid.UUID
-	BodyEnc []byte
-}
-
-func (q *Queries) AsideBodies(ctx context.Context, arg AsideBodiesParams) ([]AsideBodiesRow, error) {
-	rows, err := q.db.Query(ctx, asideBodies, arg.Before, arg.Page)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []AsideBodiesRow
-	for rows.Next() {
-		var i AsideBodiesRow
-		if err := rows.Scan(&i.ID, &i.BodyEnc); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const closeInbox = `-- name: CloseInbox :execrows
 UPDATE webhook_inbox SET state = $1, error_reason = $2, process_time = $3 WHERE id = $4 AND state = 'PENDING'
 `
@@ -484,6 +449,43 @@ func (q *Queries) LockInbox(ctx context.Context, id uuid.UUID) (WebhookInbox, er
 	return i, err
 }
 
+const outdatedBodies = `-- name: OutdatedBodies :many
+SELECT id, body_enc FROM webhook_inbox WHERE state = ANY ($1::text[]) AND body_enc IS NOT NULL AND process_time < $2::timestamptz
+ORDER BY process_time LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
+`
+
+type OutdatedBodiesParams struct {
+	States []string
+	Before time.Time
+	Page   int32
+}
+
+type OutdatedBodiesRow struct {
+	ID      uuid.UUID
+	BodyEnc []byte
+}
+
+// The oldest first; rows that another replica drops at the same time are its own. Each set of states that is asked for has an index.
+func (q *Queries) OutdatedBodies(ctx context.Context, arg OutdatedBodiesParams) ([]OutdatedBodiesRow, error) {
+	rows, err := q.db.Query(ctx, outdatedBodies, arg.States, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OutdatedBodiesRow
+	for rows.Next() {
+		var i OutdatedBodiesRow
+		if err := rows.Scan(&i.ID, &i.BodyEnc); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const parkOutbox = `-- name: ParkOutbox :exec
 UPDATE outbox SET parked_reason = $1 WHERE seq = $2
 `
@@ -496,42 +498,6 @@ type ParkOutboxParams struct {
 func (q *Queries) ParkOutbox(ctx context.Context, arg ParkOutboxParams) error {
 	_, err := q.db.Exec(ctx, parkOutbox, arg.Reason, arg.Seq)
 	return err
-}
-
-const processedBodies = `-- name: ProcessedBodies :many
-SELECT id, body_enc FROM webhook_inbox WHERE state = 'PROCESSED' AND body_enc IS NOT NULL AND process_time < $1::timestamptz
-ORDER BY process_time LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
-`
-
-type ProcessedBodiesParams struct {
-	Before time.Time
-	Page   int32
-}
-
-type ProcessedBodiesRow struct {
-	ID      uuid.UUID
-	BodyEnc []byte
-}
-
-// The oldest first; rows that another replica drops at the same time are its own.
-func (q *Queries) ProcessedBodies(ctx context.Context, arg ProcessedBodiesParams) ([]ProcessedBodiesRow, error) {
-	rows, err := q.db.Query(ctx, processedBodies, arg.Before, arg.Page)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ProcessedBodiesRow
-	for rows.Next() {
-		var i ProcessedBodiesRow
-		if err := rows.Scan(&i.ID, &i.BodyEnc); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const reopenInbox = `-- name: ReopenInbox :execrows

@@ -73,13 +73,9 @@ UPDATE webhook_inbox SET state = 'PENDING', error_reason = '', process_time = NU
     next_time = now(), queue_time = now(), alone = false, attempt = 0
 WHERE id = sqlc.arg(id) AND state IN ('PARKED', 'UNROUTED', 'IGNORED') AND body_enc IS NOT NULL;
 
--- name: ProcessedBodies :many
--- The oldest first; rows that another replica drops at the same time are its own.
-SELECT id, body_enc FROM webhook_inbox WHERE state = 'PROCESSED' AND body_enc IS NOT NULL AND process_time < sqlc.arg(before)::timestamptz
-ORDER BY process_time LIMIT sqlc.arg(page) FOR NO KEY UPDATE SKIP LOCKED;
-
--- name: AsideBodies :many
-SELECT id, body_enc FROM webhook_inbox WHERE state IN ('IGNORED', 'UNROUTED') AND body_enc IS NOT NULL AND process_time < sqlc.arg(before)::timestamptz
+-- name: OutdatedBodies :many
+-- The oldest first; rows that another replica drops at the same time are its own. Each set of states that is asked for has an index.
+SELECT id, body_enc FROM webhook_inbox WHERE state = ANY (sqlc.arg(states)::text[]) AND body_enc IS NOT NULL AND process_time < sqlc.arg(before)::timestamptz
 ORDER BY process_time LIMIT sqlc.arg(page) FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: DropBodies :exec
