@@ -66,13 +66,16 @@ func (b *openBudget) Read(context.Context, string) (time.Duration, error) {
 	return 0, nil
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, change ...func(*sending.Timing)) *rig {
 	t.Helper()
 	r := &rig{
 		T: t, clock: clock.NewMovable(time.Date(2026, 1, 7, 15, 0, 0, 0, time.UTC)), budget: &openBudget{},
 		timing: sending.Timing{
 			Write: 5 * time.Second, Pause: time.Minute, Call: 2 * time.Second, Delay: 2 * time.Minute, Visible: 10 * time.Minute, Settle: 15 * time.Minute,
 		},
+	}
+	for _, c := range change {
+		c(&r.timing)
 	}
 	r.sim = simulator.New(simulator.Config{Now: r.clock.Now, RateLimit: simulator.RateLimit{Disabled: true}})
 	provider := httptest.NewServer(r.sim.Handler())

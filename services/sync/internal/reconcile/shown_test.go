@@ -50,16 +50,18 @@ func TestTheTimelineShowsASendWhoseCallHasEnded(t *testing.T) {
 	}
 }
 
-// stuck is a send of the short way whose call has not ended.
-func (p person) stuck() (intent uuid.UUID, answered func()) {
+// slow leaves a call all the time that a busy machine may take.
+func slow(t *sending.Timing) { t.Call = 100 * time.Second }
+
+// stuck is a send of the short way whose call ends when the test says so. The rig is slow.
+func (p person) stuck(kind simulator.FaultKind) (intent uuid.UUID, answered func()) {
 	p.Helper()
-	p.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(p.contact), Kind: simulator.AcceptThenHang, Delay: 1500 * time.Millisecond, Times: 1})
-	before, done := p.accepted(), make(chan struct{})
+	held, done := p.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(p.contact), Kind: kind, Delay: 90 * time.Second, Times: 1}), make(chan struct{})
 	go func() {
 		defer close(done)
 		p.send(p.request(text))
 	}()
-	for p.accepted() == before {
+	for held.Hits() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	row := p.count(`SELECT count(*) FROM send_intent WHERE lead_id = $1 AND state = 'SENDING'`, p.lead)
@@ -73,17 +75,17 @@ func (p person) stuck() (intent uuid.UUID, answered func()) {
 		}
 		return err
 	})
-	return intent, func() { <-done }
+	return intent, func() { held.Free(); <-done }
 }
 
 // While the call lasts a reader finds the send by its name, the counts add up, and history that is faster than the answer
 // leaves one message.
 func TestASendUnderWayIsFoundByItsName(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, slow)
 	p := r.person("+12025550100")
 	p.send(p.request("First."))
-	intent, answered := p.stuck()
+	intent, answered := p.stuck(simulator.AcceptThenHang)
 	if rows, _ := r.shown(intent); rows != 0 {
 		t.Fatalf("%d rows: the call ended too soon for this test to show anything", rows)
 	}
@@ -116,17 +118,21 @@ func TestASendUnderWayIsFoundByItsName(t *testing.T) {
 	if n := r.count(`SELECT count(*) FROM message WHERE lead_id = $1`, p.lead); n != 2 {
 		t.Errorf("%d messages of two sends", n)
 	}
+	// Its caller has the answer; nobody was told anything else meanwhile.
+	if n := r.events(intent, "ACCEPTED"); n != 0 {
+		t.Errorf("%d events beside the answer", n)
+	}
 }
 
-// A process that dies in its call leaves a send that the end of its lease shows.
+// A process that dies in its call leaves a send that the end of its lease shows. Whoever was told then that nobody knows is told
+// the outcome when the answer comes after all, as after a look that finds the message.
 func TestTheEndOfALeaseShowsTheSend(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, slow)
 	p := r.person("+12025550100")
 	p.send(p.request("First."))
-	intent, answered := p.stuck()
-	r.age(intent, time.Minute)
-	r.tick()
+	intent, answered := p.stuck(simulator.AcceptThenHang)
+	r.expire(intent)
 	if rows, added := r.shown(intent); rows != 1 || added != 1 {
 		t.Errorf("%d rows, told of %d times", rows, added)
 	}
@@ -135,4 +141,38 @@ func TestTheEndOfALeaseShowsTheSend(t *testing.T) {
 	if rows, added := r.shown(intent); rows != 1 || added != 1 {
 		t.Errorf("after the answer: %d rows, told of %d times", rows, added)
 	}
+	if n := r.events(intent, "ACCEPTED"); n != 1 {
+		t.Errorf("followups was told %d times", n)
+	}
+	if n := r.count(`SELECT count(*) FROM conversation_change WHERE message_id = $1 AND kind = 'MESSAGE_CHANGED'`, intent); n == 0 {
+		t.Error("watchers were not told")
+	}
+}
+
+// A refusal that comes so late is told as well.
+func TestALateRefusalIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, slow)
+	p := r.person("+12025550100")
+	p.send(p.request("First."))
+	intent, answered := p.stuck(simulator.Latency)
+	if err := r.sim.DeleteContact(location, p.contact); err != nil {
+		t.Fatal(err)
+	}
+	r.expire(intent)
+	answered()
+	r.is(intent, sending.Refused, sending.ContactNotFound)
+	if n := r.events(intent, string(sending.ContactNotFound)); n != 1 {
+		t.Errorf("followups was told %d times", n)
+	}
+}
+
+// expire ends the lease of a send, and no look is made.
+func (r *rig) expire(intent uuid.UUID) {
+	r.Helper()
+	r.age(intent, 5*time.Minute)
+	if err := r.reconcile.ExpireLeases(r.Context()); err != nil {
+		r.Fatal(err)
+	}
+	r.is(intent, sending.Unknown, "")
 }

@@ -58,7 +58,8 @@ func (s *Sender) acceptTogether(ctx context.Context, workspace uuid.UUID, batch 
 	var now time.Time
 	err := s.Store.Batch(ctx, workspace, func(tx *store.Tx) (err error) {
 		now = tx.Now
-		moved, err = tx.AcceptTogether(ctx, workspace, batch[0].move.sources(), slices.Clone(taken)) // it may be tried again
+		// Only what is still ours: of a send whose lease ran out meanwhile others must be told, which conclude does.
+		moved, err = tx.AcceptTogether(ctx, workspace, []string{string(sending.Sending)}, slices.Clone(taken)) // it may be tried again
 		crashpoint.At(crashpoint.C9)
 		return err
 	})

@@ -26,7 +26,9 @@ const slowWait = 15 * time.Minute
 
 // move is what an outcome does to the intent.
 type move struct {
-	state   sending.State
+	state sending.State
+	// from is the state that the send had, once it was moved.
+	from    sending.State
 	refusal *sending.Refusal
 	failed  int32
 	wait    time.Duration
@@ -144,11 +146,11 @@ func (s *Sender) apply(ctx context.Context, tx *store.Tx, c claim, m move, out *
 			return err
 		}
 	}
-	moved, err := s.moveIntent(ctx, tx, c, m)
-	if err != nil {
+	var err error
+	if m.from, err = s.moveIntent(ctx, tx, c, m); err != nil {
 		return err
 	}
-	if !moved {
+	if m.from == "" {
 		// The fence is gone or an earlier try of this commit had succeeded; what is stored stands.
 		row, err := tx.Intent(ctx, db.IntentParams{WorkspaceID: c.row.WorkspaceID, ID: c.row.ID})
 		if err != nil {
@@ -184,7 +186,8 @@ func (s *Sender) suspect(ctx context.Context, tx *store.Tx, c claim, m move) err
 	return tx.SuspectDuplicate(ctx, db.SuspectDuplicateParams{Now: tx.Now, WorkspaceID: c.row.WorkspaceID, ID: c.row.ID})
 }
 
-func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) (bool, error) {
+// moveIntent moves the send and gives the state that it had; empty when it was not moved.
+func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) (sending.State, error) {
 	p := db.MoveIntentParams{
 		State: string(m.state), ReasonMeta: []byte("{}"), NextTime: tx.Now.Add(m.wait), Failed: m.failed, Now: tx.Now,
 		WorkspaceID: c.row.WorkspaceID, ID: c.row.ID, Attempt: c.attempt, Sources: m.sources(), LookSeconds: s.Timing.Looks()[0].Seconds(),
@@ -194,7 +197,7 @@ func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) 
 		if m.refusal.Meta != nil {
 			meta, err := json.Marshal(m.refusal.Meta)
 			if err != nil {
-				return false, err
+				return "", err
 			}
 			p.ReasonMeta = meta
 		}
@@ -205,8 +208,11 @@ func (s *Sender) moveIntent(ctx context.Context, tx *store.Tx, c claim, m move) 
 			p.ConversationID = &m.verdict.ConversationID
 		}
 	}
-	n, err := tx.MoveIntent(ctx, p)
-	return n > 0, err
+	was, err := tx.MoveIntent(ctx, p)
+	if err != nil || len(was) == 0 {
+		return "", err
+	}
+	return sending.State(was[0]), nil
 }
 
 // sources are the states from which the outcome of a call may move its send. A late acceptance settles also what had been
@@ -252,7 +258,10 @@ func (s *Sender) effects(ctx context.Context, tx *store.Tx, c claim, m move) err
 	case sending.Unknown:
 		err = tx.Enqueue(ctx, work.Reconcile{Intent: c.row.ID.String()}, s.Timing.Looks()[0])
 	}
-	if err != nil || !c.byJob || m.state.Claimable() || m.state == sending.Unknown {
+	// A caller that waits for this call learns the outcome from its answer. Once the lease ran out, others may have been told
+	// that nobody knows, and wait for the event, as after a look that finds the message.
+	waited := !c.byJob && m.from == sending.Sending
+	if err != nil || waited || m.state.Claimable() || m.state == sending.Unknown {
 		return err
 	}
 	outcome := string(sending.Accepted)

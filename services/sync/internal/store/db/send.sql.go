@@ -483,13 +483,18 @@ func (q *Queries) LockIntent(ctx context.Context, arg LockIntentParams) (SendInt
 	return i, err
 }
 
-const moveIntent = `-- name: MoveIntent :execrows
-UPDATE send_intent SET state = $1, reason = $2, reason_meta = $3, next_time = $4,
-    failures = failures + $5, provider_message_id = coalesce($6, provider_message_id),
-    conversation_id = coalesce($7, conversation_id),
-    next_look = CASE WHEN $1 = 'UNKNOWN' THEN intent_at + make_interval(secs => $8::double precision) END,
+const moveIntent = `-- name: MoveIntent :many
+WITH was AS MATERIALIZED (
+    SELECT w.workspace_id, w.id, w.state FROM send_intent w
+    WHERE w.workspace_id = $10 AND w.id = $11 AND w.attempt = $12 AND w.state = ANY ($13::text[])
+    FOR NO KEY UPDATE
+)
+UPDATE send_intent i SET state = $1, reason = $2, reason_meta = $3, next_time = $4,
+    failures = i.failures + $5, provider_message_id = coalesce($6, i.provider_message_id),
+    conversation_id = coalesce($7, i.conversation_id),
+    next_look = CASE WHEN $1 = 'UNKNOWN' THEN i.intent_at + make_interval(secs => $8::double precision) END,
     update_time = $9
-WHERE workspace_id = $10 AND id = $11 AND attempt = $12 AND state = ANY ($13::text[])
+FROM was WHERE i.workspace_id = was.workspace_id AND i.id = was.id RETURNING was.state
 `
 
 type MoveIntentParams struct {
@@ -508,9 +513,10 @@ type MoveIntentParams struct {
 	Sources           []string
 }
 
-// Closes a claim: only the holder of the fence moves the intent, and only along the arrows that its outcome has.
-func (q *Queries) MoveIntent(ctx context.Context, arg MoveIntentParams) (int64, error) {
-	result, err := q.db.Exec(ctx, moveIntent,
+// Closes a claim: only the holder of the fence moves the intent, and only along the arrows that its outcome has. It gives the state
+// that the intent had, and nothing when it was not moved.
+func (q *Queries) MoveIntent(ctx context.Context, arg MoveIntentParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, moveIntent,
 		arg.State,
 		arg.Reason,
 		arg.ReasonMeta,
@@ -526,9 +532,21 @@ func (q *Queries) MoveIntent(ctx context.Context, arg MoveIntentParams) (int64, 
 		arg.Sources,
 	)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var state string
+		if err := rows.Scan(&state); err != nil {
+			return nil, err
+		}
+		items = append(items, state)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const recentSends = `-- name: RecentSends :many

@@ -36,14 +36,20 @@ UPDATE send_attempt SET outcome = sqlc.arg(outcome), http_status = sqlc.arg(http
     latency_ms = sqlc.arg(latency_ms), evidence = sqlc.arg(evidence)
 WHERE workspace_id = sqlc.arg(workspace_id) AND intent_id = sqlc.arg(intent_id) AND attempt = sqlc.arg(attempt) AND outcome IS NULL;
 
--- name: MoveIntent :execrows
--- Closes a claim: only the holder of the fence moves the intent, and only along the arrows that its outcome has.
-UPDATE send_intent SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), next_time = sqlc.arg(next_time),
-    failures = failures + sqlc.arg(failed), provider_message_id = coalesce(sqlc.narg(provider_message_id), provider_message_id),
-    conversation_id = coalesce(sqlc.narg(conversation_id), conversation_id),
-    next_look = CASE WHEN sqlc.arg(state) = 'UNKNOWN' THEN intent_at + make_interval(secs => sqlc.arg(look_seconds)::double precision) END,
+-- name: MoveIntent :many
+-- Closes a claim: only the holder of the fence moves the intent, and only along the arrows that its outcome has. It gives the state
+-- that the intent had, and nothing when it was not moved.
+WITH was AS MATERIALIZED (
+    SELECT w.workspace_id, w.id, w.state FROM send_intent w
+    WHERE w.workspace_id = sqlc.arg(workspace_id) AND w.id = sqlc.arg(id) AND w.attempt = sqlc.arg(attempt) AND w.state = ANY (sqlc.arg(sources)::text[])
+    FOR NO KEY UPDATE
+)
+UPDATE send_intent i SET state = sqlc.arg(state), reason = sqlc.arg(reason), reason_meta = sqlc.arg(reason_meta), next_time = sqlc.arg(next_time),
+    failures = i.failures + sqlc.arg(failed), provider_message_id = coalesce(sqlc.narg(provider_message_id), i.provider_message_id),
+    conversation_id = coalesce(sqlc.narg(conversation_id), i.conversation_id),
+    next_look = CASE WHEN sqlc.arg(state) = 'UNKNOWN' THEN i.intent_at + make_interval(secs => sqlc.arg(look_seconds)::double precision) END,
     update_time = sqlc.arg(now)
-WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = sqlc.arg(attempt) AND state = ANY (sqlc.arg(sources)::text[]);
+FROM was WHERE i.workspace_id = was.workspace_id AND i.id = was.id RETURNING was.state;
 
 -- name: CloseUnsent :execrows
 -- T1: the gate closed before any claim, or moved the time.
