@@ -25,17 +25,16 @@ func (s *Sum) Add(digest Sum) {
 
 // Digest is a message's digest: id, direction, time to the millisecond, and the hash of its text where both sides have it.
 func Digest(id string, inbound bool, at time.Time, hash []byte) Sum {
-	h := sha256.New()
-	_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(id)))) // #nosec G115 -- ids are short
-	_, _ = h.Write([]byte(id))
+	var room [128]byte                                               // More than ids of providers and hashes need.
+	text := binary.BigEndian.AppendUint32(room[:0], uint32(len(id))) // #nosec G115 -- ids are short
+	text = append(text, id...)
 	direction := byte(0)
 	if inbound {
 		direction = 1
 	}
-	_, _ = h.Write([]byte{direction})
-	_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(at.UnixMilli()))) // #nosec G115 -- bits only
-	_, _ = h.Write(hash)
-	return Sum(h.Sum(nil))
+	text = append(text, direction)
+	text = binary.BigEndian.AppendUint64(text, uint64(at.UnixMilli())) // #nosec G115 -- bits only
+	return sha256.Sum256(append(text, hash...))
 }
 
 // Certificate is the outcome of a whole comparison.
@@ -58,36 +57,19 @@ func (c Certificate) Proven() bool {
 // since the list may be older than they are. An own message's text is not compared: the provider may rewrite it.
 func Compare(listed []Listed, stored []Stored, began time.Time) Certificate {
 	var c Certificate
-	ours := map[string]Stored{}
-	for _, s := range stored {
+	ours := make(map[string]*Stored, len(stored))
+	for i, s := range stored {
 		if s.ProviderID != "" {
-			ours[s.ProviderID] = s
+			ours[s.ProviderID] = &stored[i]
 		}
 	}
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(listed))
 	for _, l := range listed {
 		if seen[l.ID] {
 			continue
 		}
 		seen[l.ID] = true
-		c.Listed++
-		s, ok := ours[l.ID]
-		hash, mine := l.Hash, s.Hash
-		if s.Own || len(l.Hash) == 0 {
-			hash, mine = nil, nil
-		}
-		digest := Digest(l.ID, l.Inbound, l.At, hash)
-		c.ListedSum.Add(digest)
-		if !ok {
-			c.Missing = append(c.Missing, l.ID)
-			continue
-		}
-		c.Stored++
-		own := Digest(s.ProviderID, s.Inbound, s.At, mine)
-		c.StoredSum.Add(own)
-		if !bytes.Equal(own[:], digest[:]) {
-			c.Altered = append(c.Altered, l.ID)
-		}
+		c.add(l, ours[l.ID])
 	}
 	for id, s := range ours {
 		if !seen[id] && s.Created.Before(began) {
@@ -100,4 +82,30 @@ func Compare(listed []Listed, stored []Stored, began time.Time) Certificate {
 		slices.Sort(ids)
 	}
 	return c
+}
+
+// add counts a listed message in, and the stored one that it is, if any.
+func (c *Certificate) add(l Listed, s *Stored) {
+	c.Listed++
+	hash := l.Hash
+	if s != nil && s.Own {
+		hash = nil
+	}
+	digest := Digest(l.ID, l.Inbound, l.At, hash)
+	c.ListedSum.Add(digest)
+	if s == nil {
+		c.Missing = append(c.Missing, l.ID)
+		return
+	}
+	c.Stored++
+	if s.Inbound == l.Inbound && s.At.UnixMilli() == l.At.UnixMilli() && (len(hash) == 0 || bytes.Equal(s.Hash, hash)) {
+		c.StoredSum.Add(digest) // Of the same, and by far the most are.
+		return
+	}
+	mine := s.Hash
+	if len(hash) == 0 {
+		mine = nil
+	}
+	c.StoredSum.Add(Digest(s.ProviderID, s.Inbound, s.At, mine))
+	c.Altered = append(c.Altered, l.ID)
 }

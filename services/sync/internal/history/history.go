@@ -27,6 +27,11 @@ type Listed struct {
 	Hash []byte
 }
 
+// Same reports whether a list shows the same message in the same way.
+func (l Listed) Same(other Listed) bool {
+	return l.ID == other.ID && l.Inbound == other.Inbound && l.At.Equal(other.At) && bytes.Equal(l.Hash, other.Hash)
+}
+
 // Stored is a message of the timeline.
 type Stored struct {
 	// Key is ours.

@@ -14,20 +14,24 @@ const maxNamed = 100
 
 // certify compares the whole lists with what is stored and writes the certificate, under the lead's lock.
 func (m *Mirror) certify(ctx context.Context, w *walk) error {
-	err := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) error {
+	err := m.Store.Batch(ctx, w.Workspace, func(tx *store.Tx) error {
 		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: w.Workspace, ID: w.Lead}); err != nil {
 			return err
-		}
-		relinked := 0
-		if !w.verify {
-			var err error
-			if relinked, err = m.relink(ctx, tx, w); err != nil {
-				return err
-			}
 		}
 		stored, err := tx.Timeline(ctx, w.Thread)
 		if err != nil {
 			return err
+		}
+		relinked := 0
+		if !w.verify {
+			if relinked, err = m.relink(ctx, tx, w, stored); err != nil {
+				return err
+			}
+		}
+		if relinked > 0 {
+			if stored, err = tx.Timeline(ctx, w.Thread); err != nil {
+				return err
+			}
 		}
 		c := history.Compare(w.listed, stored, w.began)
 		row, err := tx.SaveCertificate(ctx, db.SaveCertificateParams{
@@ -50,16 +54,15 @@ func (m *Mirror) certify(ctx context.Context, w *walk) error {
 }
 
 // relink follows messages that a person sent again at the provider, which gave them new ids.
-func (m *Mirror) relink(ctx context.Context, tx *store.Tx, w *walk) (int, error) {
-	stored, err := tx.Timeline(ctx, w.Thread)
-	if err != nil {
-		return 0, err
+func (m *Mirror) relink(ctx context.Context, tx *store.Tx, w *walk, stored []history.Stored) (int, error) {
+	links := history.Relink(w.listed, stored)
+	if len(links) == 0 {
+		return 0, nil
 	}
 	byKey, byProvider := map[string]history.Stored{}, map[string]string{}
 	for _, s := range stored {
 		byKey[s.Key], byProvider[s.ProviderID] = s, s.Key
 	}
-	links := history.Relink(w.listed, stored)
 	for _, link := range links {
 		at := byKey[link.Key].At
 		for _, l := range w.listed {

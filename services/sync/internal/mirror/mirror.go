@@ -15,7 +15,6 @@ import (
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/ghl"
-	"github.com/relance/relance/services/sync/internal/history"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -67,8 +66,8 @@ type walk struct {
 	// conversations are the provider's, read once.
 	conversations []string
 	// again holds the conversations whose list was begun once more.
-	again   map[string]bool
-	listed  []history.Listed
+	again map[string]bool
+	shown
 	receipt Receipt
 }
 
@@ -85,7 +84,7 @@ func (m *Mirror) Sync(ctx context.Context, thread store.Thread, verify bool) (Re
 		if err := m.read(ctx, w, at); err != nil {
 			return w.receipt, err
 		}
-		w.listed = nil
+		w.shown = shown{}
 	}
 	w.began = m.Clock.Now().UTC()
 	if err := m.read(ctx, w, place{}); err != nil {
@@ -150,15 +149,13 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 			return m.failed(ctx, w, at, err)
 		}
 		w.receipt.Pages++
-		for _, p := range page {
-			w.listed = append(w.listed, p.Listed())
-		}
+		fresh := w.note(page)
 		if seen[next] {
 			next = next.afterList(w.conversations) // A cursor that leads in a circle ends its list.
 		}
 		seen[next] = true
 		if !w.verify {
-			if err := m.save(ctx, w, page, next); err != nil {
+			if err := m.save(ctx, w, step{page: page, fresh: fresh, next: next}); err != nil {
 				return err
 			}
 		}
@@ -179,55 +176,4 @@ func (m *Mirror) failed(ctx context.Context, w *walk, at place, err error) error
 		return tx.ResetImport(ctx, db.ResetImportParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
 	})
 	return errors.Join(err, reset)
-}
-
-func (m *Mirror) save(ctx context.Context, w *walk, page []store.Imported, next place) error {
-	var done store.Page
-	err := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) (err error) {
-		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: w.Workspace, ID: w.Lead}); err != nil {
-			return err
-		}
-		if done, err = tx.StorePage(ctx, w.Thread, page); err != nil {
-			return err
-		}
-		if err := touch(ctx, tx, w.Thread, page); err != nil {
-			return err
-		}
-		state := db.SaveImportParams{
-			Cursor: next.String(), Imported: int32(done.Imported), Repeated: int32(done.Unchanged), // #nosec G115 -- a page is small
-			WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel),
-		}
-		if next.done {
-			state.DoneTime = &tx.Now
-		}
-		return tx.SaveImport(ctx, state)
-	})
-	if err != nil {
-		return fmt.Errorf("save page: %w", err)
-	}
-	w.receipt.Imported += done.Imported
-	w.receipt.Healed += done.Healed
-	w.receipt.Unchanged += done.Unchanged
-	return nil
-}
-
-// touch raises the lead's times of the newest messages.
-func touch(ctx context.Context, tx *store.Tx, thread store.Thread, page []store.Imported) error {
-	var in, out time.Time
-	for _, p := range page {
-		if p.Inbound && p.At.After(in) {
-			in = p.At
-		}
-		if !p.Inbound && p.At.After(out) {
-			out = p.At
-		}
-	}
-	var err error
-	if !in.IsZero() {
-		err = tx.TouchInbound(ctx, db.TouchInboundParams{At: in, Now: tx.Now, WorkspaceID: thread.Workspace, ID: thread.Lead})
-	}
-	if err == nil && !out.IsZero() {
-		err = tx.TouchOutbound(ctx, db.TouchOutboundParams{At: out, Now: tx.Now, WorkspaceID: thread.Workspace, ID: thread.Lead})
-	}
-	return err
 }

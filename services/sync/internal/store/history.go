@@ -27,6 +27,15 @@ type Imported struct {
 	Subject, Body string
 	// Texted tells whether Body was given: lists leave out the texts of email.
 	Texted bool
+	// hash is of Body, once somebody asked.
+	hash []byte
+}
+
+func (m *Imported) textHash() []byte {
+	if m.hash == nil {
+		m.hash = sending.TextHash(m.Body)
+	}
+	return m.hash
 }
 
 // Page counts what storing a page did.
@@ -35,9 +44,13 @@ type Page struct {
 }
 
 // StorePage merges a page of the provider's history into the timeline: known ids are healed, messages without an id get
-// it when they are the same, the rest is inserted by one statement. The caller holds the lead's lock.
+// it when they are the same, the rest is inserted by one statement. The caller holds the lead's lock, so that only the same
+// id with another lead can come in between: then the transaction fails and is run again.
 func (t *Tx) StorePage(ctx context.Context, thread Thread, page []Imported) (Page, error) {
 	var out Page
+	if len(page) == 0 {
+		return out, nil
+	}
 	rest, err := t.healKnown(ctx, thread, page, &out)
 	if err != nil || len(rest) == 0 {
 		return out, err
@@ -45,10 +58,11 @@ func (t *Tx) StorePage(ctx context.Context, thread Thread, page []Imported) (Pag
 	if rest, err = t.linkTexts(ctx, thread, rest, &out); err != nil || len(rest) == 0 {
 		return out, err
 	}
-	fresh, err := t.insertImported(ctx, thread, rest)
-	out.Imported = fresh
-	out.Unchanged += len(rest) - fresh
-	return out, err
+	if err := t.insertImported(ctx, thread, rest); err != nil {
+		return out, err
+	}
+	out.Imported = len(rest)
+	return out, nil
 }
 
 // healKnown brings time and text of messages that are known by id in line, and answers those that are not known. A
@@ -58,29 +72,24 @@ func (t *Tx) healKnown(ctx context.Context, thread Thread, page []Imported, out 
 	for i, m := range page {
 		ids[i] = m.ID
 	}
-	rows, err := t.MessagesByProvider(ctx, db.MessagesByProviderParams{WorkspaceID: thread.Workspace, Ids: ids})
+	rows, err := t.PageMessages(ctx, db.PageMessagesParams{WorkspaceID: thread.Workspace, Ids: ids})
 	if err != nil {
 		return nil, fmt.Errorf("look for messages: %w", err)
 	}
-	former, err := t.FormerMessages(ctx, db.FormerMessagesParams{WorkspaceID: thread.Workspace, Ids: ids})
-	if err != nil {
-		return nil, fmt.Errorf("look for former messages: %w", err)
-	}
-	known := map[string]*db.MessagesByProviderRow{}
-	for i := range rows {
-		known[rows[i].ProviderMessageID] = &rows[i]
-	}
-	for _, id := range former {
-		if known[id] == nil {
-			known[id] = &db.MessagesByProviderRow{}
+	known := make(map[string]*db.PageMessagesRow, len(page))
+	for i, row := range rows {
+		if row.ID != uuid.Nil || known[row.ProviderMessageID] == nil {
+			known[row.ProviderMessageID] = &rows[i]
 		}
 	}
-	var rest []Imported
-	for _, m := range page {
+	rest := make([]Imported, 0, len(page))
+	once := &db.PageMessagesRow{}
+	for i := range page {
+		m := &page[i]
 		row := known[m.ID]
 		if row == nil {
-			rest = append(rest, m)
-			known[m.ID] = &db.MessagesByProviderRow{} // Once, also when the page repeats it.
+			rest = append(rest, *m)
+			known[m.ID] = once // Also when the page repeats it.
 			continue
 		}
 		healed, err := t.heal(ctx, thread, m, row)
@@ -96,10 +105,10 @@ func (t *Tx) healKnown(ctx context.Context, thread Thread, page []Imported, out 
 	return rest, nil
 }
 
-func (t *Tx) heal(ctx context.Context, thread Thread, m Imported, row *db.MessagesByProviderRow) (bool, error) {
+func (t *Tx) heal(ctx context.Context, thread Thread, m *Imported, row *db.PageMessagesRow) (bool, error) {
 	late := !row.MessageTime.Equal(m.At)
 	// The text of a send of ours stays as it was meant: the provider may rewrite links and append a line.
-	differs := m.Texted && row.Origin != "OWN" && !bytes.Equal(row.BodyHash, sending.TextHash(m.Body))
+	differs := m.Texted && row.Origin != "OWN" && !bytes.Equal(row.BodyHash, m.textHash())
 	if row.ID == uuid.Nil || (!late && !differs) {
 		return false, nil
 	}
@@ -110,7 +119,7 @@ func (t *Tx) heal(ctx context.Context, thread Thread, m Imported, row *db.Messag
 		if err := t.sealMessage(&sealed, m.Subject, m.Body); err != nil {
 			return false, err
 		}
-		change.SubjectEnc, change.BodyEnc, change.BodyHash = sealed.SubjectEnc, sealed.BodyEnc, sending.TextHash(m.Body)
+		change.SubjectEnc, change.BodyEnc, change.BodyHash = sealed.SubjectEnc, sealed.BodyEnc, m.textHash()
 	}
 	if err := t.HealMessage(ctx, change); err != nil {
 		return false, fmt.Errorf("heal message: %w", err)
@@ -123,11 +132,7 @@ func (t *Tx) linkTexts(ctx context.Context, thread Thread, page []Imported, out 
 	find := db.UnlinkedMessagesParams{
 		WorkspaceID: thread.Workspace, LeadID: thread.Lead, Channel: string(thread.Channel), Oldest: page[0].At, Newest: page[0].At,
 	}
-	byID := map[string]Imported{}
-	listed := make([]history.Listed, len(page))
-	for i, m := range page {
-		byID[m.ID] = m
-		listed[i] = m.Listed()
+	for _, m := range page {
 		if m.At.Before(find.Oldest) {
 			find.Oldest = m.At
 		}
@@ -138,6 +143,14 @@ func (t *Tx) linkTexts(ctx context.Context, thread Thread, page []Imported, out 
 	rows, err := t.UnlinkedMessages(ctx, find)
 	if err != nil {
 		return nil, fmt.Errorf("look for messages without an id: %w", err)
+	}
+	if len(rows) == 0 {
+		return page, nil
+	}
+	byID := map[string]Imported{}
+	listed := make([]history.Listed, len(page))
+	for i := range page {
+		byID[page[i].ID], listed[i] = page[i], page[i].Listed()
 	}
 	stored := make([]history.Stored, len(rows))
 	for i, r := range rows {
@@ -162,37 +175,37 @@ func (t *Tx) linkTexts(ctx context.Context, thread Thread, page []Imported, out 
 	return rest, nil
 }
 
-func (t *Tx) insertImported(ctx context.Context, thread Thread, page []Imported) (int, error) {
+func (t *Tx) insertImported(ctx context.Context, thread Thread, page []Imported) error {
 	in := db.InsertMessagesParams{WorkspaceID: thread.Workspace, LeadID: thread.Lead, Channel: string(thread.Channel), Now: t.Now}
-	for _, m := range page {
+	for i := range page {
+		m := &page[i]
 		id, err := uuid.NewV7()
 		if err != nil {
-			return 0, fmt.Errorf("import message: %w", err)
+			return fmt.Errorf("import message: %w", err)
 		}
 		row := db.InsertMessageParams{ID: id, Direction: "outbound", Origin: "IMPORTED"}
 		if m.Inbound {
 			row.Direction, row.Origin = "inbound", "RECEIVED"
 		}
 		if err := t.sealMessage(&row, m.Subject, m.Body); err != nil {
-			return 0, err
+			return err
 		}
 		in.Ids, in.Directions, in.Origins = append(in.Ids, id), append(in.Directions, row.Direction), append(in.Origins, row.Origin)
 		in.Subjects, in.Bodies = append(in.Subjects, row.SubjectEnc), append(in.Bodies, row.BodyEnc)
-		in.Hashes, in.ProviderIds = append(in.Hashes, sending.TextHash(m.Body)), append(in.ProviderIds, m.ID)
+		in.Hashes, in.ProviderIds = append(in.Hashes, m.textHash()), append(in.ProviderIds, m.ID)
 		in.Times = append(in.Times, m.At)
 	}
-	ids, err := t.InsertMessages(ctx, in)
-	if err != nil {
-		return 0, fmt.Errorf("import messages: %w", err)
+	if err := t.InsertMessages(ctx, in); err != nil {
+		return fmt.Errorf("import messages: %w", err)
 	}
-	return len(ids), nil
+	return nil
 }
 
 // Listed is the message as lists are compared.
-func (m Imported) Listed() history.Listed {
+func (m *Imported) Listed() history.Listed {
 	l := history.Listed{ID: m.ID, Inbound: m.Inbound, At: m.At}
 	if m.Texted {
-		l.Hash = sending.TextHash(m.Body)
+		l.Hash = m.textHash()
 	}
 	return l
 }

@@ -312,35 +312,6 @@ func (q *Queries) EnsureConversation(ctx context.Context, arg EnsureConversation
 	return err
 }
 
-const formerMessages = `-- name: FormerMessages :many
-SELECT provider_message_id FROM former_message WHERE workspace_id = $1 AND provider_message_id = ANY ($2::text[])
-`
-
-type FormerMessagesParams struct {
-	WorkspaceID uuid.UUID
-	Ids         []string
-}
-
-func (q *Queries) FormerMessages(ctx context.Context, arg FormerMessagesParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, formerMessages, arg.WorkspaceID, arg.Ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var provider_message_id string
-		if err := rows.Scan(&provider_message_id); err != nil {
-			return nil, err
-		}
-		items = append(items, provider_message_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const givePositions = `-- name: GivePositions :execrows
 UPDATE conversation_change c SET position = $1::bigint + w.n
 FROM (SELECT seq, row_number() OVER (ORDER BY seq) AS n FROM (SELECT seq FROM conversation_change WHERE position IS NULL ORDER BY seq LIMIT 2000) q) w
@@ -384,13 +355,12 @@ func (q *Queries) HealMessage(ctx context.Context, arg HealMessageParams) error 
 	return err
 }
 
-const insertMessages = `-- name: InsertMessages :many
+const insertMessages = `-- name: InsertMessages :exec
 INSERT INTO message (workspace_id, lead_id, channel, create_time, arrival, id, direction, origin, subject_enc, body_enc, body_hash,
     provider_message_id, message_time)
 SELECT $1::uuid, $2::uuid, $3::text, $4::timestamptz, 'import',
     unnest($5::uuid[]), unnest($6::text[]), unnest($7::text[]), unnest($8::bytea[]),
     unnest($9::bytea[]), unnest($10::bytea[]), unnest($11::text[]), unnest($12::timestamptz[])
-ON CONFLICT DO NOTHING RETURNING id
 `
 
 type InsertMessagesParams struct {
@@ -408,8 +378,9 @@ type InsertMessagesParams struct {
 	Times       []time.Time
 }
 
-func (q *Queries) InsertMessages(ctx context.Context, arg InsertMessagesParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, insertMessages,
+// Messages that are not stored. Where another transaction stored one meanwhile, this one fails and runs again.
+func (q *Queries) InsertMessages(ctx context.Context, arg InsertMessagesParams) error {
+	_, err := q.db.Exec(ctx, insertMessages,
 		arg.WorkspaceID,
 		arg.LeadID,
 		arg.Channel,
@@ -423,22 +394,7 @@ func (q *Queries) InsertMessages(ctx context.Context, arg InsertMessagesParams) 
 		arg.ProviderIds,
 		arg.Times,
 	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	return err
 }
 
 const listConversations = `-- name: ListConversations :many
@@ -547,6 +503,25 @@ func (q *Queries) LockPosition(ctx context.Context) (int64, error) {
 	var last int64
 	err := row.Scan(&last)
 	return last, err
+}
+
+const lockThread = `-- name: LockThread :one
+SELECT c.revision FROM lead l JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id
+WHERE l.workspace_id = $1 AND l.id = $2 AND c.channel = $3 FOR NO KEY UPDATE OF l, c
+`
+
+type LockThreadParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Channel     string
+}
+
+// Locks a lead and then its conversation, and tells the conversation's revision: while it is the same, nothing that is stored has changed.
+func (q *Queries) LockThread(ctx context.Context, arg LockThreadParams) (int64, error) {
+	row := q.db.QueryRow(ctx, lockThread, arg.WorkspaceID, arg.LeadID, arg.Channel)
+	var revision int64
+	err := row.Scan(&revision)
+	return revision, err
 }
 
 const messagesByID = `-- name: MessagesByID :many
@@ -679,6 +654,54 @@ SELECT pg_notify('relance_conversation_change', '')
 func (q *Queries) NotifyChanges(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, notifyChanges)
 	return err
+}
+
+const pageMessages = `-- name: PageMessages :many
+SELECT m.id, m.provider_message_id::text AS provider_message_id, m.origin, m.body_hash, m.message_time FROM message m
+WHERE m.workspace_id = $1 AND m.provider_message_id = ANY ($2::text[])
+UNION ALL
+SELECT '00000000-0000-0000-0000-000000000000'::uuid, f.provider_message_id, '', ''::bytea, f.create_time FROM former_message f
+WHERE f.workspace_id = $1 AND f.provider_message_id = ANY ($2::text[])
+`
+
+type PageMessagesParams struct {
+	WorkspaceID uuid.UUID
+	Ids         []string
+}
+
+type PageMessagesRow struct {
+	ID                uuid.UUID
+	ProviderMessageID string
+	Origin            string
+	BodyHash          []byte
+	MessageTime       time.Time
+}
+
+// What is known of a page by the provider's ids. Older ids of a message come without it.
+func (q *Queries) PageMessages(ctx context.Context, arg PageMessagesParams) ([]PageMessagesRow, error) {
+	rows, err := q.db.Query(ctx, pageMessages, arg.WorkspaceID, arg.Ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PageMessagesRow
+	for rows.Next() {
+		var i PageMessagesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.ProviderMessageID,
+			&i.Origin,
+			&i.BodyHash,
+			&i.MessageTime,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const position = `-- name: Position :one

@@ -374,33 +374,50 @@ func (q *Queries) ResetImport(ctx context.Context, arg ResetImportParams) error 
 	return err
 }
 
-const saveImport = `-- name: SaveImport :exec
-UPDATE history_import SET cursor = $1, pages = pages + 1, imported = imported + $2,
-    repeated = repeated + $3, done_time = $4
-WHERE workspace_id = $5 AND lead_id = $6 AND channel = $7
+const savePage = `-- name: SavePage :one
+WITH touched AS (UPDATE lead SET last_inbound_time = greatest(last_inbound_time, $9::timestamptz),
+        last_outbound_time = greatest(last_outbound_time, $10::timestamptz), update_time = $5::timestamptz
+    WHERE lead.workspace_id = $6 AND lead.id = $7
+        AND (greatest(last_inbound_time, $9::timestamptz), greatest(last_outbound_time, $10::timestamptz))
+            IS DISTINCT FROM (last_inbound_time, last_outbound_time))
+UPDATE history_import h SET cursor = $1, pages = pages + 1, imported = imported + $2,
+    repeated = repeated + $3, done_time = CASE WHEN $4::boolean THEN $5::timestamptz END
+FROM conversation c
+WHERE h.workspace_id = $6 AND h.lead_id = $7 AND h.channel = $8
+    AND c.workspace_id = h.workspace_id AND c.lead_id = h.lead_id AND c.channel = h.channel
+RETURNING c.revision
 `
 
-type SaveImportParams struct {
+type SavePageParams struct {
 	Cursor      string
 	Imported    int32
 	Repeated    int32
-	DoneTime    *time.Time
+	Done        bool
+	Now         time.Time
 	WorkspaceID uuid.UUID
 	LeadID      uuid.UUID
 	Channel     string
+	Inbound     *time.Time
+	Outbound    *time.Time
 }
 
-func (q *Queries) SaveImport(ctx context.Context, arg SaveImportParams) error {
-	_, err := q.db.Exec(ctx, saveImport,
+// The place of the next page, and the lead's times of its newest messages where the page raises them; answers the conversation's revision.
+func (q *Queries) SavePage(ctx context.Context, arg SavePageParams) (int64, error) {
+	row := q.db.QueryRow(ctx, savePage,
 		arg.Cursor,
 		arg.Imported,
 		arg.Repeated,
-		arg.DoneTime,
+		arg.Done,
+		arg.Now,
 		arg.WorkspaceID,
 		arg.LeadID,
 		arg.Channel,
+		arg.Inbound,
+		arg.Outbound,
 	)
-	return err
+	var revision int64
+	err := row.Scan(&revision)
+	return revision, err
 }
 
 const twinMessage = `-- name: TwinMessage :one

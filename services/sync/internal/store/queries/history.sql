@@ -2,8 +2,18 @@
 SELECT id, lead_id, provider_message_id::text AS provider_message_id, origin, body_hash, message_time FROM message
 WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = ANY (sqlc.arg(ids)::text[]);
 
--- name: FormerMessages :many
-SELECT provider_message_id FROM former_message WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = ANY (sqlc.arg(ids)::text[]);
+-- name: PageMessages :many
+-- What is known of a page by the provider's ids. Older ids of a message come without it.
+SELECT m.id, m.provider_message_id::text AS provider_message_id, m.origin, m.body_hash, m.message_time FROM message m
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.provider_message_id = ANY (sqlc.arg(ids)::text[])
+UNION ALL
+SELECT '00000000-0000-0000-0000-000000000000'::uuid, f.provider_message_id, '', ''::bytea, f.create_time FROM former_message f
+WHERE f.workspace_id = sqlc.arg(workspace_id) AND f.provider_message_id = ANY (sqlc.arg(ids)::text[]);
+
+-- name: LockThread :one
+-- Locks a lead and then its conversation, and tells the conversation's revision: while it is the same, nothing that is stored has changed.
+SELECT c.revision FROM lead l JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id
+WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.id = sqlc.arg(lead_id) AND c.channel = sqlc.arg(channel) FOR NO KEY UPDATE OF l, c;
 
 -- name: UnlinkedMessages :many
 -- Messages without the provider's id, near the times of a page.
@@ -11,13 +21,13 @@ SELECT id, direction, body_hash, message_time, create_time FROM message
 WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel) AND provider_message_id IS NULL AND origin <> 'OWN'
     AND message_time BETWEEN sqlc.arg(oldest)::timestamptz - interval '1 day' AND sqlc.arg(newest)::timestamptz + interval '1 day';
 
--- name: InsertMessages :many
+-- name: InsertMessages :exec
+-- Messages that are not stored. Where another transaction stored one meanwhile, this one fails and runs again.
 INSERT INTO message (workspace_id, lead_id, channel, create_time, arrival, id, direction, origin, subject_enc, body_enc, body_hash,
     provider_message_id, message_time)
 SELECT sqlc.arg(workspace_id)::uuid, sqlc.arg(lead_id)::uuid, sqlc.arg(channel)::text, sqlc.arg(now)::timestamptz, 'import',
     unnest(sqlc.arg(ids)::uuid[]), unnest(sqlc.arg(directions)::text[]), unnest(sqlc.arg(origins)::text[]), unnest(sqlc.arg(subjects)::bytea[]),
-    unnest(sqlc.arg(bodies)::bytea[]), unnest(sqlc.arg(hashes)::bytea[]), unnest(sqlc.arg(provider_ids)::text[]), unnest(sqlc.arg(times)::timestamptz[])
-ON CONFLICT DO NOTHING RETURNING id;
+    unnest(sqlc.arg(bodies)::bytea[]), unnest(sqlc.arg(hashes)::bytea[]), unnest(sqlc.arg(provider_ids)::text[]), unnest(sqlc.arg(times)::timestamptz[]);
 
 -- name: HealMessage :exec
 UPDATE message SET message_time = sqlc.arg(message_time), provider_message_id = sqlc.arg(provider_message_id)::text,

@@ -61,10 +61,19 @@ INSERT INTO history_import (workspace_id, lead_id, channel) VALUES (sqlc.arg(wor
 -- name: HistoryImport :one
 SELECT * FROM history_import WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
 
--- name: SaveImport :exec
-UPDATE history_import SET cursor = sqlc.arg(cursor), pages = pages + 1, imported = imported + sqlc.arg(imported),
-    repeated = repeated + sqlc.arg(repeated), done_time = sqlc.narg(done_time)
-WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);
+-- name: SavePage :one
+-- The place of the next page, and the lead's times of its newest messages where the page raises them; answers the conversation's revision.
+WITH touched AS (UPDATE lead SET last_inbound_time = greatest(last_inbound_time, sqlc.narg(inbound)::timestamptz),
+        last_outbound_time = greatest(last_outbound_time, sqlc.narg(outbound)::timestamptz), update_time = sqlc.arg(now)::timestamptz
+    WHERE lead.workspace_id = sqlc.arg(workspace_id) AND lead.id = sqlc.arg(lead_id)
+        AND (greatest(last_inbound_time, sqlc.narg(inbound)::timestamptz), greatest(last_outbound_time, sqlc.narg(outbound)::timestamptz))
+            IS DISTINCT FROM (last_inbound_time, last_outbound_time))
+UPDATE history_import h SET cursor = sqlc.arg(cursor), pages = pages + 1, imported = imported + sqlc.arg(imported),
+    repeated = repeated + sqlc.arg(repeated), done_time = CASE WHEN sqlc.arg(done)::boolean THEN sqlc.arg(now)::timestamptz END
+FROM conversation c
+WHERE h.workspace_id = sqlc.arg(workspace_id) AND h.lead_id = sqlc.arg(lead_id) AND h.channel = sqlc.arg(channel)
+    AND c.workspace_id = h.workspace_id AND c.lead_id = h.lead_id AND c.channel = h.channel
+RETURNING c.revision;
 
 -- name: ResetImport :exec
 UPDATE history_import SET cursor = '' WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel);

@@ -1,0 +1,118 @@
+package mirror_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/store"
+)
+
+// What the export repeats of the conversation is looked up again if, and only if, something changed in between; the change is
+// then seen and mended, whoever made it.
+func TestWhatIsRepeatedIsLookedUpAfterAChangeOnly(t *testing.T) {
+	t.Parallel()
+	const all = 30
+	for name, c := range map[string]struct {
+		change                    string
+		lookups, imported, mended int
+	}{
+		"nothing changed":   {"", 3, all, 0},
+		"a text changed":    {`UPDATE message SET body_hash = 'x' WHERE provider_message_id = '` + idOf(7) + `'`, 6, all, 1},
+		"a time changed":    {`UPDATE message SET message_time = message_time + interval '1 hour' WHERE provider_message_id = '` + idOf(7) + `'`, 6, all, 1},
+		"a message is gone": {`DELETE FROM message WHERE provider_message_id = '` + idOf(7) + `'`, 6, all + 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &desk{talks: all, exported: all, perPage: 10}
+			r := newRig(t, d)
+			d.refuse = func(list, cursor string) (int, bool) {
+				if list == "export" && cursor == "" && c.change != "" {
+					r.exec(c.change)
+				}
+				return 0, false
+			}
+			m, counted := r.countingReplica()
+			got, err := m.Sync(t.Context(), r.thread, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.whole(got, all)
+			if got.Imported != c.imported || got.Healed != c.mended {
+				t.Errorf("%d imported, %d mended; want %d and %d", got.Imported, got.Healed, c.imported, c.mended)
+			}
+			if n := counted.of("PageMessages"); n != c.lookups {
+				t.Errorf("pages were looked up %d times, want %d", n, c.lookups)
+			}
+		})
+	}
+}
+
+// A lead's row is written by the page that raises its times, and by no other.
+func TestOlderPagesDoNotTouchTheLead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, &desk{talks: 40, exported: 40, perPage: 10})
+	if _, err := r.replica().Sync(t.Context(), r.thread, false); err != nil {
+		t.Fatal(err)
+	}
+	newest := func(direction string) string {
+		return `SELECT max(message_time) FROM message WHERE direction = '` + direction + `'`
+	}
+	if in, out := r.text(`SELECT last_inbound_time FROM lead`), r.text(`SELECT last_outbound_time FROM lead`); in != r.text(newest("inbound")) ||
+		out != r.text(newest("outbound")) {
+		t.Errorf("the lead's times are %s and %s", in, out)
+	}
+	before := r.text(`SELECT xmin FROM lead`)
+	if _, err := r.replica().Sync(t.Context(), r.thread, false); err != nil {
+		t.Fatal(err)
+	}
+	if after := r.text(`SELECT xmin FROM lead`); after != before {
+		t.Error("a walk that found nothing new wrote the lead")
+	}
+}
+
+// statements counts by name.
+type statements struct {
+	mu    sync.Mutex
+	named map[string]int
+}
+
+func (s *statements) of(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.named[name]
+}
+
+// TraceQueryStart counts.
+func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rest, ok := strings.CutPrefix(data.SQL, "-- name: "); ok {
+		s.named[strings.Fields(rest)[0]]++
+	}
+	return ctx
+}
+
+// TraceQueryEnd does nothing.
+func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// countingReplica is a replica whose statements are counted.
+func (r *rig) countingReplica() (*mirror.Mirror, *statements) {
+	r.Helper()
+	counted := &statements{named: map[string]int{}}
+	cfg := r.db.Pool(r.T, "sync").Config()
+	cfg.ConnConfig.Tracer = counted
+	pool, err := pgxpool.NewWithConfig(r.Context(), cfg)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(pool.Close)
+	m := r.replica()
+	m.Store = store.New(store.Config{Pool: pool, Box: r.box, Clock: r.clock})
+	return m, counted
+}

@@ -1,0 +1,101 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/history"
+	"github.com/relance/relance/services/sync/internal/store"
+	"github.com/relance/relance/services/sync/internal/store/db"
+)
+
+// shown is what the lists of one walk have shown.
+type shown struct {
+	// listed holds each message once for each way in which it was shown.
+	listed []history.Listed
+	// last says where in listed a message was shown last.
+	last map[string]int
+	// revision is the conversation's after the walk's last page; while it stays, all that was shown is stored as it was shown.
+	revision *int64
+}
+
+// note adds a page and answers those of its messages that were not shown before, or not in the same way: the second list
+// mostly repeats the first.
+func (s *shown) note(page []store.Imported) []store.Imported {
+	if s.last == nil {
+		s.last = map[string]int{}
+	}
+	var fresh []store.Imported
+	for i := range page {
+		l := page[i].Listed()
+		if at, ok := s.last[l.ID]; ok && s.listed[at].Same(l) {
+			continue
+		}
+		s.last[l.ID] = len(s.listed)
+		s.listed = append(s.listed, l)
+		fresh = append(fresh, page[i])
+	}
+	return fresh
+}
+
+// step is a page that was read: fresh are those of it that the walk had not met, next is the place of the next page.
+type step struct {
+	page, fresh []store.Imported
+	next        place
+}
+
+// save stores a page with the place of the next in one commit.
+func (m *Mirror) save(ctx context.Context, w *walk, s step) error {
+	var done store.Page
+	var revision int64
+	var stale bool
+	err := m.Store.Batch(ctx, w.Workspace, func(tx *store.Tx) error {
+		before, err := tx.LockThread(ctx, db.LockThreadParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
+		if postgres.IsNoRows(err) {
+			return ErrNoLead
+		}
+		if err != nil {
+			return err
+		}
+		todo := s.fresh
+		if stale = w.revision != nil && *w.revision != before; stale {
+			todo = s.page
+		}
+		if done, err = tx.StorePage(ctx, w.Thread, todo); err != nil {
+			return err
+		}
+		done.Unchanged += len(s.page) - len(todo)
+		revision, err = tx.SavePage(ctx, saved(tx, w.Thread, s, done))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("save page: %w", err)
+	}
+	w.revision = &revision
+	if stale {
+		clear(w.last) // Somebody changed what this walk had stored: the second list finds and mends it.
+	}
+	w.receipt.Imported += done.Imported
+	w.receipt.Healed += done.Healed
+	w.receipt.Unchanged += done.Unchanged
+	return nil
+}
+
+// saved is the place after a page, and the times of its newest messages.
+func saved(tx *store.Tx, thread store.Thread, s step, done store.Page) db.SavePageParams {
+	out := db.SavePageParams{
+		WorkspaceID: thread.Workspace, LeadID: thread.Lead, Channel: string(thread.Channel), Now: tx.Now,
+		Cursor: s.next.String(), Done: s.next.done, Imported: int32(done.Imported), Repeated: int32(done.Unchanged), // #nosec G115 -- a page is small
+	}
+	for i := range s.page {
+		newest := &out.Outbound
+		if s.page[i].Inbound {
+			newest = &out.Inbound
+		}
+		if at := s.page[i].At; *newest == nil || at.After(**newest) {
+			*newest = &at
+		}
+	}
+	return out
+}
