@@ -94,7 +94,11 @@ func newRig(t *testing.T, change ...func(*relancesync.Config)) *rig {
 		T: t, clock: clock.NewMovable(time.Date(2026, 1, 7, 15, 0, 0, 0, time.UTC)), db: pgtest.New(t, relancesync.Migrations()),
 		events: &eventLog{},
 	}
-	r.sim = simulator.New(simulator.Config{Now: r.clock.Now, RateLimit: simulator.RateLimit{Disabled: true}})
+	r.sim = simulator.New(simulator.Config{
+		Now: r.clock.Now, RateLimit: simulator.RateLimit{Disabled: true},
+		// A busy machine answers late or asks for the webhook again; no test is about a sender that gives up.
+		Delivery: simulator.DeliveryLimits{Attempts: 1000, MaxWait: 50 * time.Millisecond, Timeout: patience},
+	})
 	r.provider = httptest.NewServer(r.sim.Handler())
 	t.Cleanup(func() { r.provider.Close(); _ = r.sim.Close() })
 	var err error
