@@ -252,7 +252,7 @@ func TestWebhooksThatAreNotActedOn(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"not JSON": `{`, "repeated key": `{"type":"ContactCreate","type":"x"}`, "wrong type": `{"type":"ContactCreate","email":1}`,
+		"not JSON": `{`, "repeated key": `{"type":"ContactCreate","type":"x"}`, "wrong type": `{"type":"ContactCreate","id":1}`,
 		"invalid UTF-8": "{\"type\":\"\xff\"}", "stale": `{"type":"ContactCreate","timestamp":"2026-01-07T12:59:59Z"}`,
 		"early": `{"type":"ContactCreate","timestamp":"2026-01-07T15:05:01Z"}`,
 	} {

@@ -15,10 +15,10 @@ type calendly struct {
 	Payload   struct {
 		URI         string `json:"uri"`
 		Email       string `json:"email"`
-		Name        string `json:"name"`
-		FirstName   string `json:"first_name"`
-		LastName    string `json:"last_name"`
-		TimeZone    string `json:"timezone"`
+		Name        lax    `json:"name"`
+		FirstName   lax    `json:"first_name"`
+		LastName    lax    `json:"last_name"`
+		TimeZone    lax    `json:"timezone"`
 		Rescheduled bool   `json:"rescheduled"`
 		NewInvitee  string `json:"new_invitee"`
 		Scheduled   struct {
@@ -37,12 +37,12 @@ const maxURI = 300
 func calendlyEvent(d Delivery) (Event, error) {
 	var c calendly
 	if err := json.Unmarshal(d.Body, &c); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+		return Event{}, errType
 	}
 	p := c.Payload
 	e := Event{
 		Type: c.Event, Kind: Ignored, Changed: parseTime(c.CreatedAt), WebhookID: d.key(c.Event, p.URI, c.CreatedAt),
-		Lead: lead.Facts{Email: p.Email, FirstName: first(p.FirstName, p.Name), LastName: p.LastName, TimeZone: p.TimeZone},
+		Lead: lead.Facts{Email: p.Email, FirstName: first(p.FirstName, p.Name), LastName: string(p.LastName), TimeZone: string(p.TimeZone)},
 		Booking: Booking{
 			Provider: "calendly", ID: p.URI, Calendar: p.Scheduled.EventType, Status: booking.Held,
 			Start: parseTime(p.Scheduled.StartTime), End: parseTime(p.Scheduled.EndTime),

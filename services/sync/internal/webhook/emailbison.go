@@ -25,33 +25,33 @@ type emailBisonHead struct {
 type emailBisonData struct {
 	Reply struct {
 		ID       loose  `json:"id"`
-		Subject  string `json:"email_subject"`
-		HTML     string `json:"html_body"`
-		Text     string `json:"text_body"`
-		Received string `json:"date_received"`
-		FromName string `json:"from_name"`
+		Subject  lax    `json:"email_subject"`
+		HTML     lax    `json:"html_body"`
+		Text     lax    `json:"text_body"`
+		Received lax    `json:"date_received"`
+		FromName lax    `json:"from_name"`
 		From     string `json:"from_email_address"`
-		Folder   string `json:"folder"`
+		Folder   lax    `json:"folder"`
 	} `json:"reply"`
 	CampaignEvent struct {
-		ID        loose  `json:"id"`
-		CreatedAt string `json:"created_at"`
+		ID        loose `json:"id"`
+		CreatedAt lax   `json:"created_at"`
 	} `json:"campaign_event"`
 	Lead struct {
 		ID        loose  `json:"id"`
 		Email     string `json:"email"`
-		FirstName string `json:"first_name"`
-		LastName  string `json:"last_name"`
-		Company   string `json:"company"`
+		FirstName lax    `json:"first_name"`
+		LastName  lax    `json:"last_name"`
+		Company   lax    `json:"company"`
 	} `json:"lead"`
 	Mailbox struct {
 		ID loose `json:"id"`
 	} `json:"sender_email"`
 	Email struct {
-		ID      loose  `json:"id"`
-		Subject string `json:"email_subject"`
-		Body    string `json:"email_body"`
-		SentAt  string `json:"sent_at"`
+		ID      loose `json:"id"`
+		Subject lax   `json:"email_subject"`
+		Body    lax   `json:"email_body"`
+		SentAt  lax   `json:"sent_at"`
 	} `json:"scheduled_email"`
 }
 
@@ -65,9 +65,9 @@ func emailBisonEvent(d Delivery) (Event, error) {
 	e := Event{
 		Type: strings.ToUpper(head.Type), Kind: Ignored, Channel: sending.Email,
 		Lead: lead.Facts{
-			Email: data.Lead.Email, FirstName: data.Lead.FirstName, LastName: data.Lead.LastName, CompanyName: data.Lead.Company,
+			Email: data.Lead.Email, FirstName: string(data.Lead.FirstName), LastName: string(data.Lead.LastName), CompanyName: string(data.Lead.Company),
 		},
-		Changed: firstTime(parseTime(data.CampaignEvent.CreatedAt), parseTime(data.Reply.Received)),
+		Changed: firstTime(parseTime(string(data.CampaignEvent.CreatedAt)), parseTime(string(data.Reply.Received))),
 	}
 	switch e.Type {
 	case "LEAD_REPLIED", "LEAD_INTERESTED":
@@ -78,8 +78,8 @@ func emailBisonEvent(d Delivery) (Event, error) {
 			e.bisonReply(data)
 		}
 	case "EMAIL_SENT", "MANUAL_EMAIL_SENT":
-		e.Kind, e.Subject, e.Text, e.HTML = Message, data.Email.Subject, data.Email.Body, data.Email.Body
-		e.MessageID, e.MessageTime = identity("emailbison:sent:", data.Email.ID), parseTime(data.Email.SentAt)
+		e.Kind, e.Subject, e.Text, e.HTML = Message, string(data.Email.Subject), string(data.Email.Body), string(data.Email.Body)
+		e.MessageID, e.MessageTime = identity("emailbison:sent:", data.Email.ID), parseTime(string(data.Email.SentAt))
 	case "EMAIL_BOUNCED":
 		e.Kind = Bounced
 	case "LEAD_UNSUBSCRIBED":
@@ -95,12 +95,12 @@ func emailBisonEvent(d Delivery) (Event, error) {
 
 // bisonReply makes the event a reply, unless it is a mail server's.
 func (e *Event) bisonReply(data emailBisonData) {
-	if strings.EqualFold(data.Reply.Folder, "Bounced") {
+	if strings.EqualFold(string(data.Reply.Folder), "Bounced") {
 		return
 	}
-	e.Kind, e.Inbound, e.Subject = Message, true, data.Reply.Subject
+	e.Kind, e.Inbound, e.Subject = Message, true, string(data.Reply.Subject)
 	e.Text = first(data.Reply.Text, data.Reply.HTML)
-	e.MessageID, e.MessageTime = identity("emailbison:reply:", data.Reply.ID), parseTime(data.Reply.Received)
+	e.MessageID, e.MessageTime = identity("emailbison:reply:", data.Reply.ID), parseTime(string(data.Reply.Received))
 	e.Target = sending.Target{
 		Message: string(data.Reply.ID), Mailbox: string(data.Mailbox.ID), Lead: string(data.Lead.ID), To: first(data.Reply.From, e.Lead.Email),
 	}
@@ -111,14 +111,14 @@ func unwrapEmailBison(raw []byte) (emailBisonHead, emailBisonData, error) {
 	for range 3 {
 		var envelope emailBison
 		if err := json.Unmarshal(raw, &envelope); err != nil {
-			return envelope.Event, data, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+			return envelope.Event, data, errType
 		}
 		if envelope.Event.Type != "" {
 			if len(envelope.Data) == 0 {
 				return envelope.Event, data, fmt.Errorf("%w: data is missing", ErrBody)
 			}
 			if err := json.Unmarshal(envelope.Data, &data); err != nil {
-				return envelope.Event, data, fmt.Errorf("%w: a field of data has the wrong type", ErrBody)
+				return envelope.Event, data, errType
 			}
 			return envelope.Event, data, nil
 		}

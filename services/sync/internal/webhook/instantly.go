@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/relance/relance/services/sync/internal/lead"
@@ -13,22 +12,22 @@ import (
 type instantly struct {
 	EventType    string `json:"event_type"`
 	Type         string `json:"type"`
-	Timestamp    string `json:"timestamp"`
+	Timestamp    lax    `json:"timestamp"`
 	CampaignID   loose  `json:"campaign_id"`
 	LeadEmail    string `json:"lead_email"`
 	ContactEmail string `json:"contact_email"`
-	FirstName    string `json:"firstName"`
-	LastName     string `json:"lastName"`
-	Company      string `json:"companyName"`
+	FirstName    lax    `json:"firstName"`
+	LastName     lax    `json:"lastName"`
+	Company      lax    `json:"companyName"`
 	EmailID      loose  `json:"email_id"`
 	Mailbox      string `json:"email_account"`
-	Subject      string `json:"email_subject"`
-	Text         string `json:"email_text"`
-	HTML         string `json:"email_html"`
-	ReplySubject string `json:"reply_subject"`
-	ReplyText    string `json:"reply_text"`
-	ReplyHTML    string `json:"reply_html"`
-	ReplySnippet string `json:"reply_text_snippet"`
+	Subject      lax    `json:"email_subject"`
+	Text         lax    `json:"email_text"`
+	HTML         lax    `json:"email_html"`
+	ReplySubject lax    `json:"reply_subject"`
+	ReplyText    lax    `json:"reply_text"`
+	ReplyHTML    lax    `json:"reply_html"`
+	ReplySnippet lax    `json:"reply_text_snippet"`
 }
 
 // instantlyEvent reads an Instantly webhook. email_id names the mail and not the event: opens, clicks and several replies
@@ -36,12 +35,12 @@ type instantly struct {
 func instantlyEvent(d Delivery) (Event, error) {
 	var i instantly
 	if err := json.Unmarshal(d.Body, &i); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+		return Event{}, errType
 	}
 	e := Event{
-		Type: strings.ToLower(first(i.EventType, i.Type)), Kind: Ignored, Channel: sending.Email, Changed: parseTime(i.Timestamp),
+		Type: strings.ToLower(first(i.EventType, i.Type)), Kind: Ignored, Channel: sending.Email, Changed: parseTime(string(i.Timestamp)),
 		Lead: lead.Facts{
-			Email: first(i.LeadEmail, i.ContactEmail), FirstName: i.FirstName, LastName: i.LastName, CompanyName: i.Company,
+			Email: first(i.LeadEmail, i.ContactEmail), FirstName: string(i.FirstName), LastName: string(i.LastName), CompanyName: string(i.Company),
 		},
 	}
 	switch e.Type {
@@ -52,7 +51,7 @@ func instantlyEvent(d Delivery) (Event, error) {
 		e.Target = sending.Target{Message: string(i.EmailID), Mailbox: i.Mailbox, Lead: e.Lead.Email, To: e.Lead.Email}
 	case "email_sent":
 		e.Kind, e.MessageTime = Message, e.Changed
-		e.Subject, e.Text, e.HTML = i.Subject, first(i.Text, i.HTML), i.HTML
+		e.Subject, e.Text, e.HTML = string(i.Subject), first(i.Text, i.HTML), string(i.HTML)
 		e.MessageID = identity("instantly:sent:", i.EmailID, loose(i.Timestamp))
 	case "email_bounced":
 		e.Kind = Bounced
@@ -63,9 +62,9 @@ func instantlyEvent(d Delivery) (Event, error) {
 	case i.Timestamp == "":
 		e.WebhookID = d.key(string(d.Body))
 	case i.EmailID != "":
-		e.WebhookID = d.key(e.Type, string(i.EmailID), i.Timestamp)
+		e.WebhookID = d.key(e.Type, string(i.EmailID), string(i.Timestamp))
 	default:
-		e.WebhookID = d.key(e.Type, string(i.CampaignID), e.Lead.Email, i.Timestamp)
+		e.WebhookID = d.key(e.Type, string(i.CampaignID), e.Lead.Email, string(i.Timestamp))
 	}
 	return e, e.identified()
 }

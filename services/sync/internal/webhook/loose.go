@@ -27,6 +27,18 @@ func (l *loose) UnmarshalJSON(raw []byte) error {
 	}
 }
 
+// lax is a detail without which an event can still be acted on: text, a number as text, and empty for whatever else a sender writes
+// there. A sender takes a refusal as final, so that a name of another type would cost the reply that it came with.
+type lax string
+
+// UnmarshalJSON takes any value.
+func (l *lax) UnmarshalJSON(raw []byte) error {
+	var text loose
+	_ = text.UnmarshalJSON(raw) // another form is no text
+	*l = lax(text)
+	return nil
+}
+
 // first gives the first value that is not empty.
 func first[T ~string](values ...T) string {
 	for _, v := range values {

@@ -22,30 +22,30 @@ type marketplace struct {
 	ID           string          `json:"id"`
 	ContactID    string          `json:"contactId"`
 	MessageID    string          `json:"messageId"`
-	EmailID      string          `json:"emailMessageId"`
+	EmailID      lax             `json:"emailMessageId"`
 	Direction    string          `json:"direction"`
-	Conversation string          `json:"conversationId"`
+	Conversation lax             `json:"conversationId"`
 	MessageType  string          `json:"messageType"`
-	Status       string          `json:"status"`
-	Source       string          `json:"source"`
-	UserID       string          `json:"userId"`
+	Status       lax             `json:"status"`
+	Source       lax             `json:"source"`
+	UserID       lax             `json:"userId"`
 	Body         string          `json:"body"`
-	Subject      string          `json:"subject"`
-	DateAdded    string          `json:"dateAdded"`
-	DateUpdated  string          `json:"dateUpdated"`
-	FirstName    string          `json:"firstName"`
-	LastName     string          `json:"lastName"`
-	Email        string          `json:"email"`
-	Phone        string          `json:"phone"`
-	Company      string          `json:"companyName"`
-	TimeZone     string          `json:"timezone"`
-	State        string          `json:"state"`
-	Country      string          `json:"country"`
-	DND          bool            `json:"dnd"`
+	Subject      lax             `json:"subject"`
+	DateAdded    lax             `json:"dateAdded"`
+	DateUpdated  lax             `json:"dateUpdated"`
+	FirstName    lax             `json:"firstName"`
+	LastName     lax             `json:"lastName"`
+	Email        lax             `json:"email"`
+	Phone        lax             `json:"phone"`
+	Company      lax             `json:"companyName"`
+	TimeZone     lax             `json:"timezone"`
+	State        lax             `json:"state"`
+	Country      lax             `json:"country"`
+	DND          json.RawMessage `json:"dnd"`
 	DNDSettings  json.RawMessage `json:"dndSettings"`
-	Tags         []string        `json:"tags"`
-	Appointment  appointment     `json:"appointment"`
-	EmailStats   emailStats      `json:"webhookPayload"`
+	Tags         json.RawMessage `json:"tags"`
+	Appointment  json.RawMessage `json:"appointment"`
+	EmailStats   json.RawMessage `json:"webhookPayload"`
 }
 
 type appointment struct {
@@ -64,23 +64,40 @@ type emailStats struct {
 	Timestamp json.RawMessage `json:"timestamp"`
 }
 
-// marketplaceEvent reads a marketplace webhook; unknown events are kind Ignored.
+// marketplaceEvent reads a marketplace webhook; unknown events are kind Ignored, whatever their fields are.
 func marketplaceEvent(d Delivery) (Event, error) {
 	var m marketplace
-	if err := json.Unmarshal(d.Body, &m); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+	wrong := json.Unmarshal(d.Body, &m)
+	if wrong != nil && m.Type == "" {
+		return Event{}, errType
 	}
 	stamp, err := moment(m.Timestamp)
 	if err != nil {
 		return Event{}, err
 	}
 	e := Event{Type: m.Type, Kind: Ignored, Location: m.LocationID, Timestamp: stamp, WebhookID: m.WebhookID}
-	e.Changed = firstTime(parseTime(m.DateUpdated), stamp)
+	e.Changed = firstTime(parseTime(string(m.DateUpdated)), stamp)
 	if e.WebhookID == "" || len(e.WebhookID) > 200 {
 		e.WebhookID = d.key(string(d.Body))
 	}
-	e.read(m)
+	if known, err := e.read(m); err != nil || (known && wrong != nil) {
+		return Event{}, errType
+	}
 	return e, nil
+}
+
+// errType refuses a field of the wrong type that an event cannot be acted on without.
+var errType = fmt.Errorf("%w: a field has the wrong type", ErrBody)
+
+// part reads a part that only some events have; none is the zero value.
+func part(raw json.RawMessage, into any) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return errType
+	}
+	return nil
 }
 
 // pollerEvent reads what the poller found: its key is the message, or the appointment's newest change, so that it is stored once
@@ -98,10 +115,11 @@ func pollerEvent(d Delivery) (Event, error) {
 	return e, err
 }
 
-func (e *Event) read(m marketplace) {
+// read reads what the event's type has, and reports false for a type that nothing is done about.
+func (e *Event) read(m marketplace) (known bool, err error) {
 	e.Lead = lead.Facts{
-		ContactID: m.ID, FirstName: m.FirstName, LastName: m.LastName, Email: m.Email, Phone: m.Phone,
-		TimeZone: m.TimeZone, CompanyName: m.Company, State: m.State, Country: m.Country,
+		ContactID: m.ID, FirstName: string(m.FirstName), LastName: string(m.LastName), Email: string(m.Email), Phone: string(m.Phone),
+		TimeZone: string(m.TimeZone), CompanyName: string(m.Company), State: string(m.State), Country: string(m.Country),
 	}
 	switch m.Type {
 	case "InboundMessage", "OutboundMessage":
@@ -111,14 +129,13 @@ func (e *Event) read(m marketplace) {
 	case "ContactDelete":
 		e.Kind = Deleted
 	case "ContactTagUpdate":
-		e.Kind, e.Tags = Tags, m.Tags
+		e.Kind, err = Tags, part(m.Tags, &e.Tags)
 	case "ContactDndUpdate":
-		e.Kind, e.DNDAll, e.DNDSettings = DND, m.DND, Settings(m.DNDSettings)
+		e.Kind, e.DNDSettings, err = DND, Settings(m.DNDSettings), part(m.DND, &e.DNDAll)
 	case "AppointmentCreate", "AppointmentUpdate", "AppointmentDelete":
-		e.appointment(m)
+		err = e.appointment(m)
 	case "LCEmailStats":
-		e.emailStats(m.EmailStats)
-		return
+		return true, e.emailStats(m)
 	case "INSTALL", "UNINSTALL", "LocationUpdate":
 		if m.Type == "LocationUpdate" && e.Location == "" {
 			e.Location = m.ID
@@ -129,23 +146,26 @@ func (e *Event) read(m marketplace) {
 		if e.Location != "" || e.Company != "" {
 			e.Kind = Access
 		}
-		return
+		return true, nil
+	default:
+		return false, nil
 	}
 	if e.Kind != Ignored && !lead.ValidID(e.Lead.ContactID) {
 		e.Kind = Ignored
 	}
+	return true, err
 }
 
 func (e *Event) message(m marketplace) {
 	e.Lead = lead.Facts{ContactID: m.ContactID}
 	// The sender's samples disagree between type and direction; an OutboundMessage that says inbound is a call.
 	e.Inbound = m.Type == "InboundMessage" && m.Direction != "outbound"
-	e.Channel, e.Text, e.Subject, e.MessageID = ChannelOf(m.MessageType), m.Body, m.Subject, m.MessageID
+	e.Channel, e.Text, e.Subject, e.MessageID = ChannelOf(m.MessageType), m.Body, string(m.Subject), m.MessageID
 	if e.MessageID == "" {
-		e.MessageID = m.EmailID
+		e.MessageID = string(m.EmailID)
 	}
-	e.Status, e.Source, e.User = m.Status, strings.ToLower(m.Source), m.UserID
-	e.MessageTime, e.ConversationID = parseTime(m.DateAdded), m.Conversation
+	e.Status, e.Source, e.User = string(m.Status), strings.ToLower(string(m.Source)), string(m.UserID)
+	e.MessageTime, e.ConversationID = parseTime(string(m.DateAdded)), string(m.Conversation)
 	if e.Channel != "" {
 		e.Kind = Message
 	}
@@ -153,8 +173,11 @@ func (e *Event) message(m marketplace) {
 
 // appointment reads an appointment. The sender's samples of Update and Delete carry the type of Create: a cancellation is
 // told by the status.
-func (e *Event) appointment(m marketplace) {
-	a := m.Appointment
+func (e *Event) appointment(m marketplace) error {
+	var a appointment
+	if err := part(m.Appointment, &a); err != nil {
+		return err
+	}
 	e.Lead = lead.Facts{ContactID: a.ContactID}
 	e.Changed = firstTime(parseTime(a.DateUpdated), e.Timestamp)
 	e.Booking = Booking{
@@ -174,13 +197,18 @@ func (e *Event) appointment(m marketplace) {
 	if lead.ValidID(a.ID) {
 		e.Kind = Booked
 	}
+	return nil
 }
 
 // emailStats reads what became of an email that GoHighLevel sent.
-func (e *Event) emailStats(s emailStats) {
+func (e *Event) emailStats(m marketplace) error {
+	var s emailStats
+	if err := part(m.EmailStats, &s); err != nil {
+		return err
+	}
 	address, err := mail.ParseAddress(s.Recipient)
 	if err != nil {
-		return
+		return nil //nolint:nilerr // it says of nobody what became of it
 	}
 	switch strings.ToLower(s.Event) {
 	case "complained", "unsubscribed":
@@ -188,12 +216,13 @@ func (e *Event) emailStats(s emailStats) {
 	case "permanent_fail", "bounced":
 		e.Kind = Bounced
 	default:
-		return
+		return nil
 	}
 	e.Channel, e.Lead = sending.Email, lead.Facts{Email: address.Address}
 	if t, err := moment(s.Timestamp); err == nil {
 		e.Changed = firstTime(t, e.Changed)
 	}
+	return nil
 }
 
 func firstTime(times ...time.Time) time.Time {

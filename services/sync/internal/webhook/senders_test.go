@@ -129,6 +129,11 @@ func TestEmailBisonForms(t *testing.T) {
 	if e, err := parse(webhook.EmailBison, untracked); err != nil || e.Kind != webhook.Ignored {
 		t.Errorf("a mail server's report: %+v, %v", e, err)
 	}
+	if e, err := parse(webhook.EmailBison, sample(t, "emailbison.LEAD_REPLIED", map[string]any{
+		"data.lead.first_name": 7, "data.lead.company": []any{}, "data.reply.email_subject": nil, "data.campaign_event.created_at": 1,
+	})); err != nil || e.Kind != webhook.Message || e.Lead.FirstName != "7" || e.Lead.CompanyName != "" {
+		t.Errorf("details of another type: %+v, %v", e, err)
+	}
 	for name, changes := range map[string]map[string]any{
 		"no lead": {"data.lead": nil}, "no reply id": {"data.reply.id": nil}, "lead is text": {"data.lead": "x"},
 		"id is an object": {"data.reply.id": map[string]any{}}, "no type": {"event.type": ""}, "no data": {"data": nil},

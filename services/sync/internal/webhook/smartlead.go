@@ -3,7 +3,6 @@ package webhook
 import (
 	"crypto/subtle"
 	"encoding/json"
-	"fmt"
 	"net/mail"
 	"strings"
 
@@ -22,54 +21,54 @@ type smartlead struct {
 	CampaignID  loose  `json:"campaign_id"`
 	LeadID      loose  `json:"sl_email_lead_id"`
 	MessageID   loose  `json:"message_id"`
-	Stamp       string `json:"event_timestamp"`
-	Timestamp   string `json:"timestamp"`
-	TimeReplied string `json:"time_replied"`
-	TimeSent    string `json:"time_sent"`
+	Stamp       lax    `json:"event_timestamp"`
+	Timestamp   lax    `json:"timestamp"`
+	TimeReplied lax    `json:"time_replied"`
+	TimeSent    lax    `json:"time_sent"`
 	LeadEmail   string `json:"sl_lead_email"`
 	ToEmail     string `json:"to_email"`
 	Sender      string `json:"sender_detail"`
-	Subject     string `json:"subject"`
-	SentSubject string `json:"custom_subject"`
-	SentBody    string `json:"custom_email_message"`
-	ReplyBody   string `json:"reply_body"`
-	VisibleText string `json:"visible_text"`
+	Subject     lax    `json:"subject"`
+	SentSubject lax    `json:"custom_subject"`
+	SentBody    lax    `json:"custom_email_message"`
+	ReplyBody   lax    `json:"reply_body"`
+	VisibleText lax    `json:"visible_text"`
 
 	ReplyMessage smartleadMail `json:"reply_message"`
 	SentMessage  smartleadMail `json:"sent_message"`
 	Lead         struct {
 		Email     string `json:"email"`
-		FirstName string `json:"first_name"`
-		LastName  string `json:"last_name"`
-		Company   string `json:"company_name"`
+		FirstName lax    `json:"first_name"`
+		LastName  lax    `json:"last_name"`
+		Company   lax    `json:"company_name"`
 	} `json:"lead"`
 	Reply struct {
-		Subject    string `json:"subject"`
-		Body       string `json:"body"`
-		ReceivedAt string `json:"received_at"`
+		Subject    lax `json:"subject"`
+		Body       lax `json:"body"`
+		ReceivedAt lax `json:"received_at"`
 	} `json:"reply"`
 }
 
 type smartleadMail struct {
-	ID   loose  `json:"message_id"`
-	HTML string `json:"html"`
-	Text string `json:"text"`
-	Time string `json:"time"`
+	ID   loose `json:"message_id"`
+	HTML lax   `json:"html"`
+	Text lax   `json:"text"`
+	Time lax   `json:"time"`
 }
 
 // smartleadEvent reads a Smartlead webhook.
 func smartleadEvent(d Delivery) (Event, error) {
 	var s smartlead
 	if err := json.Unmarshal(d.Body, &s); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+		return Event{}, errType
 	}
 	stamp := first(s.Stamp, s.Timestamp)
 	e := Event{
 		Type: strings.ToUpper(first(s.EventType, s.Event, s.EventCamel, s.Type)), Kind: Ignored, Channel: sending.Email,
 		Changed: parseTime(stamp),
 		Lead: lead.Facts{
-			Email: first(s.LeadEmail, s.Lead.Email, s.ToEmail), FirstName: s.Lead.FirstName, LastName: s.Lead.LastName,
-			CompanyName: s.Lead.Company,
+			Email: first(s.LeadEmail, s.Lead.Email, s.ToEmail), FirstName: string(s.Lead.FirstName), LastName: string(s.Lead.LastName),
+			CompanyName: string(s.Lead.Company),
 		},
 	}
 	switch e.Type {
@@ -88,7 +87,7 @@ func smartleadEvent(d Delivery) (Event, error) {
 		e.Subject, e.Text = first(s.SentSubject, s.Subject), first(s.SentMessage.Text, s.SentMessage.HTML, s.SentBody)
 		e.HTML = first(s.SentMessage.HTML, s.SentBody)
 		e.MessageID = identity("smartlead:sent:", loose(first(s.SentMessage.ID, s.MessageID, s.StatsID)))
-		e.MessageTime = firstTime(parseTime(s.SentMessage.Time), parseTime(s.TimeSent), e.Changed)
+		e.MessageTime = firstTime(parseTime(string(s.SentMessage.Time)), parseTime(string(s.TimeSent)), e.Changed)
 	case "EMAIL_BOUNCE", "EMAIL_BOUNCED":
 		e.Kind = Bounced
 	case "LEAD_UNSUBSCRIBED", "EMAIL_UNSUBSCRIBED":
@@ -101,7 +100,7 @@ func smartleadEvent(d Delivery) (Event, error) {
 func (e *Event) smartleadReply(s smartlead) {
 	e.Kind, e.Inbound, e.Subject = Message, true, first(s.Reply.Subject, s.Subject)
 	e.Text = first(s.ReplyMessage.Text, s.VisibleText, s.ReplyBody, s.Reply.Body, s.ReplyMessage.HTML)
-	e.MessageTime = firstTime(parseTime(s.ReplyMessage.Time), parseTime(s.TimeReplied), parseTime(s.Reply.ReceivedAt), e.Changed)
+	e.MessageTime = firstTime(parseTime(string(s.ReplyMessage.Time)), parseTime(string(s.TimeReplied)), parseTime(string(s.Reply.ReceivedAt)), e.Changed)
 	e.Target = sending.Target{
 		Message: string(s.StatsID), Campaign: string(s.CampaignID), Lead: string(s.LeadID), Reference: string(s.ReplyMessage.ID),
 	}

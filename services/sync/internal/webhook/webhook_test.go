@@ -60,6 +60,41 @@ func TestMarketplace(t *testing.T) {
 	}
 }
 
+// TestDetailsOfAnotherTypeCostNoEvent: a refusal is final for GoHighLevel, so that a detail it writes in another form must not cost the
+// reply that it came with. What an event cannot be acted on without is refused all the same, and so is what would open a channel.
+func TestDetailsOfAnotherTypeCostNoEvent(t *testing.T) {
+	t.Parallel()
+	odd := `"status":7,"source":{"type":"x"},"userId":null,"tags":"a,b","dnd":"no","appointment":[],"webhookPayload":"x","subject":false,"dateUpdated":[]`
+	const ids = `"locationId":"l1C08ntBrFjLS0elLIYU","contactId":"cI08i1Bls3iTB9bKgFJh","id":"cI08i1Bls3iTB9bKgFJh"`
+	for name, c := range map[string]struct {
+		body string
+		kind webhook.Kind // empty for a refusal
+	}{
+		"reply":               {`{"type":"InboundMessage","messageType":"SMS","body":"Yes",` + ids + "," + odd + `}`, webhook.Message},
+		"contact":             {`{"type":"ContactCreate","firstName":7,"phone":12125550100,"email":{},` + ids + "," + odd + `}`, webhook.Contact},
+		"order":               {`{"type":"OrderCreate","body":{},"direction":1,"messageType":[],` + ids + `,"source":{"type":"website"}}`, webhook.Ignored},
+		"reply of no channel": {`{"type":"InboundMessage","messageType":2,"body":"Yes",` + ids + `}`, ""},
+		"reply without words": {`{"type":"InboundMessage","messageType":"SMS","body":{},` + ids + `}`, ""},
+		"switches":            {`{"type":"ContactDndUpdate","dnd":"true",` + ids + `}`, ""},
+		"tags":                {`{"type":"ContactTagUpdate","tags":"a,b",` + ids + `}`, ""},
+		"appointment":         {`{"type":"AppointmentUpdate","appointment":{"appointmentStatus":1},` + ids + `}`, ""},
+		"contact of no id":    {`{"type":"ContactCreate","id":1}`, ""},
+	} {
+		e, err := market([]byte(c.body))
+		if c.kind == "" != errors.Is(err, webhook.ErrBody) || e.Kind != c.kind {
+			t.Errorf("%s: %+v, %v", name, e, err)
+		}
+		if c.kind == webhook.Message && (e.Text != "Yes" || !e.Inbound || e.Status != "7" || e.Source != "" || e.Subject != "") {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	e, err := webhook.Parse(webhook.Delivery{Source: webhook.Workflow, Workspace: "w", Received: time.Unix(1, 0), Body: []byte(
+		`{"contact_id":"cI08i1Bls3iTB9bKgFJh","first_name":{},"last_name":["x"],"phone":12125550100,"workflow":{"id":7},"message":{"type":2,"body":"STOP"}}`)})
+	if err != nil || e.Kind != webhook.Message || e.Text != "STOP" || e.Lead.FirstName != "" || e.Lead.Phone != "12125550100" {
+		t.Errorf("workflow: %+v, %v", e, err)
+	}
+}
+
 func TestFreshness(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 7, 15, 0, 0, 0, time.UTC)

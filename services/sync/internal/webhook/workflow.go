@@ -13,17 +13,17 @@ import (
 // workflow is the body of a workflow's webhook action.
 type workflow struct {
 	ContactID string `json:"contact_id"`
-	FirstName string `json:"first_name"`
-	LastName  string `json:"last_name"`
-	Email     string `json:"email"`
-	Phone     string `json:"phone"`
-	TimeZone  string `json:"timezone"`
-	Company   string `json:"company_name"`
+	FirstName lax    `json:"first_name"`
+	LastName  lax    `json:"last_name"`
+	Email     lax    `json:"email"`
+	Phone     lax    `json:"phone"`
+	TimeZone  lax    `json:"timezone"`
+	Company   lax    `json:"company_name"`
 	Location  struct {
 		ID string `json:"id"`
 	} `json:"location"`
 	Workflow struct {
-		ID string `json:"id"`
+		ID lax `json:"id"`
 	} `json:"workflow"`
 	Message struct {
 		Type json.RawMessage `json:"type"`
@@ -36,7 +36,7 @@ type workflow struct {
 func workflowEvent(d Delivery) (Event, error) {
 	var w workflow
 	if err := json.Unmarshal(d.Body, &w); err != nil {
-		return Event{}, fmt.Errorf("%w: a field has the wrong type", ErrBody)
+		return Event{}, errType
 	}
 	if !lead.ValidID(w.ContactID) {
 		return Event{}, fmt.Errorf("%w: contact_id is missing or not a provider id", ErrBody)
@@ -44,10 +44,10 @@ func workflowEvent(d Delivery) (Event, error) {
 	minute := strconv.FormatInt(d.Received.Unix()/60, 10)
 	e := Event{
 		Type: "WorkflowContact", Kind: Contact, Location: w.Location.ID, Inbound: true, MessageTime: d.Received,
-		WebhookID: d.key(w.ContactID, w.Workflow.ID, string(d.Body), minute),
+		WebhookID: d.key(w.ContactID, string(w.Workflow.ID), string(d.Body), minute),
 		Lead: lead.Facts{
-			ContactID: w.ContactID, FirstName: w.FirstName, LastName: w.LastName, Email: w.Email, Phone: w.Phone,
-			TimeZone: w.TimeZone, CompanyName: w.Company,
+			ContactID: w.ContactID, FirstName: string(w.FirstName), LastName: string(w.LastName), Email: string(w.Email), Phone: string(w.Phone),
+			TimeZone: string(w.TimeZone), CompanyName: string(w.Company),
 		},
 	}
 	if strings.TrimSpace(w.Message.Body) != "" {
