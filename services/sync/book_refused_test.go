@@ -201,6 +201,30 @@ func TestBookUnreadable(t *testing.T) {
 	}
 }
 
+// TestBookedForALeadThatWasBlocked: nothing more is booked for a lead that was blocked meanwhile; what was booked is looked for.
+func TestBookedForALeadThatWasBlocked(t *testing.T) {
+	t.Parallel()
+	d := newRig(t, noPolls).diary("locationBookBlock001")
+	d.sim.AddFault(simulator.Fault{
+		Match: simulator.Match{Method: http.MethodPost, Path: "/calendars/events/appointments"}, Kind: simulator.AcceptThenReset, Times: 1,
+	})
+	blind := d.sim.AddFault(simulator.Fault{
+		Match: simulator.Match{Method: http.MethodGet, Path: "/contacts/" + d.contact.ID + "/appointments"}, Kind: simulator.Status5xxClean,
+	})
+	b, why := d.made(d.ask(0))
+	if b.GetState() != stateUnknown {
+		t.Fatalf("answered %v %s", b, why)
+	}
+	d.exec(`UPDATE lead SET blocked = true`)
+	blind.Remove()
+	if b = d.settledAs(b.GetName(), stateBooked); b.GetAppointment() != d.standing()[0].ID {
+		t.Errorf("the booking names %q", b.GetAppointment())
+	}
+	if _, why := d.made(d.ask(4)); why != "LEAD_BLOCKED" {
+		t.Errorf("another booking: %q", why)
+	}
+}
+
 // TestBookingArrows: the database allows exactly the arrows of the table.
 func TestBookingArrows(t *testing.T) {
 	t.Parallel()

@@ -3,14 +3,19 @@ package sync_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 
+	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/rpctest"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/simulator"
 )
 
@@ -181,6 +186,44 @@ func TestAPushToAContactThatIsGoneEnds(t *testing.T) {
 	w.pushed(lead, pushVerified)
 	if w.switched(heir.ID, simulator.SMS) != simulator.DNDActive || w.puts(contact.ID) != 0 {
 		t.Errorf("switch = %q, %d updates of the old one", w.switched(heir.ID, simulator.SMS), w.puts(contact.ID))
+	}
+}
+
+// TestAPushUnderWayCountsForItsContactOnly: the lead is linked to another contact while the one before is told. What was seen there says
+// nothing of the new one, whose location would write to a lead that has opted out.
+func TestAPushUnderWayCountsForItsContactOnly(t *testing.T) {
+	t.Parallel()
+	h, front := hold(t, http.MethodPut, "/contacts/", nil)
+	w := newRig(t, front).tenant(location)
+	lead, contact := w.lead(simulator.Contact{Phone: "+12125550148"})
+	w.accept(w.said(contact.ID, outInPlainWords).Webhook)
+	<-h.arrived
+	heir, err := w.sim.AddContact(location, simulator.Contact{Phone: "+12125550149"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = postgres.InTx(t.Context(), w.db.Pool(t, "sync"), func(tx pgx.Tx) error {
+		parts := strings.Split(lead, "/")
+		// Due in an hour, so that the attempt under way ends first.
+		ids, err := db.New(tx).RependPushes(t.Context(), db.RependPushesParams{
+			Now: w.clock.Now().Add(time.Hour), WorkspaceID: uuid.MustParse(parts[1]), LeadID: uuid.MustParse(parts[3]),
+		})
+		if err == nil && len(ids) == 1 {
+			_, err = tx.Exec(t.Context(), `UPDATE lead SET ghl_contact_id = $1`, heir.ID)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(h.answer)
+	w.eventually("the attempt has ended", func() bool {
+		return w.switched(contact.ID, simulator.SMS) == simulator.DNDActive &&
+			w.count(`SELECT count(*) FROM river_job WHERE kind = 'push_opt_out' AND finalized_at IS NULL`) == 0
+	})
+	w.pushed(lead, pushVerified)
+	if got := w.switched(heir.ID, simulator.SMS); got != simulator.DNDActive {
+		t.Errorf("switch of the contact that the lead is linked to: %q", got)
 	}
 }
 

@@ -186,11 +186,17 @@ func before(ctx context.Context, tx *store.Tx, r Request) (*sending.Refusal, err
 	return unresolved(r.Workspace, live), err
 }
 
-// whoRefusal tells why the provider could not be told whom to book for.
+// whoRefusal tells why nothing is booked for a lead.
 func whoRefusal(kind provider.Kind, who db.Lead) *sending.Refusal {
-	switch {
-	case who.Blocked:
+	if who.Blocked {
 		return &sending.Refusal{Reason: sending.LeadBlocked}
+	}
+	return unknownTo(kind, who)
+}
+
+// unknownTo tells why the provider could not be told, or asked, whom it is about.
+func unknownTo(kind provider.Kind, who db.Lead) *sending.Refusal {
+	switch {
 	case kind == provider.GHL && who.GhlContactID == nil:
 		return &sending.Refusal{Reason: sending.ContactNotFound}
 	case kind == provider.Calendly && who.Email == nil:

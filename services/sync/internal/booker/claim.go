@@ -28,6 +28,8 @@ type ready struct {
 	calendar provider.Calendar
 	account  provider.Account
 	what     provider.Appointment
+	// blocked says that nothing may be booked for the lead. What was booked is looked for all the same.
+	blocked bool
 }
 
 // notYet is a refusal that stores nothing: the booking stays as it is, and the same request goes on with it later.
@@ -100,6 +102,9 @@ func (b *Booker) prepare(ctx context.Context, row db.BookingIntent) (ready, *not
 	if err != nil || later != nil {
 		return r, later, err
 	}
+	if r.blocked {
+		return r, &notYet{refusal: sending.Refusal{Reason: sending.LeadBlocked}}, nil
+	}
 	r.what, err = r.calendar.Prepare(ctx, r.account, r.what)
 	if err == nil {
 		return r, nil, nil
@@ -134,9 +139,10 @@ func (b *Booker) open(ctx context.Context, row db.BookingIntent) (ready, *notYet
 	if err != nil {
 		return r, nil, fmt.Errorf("read lead: %w", err)
 	}
-	if refusal := whoRefusal(kind, who); refusal != nil {
+	if refusal := unknownTo(kind, who); refusal != nil {
 		return r, &notYet{refusal: *refusal}, nil
 	}
+	r.blocked = who.Blocked
 	r.what = provider.Appointment{
 		Calendar: row.Calendar, Start: row.StartTime.UTC(), End: row.EndTime.UTC(), Contact: store.Deref(who.GhlContactID),
 		Name: strings.TrimSpace(who.FirstName + " " + who.LastName), Email: store.Deref(who.Email), Phone: store.Deref(who.Phone), TimeZone: who.TimeZone,

@@ -83,8 +83,8 @@ func (b *Booker) look(ctx context.Context, row db.BookingIntent, age time.Durati
 	seen := booking.Sighting{}
 	if later == nil {
 		seen.Appointment, err = r.calendar.Find(ctx, r.account, r.what)
-		if v, limited := provider.RateLimited(err); limited && age < b.Timing.Settle+b.Timing.Grace() {
-			return b.postpone(ctx, row, looked{wait: v.Wait})
+		if wait, unasked := notAsked(err); unasked && age < b.Timing.Settle+b.Timing.Grace() {
+			return b.postpone(ctx, row, looked{wait: wait})
 		}
 		if err != nil && !isRead(err) {
 			return err
@@ -109,6 +109,15 @@ func (b *Booker) look(ctx context.Context, row db.BookingIntent, age time.Durati
 	crashpoint.At(crashpoint.C12)
 	_, err = b.commit(ctx, r, m)
 	return err
+}
+
+// notAsked tells how long a look waits that the provider has not answered because it was held back: by the budget, or by the breaker
+// of reads. It is no failed look.
+func notAsked(err error) (time.Duration, bool) {
+	if v, limited := provider.RateLimited(err); limited {
+		return v.Wait, true
+	}
+	return provider.HeldBack(err)
 }
 
 func codeOf(s booking.Sighting) string {

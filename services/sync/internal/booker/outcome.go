@@ -181,6 +181,7 @@ func (b *Booker) effects(ctx context.Context, tx *store.Tx, r ready, m move) err
 	}
 	_, err = tx.SetConnectionState(ctx, db.SetConnectionStateParams{
 		State: string(suspension(m.refusal)), Now: tx.Now, WorkspaceID: r.row.WorkspaceID, Provider: r.row.Provider,
+		TokenVersion: &r.account.Version,
 	})
 	return err
 }

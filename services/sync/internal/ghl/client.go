@@ -132,6 +132,5 @@ func (c *Client) observe(ctx context.Context, who Account, e classify.Evidence, 
 	if c.budget == nil || e.Status == 0 || (e.Status == http.StatusTooManyRequests && classify.SearchOverload(e)) {
 		return
 	}
-	// A hold that cannot be stored still holds in this process; the other replicas meet their own.
-	_ = c.budget.Observe(context.WithoutCancel(ctx), who.Budget(), budget.FromAnswer(e.Status, h, DefaultLimit()))
+	provider.Observe(ctx, c.budget, who.Budget(), budget.FromAnswer(e.Status, h, DefaultLimit()))
 }

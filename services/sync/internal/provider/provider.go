@@ -73,6 +73,18 @@ type Budget interface {
 	Observe(ctx context.Context, key budget.Key, learn budget.Learn) error
 }
 
+// observeTimeout bounds how long an answer waits for what it says of the limit to be stored.
+const observeTimeout = 2 * time.Second
+
+// Observe tells a budget what an answer said. The caller's end does not end it, and it waits no longer than two seconds: what a send
+// led to must be stored while its lease lasts. A hold that cannot be stored still holds in this process; the other replicas meet
+// their own.
+func Observe(ctx context.Context, b Budget, key budget.Key, learn budget.Learn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), observeTimeout)
+	defer cancel()
+	_ = b.Observe(ctx, key, learn)
+}
+
 // Guard keeps reads away from a provider that does not answer. Clients ask it before each read.
 type Guard interface {
 	// Enter lets a read pass, or answers with an error of Held. The function it gives is called once, with what came of the read.

@@ -63,7 +63,7 @@ func (s *Server) probe(ctx context.Context, row db.Connection) error {
 	if v, limited := ghl.RateLimited(err); limited {
 		return refusal(v.Refusal, workspaceName(row.WorkspaceID), v.Wait).WithCause(err)
 	}
-	return s.learnOf(ctx, row.WorkspaceID, account.Kind, err)
+	return s.learn(ctx, row, err)
 }
 
 func (s *Server) budget(ctx context.Context, row db.Connection) (*syncv1.ProviderBudget, error) {
@@ -106,13 +106,9 @@ func (s *Server) connectionOf(ctx context.Context, id uuid.UUID, kind provider.K
 
 func (s *Server) account(row db.Connection) (ghl.Account, error) { return s.Accounts.Open(row) }
 
-// learn keeps what a read at GHL says about the connection.
-func (s *Server) learn(ctx context.Context, id uuid.UUID, outcome error) error {
-	return s.learnOf(ctx, id, provider.GHL, outcome)
-}
-
-// learnOf keeps what a provider read says about the connection.
-func (s *Server) learnOf(ctx context.Context, id uuid.UUID, kind provider.Kind, outcome error) error {
+// learn keeps what a provider read says about the connection, which is as it was before the read: of other credentials, which may
+// be in its place by now, the read says nothing.
+func (s *Server) learn(ctx context.Context, row db.Connection, outcome error) error {
 	state := sending.Connected
 	var failed *ghl.ReadError
 	if outcome != nil {
@@ -124,15 +120,15 @@ func (s *Server) learnOf(ctx context.Context, id uuid.UUID, kind provider.Kind, 
 			state = sending.Inactive
 		}
 	}
-	return s.inWorkspace(ctx, id, func(tx *store.Tx) error {
+	return s.inWorkspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
 		if _, err := tx.SetConnectionState(ctx, db.SetConnectionStateParams{
-			State: string(state), Now: tx.Now, WorkspaceID: id, Provider: string(kind),
+			State: string(state), Now: tx.Now, WorkspaceID: row.WorkspaceID, Provider: row.Provider, TokenVersion: &row.TokenVersion,
 		}); err != nil {
 			return err
 		}
 		if state != sending.Connected {
 			return nil
 		}
-		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: id, Provider: string(kind)})
+		return tx.TouchConnectionSuccess(ctx, db.TouchConnectionSuccessParams{Now: &tx.Now, WorkspaceID: row.WorkspaceID, Provider: row.Provider})
 	})
 }

@@ -94,9 +94,12 @@ func (s *Server) SyncConversation(ctx context.Context, req *syncv1.SyncConversat
 	if err := authorize(ctx, thread.Workspace); err != nil {
 		return nil, err
 	}
+	row, unknown := s.connection(ctx, thread.Workspace)
 	receipt, err := s.Mirror.Sync(ctx, thread, req.GetVerifyOnly())
-	if learnErr := s.learn(ctx, thread.Workspace, err); learnErr != nil {
-		return nil, learnErr
+	if unknown == nil {
+		if learnErr := s.learn(ctx, row, err); learnErr != nil {
+			return nil, learnErr
+		}
 	}
 	if err != nil {
 		return nil, s.mirrorError(ctx, err, thread)

@@ -44,7 +44,7 @@ func (s *Server) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsReq
 		return nil, err
 	}
 	slots, err := s.Client.FreeSlots(ctx, account, ghl.SlotQuery{Calendar: req.GetCalendar(), Start: *start, End: *end})
-	if learnErr := s.learn(ctx, workspace, err); learnErr != nil {
+	if learnErr := s.learn(ctx, row, err); learnErr != nil {
 		return nil, learnErr
 	}
 	if err != nil {

@@ -107,8 +107,7 @@ func (c *Client) taken(ctx context.Context, in Call, a exchange.Answer) provider
 		}
 		found := budget.FromAnswer(a.Status, a.Header, known)
 		found.Limit = learn.Limit
-		// A hold that cannot be stored still holds in this process; the other replicas meet their own.
-		_ = c.Budget.Observe(context.WithoutCancel(ctx), key, found)
+		provider.Observe(ctx, c.Budget, key, found)
 	}
 	return out
 }

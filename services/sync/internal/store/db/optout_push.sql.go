@@ -96,7 +96,8 @@ func (q *Queries) DuePushes(ctx context.Context, arg DuePushesParams) ([]DuePush
 }
 
 const rependPushes = `-- name: RependPushes :many
-UPDATE opt_out SET push = 'PENDING', push_error = '', push_refusals = 0, push_next_time = $1::timestamptz
+UPDATE opt_out SET push = 'PENDING', push_error = '', push_refusals = 0, push_next_time = $1::timestamptz,
+    push_attempt = CASE WHEN push_attempt > 0 THEN push_attempt + 1 ELSE 0 END
 WHERE workspace_id = $2 AND lead_id = $3 AND state = 'ACTIVE'
 RETURNING id
 `
@@ -107,7 +108,8 @@ type RependPushesParams struct {
 	LeadID      uuid.UUID
 }
 
-// The lead has another contact at the provider: its opt-outs are told there, from the start.
+// The lead has another contact at the provider: its opt-outs are told there, from the start. An attempt that is under way at the one
+// before counts for nothing.
 func (q *Queries) RependPushes(ctx context.Context, arg RependPushesParams) ([]uuid.UUID, error) {
 	rows, err := q.db.Query(ctx, rependPushes, arg.Now, arg.WorkspaceID, arg.LeadID)
 	if err != nil {

@@ -21,8 +21,10 @@ UPDATE opt_out SET push = sqlc.arg(push), push_error = sqlc.arg(error), push_ref
 WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND push = sqlc.arg(was) AND push_attempt = sqlc.arg(attempt);
 
 -- name: RependPushes :many
--- The lead has another contact at the provider: its opt-outs are told there, from the start.
-UPDATE opt_out SET push = 'PENDING', push_error = '', push_refusals = 0, push_next_time = sqlc.arg(now)::timestamptz
+-- The lead has another contact at the provider: its opt-outs are told there, from the start. An attempt that is under way at the one
+-- before counts for nothing.
+UPDATE opt_out SET push = 'PENDING', push_error = '', push_refusals = 0, push_next_time = sqlc.arg(now)::timestamptz,
+    push_attempt = CASE WHEN push_attempt > 0 THEN push_attempt + 1 ELSE 0 END
 WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND state = 'ACTIVE'
 RETURNING id;
 
