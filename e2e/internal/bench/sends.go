@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,7 +25,8 @@ const (
 	place    = "locationBench0000001"
 )
 
-// Sends compares SendMessage with a bare loop: for each message one durable insert, one POST, one durable update.
+// Sends compares SendMessage with a bare loop: for each message one durable insert, one POST, one durable update; and with the
+// same loop behind a door of its own.
 type Sends struct {
 	Binary string
 	// PerRound messages are sent in each of three rounds by each side.
@@ -35,6 +37,7 @@ type Sends struct {
 	metrics string
 	tenant  *lab.Tenant
 	clients *lab.Clients
+	doorway *lab.Clients
 	naive   *pgxpool.Pool
 	http    *http.Client
 }
@@ -51,17 +54,22 @@ func (b *Sends) Run(ctx context.Context, sheet *figure.Sheet) error {
 	}
 	defer b.clients.Close()
 	defer b.naive.Close()
+	doorway, stop, err := (&door{send: b.bare}).open(ctx, b.lab)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	b.doorway = doorway
 	server, err := b.lab.PG.PID()
 	if err != nil {
 		return err
 	}
-	bare, ours := b.sides(server)
+	sides := b.sides(server)
 	for round := range rounds + 1 {
-		if err := b.measure(ctx, &bare, b.bare); err != nil {
-			return err
-		}
-		if err := b.measure(ctx, &ours, func(ctx context.Context, n int) error { return b.send(ctx, round*b.PerRound+n) }); err != nil {
-			return err
+		for i := range sides {
+			if err := b.measure(ctx, &sides[i], func(ctx context.Context, n int) error { return sides[i].do(ctx, round*b.PerRound+n) }); err != nil {
+				return err
+			}
 		}
 		if round == 0 {
 			// Connections and caches are made, and the tables are no longer empty: what autovacuum does in time is done now, so
@@ -69,28 +77,33 @@ func (b *Sends) Run(ctx context.Context, sheet *figure.Sheet) error {
 			if _, err := b.lab.Admin.Exec(ctx, `ANALYZE`); err != nil {
 				return fmt.Errorf("analyze: %w", err)
 			}
-			bare, ours = b.sides(server)
+			sides = b.sides(server)
 		}
 	}
-	if took, want := len(b.lab.Accepted(simulator.Filter{Location: place})), 2*(rounds+1)*b.PerRound; took != want {
+	if took, want := len(b.lab.Accepted(simulator.Filter{Location: place})), len(sides)*(rounds+1)*b.PerRound; took != want {
 		return fmt.Errorf("the provider took %d messages, want %d", took, want)
 	}
-	b.print(sheet, bare, ours)
+	b.print(sheet, sides[0], sides[1], sides[2])
 	return nil
 }
 
-// side is what was measured of one of the two, a value for each round.
+// side is what was measured of one of them, a value for each round.
 type side struct {
+	do              func(context.Context, int) error
 	rates, p50, p99 []float64
 	commits, trips  int64
 	spent           *stopwatch
 }
 
-// sides are without any measurement yet. The callers and the provider are in this process.
-func (b *Sends) sides(server int) (bare, ours side) {
-	bare.spent = newStopwatch(map[string]int{"bench": own, "postgres": server})
-	ours.spent = newStopwatch(map[string]int{"bench": own, "postgres": server, "sync": b.replica.PID()})
-	return bare, ours
+// sides are the bare loop, the bare loop behind its door, and the service, without any measurement yet. The callers, the
+// provider and the door are in this process.
+func (b *Sends) sides(server int) [3]side {
+	pids := map[string]int{"bench": own, "postgres": server}
+	return [3]side{
+		{do: b.bare, spent: newStopwatch(pids)},
+		{do: b.behind, spent: newStopwatch(pids)},
+		{do: b.send, spent: newStopwatch(map[string]int{"bench": own, "postgres": server, "sync": b.replica.PID()})},
+	}
 }
 
 // measure is one round of one side.
@@ -126,17 +139,23 @@ func (b *Sends) measure(ctx context.Context, into *side, do func(context.Context
 	return nil
 }
 
-func (b *Sends) print(sheet *figure.Sheet, bare, ours side) {
+func (b *Sends) print(sheet *figure.Sheet, bare, behind, ours side) {
 	n := b.PerRound * rounds
 	sheet.Value("sends_bare", median(bare.rates), "per_second", n)
+	sheet.Value("sends_door", median(behind.rates), "per_second", n)
 	sheet.Value("sends", median(ours.rates), "per_second", n)
 	sheet.Value("sends_p50", median(ours.p50), "ms", n)
 	sheet.Value("sends_p99", median(ours.p99), "ms", n)
 	sheet.Value("commits_per_send", float64(ours.commits)/float64(n), "commits", n)
 	sheet.Value("statements_per_send", float64(ours.trips)/float64(n), "statements", n)
 	bare.spent.each(n, func(name string, us float64) { sheet.Value("sends_bare_cpu_"+name, us, "us_each", n) })
+	behind.spent.each(n, func(name string, us float64) { sheet.Value("sends_door_cpu_"+name, us, "us_each", n) })
 	ours.spent.each(n, func(name string, us float64) { sheet.Value("sends_cpu_"+name, us, "us_each", n) })
+	more := ours.spent.total() - bare.spent.total()
+	sheet.Value("sends_gap_by_door", float64(behind.spent.total()-bare.spent.total())/float64(more), "of_gap", n)
+	sheet.Value("sends_cpu_ratio_door", float64(behind.spent.total())/float64(ours.spent.total()), "of_door", n)
 	sheet.Value("sends_cpu_ratio", float64(bare.spent.total())/float64(ours.spent.total()), "of_bare", n)
+	sheet.Value("sends_ratio_door", median(ours.rates)/median(behind.rates), "of_door", n)
 	sheet.Value("sends_ratio", median(ours.rates)/median(bare.rates), "of_bare", n)
 }
 
@@ -201,6 +220,15 @@ func (b *Sends) send(ctx context.Context, n int) error {
 		return fmt.Errorf("message is %s", state)
 	}
 	return nil
+}
+
+// behind is the bare loop by way of the door.
+func (b *Sends) behind(ctx context.Context, n int) error {
+	_, err := b.doorway.At(0).SendMessage(ctx, &syncv1.SendMessageRequest{
+		Lead: b.tenant.People[n%b.PerRound].Lead, Channel: syncv1.Channel_CHANNEL_SMS, Body: text, RequestId: uuid.NewString(),
+		Subject: strconv.Itoa(n % b.PerRound),
+	})
+	return err
 }
 
 const text = "Hi Sam, are you still looking for a table on Thursday? We have two left, at seven and at nine."
