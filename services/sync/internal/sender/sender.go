@@ -89,7 +89,7 @@ type Sender struct {
 	claims   *claimGatherer
 	accepts  *acceptGatherer
 	keys     sync.Map // workspace → budget.Key of its newest claim
-	claimed  sync.Map // workspace → *atomic.Int32
+	under    sync.Map // workspace → *traffic
 }
 
 // New makes a Sender.

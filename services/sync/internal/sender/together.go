@@ -45,6 +45,9 @@ func (s *Sender) together(ctx context.Context, r Request) (Outcome, bool, error)
 	if !ok || s.Stopped() {
 		return Outcome{}, false, nil
 	}
+	underWay := s.trafficOf(r.Workspace)
+	underWay.enter(s.machine.Now())
+	defer underWay.leave()
 	permit, err := s.Budget.Take(ctx, key, classOf(ctx, false))
 	var exceeded *budget.ExceededError
 	if errors.As(err, &exceeded) {
@@ -65,9 +68,8 @@ func (s *Sender) together(ctx context.Context, r Request) (Outcome, bool, error)
 		return Outcome{}, false, nil
 	}
 	crashpoint.At(crashpoint.C4)
-	underWay := s.claimedOf(r.Workspace)
-	underWay.Add(1)
-	defer underWay.Add(-1)
+	underWay.claim(1)
+	defer underWay.claim(-1)
 	out, err := s.write(ctx, got.claim, permit, got.began)
 	return out, true, err
 }
