@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -110,6 +111,79 @@ func (r *rig) answersAsStored(out []sender.Outcome) {
 	if compared == 0 {
 		r.Error("no answer was made from memory")
 	}
+}
+
+// Acceptances that come together: one whose lead somebody else is changing is left to go alone, and one whose fence is gone
+// moves nothing; neither holds up the others.
+func TestAcceptancesThatComeTogether(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	people := []person{r.person("+12025550000"), r.person("+12025550001"), r.person("+12025550002")}
+	taken := r.claimed(people)
+	taken[2].Intent.Attempt++
+	held, err := r.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Rollback(context.WithoutCancel(t.Context())) }()
+	for _, statement := range []string{`SELECT set_config('relance.scope', 'system', true)`, `SELECT FROM lead WHERE id = '` + people[1].lead.String() + `' FOR UPDATE`} {
+		if _, err := held.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if moved := r.accept(taken); len(moved) != 1 || !moved[taken[0].Intent.ID] {
+		t.Errorf("moved %v, want the one whose lead is free and whose fence holds: %s", moved, taken[0].Intent.ID)
+	}
+	if err := held.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if moved := r.accept(taken); len(moved) != 1 || !moved[taken[1].Intent.ID] {
+		t.Errorf("with its lead free: moved %v, want %s", moved, taken[1].Intent.ID)
+	}
+	const whole = `SELECT count(*) FROM send_intent i JOIN send_attempt a ON a.intent_id = i.id JOIN message m ON m.id = i.id
+		JOIN lead l ON l.id = i.lead_id WHERE i.state = 'ACCEPTED' AND a.outcome = 'ACCEPTED' AND m.provider_message_id = i.provider_message_id
+		AND l.last_outbound_time IS NOT NULL`
+	if n := r.count(whole); n != 2 {
+		t.Errorf("%d acceptances are stored whole, want 2", n)
+	}
+}
+
+// claimed claims a send to each, whose call has ended well.
+func (r *rig) claimed(people []person) []store.Taken {
+	r.Helper()
+	var plans []store.Plan
+	r.system(func(tx *store.Tx) error {
+		plans = nil
+		for _, p := range people {
+			plan, err := tx.Draft(db.SendIntent{
+				WorkspaceID: r.workspace, LeadID: p.lead, Channel: string(sending.SMS), RequestID: uuid.New(), Policy: "resend", Purpose: "follow_up",
+				Provider: "ghl", State: string(sending.Sending), Attempt: 1,
+			}, sending.Content{Body: text})
+			if err != nil {
+				return err
+			}
+			plans = append(plans, plan)
+		}
+		return tx.Claimed(r.Context(), r.workspace, r.timing.Lease(), plans)
+	})
+	out := make([]store.Taken, len(plans))
+	for i, plan := range plans {
+		out[i] = store.Taken{
+			Intent: plan.Intent, Message: plan.Message, ClaimedAt: store.Deref(r.row(plan.Intent.ID).IntentAt), ProviderID: fmt.Sprintf("taken%d", i),
+			Status: 201, Wrote: true, Evidence: []byte("{}"),
+		}
+	}
+	return out
+}
+
+// accept tells that the provider took them, and gives those that moved.
+func (r *rig) accept(taken []store.Taken) (moved map[uuid.UUID]bool) {
+	r.Helper()
+	r.system(func(tx *store.Tx) (err error) {
+		moved, err = tx.AcceptTogether(r.Context(), r.workspace, []string{string(sending.Sending)}, taken)
+		return err
+	})
+	return moved
 }
 
 // A stale idea of the workspace's account costs a new permit and nothing else.

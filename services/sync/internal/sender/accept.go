@@ -2,7 +2,6 @@ package sender
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,7 +58,7 @@ func (s *Sender) acceptTogether(ctx context.Context, workspace uuid.UUID, batch 
 	err := s.Store.Batch(ctx, workspace, func(tx *store.Tx) (err error) {
 		now = tx.Now
 		// Only what is still ours: of a send whose lease ran out meanwhile others must be told, which conclude does.
-		moved, err = tx.AcceptTogether(ctx, workspace, []string{string(sending.Sending)}, slices.Clone(taken)) // it may be tried again
+		moved, err = tx.AcceptTogether(ctx, workspace, []string{string(sending.Sending)}, taken)
 		crashpoint.At(crashpoint.C9)
 		return err
 	})

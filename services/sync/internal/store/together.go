@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,15 +83,12 @@ type Taken struct {
 // AcceptTogether moves sends of one workspace to ACCEPTED (T4) and shows them in the timeline. It gives the sends that it
 // moved: those whose lead nobody else was changing and whose fence still held.
 func (t *Tx) AcceptTogether(ctx context.Context, workspace uuid.UUID, sources []string, taken []Taken) (map[uuid.UUID]bool, error) {
-	taken, err := t.free(ctx, workspace, taken)
-	if err != nil || len(taken) == 0 {
-		return nil, err
-	}
 	in := db.AcceptClaimedParams{
 		WorkspaceID: workspace, Now: t.Now, Sources: sources, FirstClaim: taken[0].ClaimedAt, LastClaim: taken[0].ClaimedAt,
 	}
 	for _, a := range taken {
-		in.Ids, in.Attempts, in.HttpStatuses = append(in.Ids, a.Intent.ID), append(in.Attempts, a.Intent.Attempt), append(in.HttpStatuses, int32(a.Status))
+		in.Ids, in.LeadIds = append(in.Ids, a.Intent.ID), append(in.LeadIds, a.Intent.LeadID)
+		in.Attempts, in.HttpStatuses = append(in.Attempts, a.Intent.Attempt), append(in.HttpStatuses, int32(a.Status))
 		in.ProviderIds, in.ConversationIds = append(in.ProviderIds, a.ProviderID), append(in.ConversationIds, a.ConversationID)
 		in.Wrote, in.TraceIds = append(in.Wrote, a.Wrote), append(in.TraceIds, a.Trace)
 		in.Latencies, in.Evidence = append(in.Latencies, a.Latency.Milliseconds()), append(in.Evidence, string(a.Evidence))
@@ -130,17 +126,4 @@ func (t *Tx) afterAcceptance(ctx context.Context, a Taken, shown bool) error {
 		return t.Accepted(ctx, Acceptance{Intent: a.Intent, ProviderID: a.ProviderID, At: t.Now})
 	}
 	return t.sample(ctx, a.Intent)
-}
-
-// free locks the leads that are free, and gives the sends to them.
-func (t *Tx) free(ctx context.Context, workspace uuid.UUID, taken []Taken) ([]Taken, error) {
-	ids := make([]uuid.UUID, len(taken))
-	for i, a := range taken {
-		ids[i] = a.Intent.LeadID
-	}
-	leads, err := t.LockFreeLeadIDs(ctx, db.LockFreeLeadIDsParams{WorkspaceID: workspace, Ids: ids})
-	if err != nil {
-		return nil, fmt.Errorf("lock leads: %w", err)
-	}
-	return slices.DeleteFunc(taken, func(a Taken) bool { return !slices.Contains(leads, a.Intent.LeadID) }), nil
 }

@@ -259,7 +259,7 @@ func (q *Queries) IntentByProvider(ctx context.Context, arg IntentByProviderPara
 
 const openIntents = `-- name: OpenIntents :many
 SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND lead_id = $2 AND channel = $3
-    AND attempt > 0 AND state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
+    AND claim_time IS NOT NULL AND attempt > 0 AND state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
     AND (state <> 'PARKED' OR reason IN ('SEND_AMBIGUOUS', 'SEND_NEEDS_EYES'))
 ORDER BY array_position(ARRAY['SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED'], state), claim_time, id LIMIT 50
 `
@@ -271,7 +271,7 @@ type OpenIntentsParams struct {
 }
 
 // Sends to a lead on a channel that evidence may still settle: first the one that is live, then those that could be sent
-// again, then the parked ones; among equals the oldest first.
+// again, then the parked ones; among equals the oldest first. What was never claimed has no claim_time, which names the index.
 func (q *Queries) OpenIntents(ctx context.Context, arg OpenIntentsParams) ([]SendIntent, error) {
 	rows, err := q.db.Query(ctx, openIntents, arg.WorkspaceID, arg.LeadID, arg.Channel)
 	if err != nil {

@@ -13,34 +13,39 @@ import (
 )
 
 const acceptClaimed = `-- name: AcceptClaimed :many
-WITH taken AS MATERIALIZED (
-    SELECT unnest($1::uuid[]) AS id, unnest($2::integer[]) AS attempt, unnest($3::text[]) AS provider_id,
-        unnest($4::text[]) AS conversation_id, unnest($5::integer[]) AS http_status,
-        unnest($6::boolean[]) AS wrote, unnest($7::text[]) AS trace_id, unnest($8::bigint[]) AS latency_ms,
-        unnest($9::text[]) AS evidence, unnest($10::bytea[]) AS subject, unnest($11::bytea[]) AS body,
-        unnest($12::bytea[]) AS text_hash
+WITH free AS MATERIALIZED (
+    SELECT l.id FROM lead l WHERE l.workspace_id = $1 AND l.id = ANY ($2::uuid[])
+    FOR NO KEY UPDATE SKIP LOCKED
+), asked AS (
+    SELECT unnest($3::uuid[]) AS id, unnest($2::uuid[]) AS lead_id, unnest($4::integer[]) AS attempt, unnest($5::text[]) AS provider_id,
+        unnest($6::text[]) AS conversation_id, unnest($7::integer[]) AS http_status,
+        unnest($8::boolean[]) AS wrote, unnest($9::text[]) AS trace_id, unnest($10::bigint[]) AS latency_ms,
+        unnest($11::text[]) AS evidence, unnest($12::bytea[]) AS subject, unnest($13::bytea[]) AS body,
+        unnest($14::bytea[]) AS text_hash
+), taken AS MATERIALIZED (
+    SELECT a.id, a.lead_id, a.attempt, a.provider_id, a.conversation_id, a.http_status, a.wrote, a.trace_id, a.latency_ms, a.evidence, a.subject, a.body, a.text_hash FROM asked a JOIN free f ON f.id = a.lead_id
 ), moved AS (
-    UPDATE send_intent i SET state = 'ACCEPTED', reason = '', reason_meta = '{}', next_time = $13::timestamptz, provider_message_id = a.provider_id,
-        conversation_id = coalesce(nullif(a.conversation_id, ''), i.conversation_id), next_look = NULL, update_time = $13::timestamptz
+    UPDATE send_intent i SET state = 'ACCEPTED', reason = '', reason_meta = '{}', next_time = $15::timestamptz, provider_message_id = a.provider_id,
+        conversation_id = coalesce(nullif(a.conversation_id, ''), i.conversation_id), next_look = NULL, update_time = $15::timestamptz
     FROM taken a
-    WHERE i.workspace_id = $14 AND i.id = a.id AND i.attempt = a.attempt AND i.state = ANY ($15::text[])
+    WHERE i.workspace_id = $1 AND i.id = a.id AND i.attempt = a.attempt AND i.state = ANY ($16::text[])
     RETURNING i.id, i.attempt, i.lead_id, i.channel, i.create_time
 ), closed AS (
     UPDATE send_attempt s SET outcome = 'ACCEPTED', http_status = a.http_status, wrote = a.wrote, trace_id = a.trace_id, latency_ms = a.latency_ms,
         evidence = a.evidence::jsonb
     FROM moved m JOIN taken a ON a.id = m.id
-    WHERE s.workspace_id = $14 AND s.intent_id = m.id AND s.attempt = m.attempt AND s.outcome IS NULL
-        AND s.at BETWEEN $16::timestamptz AND $17::timestamptz
+    WHERE s.workspace_id = $1 AND s.intent_id = m.id AND s.attempt = m.attempt AND s.outcome IS NULL
+        AND s.at BETWEEN $17::timestamptz AND $18::timestamptz
 ), written AS (
-    UPDATE lead l SET last_outbound_time = greatest(l.last_outbound_time, $13::timestamptz), update_time = $13::timestamptz
-    FROM moved m WHERE l.workspace_id = $14 AND l.id = m.lead_id
+    UPDATE lead l SET last_outbound_time = greatest(l.last_outbound_time, $15::timestamptz), update_time = $15::timestamptz
+    FROM moved m WHERE l.workspace_id = $1 AND l.id = m.lead_id
 ), used AS (
-    UPDATE connection c SET last_success_time = $13::timestamptz
-    WHERE c.workspace_id = $14 AND c.provider = 'ghl' AND EXISTS (SELECT FROM moved)
+    UPDATE connection c SET last_success_time = $15::timestamptz
+    WHERE c.workspace_id = $1 AND c.provider = 'ghl' AND EXISTS (SELECT FROM moved)
 ), shown AS (
     INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, subject_enc, body_enc, body_hash, provider_message_id, message_time,
         create_time, arrival)
-    SELECT $14, m.id, m.lead_id, m.channel, 'outbound', 'OWN', a.subject, a.body, a.text_hash, a.provider_id, $13::timestamptz,
+    SELECT $1, m.id, m.lead_id, m.channel, 'outbound', 'OWN', a.subject, a.body, a.text_hash, a.provider_id, $15::timestamptz,
         m.create_time, 'send' FROM moved m JOIN taken a ON a.id = m.id
     ON CONFLICT DO NOTHING RETURNING id
 )
@@ -48,6 +53,8 @@ SELECT m.id, (w.id IS NOT NULL)::boolean AS shown FROM moved m LEFT JOIN shown w
 `
 
 type AcceptClaimedParams struct {
+	WorkspaceID     uuid.UUID
+	LeadIds         []uuid.UUID
 	Ids             []uuid.UUID
 	Attempts        []int32
 	ProviderIds     []string
@@ -61,7 +68,6 @@ type AcceptClaimedParams struct {
 	Bodies          [][]byte
 	TextHashes      [][]byte
 	Now             time.Time
-	WorkspaceID     uuid.UUID
 	Sources         []string
 	FirstClaim      time.Time
 	LastClaim       time.Time
@@ -72,10 +78,14 @@ type AcceptClaimedRow struct {
 	Shown bool
 }
 
-// T4, under the fence of each, with the attempt, the lead, the connection and the row of the timeline. The times of the claims
-// name the months of the attempts. shown is false where the timeline holds the message already, as ours or as imported.
+// T4, under the fence of each, with the attempt, the lead, the connection and the row of the timeline, for those whose lead
+// nobody else is changing. What such a one had changed before is seen by the fence, which looks at the row as it is when it is
+// locked. The times of the claims name the months of the attempts. shown is false where the timeline holds the message
+// already, as ours or as imported.
 func (q *Queries) AcceptClaimed(ctx context.Context, arg AcceptClaimedParams) ([]AcceptClaimedRow, error) {
 	rows, err := q.db.Query(ctx, acceptClaimed,
+		arg.WorkspaceID,
+		arg.LeadIds,
 		arg.Ids,
 		arg.Attempts,
 		arg.ProviderIds,
@@ -89,7 +99,6 @@ func (q *Queries) AcceptClaimed(ctx context.Context, arg AcceptClaimedParams) ([
 		arg.Bodies,
 		arg.TextHashes,
 		arg.Now,
-		arg.WorkspaceID,
 		arg.Sources,
 		arg.FirstClaim,
 		arg.LastClaim,
@@ -170,36 +179,6 @@ func (q *Queries) InsertClaimed(ctx context.Context, arg InsertClaimedParams) er
 		arg.Purposes,
 	)
 	return err
-}
-
-const lockFreeLeadIDs = `-- name: LockFreeLeadIDs :many
-SELECT id FROM lead WHERE workspace_id = $1 AND id = ANY ($2::uuid[]) FOR NO KEY UPDATE SKIP LOCKED
-`
-
-type LockFreeLeadIDsParams struct {
-	WorkspaceID uuid.UUID
-	Ids         []uuid.UUID
-}
-
-// The same, for whoever only has to write.
-func (q *Queries) LockFreeLeadIDs(ctx context.Context, arg LockFreeLeadIDsParams) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, lockFreeLeadIDs, arg.WorkspaceID, arg.Ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []uuid.UUID
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const lockFreeLeads = `-- name: LockFreeLeads :many

@@ -58,9 +58,9 @@ SELECT * FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND provid
 
 -- name: OpenIntents :many
 -- Sends to a lead on a channel that evidence may still settle: first the one that is live, then those that could be sent
--- again, then the parked ones; among equals the oldest first.
+-- again, then the parked ones; among equals the oldest first. What was never claimed has no claim_time, which names the index.
 SELECT * FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND channel = sqlc.arg(channel)
-    AND attempt > 0 AND state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
+    AND claim_time IS NOT NULL AND attempt > 0 AND state IN ('SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED')
     AND (state <> 'PARKED' OR reason IN ('SEND_AMBIGUOUS', 'SEND_NEEDS_EYES'))
 ORDER BY array_position(ARRAY['SENDING', 'UNKNOWN', 'RETRYABLE', 'PARKED'], state), claim_time, id LIMIT 50;
 

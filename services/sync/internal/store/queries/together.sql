@@ -5,10 +5,6 @@
 -- The leads that nobody else is changing: a batch must not wait for one of them, nor run into a deadlock.
 SELECT * FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id = ANY (sqlc.arg(ids)::uuid[]) FOR NO KEY UPDATE SKIP LOCKED;
 
--- name: LockFreeLeadIDs :many
--- The same, for whoever only has to write.
-SELECT id FROM lead WHERE workspace_id = sqlc.arg(workspace_id) AND id = ANY (sqlc.arg(ids)::uuid[]) FOR NO KEY UPDATE SKIP LOCKED;
-
 -- name: SendFacts :many
 -- What the gate has to know of each send, after its lead was locked. hindered: there is something to weigh, so that the send
 -- goes the long way: the request is known, another send is live, the channel is flagged, somebody opted out, or an email
@@ -62,14 +58,21 @@ SELECT sqlc.arg(workspace_id), p.id, p.lead_id, p.channel, p.request_id, p.conte
     sqlc.arg(now)::timestamptz, sqlc.arg(now)::timestamptz FROM plan p;
 
 -- name: AcceptClaimed :many
--- T4, under the fence of each, with the attempt, the lead, the connection and the row of the timeline. The times of the claims
--- name the months of the attempts. shown is false where the timeline holds the message already, as ours or as imported.
-WITH taken AS MATERIALIZED (
-    SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(attempts)::integer[]) AS attempt, unnest(sqlc.arg(provider_ids)::text[]) AS provider_id,
+-- T4, under the fence of each, with the attempt, the lead, the connection and the row of the timeline, for those whose lead
+-- nobody else is changing. What such a one had changed before is seen by the fence, which looks at the row as it is when it is
+-- locked. The times of the claims name the months of the attempts. shown is false where the timeline holds the message
+-- already, as ours or as imported.
+WITH free AS MATERIALIZED (
+    SELECT l.id FROM lead l WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.id = ANY (sqlc.arg(lead_ids)::uuid[])
+    FOR NO KEY UPDATE SKIP LOCKED
+), asked AS (
+    SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(lead_ids)::uuid[]) AS lead_id, unnest(sqlc.arg(attempts)::integer[]) AS attempt, unnest(sqlc.arg(provider_ids)::text[]) AS provider_id,
         unnest(sqlc.arg(conversation_ids)::text[]) AS conversation_id, unnest(sqlc.arg(http_statuses)::integer[]) AS http_status,
         unnest(sqlc.arg(wrote)::boolean[]) AS wrote, unnest(sqlc.arg(trace_ids)::text[]) AS trace_id, unnest(sqlc.arg(latencies)::bigint[]) AS latency_ms,
         unnest(sqlc.arg(evidence)::text[]) AS evidence, unnest(sqlc.arg(subjects)::bytea[]) AS subject, unnest(sqlc.arg(bodies)::bytea[]) AS body,
         unnest(sqlc.arg(text_hashes)::bytea[]) AS text_hash
+), taken AS MATERIALIZED (
+    SELECT a.* FROM asked a JOIN free f ON f.id = a.lead_id
 ), moved AS (
     UPDATE send_intent i SET state = 'ACCEPTED', reason = '', reason_meta = '{}', next_time = sqlc.arg(now)::timestamptz, provider_message_id = a.provider_id,
         conversation_id = coalesce(nullif(a.conversation_id, ''), i.conversation_id), next_look = NULL, update_time = sqlc.arg(now)::timestamptz
