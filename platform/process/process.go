@@ -8,14 +8,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // Main runs fn with a context that ends at SIGINT or SIGTERM and gives the exit code: 0 for nil or an end by signal, 1
-// with the error on stderr otherwise.
+// with the error on stderr otherwise. The collector runs at a quarter of the rate of Go's own default, unless GOGC says otherwise.
 func Main(args []string, stderr io.Writer, fn func(context.Context, []string) error) int {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// From the first signal on the default action is back, so that a second one ends a drain that takes too long.
@@ -27,6 +31,10 @@ func Main(args []string, stderr io.Writer, fn func(context.Context, []string) er
 	_, _ = fmt.Fprintln(stderr, "relance:", err)
 	return 1
 }
+
+// collectAt is how much is allocated between two collections, in percent of what is in use. A service keeps little (some
+// 15 MiB) and allocates much, so Go's default of 100 collects a hundred times a second under load for the sake of a few megabytes.
+const collectAt = 400
 
 // Component is one part of a process.
 type Component struct {

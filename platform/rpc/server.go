@@ -210,5 +210,5 @@ func deadlineUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next g
 }
 
 // streamWorkers is how many goroutines are kept for calls: their stacks have grown already, which a new one's has to do in
-// each call. Calls that find none free get one of their own.
-func streamWorkers() uint32 { return uint32(8 * runtime.GOMAXPROCS(0)) }
+// each call. Calls that find none free get one of their own. A call of ours mostly waits for a batch, so many are under way.
+func streamWorkers() uint32 { return uint32(max(128, 8*runtime.GOMAXPROCS(0))) }
