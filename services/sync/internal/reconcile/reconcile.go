@@ -164,8 +164,8 @@ func (r *Reconciler) look(ctx context.Context, row db.SendIntent, age time.Durat
 		Age: age, Looks: int(row.Looks), Failed: int(row.FailedLooks), Hold: sending.Policy(row.Policy) == sending.Hold, Resends: int(row.Ambiguous), Expired: expired,
 	}, seen)
 	err = r.apply(ctx, outcome{row: row, age: age, source: "list", seen: seen, settlement: d})
-	if postgres.IsUnique(err, "one_claim") {
-		// Another send claimed the message between the look and this commit; the next look will not count it.
+	if postgres.IsUnique(err, "one_claim") || postgres.IsUnique(err, "message_provider") {
+		// Another send got the message between the look and this commit; the next look will not count it.
 		return r.postpone(ctx, row, 0)
 	}
 	return err

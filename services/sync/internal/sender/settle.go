@@ -55,7 +55,7 @@ func (s *Sender) conclude(ctx context.Context, c claim, m move) (Outcome, error)
 	defer cancel()
 	var out Outcome
 	err := s.commit(ctx, c, m, &out)
-	if postgres.IsUnique(err, "one_claim") {
+	if postgres.IsUnique(err, "one_claim") || postgres.IsUnique(err, "message_provider") {
 		// The provider gave an id that another message of ours already has: nobody can tell what that means.
 		m = move{state: sending.Unknown, verdict: classify.Verdict{Code: "id_already_claimed"}, result: m.result}
 		err = s.commit(ctx, c, m, &out)

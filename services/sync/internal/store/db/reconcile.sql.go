@@ -108,8 +108,11 @@ func (q *Queries) ClaimLooks(ctx context.Context, arg ClaimLooksParams) ([]Claim
 }
 
 const claimedMessages = `-- name: ClaimedMessages :many
-SELECT provider_message_id::text AS provider_message_id FROM send_intent
-WHERE workspace_id = $1 AND provider_message_id = ANY ($2::text[])
+SELECT i.provider_message_id::text AS provider_message_id FROM send_intent i
+WHERE i.workspace_id = $1 AND i.provider_message_id = ANY ($2::text[])
+UNION
+SELECT m.provider_message_id::text FROM message m
+WHERE m.workspace_id = $1 AND m.provider_message_id = ANY ($2::text[]) AND m.origin = 'OWN'
 `
 
 type ClaimedMessagesParams struct {
@@ -117,7 +120,8 @@ type ClaimedMessagesParams struct {
 	Ids         []string
 }
 
-// Which of these provider messages belong to sends already.
+// Which of these provider messages belong to sends already. A send that a person repeated at the provider has another id in the
+// timeline than the one that its intent claimed: both are its own.
 func (q *Queries) ClaimedMessages(ctx context.Context, arg ClaimedMessagesParams) ([]string, error) {
 	rows, err := q.db.Query(ctx, claimedMessages, arg.WorkspaceID, arg.Ids)
 	if err != nil {
@@ -203,7 +207,9 @@ func (q *Queries) IntentAge(ctx context.Context, arg IntentAgeParams) (float64, 
 }
 
 const intentByProvider = `-- name: IntentByProvider :one
-SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent WHERE workspace_id = $1 AND provider_message_id = $2::text
+SELECT workspace_id, id, lead_id, channel, request_id, content_enc, subject_hash, body_hash, html_hash, policy, replied_since, expire_time, state, reason, reason_meta, attempt, failures, ambiguous, next_time, intent_at, lease_until, provider_message_id, conversation_id, create_time, update_time, claim_from, claim_time, looks, failed_looks, look_time, next_look, delivery, duplicate_suspected, state_time, replaces, purpose, provider, reply_to FROM send_intent i WHERE i.workspace_id = $1 AND i.id = coalesce(
+    (SELECT c.id FROM send_intent c WHERE c.workspace_id = $1 AND c.provider_message_id = $2::text),
+    (SELECT m.id FROM message m WHERE m.workspace_id = $1 AND m.provider_message_id = $2::text AND m.origin = 'OWN'))
 `
 
 type IntentByProviderParams struct {
@@ -211,6 +217,7 @@ type IntentByProviderParams struct {
 	ProviderMessageID string
 }
 
+// The send that claimed the message, or whose message a person repeated at the provider as this one.
 func (q *Queries) IntentByProvider(ctx context.Context, arg IntentByProviderParams) (SendIntent, error) {
 	row := q.db.QueryRow(ctx, intentByProvider, arg.WorkspaceID, arg.ProviderMessageID)
 	var i SendIntent

@@ -49,12 +49,19 @@ INSERT INTO send_look (workspace_id, intent_id, attempt, source, age_ms, result,
 VALUES (sqlc.arg(workspace_id), sqlc.arg(intent_id), sqlc.arg(attempt), sqlc.arg(source), sqlc.arg(age_ms), sqlc.arg(result), sqlc.arg(rule), sqlc.arg(listed), sqlc.arg(candidates)::text[]);
 
 -- name: ClaimedMessages :many
--- Which of these provider messages belong to sends already.
-SELECT provider_message_id::text AS provider_message_id FROM send_intent
-WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = ANY (sqlc.arg(ids)::text[]);
+-- Which of these provider messages belong to sends already. A send that a person repeated at the provider has another id in the
+-- timeline than the one that its intent claimed: both are its own.
+SELECT i.provider_message_id::text AS provider_message_id FROM send_intent i
+WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.provider_message_id = ANY (sqlc.arg(ids)::text[])
+UNION
+SELECT m.provider_message_id::text FROM message m
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.provider_message_id = ANY (sqlc.arg(ids)::text[]) AND m.origin = 'OWN';
 
 -- name: IntentByProvider :one
-SELECT * FROM send_intent WHERE workspace_id = sqlc.arg(workspace_id) AND provider_message_id = sqlc.arg(provider_message_id)::text;
+-- The send that claimed the message, or whose message a person repeated at the provider as this one.
+SELECT * FROM send_intent i WHERE i.workspace_id = sqlc.arg(workspace_id) AND i.id = coalesce(
+    (SELECT c.id FROM send_intent c WHERE c.workspace_id = sqlc.arg(workspace_id) AND c.provider_message_id = sqlc.arg(provider_message_id)::text),
+    (SELECT m.id FROM message m WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.provider_message_id = sqlc.arg(provider_message_id)::text AND m.origin = 'OWN'));
 
 -- name: OpenIntents :many
 -- Sends to a lead on a channel that evidence may still settle: first the one that is live, then those that could be sent
