@@ -31,6 +31,18 @@ func (w *world) exec(statement string) {
 	}
 }
 
+// count is the answer of a query for one number.
+func (w *world) count(query string) (n int) {
+	w.t.Helper()
+	err := postgres.InTx(context.Background(), w.pool, func(tx pgx.Tx) error {
+		return tx.QueryRow(context.Background(), query).Scan(&n)
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
 func (w *world) event(lead string, kind followupsv1.LeadEventType, at time.Time) *followupsv1.LeadEvent {
 	return &followupsv1.LeadEvent{EventId: uuid.NewString(), Lead: lead, Type: kind, EventTime: timestamppb.New(at)}
 }

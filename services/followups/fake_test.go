@@ -45,6 +45,8 @@ type fakeSync struct {
 	sent  map[string]*syncv1.SendMessageRequest
 	// texts are those of replies, by message.
 	texts map[string]string
+	// textsAway: texts cannot be read.
+	textsAway atomic.Bool
 	// checks are the questions to the gate; foretold, if set, answers them instead of the leads' flags.
 	checks   int
 	foretold func(*syncv1.SendCheck) *syncv1.SendCheckResult
@@ -152,6 +154,9 @@ func (f *fakeSync) CheckSend(_ context.Context, req *syncv1.CheckSendRequest) (*
 
 // GetMessage gives the text of a reply.
 func (f *fakeSync) GetMessage(_ context.Context, req *syncv1.GetMessageRequest) (*syncv1.GetMessageResponse, error) {
+	if f.textsAway.Load() {
+		return nil, apierr.Unavailable("away", nil)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text, ok := f.texts[req.GetName()]

@@ -244,7 +244,7 @@ func TestTransitions(t *testing.T) {
 	if _, err := paused.Pause("y", now); err == nil {
 		t.Fatal("paused twice")
 	}
-	if _, err := e.Resume(now); err == nil {
+	if _, err := e.Resume(time.Time{}, now); err == nil {
 		t.Fatal("resumed an active one")
 	}
 	sent := Effect{Result: Succeeded, Move: Advance}
@@ -266,9 +266,17 @@ func TestTransitions(t *testing.T) {
 		t.Fatal("cancelled does not absorb")
 	}
 	replied := e.Apply(Effect{Move: Hold, NewPart: true, Reason: "r"}, nil, nil, now)
-	resumed, err := replied.Resume(now.Add(time.Hour))
-	if err != nil || resumed.Part != 1 || !resumed.RepliedSince.Equal(now.Add(time.Hour)) {
+	resumed, err := replied.Resume(now.Add(time.Minute), now.Add(time.Hour))
+	if err != nil || resumed.Part != 1 || !resumed.RepliedSince.Equal(now.Add(time.Minute)) {
 		t.Fatalf("%+v, %v", resumed, err)
+	}
+	// A reply that nobody was told of pauses again; one that a run noticed by itself does not.
+	if resumed, _ = replied.Resume(time.Time{}, now.Add(time.Hour)); !resumed.RepliedSince.Equal(replied.RepliedSince) {
+		t.Fatalf("untold: %+v", resumed)
+	}
+	replied.Reason = ReasonLeadReplied
+	if resumed, _ = replied.Resume(time.Time{}, now.Add(time.Hour)); !resumed.RepliedSince.Equal(now.Add(time.Hour)) {
+		t.Fatalf("noticed: %+v", resumed)
 	}
 }
 

@@ -126,12 +126,19 @@ func recheck(reason string, now time.Time) time.Time {
 	return now.Add(meaning.Recheck)
 }
 
-// Resume makes a paused enrollment active; an overdue step is due at once. Error: ErrTransition.
-func (e Enrollment) Resume(now time.Time) (Enrollment, error) {
+// Resume makes a paused enrollment active; an overdue step is due at once. told is the time of the newest reply that was told: it
+// and those before are known to whoever resumes. Error: ErrTransition.
+func (e Enrollment) Resume(told, now time.Time) (Enrollment, error) {
 	if e.State != Paused {
 		return e, ErrTransition
 	}
-	e.Attempts, e.HeldBack, e.RepliedSince, e.WakeOn = 0, 0, now, ""
+	switch {
+	case told.After(e.RepliedSince):
+		e.RepliedSince = told
+	case e.Reason == ReasonLeadReplied:
+		e.RepliedSince = now // a run noticed the reply, which is not told yet
+	}
+	e.Attempts, e.HeldBack, e.WakeOn = 0, 0, ""
 	return e.GoOn(now), nil
 }
 

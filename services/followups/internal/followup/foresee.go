@@ -230,7 +230,7 @@ func (w *walk) running() bool {
 			return false
 		}
 		w.assumed = w.e.Reason + " is over"
-		w.e, _ = w.e.Resume(w.in.Now) // a paused enrollment can be resumed
+		w.e, _ = w.e.Resume(w.in.Now, w.in.Now) // a paused enrollment can be resumed
 	case Awaiting:
 		return w.beyond(w.e.Reason)
 	}

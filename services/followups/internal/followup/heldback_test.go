@@ -52,7 +52,7 @@ func TestHeldBackIsNoFailedTry(t *testing.T) {
 	if effect := Refused(r, e, try).Since(e); effect.Result != Waiting || e.Apply(effect, step, time.UTC, try.Now).State != Paused {
 		t.Fatalf("a pause that lasts: %+v", effect)
 	}
-	resumed, err := e.Resume(try.Now)
+	resumed, err := e.Resume(time.Time{}, try.Now)
 	if err != nil || resumed.HeldBack != 0 || resumed.Attempts != 0 {
 		t.Fatalf("resumed: %+v, %v", resumed, err)
 	}

@@ -43,7 +43,7 @@ func TestEveryPauseHasAWayOut(t *testing.T) {
 		if err != nil || e.State != Paused || e.Reason != reason || e.Next.IsZero() == (meaning.Recheck > 0) {
 			t.Fatalf("%s: %+v, %v", reason, e, err)
 		}
-		resumed, err := e.Resume(now.Add(time.Hour))
+		resumed, err := e.Resume(now.Add(time.Hour), now.Add(time.Hour))
 		if err != nil || resumed.State != Active || resumed.Next.IsZero() || !resumed.RepliedSince.Equal(now.Add(time.Hour)) {
 			t.Errorf("%s: a person cannot resume it: %+v, %v", reason, resumed, err)
 		}

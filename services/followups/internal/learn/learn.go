@@ -30,6 +30,7 @@ const (
 type Sync interface {
 	GetWorkspace(ctx context.Context, in *syncv1.GetWorkspaceRequest, opts ...grpc.CallOption) (*syncv1.GetWorkspaceResponse, error)
 	BatchGetLeads(ctx context.Context, in *syncv1.BatchGetLeadsRequest, opts ...grpc.CallOption) (*syncv1.BatchGetLeadsResponse, error)
+	GetMessage(ctx context.Context, in *syncv1.GetMessageRequest, opts ...grpc.CallOption) (*syncv1.GetMessageResponse, error)
 	CheckSend(ctx context.Context, in *syncv1.CheckSendRequest, opts ...grpc.CallOption) (*syncv1.CheckSendResponse, error)
 }
 

@@ -118,6 +118,9 @@ func (r *Runner) Run(ctx context.Context, request Request) (store.Run, error) {
 	if err := r.fireSilences(budget, receipt.ID); err != nil {
 		return store.Run{}, err
 	}
+	if err := r.readReplies(budget); err != nil {
+		return store.Run{}, err
+	}
 	finished, err := p.flow(ctx, budget)
 	if err != nil {
 		return store.Run{}, err
@@ -139,11 +142,8 @@ const silencesAtOnce = 100
 func (r *Runner) fireSilences(budget context.Context, run uuid.UUID) error {
 	for budget.Err() == nil {
 		fired, err := r.cfg.Store.FireSilences(budget, run, r.cfg.Clock.Now(), silencesAtOnce)
-		if err != nil && budget.Err() == nil {
-			return err
-		}
 		if err != nil || fired < silencesAtOnce {
-			return nil //nolint:nilerr // the error is only the end of the budget: the next run goes on
+			return endOf(budget, err)
 		}
 	}
 	return nil

@@ -145,11 +145,18 @@ type change func(followup.Enrollment) (followup.Enrollment, error)
 
 // changed applies a guarded change to the named enrollment.
 func (s *Server) changed(ctx context.Context, text string, fn change) (*followupsv1.Enrollment, error) {
+	return s.changedBy(ctx, text, func(workspace, id uuid.UUID) (followup.Enrollment, error) {
+		return s.cfg.Store.ChangeEnrollment(ctx, workspace, id, s.now(), fn)
+	})
+}
+
+// changedBy answers the enrollment after a change of it in the store.
+func (s *Server) changedBy(ctx context.Context, text string, do func(workspace, id uuid.UUID) (followup.Enrollment, error)) (*followupsv1.Enrollment, error) {
 	workspace, id, err := child(ctx, "name", text, "enrollments")
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.cfg.Store.ChangeEnrollment(ctx, workspace, id, s.now(), fn)
+	e, err := do(workspace, id)
 	if errors.Is(err, followup.ErrTransition) {
 		return nil, notActive(e.State, text)
 	}
@@ -174,7 +181,9 @@ func (s *Server) PauseEnrollment(ctx context.Context, req *followupsv1.PauseEnro
 // ResumeEnrollment goes on.
 func (s *Server) ResumeEnrollment(ctx context.Context, req *followupsv1.ResumeEnrollmentRequest) (*followupsv1.ResumeEnrollmentResponse, error) {
 	now := s.now()
-	e, err := s.changed(ctx, req.GetName(), func(e followup.Enrollment) (followup.Enrollment, error) { return e.Resume(now) })
+	e, err := s.changedBy(ctx, req.GetName(), func(workspace, id uuid.UUID) (followup.Enrollment, error) {
+		return s.cfg.Store.ResumeEnrollment(ctx, workspace, id, now)
+	})
 	if err != nil {
 		return nil, err
 	}

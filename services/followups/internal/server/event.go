@@ -10,18 +10,15 @@ import (
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
-	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/followups/internal/followup"
+	"github.com/relance/relance/services/followups/internal/learn"
 	"github.com/relance/relance/services/followups/internal/name"
-	"github.com/relance/relance/services/followups/internal/snooze"
 	"github.com/relance/relance/services/followups/internal/store"
 )
 
 const (
 	maxEvents    = 500
 	maxBookingID = 300
-	// textTimeout is how long the text of a reply is waited for.
-	textTimeout = 2 * time.Second
 )
 
 // HandleLeadEvents applies events in order, each in its own transaction with the record that it was handled. When one
@@ -130,12 +127,16 @@ func eventTypes() map[followupsv1.LeadEventType]store.EventType {
 }
 
 // complete adds what only sync knows: the zone that a step is scheduled in, and the date that a reply names. An event is
-// applied without them when sync does not answer: a reply must stop the sequences all the same.
+// applied without them when sync does not answer: a reply must stop the sequences all the same. Its date is then taken by a run.
 func (s *Server) complete(ctx context.Context, event *store.Event) {
 	switch event.Type {
 	case store.DeliveryChanged:
 	case store.LeadReplied:
-		event.Snooze = s.snoozeDate(ctx, *event)
+		var read bool
+		event.Snooze, read = s.reader.Snooze(ctx, learn.Reply{
+			Workspace: event.Workspace, Lead: event.Lead, Message: event.Message, Time: event.Time,
+		})
+		event.Unread = !read
 	case store.LeadUpdated:
 		leads, _ := s.reader.Leads(ctx, event.Workspace, []uuid.UUID{event.Lead})
 		event.Known = leads[event.Lead]
@@ -146,32 +147,8 @@ func (s *Server) complete(ctx context.Context, event *store.Event) {
 
 // leadZone is the lead's zone, or the workspace's; nil when neither is known.
 func (s *Server) leadZone(ctx context.Context, workspace, lead uuid.UUID) *time.Location {
-	leads, _ := s.reader.Leads(ctx, workspace, []uuid.UUID{lead})
-	if known := leads[lead]; known != nil && known.Zone != nil {
-		return known.Zone
+	if zone, ok := s.reader.LeadZone(ctx, workspace, lead); ok {
+		return zone
 	}
 	return s.zone(ctx, workspace)
-}
-
-// snoozeDate is the date at which the reply asks to be written to again; zero for none.
-func (s *Server) snoozeDate(ctx context.Context, event store.Event) time.Time {
-	if event.Message == "" {
-		return time.Time{}
-	}
-	ctx, cancel := context.WithTimeout(ctx, textTimeout)
-	defer cancel()
-	resp, err := s.cfg.Sync.GetMessage(ctx, &syncv1.GetMessageRequest{Name: event.Message})
-	if err != nil {
-		return time.Time{}
-	}
-	text := resp.GetMessage().GetBody()
-	if _, ok := snooze.Date(text, event.Time, time.UTC); !ok {
-		return time.Time{} // without a date nobody need be asked for a zone
-	}
-	zone := s.leadZone(ctx, event.Workspace, event.Lead)
-	if zone == nil {
-		zone = time.UTC
-	}
-	date, _ := snooze.Date(text, event.Time, zone)
-	return date
 }

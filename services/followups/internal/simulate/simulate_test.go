@@ -64,7 +64,7 @@ func TestNothingReachableSends(t *testing.T) {
 		reader reflect.Type
 		want   []string
 	}{
-		{reflect.TypeFor[learn.Sync](), []string{"BatchGetLeads", "CheckSend", "GetWorkspace"}},
+		{reflect.TypeFor[learn.Sync](), []string{"BatchGetLeads", "CheckSend", "GetMessage", "GetWorkspace"}},
 		{reflect.TypeFor[learn.Availability](), []string{"GetSlots"}},
 	} {
 		var got []string

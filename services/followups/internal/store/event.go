@@ -57,6 +57,8 @@ type Event struct {
 	AddedTags []string
 	// Snooze is the date that a reply named for writing again; zero for none.
 	Snooze time.Time
+	// Unread tells that the text of a reply could not be read: its date is taken later.
+	Unread bool
 	// Booking and BookingTime are for LeadBooked and BookingCancelled.
 	Booking     string
 	BookingTime time.Time
@@ -71,6 +73,9 @@ func (s *Store) HandleEvent(ctx context.Context, event Event, try followup.Try) 
 				EventTime: event.Time, Now: try.Now, Wakes: event.wakes(),
 			})
 			if isNew = rows == 1; err != nil || !isNew {
+				return err
+			}
+			if err := keepUnread(ctx, q, event, try.Now); err != nil {
 				return err
 			}
 			pulls, err := handle(ctx, q, event, try)

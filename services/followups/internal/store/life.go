@@ -26,6 +26,11 @@ func live(ctx context.Context, q *db.Queries, event Event, now time.Time) error 
 	if err != nil {
 		return fmt.Errorf("lock enrollments of lead: %w", err)
 	}
+	return applyTo(ctx, q, rows, event, now)
+}
+
+// applyTo applies to running enrollments of a lead, which are locked, what happened to it.
+func applyTo(ctx context.Context, q *db.Queries, rows []db.Enrollment, event Event, now time.Time) (err error) {
 	goesOn := map[uuid.UUID]bool{}
 	if event.Type == LeadReplied {
 		if goesOn, err = continuing(ctx, q, event.Workspace, rows); err != nil {
@@ -144,7 +149,8 @@ func change(ctx context.Context, q *db.Queries, e followup.Enrollment, event Eve
 	switch event.Type {
 	case LeadReplied:
 		moved, changed := e.Replied(event.Time)
-		if !event.Snooze.IsZero() {
+		// One that began, was answered or was resumed after the reply is left alone, as by the reply itself.
+		if !event.Snooze.IsZero() && e.RepliedSince.Before(event.Time) {
 			var snoozed bool
 			if moved, snoozed = moved.Snooze(event.Snooze, event.Time); snoozed {
 				changed = true

@@ -236,3 +236,13 @@ type Task struct {
 	Note         string
 	FinishTime   *time.Time
 }
+
+type UnreadReply struct {
+	WorkspaceID uuid.UUID
+	EventID     uuid.UUID
+	LeadID      uuid.UUID
+	Message     string
+	EventTime   time.Time
+	NextTime    time.Time
+	EndTime     time.Time
+}
