@@ -20,12 +20,28 @@ func InWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn f
 	return scoped(ctx, pool, "begin", [2]string{"relance.workspace_id", workspace}, fn)
 }
 
+// keepPlans makes a connection keep the plans of a transaction's statements.
+const keepPlans = "; set local plan_cache_mode = force_generic_plan"
+
+// BatchTx runs fn as InTx does, with kept plans; see BatchWorkspace.
+func BatchTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
+	return scoped(ctx, pool, "begin"+keepPlans, [2]string{"relance.scope", "system"}, fn)
+}
+
+// LookTx runs fn as BatchTx does, going by indexes: for a look at a queue, which reads the head of an index however much is in
+// the table. Row-level security hides from the planner how few rows that is, and new tables have no statistics, so that it reads
+// all rows if it may.
+func LookTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
+	const byIndex = "; set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_sort = off; set local jit = off"
+	return scoped(ctx, pool, "begin"+keepPlans+byIndex, [2]string{"relance.scope", "system"}, fn)
+}
+
 // BatchWorkspace runs fn as InWorkspace does, with plans that a connection makes once and keeps. It is for statements whose
 // every table is reached by a key, so that one plan is right for all values. PostgreSQL guesses ten elements for an array that
 // it does not know: a statement on a shorter one seems cheaper when it is planned for its values, and would be planned anew
 // each time, which takes longer than its work.
 func BatchWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn func(pgx.Tx) error) error {
-	return scoped(ctx, pool, "begin; set local plan_cache_mode = force_generic_plan", [2]string{"relance.workspace_id", workspace}, fn)
+	return scoped(ctx, pool, "begin"+keepPlans, [2]string{"relance.workspace_id", workspace}, fn)
 }
 
 // ReadWorkspace runs fn as InWorkspace does, seeing one moment in all its statements, and refusing changes.

@@ -28,7 +28,7 @@ type Inbox struct{ Deps }
 // Due lists the workspaces with webhooks that are due.
 func (i Inbox) Due(ctx context.Context) ([]inbox.Waiting, error) {
 	var out []inbox.Waiting
-	err := i.Store.System(ctx, func(tx *store.Tx) error {
+	err := i.Store.Look(ctx, func(tx *store.Tx) error {
 		rows, err := tx.WaitingInboxes(ctx)
 		out = make([]inbox.Waiting, len(rows))
 		for n, r := range rows {

@@ -109,7 +109,7 @@ func (s *Server) storeTogether(ctx context.Context, _ struct{}, batch []inbound)
 	ctx, cancel := context.WithTimeout(ctx, intakeTimeout)
 	defer cancel()
 	var out []*syncv1.AcceptWebhookResponse
-	err := s.Store.System(ctx, func(tx *store.Tx) error {
+	err := s.Store.BatchSystem(ctx, func(tx *store.Tx) error {
 		out = make([]*syncv1.AcceptWebhookResponse, len(batch))
 		err := storeAll(ctx, tx, batch, out)
 		crashpoint.At(crashpoint.H2)

@@ -91,6 +91,16 @@ func (s *Store) System(ctx context.Context, fn func(*Tx) error) error {
 	return s.run(ctx, func(body func(pgx.Tx) error) error { return postgres.InTx(ctx, s.pool, body) }, fn)
 }
 
+// BatchSystem is System as Batch is Workspace.
+func (s *Store) BatchSystem(ctx context.Context, fn func(*Tx) error) error {
+	return s.run(ctx, func(body func(pgx.Tx) error) error { return postgres.BatchTx(ctx, s.pool, body) }, fn)
+}
+
+// Look is System for a look at the head of a queue (postgres.LookTx).
+func (s *Store) Look(ctx context.Context, fn func(*Tx) error) error {
+	return s.run(ctx, func(body func(pgx.Tx) error) error { return postgres.LookTx(ctx, s.pool, body) }, fn)
+}
+
 // Snapshot runs fn seeing all workspaces at one moment, for counts that must add up.
 func (s *Store) Snapshot(ctx context.Context, fn func(*Tx) error) error {
 	moment := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}

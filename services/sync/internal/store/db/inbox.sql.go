@@ -215,14 +215,17 @@ func (q *Queries) TryInboxLock(ctx context.Context, workspaceID uuid.UUID) (bool
 
 const waitingInboxes = `-- name: WaitingInboxes :many
 WITH RECURSIVE waiting AS (
-    (SELECT i.workspace_id FROM webhook_inbox i WHERE i.state = 'PENDING' ORDER BY i.workspace_id LIMIT 1)
+    (SELECT i.workspace_id FROM webhook_inbox i WHERE i.state = 'PENDING' ORDER BY i.workspace_id, i.alone, i.next_time, i.id LIMIT 1)
     UNION ALL
-    SELECT (SELECT n.workspace_id FROM webhook_inbox n WHERE n.state = 'PENDING' AND n.workspace_id > w.workspace_id ORDER BY n.workspace_id LIMIT 1)
+    SELECT (SELECT n.workspace_id FROM webhook_inbox n WHERE n.state = 'PENDING' AND n.workspace_id > w.workspace_id
+        ORDER BY n.workspace_id, n.alone, n.next_time, n.id LIMIT 1)
     FROM waiting w WHERE w.workspace_id IS NOT NULL
-), due AS (
+), due AS MATERIALIZED (
     SELECT w.workspace_id,
-        EXISTS (SELECT FROM webhook_inbox t WHERE t.state = 'PENDING' AND t.workspace_id = w.workspace_id AND NOT t.alone AND t.next_time <= now()) AS together,
-        EXISTS (SELECT FROM webhook_inbox a WHERE a.state = 'PENDING' AND a.workspace_id = w.workspace_id AND a.alone AND a.next_time <= now()) AS alone
+        coalesce((SELECT t.next_time <= now() FROM webhook_inbox t WHERE t.state = 'PENDING' AND t.workspace_id = w.workspace_id AND NOT t.alone
+            ORDER BY t.next_time, t.id LIMIT 1), false) AS together,
+        coalesce((SELECT a.next_time <= now() FROM webhook_inbox a WHERE a.state = 'PENDING' AND a.workspace_id = w.workspace_id AND a.alone
+            ORDER BY a.next_time, a.id LIMIT 1), false) AS alone
     FROM waiting w WHERE w.workspace_id IS NOT NULL
 )
 SELECT workspace_id::uuid AS workspace_id, together::boolean AS together, alone::boolean AS alone FROM due WHERE together OR alone ORDER BY workspace_id
@@ -234,7 +237,8 @@ type WaitingInboxesRow struct {
 	Alone       bool
 }
 
-// The workspaces for which something is due, found by steps along the index, however much waits for each.
+// The workspaces for which something is due, found by steps along the index, however much waits for each. It is the order that
+// names the index, and a limit that makes a step: an EXISTS is answered for all workspaces at once, by reading all that waits.
 func (q *Queries) WaitingInboxes(ctx context.Context) ([]WaitingInboxesRow, error) {
 	rows, err := q.db.Query(ctx, waitingInboxes)
 	if err != nil {
