@@ -21,12 +21,12 @@ func UnaryServerInterceptor(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				resp, err = nil, outcome(ctx, logger, info.FullMethod, recovered(r))
+				resp, err = nil, outcome(ctx, logger, info.FullMethod, recovered(r)).GRPCStatus().Err()
 			}
 		}()
 		resp, err = next(ctx, req)
-		if err = outcome(ctx, logger, info.FullMethod, err); err != nil {
-			return nil, err
+		if e := outcome(ctx, logger, info.FullMethod, err); e != nil {
+			return nil, e.GRPCStatus().Err()
 		}
 		return resp, nil
 	}
@@ -37,10 +37,13 @@ func StreamServerInterceptor(logger *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				err = outcome(stream.Context(), logger, info.FullMethod, recovered(r))
+				err = outcome(stream.Context(), logger, info.FullMethod, recovered(r)).GRPCStatus().Err()
 			}
 		}()
-		return outcome(stream.Context(), logger, info.FullMethod, next(srv, wire{stream}))
+		if e := outcome(stream.Context(), logger, info.FullMethod, next(srv, wire{stream})); e != nil {
+			return e.GRPCStatus().Err()
+		}
+		return nil
 	}
 }
 
@@ -64,7 +67,7 @@ func fromWire(err error) error {
 
 func recovered(r any) error { return fmt.Errorf("panic: %v\n%s", r, debug.Stack()) }
 
-func outcome(ctx context.Context, logger *slog.Logger, method string, err error) error {
+func outcome(ctx context.Context, logger *slog.Logger, method string, err error) *Error {
 	if err == nil {
 		return nil
 	}
@@ -76,7 +79,7 @@ func outcome(ctx context.Context, logger *slog.Logger, method string, err error)
 	if e.Code == codes.Internal {
 		logger.ErrorContext(ctx, "call failed", slog.String("method", method), slog.Any("error", err))
 	}
-	return e.GRPCStatus().Err()
+	return e
 }
 
 func classify(ctx context.Context, method string, err error) *Error {

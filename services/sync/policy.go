@@ -49,6 +49,7 @@ func Policy() principal.Policy {
 		syncv1.SyncService_ListTakenTimes_FullMethodName:        {principal.KindAvailability},
 		syncv1.SyncService_IdentifyWebhookSender_FullMethodName: {principal.KindGateway},
 		syncv1.SyncService_AcceptWebhook_FullMethodName:         {principal.KindWebhook},
+		syncv1.SyncService_BatchAcceptWebhooks_FullMethodName:   {principal.KindWebhook},
 		syncv1.SyncService_ListWebhookEvents_FullMethodName:     admin,
 		syncv1.SyncService_ReplayWebhookEvents_FullMethodName:   admin,
 		syncv1.SyncService_ListIngestionHealth_FullMethodName:   admin,

@@ -55,6 +55,7 @@ type Edge struct {
 	resources    http.Handler
 	handler      http.Handler
 	telemetry    telemetry
+	intake       *intake
 }
 
 type namedHealth struct {
@@ -85,6 +86,7 @@ func New(opts Options) (*Edge, error) {
 			{"availability", grpc_health_v1.NewHealthClient(availability)},
 		},
 	}
+	e.intake = e.newIntake()
 	var err error
 	if e.telemetry, err = newTelemetry(); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)

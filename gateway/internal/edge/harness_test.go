@@ -71,6 +71,9 @@ type fakeSync struct {
 	duplicate bool
 	connected string
 	hangs     atomic.Bool
+	// whole makes a failure that of the call, not of each webhook in it; old is a sync that does not know batches.
+	whole, old bool
+	batches    []batch
 }
 
 func (f *fakeSync) GetLead(ctx context.Context, r *syncv1.GetLeadRequest) (*syncv1.GetLeadResponse, error) {
@@ -121,6 +124,8 @@ func (f *fakeSync) AcceptWebhook(ctx context.Context, r *syncv1.AcceptWebhookReq
 	if err := f.note(ctx, r); err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.body = r.GetBody()
 	return &syncv1.AcceptWebhookResponse{
 		Event: "webhookEvents/1", State: syncv1.WebhookState_WEBHOOK_STATE_PENDING, Duplicate: f.duplicate,
@@ -283,7 +288,8 @@ func newHarness(t testing.TB, change ...func(*Options)) *harness {
 		Sync: dial(rpctest.Config{
 			Service: "sync",
 			Policy: policyOf(syncv1.SyncService_ServiceDesc, map[string]principal.Kind{
-				"IdentifyWebhookSender": principal.KindGateway, "AcceptWebhook": principal.KindWebhook, "SyncDueConversations": principal.KindCron,
+				"IdentifyWebhookSender": principal.KindGateway, "AcceptWebhook": principal.KindWebhook,
+				"BatchAcceptWebhooks": principal.KindWebhook, "SyncDueConversations": principal.KindCron,
 			}),
 			Register: func(r grpc.ServiceRegistrar) { syncv1.RegisterSyncServiceServer(r, h.sync) },
 		}),

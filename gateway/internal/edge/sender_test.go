@@ -160,7 +160,7 @@ func TestCannotStoreAnswersBySender(t *testing.T) {
 		{apierr.New(codes.Unimplemented, domain, "", "old"), busy},
 	} {
 		for name, p := range h.proofs() {
-			h.sync.fail = c.err
+			h.sync.fail, h.sync.whole = c.err, !h.sync.whole // the call's failure is each webhook's
 			want, retry := c.want, ""
 			if want == busy {
 				want, retry = p.busy, p.retry
@@ -172,7 +172,7 @@ func TestCannotStoreAnswersBySender(t *testing.T) {
 			}
 		}
 	}
-	h.sync.fail, h.sync.identify = nil, apierr.Unavailable("the database is away", nil)
+	h.sync.fail, h.sync.whole, h.sync.identify = nil, false, apierr.Unavailable("the database is away", nil)
 	for name, p := range h.proofs() {
 		if name == "marketplace" {
 			continue // known by its signature, not by its workspace

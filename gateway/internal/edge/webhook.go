@@ -55,7 +55,7 @@ func one(r *http.Request, header string) string {
 func (e *Edge) accept(w http.ResponseWriter, r *http.Request, from sender, request *syncv1.AcceptWebhookRequest) {
 	ctx, cancel := e.call(r, e.opts.WebhookTimeout)
 	defer cancel()
-	answer, err := e.sync.AcceptWebhook(ctx, request)
+	answer, err := e.store(ctx, request)
 	if err != nil {
 		from.writeError(w, r, err)
 		return

@@ -121,6 +121,9 @@ func TestWebhookIsAnsweredInTime(t *testing.T) {
 	if w.Header().Get("Retry-After") != "600" {
 		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
 	}
+	if !strings.Contains(w.Body.String(), "did not answer in time") {
+		t.Errorf("the answer is %s", w.Body.String())
+	}
 }
 
 func TestBodyCap(t *testing.T) {

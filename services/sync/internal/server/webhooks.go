@@ -12,7 +12,6 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/principal"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
-	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
@@ -64,34 +63,6 @@ func secretUnknown() error {
 	return typed(codes.Unauthenticated, reasonSecretUnknown, "no workspace has this webhook secret")
 }
 
-// AcceptWebhook stores an authenticated webhook and its job in one transaction.
-func (s *Server) AcceptWebhook(ctx context.Context, req *syncv1.AcceptWebhookRequest) (*syncv1.AcceptWebhookResponse, error) {
-	who, _ := principal.FromContext(ctx)
-	crashpoint.At(crashpoint.H1)
-	delivery, err := s.delivery(req, who)
-	if err != nil {
-		return nil, err
-	}
-	// Only then is anything read of a body that is signed with the workspace's own key.
-	if err := s.verify(ctx, delivery, req.GetSignature()); err != nil {
-		return nil, err
-	}
-	event, err := s.parse(delivery)
-	if err != nil {
-		return nil, err
-	}
-	in := inbound{event: event, delivery: delivery, bound: who.Workspace}
-	out, err := s.intake.Do(ctx, struct{}{}, in)
-	if !postgres.IsUnavailable(err) && (err != nil || out == nil) {
-		out, err = s.storeAlone(ctx, in)
-	}
-	if err != nil {
-		return nil, mapped(err)
-	}
-	crashpoint.At(crashpoint.H3)
-	return out, nil
-}
-
 // delivery checks who hands in what: a marketplace webhook finds its workspace by its location, every other comes with the
 // workspace of its secret.
 func (s *Server) delivery(req *syncv1.AcceptWebhookRequest, who principal.Principal) (webhook.Delivery, error) {
@@ -114,19 +85,11 @@ func (s *Server) delivery(req *syncv1.AcceptWebhookRequest, who principal.Princi
 
 // verify checks the signature of senders that sign with a key of the workspace. Smartlead's older hooks carry the secret
 // in the body instead.
-func (s *Server) verify(ctx context.Context, d webhook.Delivery, signature string) error {
+func (s *Server) verify(d webhook.Delivery, signature string, ring *keyring) error {
 	if d.Source != webhook.Calendly && d.Source != webhook.Smartlead {
 		return nil
 	}
-	workspace, err := uuid.Parse(d.Workspace)
-	if err != nil {
-		return err
-	}
-	var keys []string
-	err = s.Store.System(ctx, func(tx *store.Tx) (err error) {
-		keys, err = s.signingKeys(ctx, tx, workspace, d.Source)
-		return err
-	})
+	keys, err := ring.of(d.Source)
 	switch {
 	case err != nil:
 		return mapped(err)

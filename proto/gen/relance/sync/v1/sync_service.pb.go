@@ -9,6 +9,7 @@ package syncv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	anypb "google.golang.org/protobuf/types/known/anypb"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -2141,6 +2142,185 @@ func (x *AcceptWebhookResponse) GetDuplicate() bool {
 	return false
 }
 
+// BatchAcceptWebhooksRequest carries authenticated webhooks.
+type BatchAcceptWebhooksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The webhooks, at most 64.
+	Requests      []*AcceptWebhookRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchAcceptWebhooksRequest) Reset() {
+	*x = BatchAcceptWebhooksRequest{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchAcceptWebhooksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchAcceptWebhooksRequest) ProtoMessage() {}
+
+func (x *BatchAcceptWebhooksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchAcceptWebhooksRequest.ProtoReflect.Descriptor instead.
+func (*BatchAcceptWebhooksRequest) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *BatchAcceptWebhooksRequest) GetRequests() []*AcceptWebhookRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// BatchAcceptWebhooksResponse tells what was done with each.
+type BatchAcceptWebhooksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The outcomes, in the order of the requests.
+	Results       []*AcceptWebhookResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchAcceptWebhooksResponse) Reset() {
+	*x = BatchAcceptWebhooksResponse{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchAcceptWebhooksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchAcceptWebhooksResponse) ProtoMessage() {}
+
+func (x *BatchAcceptWebhooksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchAcceptWebhooksResponse.ProtoReflect.Descriptor instead.
+func (*BatchAcceptWebhooksResponse) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *BatchAcceptWebhooksResponse) GetResults() []*AcceptWebhookResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// AcceptWebhookResult is what became of one webhook.
+type AcceptWebhookResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What AcceptWebhook would have answered.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*AcceptWebhookResult_Response
+	//	*AcceptWebhookResult_Error
+	Outcome       isAcceptWebhookResult_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptWebhookResult) Reset() {
+	*x = AcceptWebhookResult{}
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptWebhookResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptWebhookResult) ProtoMessage() {}
+
+func (x *AcceptWebhookResult) ProtoReflect() protoreflect.Message {
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptWebhookResult.ProtoReflect.Descriptor instead.
+func (*AcceptWebhookResult) Descriptor() ([]byte, []int) {
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *AcceptWebhookResult) GetOutcome() isAcceptWebhookResult_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *AcceptWebhookResult) GetResponse() *AcceptWebhookResponse {
+	if x != nil {
+		if x, ok := x.Outcome.(*AcceptWebhookResult_Response); ok {
+			return x.Response
+		}
+	}
+	return nil
+}
+
+func (x *AcceptWebhookResult) GetError() *anypb.Any {
+	if x != nil {
+		if x, ok := x.Outcome.(*AcceptWebhookResult_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isAcceptWebhookResult_Outcome interface {
+	isAcceptWebhookResult_Outcome()
+}
+
+type AcceptWebhookResult_Response struct {
+	// It is stored.
+	Response *AcceptWebhookResponse `protobuf:"bytes,1,opt,name=response,proto3,oneof"`
+}
+
+type AcceptWebhookResult_Error struct {
+	// It is not: a google.rpc.Status.
+	Error *anypb.Any `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
+}
+
+func (*AcceptWebhookResult_Response) isAcceptWebhookResult_Outcome() {}
+
+func (*AcceptWebhookResult_Error) isAcceptWebhookResult_Outcome() {}
+
 // WebhookEventFilter admits stored webhooks that fit every field given.
 type WebhookEventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2162,7 +2342,7 @@ type WebhookEventFilter struct {
 
 func (x *WebhookEventFilter) Reset() {
 	*x = WebhookEventFilter{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2174,7 +2354,7 @@ func (x *WebhookEventFilter) String() string {
 func (*WebhookEventFilter) ProtoMessage() {}
 
 func (x *WebhookEventFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[36]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2187,7 +2367,7 @@ func (x *WebhookEventFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookEventFilter.ProtoReflect.Descriptor instead.
 func (*WebhookEventFilter) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{36}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *WebhookEventFilter) GetState() WebhookState {
@@ -2249,7 +2429,7 @@ type ListWebhookEventsRequest struct {
 
 func (x *ListWebhookEventsRequest) Reset() {
 	*x = ListWebhookEventsRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2441,7 @@ func (x *ListWebhookEventsRequest) String() string {
 func (*ListWebhookEventsRequest) ProtoMessage() {}
 
 func (x *ListWebhookEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[37]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2454,7 @@ func (x *ListWebhookEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListWebhookEventsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{37}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListWebhookEventsRequest) GetParent() string {
@@ -2318,7 +2498,7 @@ type ListWebhookEventsResponse struct {
 
 func (x *ListWebhookEventsResponse) Reset() {
 	*x = ListWebhookEventsResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[38]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2510,7 @@ func (x *ListWebhookEventsResponse) String() string {
 func (*ListWebhookEventsResponse) ProtoMessage() {}
 
 func (x *ListWebhookEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[38]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2523,7 @@ func (x *ListWebhookEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWebhookEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListWebhookEventsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{38}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListWebhookEventsResponse) GetWebhookEvents() []*WebhookEvent {
@@ -2379,7 +2559,7 @@ type ReplayWebhookEventsRequest struct {
 
 func (x *ReplayWebhookEventsRequest) Reset() {
 	*x = ReplayWebhookEventsRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[39]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2571,7 @@ func (x *ReplayWebhookEventsRequest) String() string {
 func (*ReplayWebhookEventsRequest) ProtoMessage() {}
 
 func (x *ReplayWebhookEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[39]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2584,7 @@ func (x *ReplayWebhookEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayWebhookEventsRequest.ProtoReflect.Descriptor instead.
 func (*ReplayWebhookEventsRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{39}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReplayWebhookEventsRequest) GetParent() string {
@@ -2459,7 +2639,7 @@ type ReplayWebhookEventsResponse struct {
 
 func (x *ReplayWebhookEventsResponse) Reset() {
 	*x = ReplayWebhookEventsResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[40]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2651,7 @@ func (x *ReplayWebhookEventsResponse) String() string {
 func (*ReplayWebhookEventsResponse) ProtoMessage() {}
 
 func (x *ReplayWebhookEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[40]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2664,7 @@ func (x *ReplayWebhookEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayWebhookEventsResponse.ProtoReflect.Descriptor instead.
 func (*ReplayWebhookEventsResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{40}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReplayWebhookEventsResponse) GetMatchedCount() int32 {
@@ -2564,7 +2744,7 @@ type IngestionHealth struct {
 
 func (x *IngestionHealth) Reset() {
 	*x = IngestionHealth{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[41]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +2756,7 @@ func (x *IngestionHealth) String() string {
 func (*IngestionHealth) ProtoMessage() {}
 
 func (x *IngestionHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[41]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +2769,7 @@ func (x *IngestionHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestionHealth.ProtoReflect.Descriptor instead.
 func (*IngestionHealth) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{41}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *IngestionHealth) GetName() string {
@@ -2764,7 +2944,7 @@ type AppointmentPoll struct {
 
 func (x *AppointmentPoll) Reset() {
 	*x = AppointmentPoll{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +2956,7 @@ func (x *AppointmentPoll) String() string {
 func (*AppointmentPoll) ProtoMessage() {}
 
 func (x *AppointmentPoll) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[42]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +2969,7 @@ func (x *AppointmentPoll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppointmentPoll.ProtoReflect.Descriptor instead.
 func (*AppointmentPoll) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{42}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AppointmentPoll) GetProvider() string {
@@ -2882,7 +3062,7 @@ type ListIngestionHealthRequest struct {
 
 func (x *ListIngestionHealthRequest) Reset() {
 	*x = ListIngestionHealthRequest{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3074,7 @@ func (x *ListIngestionHealthRequest) String() string {
 func (*ListIngestionHealthRequest) ProtoMessage() {}
 
 func (x *ListIngestionHealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[43]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3087,7 @@ func (x *ListIngestionHealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIngestionHealthRequest.ProtoReflect.Descriptor instead.
 func (*ListIngestionHealthRequest) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{43}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListIngestionHealthRequest) GetPageSize() int32 {
@@ -2937,7 +3117,7 @@ type ListIngestionHealthResponse struct {
 
 func (x *ListIngestionHealthResponse) Reset() {
 	*x = ListIngestionHealthResponse{}
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[44]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3129,7 @@ func (x *ListIngestionHealthResponse) String() string {
 func (*ListIngestionHealthResponse) ProtoMessage() {}
 
 func (x *ListIngestionHealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[44]
+	mi := &file_relance_sync_v1_sync_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3142,7 @@ func (x *ListIngestionHealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIngestionHealthResponse.ProtoReflect.Descriptor instead.
 func (*ListIngestionHealthResponse) Descriptor() ([]byte, []int) {
-	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{44}
+	return file_relance_sync_v1_sync_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListIngestionHealthResponse) GetIngestionHealth() []*IngestionHealth {
@@ -2983,7 +3163,7 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -3128,7 +3308,15 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x15AcceptWebhookResponse\x12\x14\n" +
 	"\x05event\x18\x01 \x01(\tR\x05event\x123\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.relance.sync.v1.WebhookStateR\x05state\x12\x1c\n" +
-	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"\xb5\x02\n" +
+	"\tduplicate\x18\x03 \x01(\bR\tduplicate\"_\n" +
+	"\x1aBatchAcceptWebhooksRequest\x12A\n" +
+	"\brequests\x18\x01 \x03(\v2%.relance.sync.v1.AcceptWebhookRequestR\brequests\"]\n" +
+	"\x1bBatchAcceptWebhooksResponse\x12>\n" +
+	"\aresults\x18\x01 \x03(\v2$.relance.sync.v1.AcceptWebhookResultR\aresults\"\x94\x01\n" +
+	"\x13AcceptWebhookResult\x12D\n" +
+	"\bresponse\x18\x01 \x01(\v2&.relance.sync.v1.AcceptWebhookResponseH\x00R\bresponse\x12,\n" +
+	"\x05error\x18\x02 \x01(\v2\x14.google.protobuf.AnyH\x00R\x05errorB\t\n" +
+	"\aoutcome\"\xb5\x02\n" +
 	"\x12WebhookEventFilter\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1d.relance.sync.v1.WebhookStateR\x05state\x126\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1e.relance.sync.v1.WebhookSourceR\x06source\x12!\n" +
@@ -3207,7 +3395,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbd\x1f\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xaf \n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3249,7 +3437,8 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\x10ListAppointments\x12(.relance.sync.v1.ListAppointmentsRequest\x1a).relance.sync.v1.ListAppointmentsResponse\x12a\n" +
 	"\x0eListTakenTimes\x12&.relance.sync.v1.ListTakenTimesRequest\x1a'.relance.sync.v1.ListTakenTimesResponse\x12v\n" +
 	"\x15IdentifyWebhookSender\x12-.relance.sync.v1.IdentifyWebhookSenderRequest\x1a..relance.sync.v1.IdentifyWebhookSenderResponse\x12^\n" +
-	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12j\n" +
+	"\rAcceptWebhook\x12%.relance.sync.v1.AcceptWebhookRequest\x1a&.relance.sync.v1.AcceptWebhookResponse\x12p\n" +
+	"\x13BatchAcceptWebhooks\x12+.relance.sync.v1.BatchAcceptWebhooksRequest\x1a,.relance.sync.v1.BatchAcceptWebhooksResponse\x12j\n" +
 	"\x11ListWebhookEvents\x12).relance.sync.v1.ListWebhookEventsRequest\x1a*.relance.sync.v1.ListWebhookEventsResponse\x12p\n" +
 	"\x13ReplayWebhookEvents\x12+.relance.sync.v1.ReplayWebhookEventsRequest\x1a,.relance.sync.v1.ReplayWebhookEventsResponse\x12p\n" +
 	"\x13ListIngestionHealth\x12+.relance.sync.v1.ListIngestionHealthRequest\x1a,.relance.sync.v1.ListIngestionHealthResponseB\xc2\x01\n" +
@@ -3267,7 +3456,7 @@ func file_relance_sync_v1_sync_service_proto_rawDescGZIP() []byte {
 	return file_relance_sync_v1_sync_service_proto_rawDescData
 }
 
-var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_relance_sync_v1_sync_service_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*CreateWorkspaceRequest)(nil),        // 0: relance.sync.v1.CreateWorkspaceRequest
 	(*CreateWorkspaceResponse)(nil),       // 1: relance.sync.v1.CreateWorkspaceResponse
@@ -3305,219 +3494,229 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*IdentifyWebhookSenderResponse)(nil), // 33: relance.sync.v1.IdentifyWebhookSenderResponse
 	(*AcceptWebhookRequest)(nil),          // 34: relance.sync.v1.AcceptWebhookRequest
 	(*AcceptWebhookResponse)(nil),         // 35: relance.sync.v1.AcceptWebhookResponse
-	(*WebhookEventFilter)(nil),            // 36: relance.sync.v1.WebhookEventFilter
-	(*ListWebhookEventsRequest)(nil),      // 37: relance.sync.v1.ListWebhookEventsRequest
-	(*ListWebhookEventsResponse)(nil),     // 38: relance.sync.v1.ListWebhookEventsResponse
-	(*ReplayWebhookEventsRequest)(nil),    // 39: relance.sync.v1.ReplayWebhookEventsRequest
-	(*ReplayWebhookEventsResponse)(nil),   // 40: relance.sync.v1.ReplayWebhookEventsResponse
-	(*IngestionHealth)(nil),               // 41: relance.sync.v1.IngestionHealth
-	(*AppointmentPoll)(nil),               // 42: relance.sync.v1.AppointmentPoll
-	(*ListIngestionHealthRequest)(nil),    // 43: relance.sync.v1.ListIngestionHealthRequest
-	(*ListIngestionHealthResponse)(nil),   // 44: relance.sync.v1.ListIngestionHealthResponse
-	(*Workspace)(nil),                     // 45: relance.sync.v1.Workspace
-	(*timestamppb.Timestamp)(nil),         // 46: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),         // 47: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 48: relance.sync.v1.Connection
-	(*ProviderBudget)(nil),                // 49: relance.sync.v1.ProviderBudget
-	(WebhookSource)(0),                    // 50: relance.sync.v1.WebhookSource
-	(WebhookSecretPurpose)(0),             // 51: relance.sync.v1.WebhookSecretPurpose
-	(*durationpb.Duration)(nil),           // 52: google.protobuf.Duration
-	(*Lead)(nil),                          // 53: relance.sync.v1.Lead
-	(Channel)(0),                          // 54: relance.sync.v1.Channel
-	(UnknownPolicy)(0),                    // 55: relance.sync.v1.UnknownPolicy
-	(SendPurpose)(0),                      // 56: relance.sync.v1.SendPurpose
-	(*Message)(nil),                       // 57: relance.sync.v1.Message
-	(MessageView)(0),                      // 58: relance.sync.v1.MessageView
-	(Resolution)(0),                       // 59: relance.sync.v1.Resolution
-	(MessageState)(0),                     // 60: relance.sync.v1.MessageState
-	(WebhookState)(0),                     // 61: relance.sync.v1.WebhookState
-	(*WebhookEvent)(nil),                  // 62: relance.sync.v1.WebhookEvent
-	(ConnectionState)(0),                  // 63: relance.sync.v1.ConnectionState
-	(*CheckSendRequest)(nil),              // 64: relance.sync.v1.CheckSendRequest
-	(*GetConversationRequest)(nil),        // 65: relance.sync.v1.GetConversationRequest
-	(*ListConversationsRequest)(nil),      // 66: relance.sync.v1.ListConversationsRequest
-	(*SyncConversationRequest)(nil),       // 67: relance.sync.v1.SyncConversationRequest
-	(*SyncDueConversationsRequest)(nil),   // 68: relance.sync.v1.SyncDueConversationsRequest
-	(*BackfillConversationsRequest)(nil),  // 69: relance.sync.v1.BackfillConversationsRequest
-	(*WatchConversationsRequest)(nil),     // 70: relance.sync.v1.WatchConversationsRequest
-	(*SetMessageVerdictRequest)(nil),      // 71: relance.sync.v1.SetMessageVerdictRequest
-	(*ListOptOutsRequest)(nil),            // 72: relance.sync.v1.ListOptOutsRequest
-	(*ReviewOptOutRequest)(nil),           // 73: relance.sync.v1.ReviewOptOutRequest
-	(*LiftOptOutRequest)(nil),             // 74: relance.sync.v1.LiftOptOutRequest
-	(*RetryOptOutPushRequest)(nil),        // 75: relance.sync.v1.RetryOptOutPushRequest
-	(*UnblockLeadRequest)(nil),            // 76: relance.sync.v1.UnblockLeadRequest
-	(*ListLeadConflictsRequest)(nil),      // 77: relance.sync.v1.ListLeadConflictsRequest
-	(*ResolveLeadConflictRequest)(nil),    // 78: relance.sync.v1.ResolveLeadConflictRequest
-	(*BookAppointmentRequest)(nil),        // 79: relance.sync.v1.BookAppointmentRequest
-	(*GetBookingRequest)(nil),             // 80: relance.sync.v1.GetBookingRequest
-	(*ListAppointmentsRequest)(nil),       // 81: relance.sync.v1.ListAppointmentsRequest
-	(*ListTakenTimesRequest)(nil),         // 82: relance.sync.v1.ListTakenTimesRequest
-	(*CheckSendResponse)(nil),             // 83: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 84: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 85: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 86: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 87: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 88: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 89: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 90: relance.sync.v1.SetMessageVerdictResponse
-	(*ListOptOutsResponse)(nil),           // 91: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutResponse)(nil),          // 92: relance.sync.v1.ReviewOptOutResponse
-	(*LiftOptOutResponse)(nil),            // 93: relance.sync.v1.LiftOptOutResponse
-	(*RetryOptOutPushResponse)(nil),       // 94: relance.sync.v1.RetryOptOutPushResponse
-	(*UnblockLeadResponse)(nil),           // 95: relance.sync.v1.UnblockLeadResponse
-	(*ListLeadConflictsResponse)(nil),     // 96: relance.sync.v1.ListLeadConflictsResponse
-	(*ResolveLeadConflictResponse)(nil),   // 97: relance.sync.v1.ResolveLeadConflictResponse
-	(*BookAppointmentResponse)(nil),       // 98: relance.sync.v1.BookAppointmentResponse
-	(*GetBookingResponse)(nil),            // 99: relance.sync.v1.GetBookingResponse
-	(*ListAppointmentsResponse)(nil),      // 100: relance.sync.v1.ListAppointmentsResponse
-	(*ListTakenTimesResponse)(nil),        // 101: relance.sync.v1.ListTakenTimesResponse
+	(*BatchAcceptWebhooksRequest)(nil),    // 36: relance.sync.v1.BatchAcceptWebhooksRequest
+	(*BatchAcceptWebhooksResponse)(nil),   // 37: relance.sync.v1.BatchAcceptWebhooksResponse
+	(*AcceptWebhookResult)(nil),           // 38: relance.sync.v1.AcceptWebhookResult
+	(*WebhookEventFilter)(nil),            // 39: relance.sync.v1.WebhookEventFilter
+	(*ListWebhookEventsRequest)(nil),      // 40: relance.sync.v1.ListWebhookEventsRequest
+	(*ListWebhookEventsResponse)(nil),     // 41: relance.sync.v1.ListWebhookEventsResponse
+	(*ReplayWebhookEventsRequest)(nil),    // 42: relance.sync.v1.ReplayWebhookEventsRequest
+	(*ReplayWebhookEventsResponse)(nil),   // 43: relance.sync.v1.ReplayWebhookEventsResponse
+	(*IngestionHealth)(nil),               // 44: relance.sync.v1.IngestionHealth
+	(*AppointmentPoll)(nil),               // 45: relance.sync.v1.AppointmentPoll
+	(*ListIngestionHealthRequest)(nil),    // 46: relance.sync.v1.ListIngestionHealthRequest
+	(*ListIngestionHealthResponse)(nil),   // 47: relance.sync.v1.ListIngestionHealthResponse
+	(*Workspace)(nil),                     // 48: relance.sync.v1.Workspace
+	(*timestamppb.Timestamp)(nil),         // 49: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),         // 50: google.protobuf.FieldMask
+	(*Connection)(nil),                    // 51: relance.sync.v1.Connection
+	(*ProviderBudget)(nil),                // 52: relance.sync.v1.ProviderBudget
+	(WebhookSource)(0),                    // 53: relance.sync.v1.WebhookSource
+	(WebhookSecretPurpose)(0),             // 54: relance.sync.v1.WebhookSecretPurpose
+	(*durationpb.Duration)(nil),           // 55: google.protobuf.Duration
+	(*Lead)(nil),                          // 56: relance.sync.v1.Lead
+	(Channel)(0),                          // 57: relance.sync.v1.Channel
+	(UnknownPolicy)(0),                    // 58: relance.sync.v1.UnknownPolicy
+	(SendPurpose)(0),                      // 59: relance.sync.v1.SendPurpose
+	(*Message)(nil),                       // 60: relance.sync.v1.Message
+	(MessageView)(0),                      // 61: relance.sync.v1.MessageView
+	(Resolution)(0),                       // 62: relance.sync.v1.Resolution
+	(MessageState)(0),                     // 63: relance.sync.v1.MessageState
+	(WebhookState)(0),                     // 64: relance.sync.v1.WebhookState
+	(*anypb.Any)(nil),                     // 65: google.protobuf.Any
+	(*WebhookEvent)(nil),                  // 66: relance.sync.v1.WebhookEvent
+	(ConnectionState)(0),                  // 67: relance.sync.v1.ConnectionState
+	(*CheckSendRequest)(nil),              // 68: relance.sync.v1.CheckSendRequest
+	(*GetConversationRequest)(nil),        // 69: relance.sync.v1.GetConversationRequest
+	(*ListConversationsRequest)(nil),      // 70: relance.sync.v1.ListConversationsRequest
+	(*SyncConversationRequest)(nil),       // 71: relance.sync.v1.SyncConversationRequest
+	(*SyncDueConversationsRequest)(nil),   // 72: relance.sync.v1.SyncDueConversationsRequest
+	(*BackfillConversationsRequest)(nil),  // 73: relance.sync.v1.BackfillConversationsRequest
+	(*WatchConversationsRequest)(nil),     // 74: relance.sync.v1.WatchConversationsRequest
+	(*SetMessageVerdictRequest)(nil),      // 75: relance.sync.v1.SetMessageVerdictRequest
+	(*ListOptOutsRequest)(nil),            // 76: relance.sync.v1.ListOptOutsRequest
+	(*ReviewOptOutRequest)(nil),           // 77: relance.sync.v1.ReviewOptOutRequest
+	(*LiftOptOutRequest)(nil),             // 78: relance.sync.v1.LiftOptOutRequest
+	(*RetryOptOutPushRequest)(nil),        // 79: relance.sync.v1.RetryOptOutPushRequest
+	(*UnblockLeadRequest)(nil),            // 80: relance.sync.v1.UnblockLeadRequest
+	(*ListLeadConflictsRequest)(nil),      // 81: relance.sync.v1.ListLeadConflictsRequest
+	(*ResolveLeadConflictRequest)(nil),    // 82: relance.sync.v1.ResolveLeadConflictRequest
+	(*BookAppointmentRequest)(nil),        // 83: relance.sync.v1.BookAppointmentRequest
+	(*GetBookingRequest)(nil),             // 84: relance.sync.v1.GetBookingRequest
+	(*ListAppointmentsRequest)(nil),       // 85: relance.sync.v1.ListAppointmentsRequest
+	(*ListTakenTimesRequest)(nil),         // 86: relance.sync.v1.ListTakenTimesRequest
+	(*CheckSendResponse)(nil),             // 87: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 88: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 89: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 90: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 91: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 92: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 93: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 94: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 95: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 96: relance.sync.v1.ReviewOptOutResponse
+	(*LiftOptOutResponse)(nil),            // 97: relance.sync.v1.LiftOptOutResponse
+	(*RetryOptOutPushResponse)(nil),       // 98: relance.sync.v1.RetryOptOutPushResponse
+	(*UnblockLeadResponse)(nil),           // 99: relance.sync.v1.UnblockLeadResponse
+	(*ListLeadConflictsResponse)(nil),     // 100: relance.sync.v1.ListLeadConflictsResponse
+	(*ResolveLeadConflictResponse)(nil),   // 101: relance.sync.v1.ResolveLeadConflictResponse
+	(*BookAppointmentResponse)(nil),       // 102: relance.sync.v1.BookAppointmentResponse
+	(*GetBookingResponse)(nil),            // 103: relance.sync.v1.GetBookingResponse
+	(*ListAppointmentsResponse)(nil),      // 104: relance.sync.v1.ListAppointmentsResponse
+	(*ListTakenTimesResponse)(nil),        // 105: relance.sync.v1.ListTakenTimesResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
-	45,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	45,  // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	45,  // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	46,  // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
-	45,  // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	45,  // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	47,  // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	45,  // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	48,  // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	48,  // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	48,  // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	49,  // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
-	50,  // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	51,  // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	52,  // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	46,  // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	53,  // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	53,  // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	53,  // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	53,  // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	53,  // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	54,  // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	46,  // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	46,  // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	55,  // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	56,  // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
-	57,  // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	58,  // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	57,  // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	59,  // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	57,  // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	57,  // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	60,  // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	57,  // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	46,  // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	46,  // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	46,  // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	52,  // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
-	50,  // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	50,  // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	61,  // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	61,  // 41: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	50,  // 42: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	46,  // 43: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	46,  // 44: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
-	36,  // 45: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	62,  // 46: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	36,  // 47: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	63,  // 48: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
-	46,  // 49: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
-	46,  // 50: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
-	46,  // 51: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
-	46,  // 52: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
-	46,  // 53: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
-	46,  // 54: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
-	42,  // 55: relance.sync.v1.IngestionHealth.appointment_polls:type_name -> relance.sync.v1.AppointmentPoll
-	46,  // 56: relance.sync.v1.AppointmentPoll.last_poll_time:type_name -> google.protobuf.Timestamp
-	46,  // 57: relance.sync.v1.AppointmentPoll.whole_time:type_name -> google.protobuf.Timestamp
-	46,  // 58: relance.sync.v1.AppointmentPoll.next_poll_time:type_name -> google.protobuf.Timestamp
-	41,  // 59: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
-	0,   // 60: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,   // 61: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,   // 62: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,   // 63: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,   // 64: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10,  // 65: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12,  // 66: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14,  // 67: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16,  // 68: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18,  // 69: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20,  // 70: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22,  // 71: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	64,  // 72: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
-	24,  // 73: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28,  // 74: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26,  // 75: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	65,  // 76: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
-	66,  // 77: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
-	67,  // 78: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
-	68,  // 79: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
-	69,  // 80: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
-	70,  // 81: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
-	71,  // 82: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	72,  // 83: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
-	73,  // 84: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
-	74,  // 85: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
-	75,  // 86: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
-	76,  // 87: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
-	77,  // 88: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
-	78,  // 89: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
-	30,  // 90: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	79,  // 91: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
-	80,  // 92: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
-	81,  // 93: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
-	82,  // 94: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
-	32,  // 95: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34,  // 96: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	37,  // 97: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	39,  // 98: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	43,  // 99: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,   // 100: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,   // 101: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,   // 102: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,   // 103: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,   // 104: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11,  // 105: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13,  // 106: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15,  // 107: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17,  // 108: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19,  // 109: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21,  // 110: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23,  // 111: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	83,  // 112: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25,  // 113: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29,  // 114: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27,  // 115: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	84,  // 116: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	85,  // 117: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	86,  // 118: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	87,  // 119: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	88,  // 120: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	89,  // 121: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	90,  // 122: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	91,  // 123: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	92,  // 124: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	93,  // 125: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
-	94,  // 126: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
-	95,  // 127: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
-	96,  // 128: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
-	97,  // 129: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
-	31,  // 130: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	98,  // 131: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
-	99,  // 132: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
-	100, // 133: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
-	101, // 134: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
-	33,  // 135: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35,  // 136: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	38,  // 137: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	40,  // 138: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	44,  // 139: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	100, // [100:140] is the sub-list for method output_type
-	60,  // [60:100] is the sub-list for method input_type
-	60,  // [60:60] is the sub-list for extension type_name
-	60,  // [60:60] is the sub-list for extension extendee
-	0,   // [0:60] is the sub-list for field type_name
+	48,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	48,  // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	48,  // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	49,  // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
+	48,  // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	48,  // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	50,  // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	48,  // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	51,  // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	51,  // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	51,  // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	52,  // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	53,  // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	54,  // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	55,  // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	49,  // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	56,  // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	56,  // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	56,  // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	56,  // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	56,  // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	57,  // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	49,  // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	49,  // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	58,  // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	59,  // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
+	60,  // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	61,  // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	60,  // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	62,  // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	60,  // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	60,  // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	63,  // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	60,  // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	49,  // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	49,  // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	49,  // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	55,  // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
+	53,  // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	53,  // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	64,  // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	34,  // 41: relance.sync.v1.BatchAcceptWebhooksRequest.requests:type_name -> relance.sync.v1.AcceptWebhookRequest
+	38,  // 42: relance.sync.v1.BatchAcceptWebhooksResponse.results:type_name -> relance.sync.v1.AcceptWebhookResult
+	35,  // 43: relance.sync.v1.AcceptWebhookResult.response:type_name -> relance.sync.v1.AcceptWebhookResponse
+	65,  // 44: relance.sync.v1.AcceptWebhookResult.error:type_name -> google.protobuf.Any
+	64,  // 45: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	53,  // 46: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	49,  // 47: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	49,  // 48: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	39,  // 49: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	66,  // 50: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	39,  // 51: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	67,  // 52: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	49,  // 53: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	49,  // 54: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	49,  // 55: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	49,  // 56: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	49,  // 57: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	49,  // 58: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	45,  // 59: relance.sync.v1.IngestionHealth.appointment_polls:type_name -> relance.sync.v1.AppointmentPoll
+	49,  // 60: relance.sync.v1.AppointmentPoll.last_poll_time:type_name -> google.protobuf.Timestamp
+	49,  // 61: relance.sync.v1.AppointmentPoll.whole_time:type_name -> google.protobuf.Timestamp
+	49,  // 62: relance.sync.v1.AppointmentPoll.next_poll_time:type_name -> google.protobuf.Timestamp
+	44,  // 63: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,   // 64: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,   // 65: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,   // 66: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,   // 67: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,   // 68: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10,  // 69: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12,  // 70: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14,  // 71: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16,  // 72: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18,  // 73: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20,  // 74: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22,  // 75: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	68,  // 76: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
+	24,  // 77: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28,  // 78: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26,  // 79: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	69,  // 80: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
+	70,  // 81: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
+	71,  // 82: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
+	72,  // 83: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
+	73,  // 84: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
+	74,  // 85: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
+	75,  // 86: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
+	76,  // 87: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
+	77,  // 88: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
+	78,  // 89: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
+	79,  // 90: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
+	80,  // 91: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
+	81,  // 92: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
+	82,  // 93: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
+	30,  // 94: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	83,  // 95: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	84,  // 96: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	85,  // 97: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	86,  // 98: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32,  // 99: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34,  // 100: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	36,  // 101: relance.sync.v1.SyncService.BatchAcceptWebhooks:input_type -> relance.sync.v1.BatchAcceptWebhooksRequest
+	40,  // 102: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	42,  // 103: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	46,  // 104: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,   // 105: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,   // 106: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,   // 107: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,   // 108: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,   // 109: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11,  // 110: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13,  // 111: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15,  // 112: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17,  // 113: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19,  // 114: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21,  // 115: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23,  // 116: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	87,  // 117: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25,  // 118: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29,  // 119: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27,  // 120: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	88,  // 121: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	89,  // 122: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	90,  // 123: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	91,  // 124: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	92,  // 125: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	93,  // 126: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	94,  // 127: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	95,  // 128: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	96,  // 129: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	97,  // 130: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
+	98,  // 131: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
+	99,  // 132: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
+	100, // 133: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
+	101, // 134: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
+	31,  // 135: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	102, // 136: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	103, // 137: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	104, // 138: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	105, // 139: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33,  // 140: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35,  // 141: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	37,  // 142: relance.sync.v1.SyncService.BatchAcceptWebhooks:output_type -> relance.sync.v1.BatchAcceptWebhooksResponse
+	41,  // 143: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	43,  // 144: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	47,  // 145: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	105, // [105:146] is the sub-list for method output_type
+	64,  // [64:105] is the sub-list for method input_type
+	64,  // [64:64] is the sub-list for extension type_name
+	64,  // [64:64] is the sub-list for extension extendee
+	0,   // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }
@@ -3531,13 +3730,17 @@ func file_relance_sync_v1_sync_service_proto_init() {
 	file_relance_sync_v1_history_proto_init()
 	file_relance_sync_v1_resolve_proto_init()
 	file_relance_sync_v1_sync_proto_init()
+	file_relance_sync_v1_sync_service_proto_msgTypes[38].OneofWrappers = []any{
+		(*AcceptWebhookResult_Response)(nil),
+		(*AcceptWebhookResult_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_relance_sync_v1_sync_service_proto_rawDesc), len(file_relance_sync_v1_sync_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -56,6 +56,7 @@ const (
 	SyncService_ListTakenTimes_FullMethodName        = "/relance.sync.v1.SyncService/ListTakenTimes"
 	SyncService_IdentifyWebhookSender_FullMethodName = "/relance.sync.v1.SyncService/IdentifyWebhookSender"
 	SyncService_AcceptWebhook_FullMethodName         = "/relance.sync.v1.SyncService/AcceptWebhook"
+	SyncService_BatchAcceptWebhooks_FullMethodName   = "/relance.sync.v1.SyncService/BatchAcceptWebhooks"
 	SyncService_ListWebhookEvents_FullMethodName     = "/relance.sync.v1.SyncService/ListWebhookEvents"
 	SyncService_ReplayWebhookEvents_FullMethodName   = "/relance.sync.v1.SyncService/ReplayWebhookEvents"
 	SyncService_ListIngestionHealth_FullMethodName   = "/relance.sync.v1.SyncService/ListIngestionHealth"
@@ -213,6 +214,10 @@ type SyncServiceClient interface {
 	// Errors: InvalidArgument for bad JSON, wrong types, duplicate keys, invalid UTF-8 or a timestamp outside the window;
 	// Unauthenticated WEBHOOK_SIGNATURE_INVALID; PermissionDenied WEBHOOK_LOCATION_MISMATCH.
 	AcceptWebhook(ctx context.Context, in *AcceptWebhookRequest, opts ...grpc.CallOption) (*AcceptWebhookResponse, error)
+	// BatchAcceptWebhooks is AcceptWebhook for webhooks of one principal that came at the same time. Each has an outcome of its own:
+	// one that is refused does not touch the others.
+	// Errors: InvalidArgument for none or more than 64.
+	BatchAcceptWebhooks(ctx context.Context, in *BatchAcceptWebhooksRequest, opts ...grpc.CallOption) (*BatchAcceptWebhooksResponse, error)
 	// ListWebhookEvents lists stored webhooks that a filter admits, newest first.
 	// Errors: InvalidArgument for a foreign page token or an end before its start.
 	ListWebhookEvents(ctx context.Context, in *ListWebhookEventsRequest, opts ...grpc.CallOption) (*ListWebhookEventsResponse, error)
@@ -613,6 +618,16 @@ func (c *syncServiceClient) AcceptWebhook(ctx context.Context, in *AcceptWebhook
 	return out, nil
 }
 
+func (c *syncServiceClient) BatchAcceptWebhooks(ctx context.Context, in *BatchAcceptWebhooksRequest, opts ...grpc.CallOption) (*BatchAcceptWebhooksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchAcceptWebhooksResponse)
+	err := c.cc.Invoke(ctx, SyncService_BatchAcceptWebhooks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListWebhookEvents(ctx context.Context, in *ListWebhookEventsRequest, opts ...grpc.CallOption) (*ListWebhookEventsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListWebhookEventsResponse)
@@ -795,6 +810,10 @@ type SyncServiceServer interface {
 	// Errors: InvalidArgument for bad JSON, wrong types, duplicate keys, invalid UTF-8 or a timestamp outside the window;
 	// Unauthenticated WEBHOOK_SIGNATURE_INVALID; PermissionDenied WEBHOOK_LOCATION_MISMATCH.
 	AcceptWebhook(context.Context, *AcceptWebhookRequest) (*AcceptWebhookResponse, error)
+	// BatchAcceptWebhooks is AcceptWebhook for webhooks of one principal that came at the same time. Each has an outcome of its own:
+	// one that is refused does not touch the others.
+	// Errors: InvalidArgument for none or more than 64.
+	BatchAcceptWebhooks(context.Context, *BatchAcceptWebhooksRequest) (*BatchAcceptWebhooksResponse, error)
 	// ListWebhookEvents lists stored webhooks that a filter admits, newest first.
 	// Errors: InvalidArgument for a foreign page token or an end before its start.
 	ListWebhookEvents(context.Context, *ListWebhookEventsRequest) (*ListWebhookEventsResponse, error)
@@ -926,6 +945,9 @@ func (UnimplementedSyncServiceServer) IdentifyWebhookSender(context.Context, *Id
 }
 func (UnimplementedSyncServiceServer) AcceptWebhook(context.Context, *AcceptWebhookRequest) (*AcceptWebhookResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcceptWebhook not implemented")
+}
+func (UnimplementedSyncServiceServer) BatchAcceptWebhooks(context.Context, *BatchAcceptWebhooksRequest) (*BatchAcceptWebhooksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchAcceptWebhooks not implemented")
 }
 func (UnimplementedSyncServiceServer) ListWebhookEvents(context.Context, *ListWebhookEventsRequest) (*ListWebhookEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListWebhookEvents not implemented")
@@ -1616,6 +1638,24 @@ func _SyncService_AcceptWebhook_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_BatchAcceptWebhooks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchAcceptWebhooksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).BatchAcceptWebhooks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_BatchAcceptWebhooks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).BatchAcceptWebhooks(ctx, req.(*BatchAcceptWebhooksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListWebhookEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListWebhookEventsRequest)
 	if err := dec(in); err != nil {
@@ -1820,6 +1860,10 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AcceptWebhook",
 			Handler:    _SyncService_AcceptWebhook_Handler,
+		},
+		{
+			MethodName: "BatchAcceptWebhooks",
+			Handler:    _SyncService_BatchAcceptWebhooks_Handler,
 		},
 		{
 			MethodName: "ListWebhookEvents",
