@@ -23,6 +23,9 @@ import (
 // ErrDiscrepancies says that provider and database disagree; the report names each case.
 var ErrDiscrepancies = errors.New("audit: provider and database disagree")
 
+// ErrNoWorkspace says that the workspace that was named is not there, or not connected to GoHighLevel: nothing was compared.
+var ErrNoWorkspace = errors.New("no such workspace with a connection")
+
 // Options say what is audited.
 type Options struct {
 	// DSN is the database as the role relance_sync. Required.
@@ -98,6 +101,9 @@ func Sends(ctx context.Context, opts Options) (Report, error) {
 	tenants, err := a.tenants(ctx)
 	if err != nil {
 		return Report{}, fmt.Errorf("audit: %w", err)
+	}
+	if len(tenants) == 0 && opts.Workspace != "" {
+		return Report{}, fmt.Errorf("audit: %w: %s", ErrNoWorkspace, opts.Workspace)
 	}
 	var report Report
 	for _, t := range tenants {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -131,6 +132,20 @@ func (w *world) audit() (audit.Report, string, error) {
 }
 
 const text = "Hi Ann, is Tuesday at 10 still good for you?"
+
+// TestAnUnknownWorkspaceIsNoAgreement: an audit that compared nothing must not look like one that found nothing.
+func TestAnUnknownWorkspaceIsNoAgreement(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for workspace, known := range map[string]bool{uuid.NewString(): false, w.workspace.String(): true} {
+		report, err := audit.Sends(t.Context(), audit.Options{
+			DSN: w.db.DSN("sync"), Keyset: w.keyset, BaseURL: w.url, Since: time.Hour, Now: w.clock.Now, Out: io.Discard, Workspace: workspace,
+		})
+		if known != (err == nil && report.Workspaces == 1) || known == errors.Is(err, audit.ErrNoWorkspace) {
+			t.Errorf("known %t: %+v, %v", known, report, err)
+		}
+	}
+}
 
 func TestAgreementAndEveryDiscrepancy(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/relance/relance/cmd/relance/internal/audit"
@@ -20,7 +21,7 @@ type auditSends struct {
 	GHLBaseURL  string        `name:"ghl-base-url" env:"RELANCE_GHL_BASE_URL" default:"https://services.leadconnectorhq.com" help:"Base URL of the GoHighLevel API."`
 	Since       time.Duration `default:"48h" help:"How far back to compare."`
 	Settle      time.Duration `default:"30m" help:"Age from which a send that is not settled counts as a discrepancy."`
-	Workspace   string        `help:"Audit this workspace (UUID) only."`
+	Workspace   string        `help:"Audit this workspace (UUID, or workspaces/<uuid>) only."`
 	Pause       time.Duration `default:"300ms" help:"Pause between two requests, so that sending keeps the quota."`
 }
 
@@ -28,7 +29,7 @@ type auditSends struct {
 func (c auditSends) Run(ctx context.Context, s Streams) error {
 	_, err := audit.Sends(ctx, audit.Options{
 		DSN: postgres.RoleDSN(c.DatabaseURL, "sync"), Keyset: c.Keyset.Reveal(), BaseURL: c.GHLBaseURL, Since: c.Since, Settle: c.Settle,
-		Workspace: c.Workspace, Pause: c.Pause, Now: clock.System().Now, Out: s.Out,
+		Workspace: strings.TrimPrefix(c.Workspace, "workspaces/"), Pause: c.Pause, Now: clock.System().Now, Out: s.Out,
 	})
 	return err
 }

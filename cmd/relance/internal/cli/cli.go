@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -74,7 +75,20 @@ func (s Streams) Run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return parsed.Run()
+	err = parsed.Run()
+	if err != nil && ctx.Err() != nil && !endless(parsed.Command()) {
+		return errStopped
+	}
+	return err
+}
+
+// errStopped makes Ctrl-C exit with 1, for a script that goes on with what the command answered: half an answer is none.
+var errStopped = errors.New("interrupted before the end; what was done and printed until then stands")
+
+// endless reports whether a command runs until it is stopped, so that being stopped is how it ends well.
+func endless(command string) bool {
+	name, _, _ := strings.Cut(command, " ")
+	return name == "serve" || name == "sandbox" || name == "demo"
 }
 
 // logging are the flags of every command that logs.

@@ -18,12 +18,8 @@ import (
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 )
 
-var (
-	// errStuck makes `--strict` exit with 1.
-	errStuck = errors.New("simulate: some leads would get stuck")
-	// errInterrupted makes Ctrl-C exit with 1: half an answer is none.
-	errInterrupted = errors.New("simulate: interrupted")
-)
+// errStuck makes `--strict` exit with 1.
+var errStuck = errors.New("simulate: some leads would get stuck")
 
 type simulateCommand struct {
 	Sequence     string    `arg:"" help:"The sequence: its display name, or workspaces/<uuid>/sequences/<uuid>."`
@@ -75,7 +71,7 @@ func (c simulateCommand) Run(ctx context.Context, s Streams) error {
 		err = errors.Join(err, c.printSum(s.Out, sum, zone))
 	}
 	if ctx.Err() != nil {
-		return errInterrupted
+		return errStopped
 	}
 	if err == nil && c.Strict && sum.Stuck() > 0 {
 		return fmt.Errorf("%w: %d of %d", errStuck, sum.Stuck(), sum.Leads)

@@ -209,7 +209,7 @@ func TestSimulateIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	out, progress, err := g.run(ctx, simulatedSequence)
-	if !errors.Is(err, errInterrupted) || !strings.Contains(out, "1 leads") || !strings.Contains(progress, "not complete") {
+	if !errors.Is(err, errStopped) || !strings.Contains(out, "1 leads") || !strings.Contains(progress, "not complete") {
 		t.Errorf("%v, printed %q, %q", err, out, progress)
 	}
 }
