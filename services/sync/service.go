@@ -34,6 +34,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/inbox"
 	"github.com/relance/relance/services/sync/internal/jobs"
 	"github.com/relance/relance/services/sync/internal/lateness"
+	"github.com/relance/relance/services/sync/internal/linker"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/outage"
 	"github.com/relance/relance/services/sync/internal/provider"
@@ -74,6 +75,7 @@ type Service struct {
 	store    *store.Store
 	sender   *sender.Sender
 	booker   *booker.Booker
+	linker   *linker.Linker
 	client   *ghl.Client
 	mail     map[provider.Kind]provider.Mail
 	calendly *calendly.Client
@@ -150,7 +152,7 @@ func (s *Service) wire(ctx context.Context) error {
 	if err := s.wireMail(); err != nil {
 		return err
 	}
-	s.sender, s.booker = s.senderOn(serving), s.bookerOn(serving)
+	s.sender, s.booker, s.linker = s.senderOn(serving), s.bookerOn(serving), s.linkerOn(serving)
 	if err := s.wireJobs(working); err != nil {
 		return err
 	}
@@ -200,6 +202,13 @@ func (s *Service) bookerOn(on *store.Store) *booker.Booker {
 	})
 }
 
+func (s *Service) linkerOn(on *store.Store) *linker.Linker {
+	return linker.New(linker.Config{
+		Store: on, Client: s.client, Accounts: s.keeperOn(on), Budget: s.budget, Timing: s.cfg.timing(), Clock: s.deps.Clock,
+		Stopped: s.stopped, Logger: s.deps.Logger,
+	})
+}
+
 func (s *Service) wireJobs(on *store.Store) error {
 	deps := jobs.Deps{
 		Store: on, Client: s.client, Calendly: s.calendly, Mail: s.mail, Accounts: s.keeperOn(on), Sender: s.senderOn(on), Reconciler: s.reconcilerOn(on), Clock: s.deps.Clock, Logger: s.deps.Logger,
@@ -207,6 +216,7 @@ func (s *Service) wireJobs(on *store.Store) error {
 		Mirror:   s.mirrorOn(on),
 		Pusher:   push.New(push.Config{Store: on, Client: s.client, Account: s.keeperOn(on).Usable, Logger: s.deps.Logger}),
 		Booker:   s.bookerOn(on),
+		Linker:   s.linkerOn(on),
 		SoftStop: s.cfg.SendCall + 5*time.Second, HistoryMonths: s.cfg.HistoryMonths,
 		WebhookRetention: jobs.Retention{Processed: s.cfg.WebhookRetention, Aside: s.cfg.WebhookAsideRetention},
 	}
@@ -243,7 +253,7 @@ func (s *Service) wireServer(ctx context.Context) error {
 		return err
 	}
 	syncv1.RegisterSyncServiceServer(s.server.Registrar(), server.New(server.Config{
-		Store: s.store, Sender: s.sender, Booker: s.booker, Client: s.client, Calendly: s.calendly, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
+		Store: s.store, Sender: s.sender, Booker: s.booker, Linker: s.linker, Client: s.client, Calendly: s.calendly, Mail: s.mail, LocalProviders: s.cfg.AllowLocalProviders, Accounts: s.keeperOn(s.store), Clock: s.deps.Clock, Logger: s.deps.Logger,
 		WebhookKey: webhookKey, Mirror: s.mirrorOn(s.store), Feed: s.feed, WatchStall: s.cfg.WatchStall,
 	}))
 	return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/linker"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/poll"
 	"github.com/relance/relance/services/sync/internal/provider"
@@ -64,6 +65,8 @@ type Deps struct {
 	Reconciler *reconcile.Reconciler
 	// Booker settles bookings whose outcome is unknown.
 	Booker *booker.Booker
+	// Linker gives leads their contacts.
+	Linker *linker.Linker
 	// Mirror imports and heals history.
 	Mirror *mirror.Mirror
 	// Pusher tells the provider of opt-outs.
@@ -102,6 +105,9 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.SettleBookings]) error {
 			_, err := d.Booker.Tick(ctx)
 			return err
+		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.LinkContacts]) error {
+			return d.linkContacts(ctx, job.Args)
 		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, _ *river.Job[work.DropBodies]) error {
 			return d.dropBodies(ctx)
@@ -184,6 +190,7 @@ func (d Deps) periodicJobs() []*river.PeriodicJob {
 	out := []*river.PeriodicJob{
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.Reconcile{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.SettleBookings{} }),
+		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.LinkContacts{} }),
 		periodic(d.Timing.Sweep(), func() river.JobArgs { return work.DeliverEvents{} }),
 		periodic(time.Minute, func() river.JobArgs { return work.WatchSends{} }),
 		periodic(keepEvery, func() river.JobArgs { return work.KeepMonths{} }),

@@ -7,12 +7,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/postgres"
+	"github.com/relance/relance/services/sync/internal/contact"
 	"github.com/relance/relance/services/sync/internal/lead"
-	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
-	"github.com/relance/relance/services/sync/internal/work"
 )
 
 // person is the lead that an event is about.
@@ -21,6 +20,11 @@ type person struct {
 	created         bool
 	// message is the message that is worked on, Nil for none.
 	message uuid.UUID
+}
+
+// known is the person as package contact has it.
+func (p person) known() contact.Who {
+	return contact.Who{Workspace: p.workspace, Lead: p.lead, Created: p.created}
 }
 
 func (p person) event(kind string, at time.Time) store.Event {
@@ -43,7 +47,7 @@ func (d Deps) effects(ctx context.Context, tx *store.Tx, in delivery) error {
 		}
 	}
 	if row.GhlContactID != nil && !in.imported {
-		if err := firstContact(ctx, tx, who); err != nil {
+		if err := contact.FirstContact(ctx, tx, who.known()); err != nil {
 			return err
 		}
 	}
@@ -151,23 +155,6 @@ func formerLead(ctx context.Context, tx *store.Tx, workspace uuid.UUID, contact 
 		return db.Lead{}, err
 	}
 	return tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: workspace, ID: id})
-}
-
-// firstContact starts the history import the first time a lead's webhook comes in.
-func firstContact(ctx context.Context, tx *store.Tx, who person) error {
-	if _, err := tx.Connection(ctx, who.workspace); err != nil {
-		if postgres.IsNoRows(err) {
-			return nil
-		}
-		return err
-	}
-	n, err := tx.EnsureImport(ctx, db.EnsureImportParams{WorkspaceID: who.workspace, LeadID: who.lead, Channel: string(sending.SMS)})
-	if err != nil || n == 0 {
-		return err
-	}
-	return tx.Enqueue(ctx, work.ImportHistory{
-		Workspace: who.workspace.String(), Lead: who.lead.String(), Channel: string(sending.SMS),
-	}, 0)
 }
 
 // happened is when an event happened, by the provider's clock where it told.

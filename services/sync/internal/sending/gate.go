@@ -35,6 +35,8 @@ const (
 	QuietHours             Reason = "QUIET_HOURS"
 	FrequencyCap           Reason = "FREQUENCY_CAP"
 	SendExhausted          Reason = "SEND_EXHAUSTED"
+	// ContactPending: the lead's contact is being found or made at the provider.
+	ContactPending Reason = "CONTACT_PENDING"
 	// NoReplyTarget: a provider that only answers emails has none to answer.
 	NoReplyTarget Reason = "NO_REPLY_TARGET"
 	// SendAmbiguous parks a send of which nobody can tell whether it left; SendNeedsEyes one that may have left with other

@@ -29,7 +29,7 @@ func workspaceProto(w db.OneWorkspaceRow) *syncv1.Workspace {
 		Name: workspaceName(w.ID), DisplayName: w.DisplayName, TimeZone: w.TimeZone, GhlLocation: w.Location,
 		CreateTime: stamp(w.CreateTime), UpdateTime: stamp(w.UpdateTime), SendingDisabled: w.SendingDisabled, Agency: w.Agency,
 		UnknownPolicy: syncv1.UnknownPolicy(syncv1.UnknownPolicy_value["UNKNOWN_POLICY_"+strings.ToUpper(w.UnknownPolicy)]),
-		ContactPolicy: policyProto(w.ContactPolicy), OptOutConfirmation: w.OptOutConfirmation,
+		ContactPolicy: policyProto(w.ContactPolicy), OptOutConfirmation: w.OptOutConfirmation, CreateContacts: w.CreateContacts,
 	}
 }
 

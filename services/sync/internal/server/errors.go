@@ -8,6 +8,7 @@ import (
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/services/sync/internal/booking"
+	"github.com/relance/relance/services/sync/internal/linking"
 	"github.com/relance/relance/services/sync/internal/sending"
 )
 
@@ -74,7 +75,10 @@ func words(reason sending.Reason) string {
 		sending.NoReplyTarget:          "there is no email of the lead that could be answered through this sender",
 		sending.InvalidPhone:           "the lead's phone number cannot be used",
 		sending.InvalidEmail:           "the lead's email address cannot be used",
-		sending.ContactNotFound:        "the contact does not exist at the provider, or the lead is not linked to one",
+		sending.ContactNotFound:        "the contact does not exist at the provider, or the lead is not linked to one; EnsureContact finds or makes one, and create_contacts of the workspace does so for every lead that needs one",
+		sending.ContactPending:         "the lead's contact is being found or made at the provider; wait until the lead changes",
+		linking.Ambiguous:              "it cannot be told which contact is the lead's; name it with contact of EnsureContact",
+		linking.Absent:                 "no contact was made: the provider gave no answer and shows none; ask anew with another request_id",
 		sending.ChannelWindowClosed:    "the channel's 24-hour window is closed until the lead writes again",
 		sending.LeadReplied:            "the lead wrote after the given time",
 		sending.LeadBlocked:            "the lead is blocked for automation",

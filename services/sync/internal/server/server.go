@@ -20,6 +20,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/feed"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/linker"
 	"github.com/relance/relance/services/sync/internal/mirror"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/provider/calendly"
@@ -40,6 +41,8 @@ type Config struct {
 	Store  *store.Store
 	Sender *sender.Sender
 	Booker *booker.Booker
+	// Linker gives leads their contacts.
+	Linker *linker.Linker
 	Client *ghl.Client
 	// Calendly books and reads Calendly.
 	Calendly *calendly.Client

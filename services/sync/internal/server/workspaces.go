@@ -41,7 +41,7 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 		_, err := tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
 			ID: id, RequestID: &request, DisplayName: strings.TrimSpace(w.GetDisplayName()), TimeZone: w.GetTimeZone(),
 			SendingDisabled: w.GetSendingDisabled(), UnknownPolicy: workspacePolicy(w), Agency: w.GetAgency(), Now: tx.Now,
-			ContactPolicy: policy, OptOutConfirmation: confirmation,
+			ContactPolicy: policy, OptOutConfirmation: confirmation, CreateContacts: w.GetCreateContacts(),
 		})
 		if err != nil {
 			return err
@@ -174,6 +174,9 @@ func (c *check) workspaceField(path string, w *syncv1.Workspace, change *db.Upda
 	case "sending_disabled":
 		disabled := w.GetSendingDisabled()
 		change.SendingDisabled = &disabled
+	case "create_contacts":
+		creates := w.GetCreateContacts()
+		change.CreateContacts = &creates
 	case "unknown_policy":
 		policy := workspacePolicy(w)
 		change.UnknownPolicy = &policy
@@ -186,7 +189,7 @@ func (c *check) workspaceField(path string, w *syncv1.Workspace, change *db.Upda
 		text := c.confirmation(w.GetOptOutConfirmation())
 		change.OptOutConfirmation = &text
 	default:
-		c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy, agency, contact_policy and its fields, opt_out_confirmation")
+		c.add("update_mask", "accepts display_name, time_zone, sending_disabled, unknown_policy, agency, contact_policy and its fields, opt_out_confirmation, create_contacts")
 	}
 }
 

@@ -31,16 +31,24 @@ func (t *Tx) identify(ctx context.Context, workspace, id uuid.UUID, said person)
 		}
 	}
 	for _, c := range lead.Conflicts(said.Facts, said.alternates, id.String(), said.stored) {
-		conflict, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("keep conflict: %w", err)
+		if err := t.keepConflict(ctx, workspace, id, c); err != nil {
+			return err
 		}
-		err = t.InsertConflict(ctx, db.InsertConflictParams{
-			WorkspaceID: workspace, ID: conflict, LeadID: id, HolderID: uuid.MustParse(c.Holder), Key: c.Key, Value: c.Value, Now: t.Now,
-		})
-		if err != nil {
-			return fmt.Errorf("keep conflict: %w", err)
-		}
+	}
+	return nil
+}
+
+// keepConflict records for a person that what was said of a lead is held by another.
+func (t *Tx) keepConflict(ctx context.Context, workspace, id uuid.UUID, c lead.Conflict) error {
+	conflict, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("keep conflict: %w", err)
+	}
+	err = t.InsertConflict(ctx, db.InsertConflictParams{
+		WorkspaceID: workspace, ID: conflict, LeadID: id, HolderID: uuid.MustParse(c.Holder), Key: c.Key, Value: c.Value, Now: t.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("keep conflict: %w", err)
 	}
 	return nil
 }

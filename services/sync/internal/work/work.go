@@ -197,6 +197,21 @@ type PushDue struct{}
 // Kind names the job.
 func (PushDue) Kind() string { return "push_due" }
 
+// LinkContacts goes on with links of contacts: with one of them, or with all that are due.
+type LinkContacts struct {
+	Workspace string `json:"workspace,omitempty"`
+	// Link is the id of one link, empty for all.
+	Link string `json:"link,omitempty"`
+}
+
+// Kind names the job.
+func (LinkContacts) Kind() string { return "link_contacts" }
+
+// InsertOpts puts links into the queue of settling: they wait for the read budget too. What fails is found by the next sweep.
+func (LinkContacts) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: QueueSettle, MaxAttempts: 1}
+}
+
 // Queue inserts jobs in the transaction that makes them necessary.
 type Queue struct {
 	client *river.Client[pgx.Tx]

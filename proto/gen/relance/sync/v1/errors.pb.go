@@ -51,7 +51,9 @@ const (
 	// FailedPrecondition. The address cannot be used or the provider says it is invalid. Metadata: channel. Example:
 	// {"channel":"email"}. Caller: skip, advance, one task.
 	ErrorReason_ERROR_REASON_INVALID_EMAIL ErrorReason = 6
-	// FailedPrecondition. The contact was merged or deleted at the provider. Metadata: none. Caller: skip, advance.
+	// FailedPrecondition. The contact was merged or deleted at the provider, or the lead is linked to none. Metadata: with create_contacts of
+	// the workspace cause (contact_gone, or the reason of the link that came to nothing) and contact_link (resource name). Example:
+	// {"cause":"CONTACT_CONFLICT","contact_link":"workspaces/1/contactLinks/2"}. Caller: skip, advance.
 	ErrorReason_ERROR_REASON_CONTACT_NOT_FOUND ErrorReason = 7
 	// FailedPrecondition. The channel's 24-hour window is closed until the next inbound message. Metadata: channel.
 	// Example: {"channel":"whatsapp"}. Caller: skip, advance.
@@ -172,6 +174,16 @@ const (
 	// invitee for something that is not known. Metadata: provider, cause (plan or questions). Example:
 	// {"provider":"calendly","cause":"plan"}. Caller: send the link.
 	ErrorReason_ERROR_REASON_BOOKING_UNSUPPORTED ErrorReason = 72
+	// FailedPrecondition. The lead has no contact at the provider yet, and the workspace's create_contacts asked for one: it is being found or
+	// made. Metadata: none. Caller: hold until the lead changes.
+	ErrorReason_ERROR_REASON_CONTACT_PENDING ErrorReason = 87
+	// FailedPrecondition. Which contact is the lead's cannot be told: more than one has its email or phone, or the one is another lead's, or
+	// has neither. Metadata: contacts (comma separated ids), cause (not_the_lead, held with holder, unread, unnamed; none for several),
+	// contact_link. Example: {"contacts":"ocQHyuzHvysMo5N5VsXc,seD4PfOuKoVMLkEZqohJ"}. Caller: a person names one (EnsureContact with contact).
+	ErrorReason_ERROR_REASON_CONTACT_CONFLICT ErrorReason = 88
+	// FailedPrecondition. Contacts were asked for and no answer told whether one was made; the provider shows none. Metadata: contact_link.
+	// Example: {"contact_link":"workspaces/1/contactLinks/2"}. Caller: ask anew, with another request_id.
+	ErrorReason_ERROR_REASON_CONTACT_ABSENT ErrorReason = 89
 )
 
 // Enum value maps for ErrorReason.
@@ -223,6 +235,9 @@ var (
 		70: "ERROR_REASON_BOOKING_ABSENT",
 		71: "ERROR_REASON_BOOKING_AMBIGUOUS",
 		72: "ERROR_REASON_BOOKING_UNSUPPORTED",
+		87: "ERROR_REASON_CONTACT_PENDING",
+		88: "ERROR_REASON_CONTACT_CONFLICT",
+		89: "ERROR_REASON_CONTACT_ABSENT",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -271,6 +286,9 @@ var (
 		"ERROR_REASON_BOOKING_ABSENT":            70,
 		"ERROR_REASON_BOOKING_AMBIGUOUS":         71,
 		"ERROR_REASON_BOOKING_UNSUPPORTED":       72,
+		"ERROR_REASON_CONTACT_PENDING":           87,
+		"ERROR_REASON_CONTACT_CONFLICT":          88,
+		"ERROR_REASON_CONTACT_ABSENT":            89,
 	}
 )
 
@@ -305,7 +323,7 @@ var File_relance_sync_v1_errors_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xf2\f\n" +
+	"\x1crelance/sync/v1/errors.proto\x12\x0frelance.sync.v1*\xd8\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ERROR_REASON_DND_ACTIVE\x10\x01\x12\x1a\n" +
@@ -353,7 +371,10 @@ const file_relance_sync_v1_errors_proto_rawDesc = "" +
 	"\x1fERROR_REASON_BOOKING_UNRESOLVED\x10E\x12\x1f\n" +
 	"\x1bERROR_REASON_BOOKING_ABSENT\x10F\x12\"\n" +
 	"\x1eERROR_REASON_BOOKING_AMBIGUOUS\x10G\x12$\n" +
-	" ERROR_REASON_BOOKING_UNSUPPORTED\x10HB\xbd\x01\n" +
+	" ERROR_REASON_BOOKING_UNSUPPORTED\x10H\x12 \n" +
+	"\x1cERROR_REASON_CONTACT_PENDING\x10W\x12!\n" +
+	"\x1dERROR_REASON_CONTACT_CONFLICT\x10X\x12\x1f\n" +
+	"\x1bERROR_REASON_CONTACT_ABSENT\x10YB\xbd\x01\n" +
 	"\x13com.relance.sync.v1B\vErrorsProtoP\x01Z;github.com/relance/relance/proto/gen/relance/sync/v1;syncv1\xa2\x02\x03RSX\xaa\x02\x0fRelance.Sync.V1\xca\x02\x0fRelance\\Sync\\V1\xe2\x02\x1bRelance\\Sync\\V1\\GPBMetadata\xea\x02\x11Relance::Sync::V1b\x06proto3"
 
 var (

@@ -790,8 +790,12 @@ type Workspace struct {
 	// The one text that confirms an opt-out of texts in clear words, at most 160 characters, without marketing, such as "You are
 	// unsubscribed and will get no more messages from Acme." Empty sends none. It leaves within five minutes of the opt-out, or not.
 	OptOutConfirmation string `protobuf:"bytes,10,opt,name=opt_out_confirmation,json=optOutConfirmation,proto3" json:"opt_out_confirmation,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Whether a message to a lead without a contact at GoHighLevel asks for one (see EnsureContact): it is then answered
+	// CONTACT_PENDING until the contact is there. Off, it is answered CONTACT_NOT_FOUND. Default off: contacts may cost money, and a lead
+	// that came by mistake would be in the address book. A contact that was deleted at GoHighLevel is not made again.
+	CreateContacts bool `protobuf:"varint,11,opt,name=create_contacts,json=createContacts,proto3" json:"create_contacts,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Workspace) Reset() {
@@ -899,6 +903,13 @@ func (x *Workspace) GetOptOutConfirmation() string {
 		return x.OptOutConfirmation
 	}
 	return ""
+}
+
+func (x *Workspace) GetCreateContacts() bool {
+	if x != nil {
+		return x.CreateContacts
+	}
+	return false
 }
 
 // Connection is a workspace's link to a provider. Its secrets are write-only and encrypted at rest. Exactly one of token
@@ -1900,7 +1911,7 @@ var File_relance_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xff\x03\n" +
+	"\x1arelance/sync/v1/sync.proto\x12\x0frelance.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/resolve.proto\"\xa8\x04\n" +
 	"\tWorkspace\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
@@ -1915,7 +1926,8 @@ const file_relance_sync_v1_sync_proto_rawDesc = "" +
 	"\x06agency\x18\x14 \x01(\tR\x06agency\x12E\n" +
 	"\x0econtact_policy\x18\t \x01(\v2\x1e.relance.sync.v1.ContactPolicyR\rcontactPolicy\x120\n" +
 	"\x14opt_out_confirmation\x18\n" +
-	" \x01(\tR\x12optOutConfirmation\"\xce\x05\n" +
+	" \x01(\tR\x12optOutConfirmation\x12'\n" +
+	"\x0fcreate_contacts\x18\v \x01(\bR\x0ecreateContacts\"\xce\x05\n" +
 	"\n" +
 	"Connection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +

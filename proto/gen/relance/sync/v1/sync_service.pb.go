@@ -3163,7 +3163,7 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\"relance/sync/v1/contact_link.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
@@ -3395,7 +3395,7 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"\x92\x01\n" +
 	"\x1bListIngestionHealthResponse\x12K\n" +
 	"\x10ingestion_health\x18\x01 \x03(\v2 .relance.sync.v1.IngestionHealthR\x0fingestionHealth\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xaf \n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xdb\"\n" +
 	"\vSyncService\x12d\n" +
 	"\x0fCreateWorkspace\x12'.relance.sync.v1.CreateWorkspaceRequest\x1a(.relance.sync.v1.CreateWorkspaceResponse\x12[\n" +
 	"\fGetWorkspace\x12$.relance.sync.v1.GetWorkspaceRequest\x1a%.relance.sync.v1.GetWorkspaceResponse\x12a\n" +
@@ -3430,6 +3430,9 @@ const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\vUnblockLead\x12#.relance.sync.v1.UnblockLeadRequest\x1a$.relance.sync.v1.UnblockLeadResponse\x12j\n" +
 	"\x11ListLeadConflicts\x12).relance.sync.v1.ListLeadConflictsRequest\x1a*.relance.sync.v1.ListLeadConflictsResponse\x12p\n" +
 	"\x13ResolveLeadConflict\x12+.relance.sync.v1.ResolveLeadConflictRequest\x1a,.relance.sync.v1.ResolveLeadConflictResponse\x12^\n" +
+	"\rEnsureContact\x12%.relance.sync.v1.EnsureContactRequest\x1a&.relance.sync.v1.EnsureContactResponse\x12a\n" +
+	"\x0eGetContactLink\x12&.relance.sync.v1.GetContactLinkRequest\x1a'.relance.sync.v1.GetContactLinkResponse\x12g\n" +
+	"\x10ListContactLinks\x12(.relance.sync.v1.ListContactLinksRequest\x1a).relance.sync.v1.ListContactLinksResponse\x12^\n" +
 	"\rListFreeSlots\x12%.relance.sync.v1.ListFreeSlotsRequest\x1a&.relance.sync.v1.ListFreeSlotsResponse\x12d\n" +
 	"\x0fBookAppointment\x12'.relance.sync.v1.BookAppointmentRequest\x1a(.relance.sync.v1.BookAppointmentResponse\x12U\n" +
 	"\n" +
@@ -3541,29 +3544,35 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*UnblockLeadRequest)(nil),            // 80: relance.sync.v1.UnblockLeadRequest
 	(*ListLeadConflictsRequest)(nil),      // 81: relance.sync.v1.ListLeadConflictsRequest
 	(*ResolveLeadConflictRequest)(nil),    // 82: relance.sync.v1.ResolveLeadConflictRequest
-	(*BookAppointmentRequest)(nil),        // 83: relance.sync.v1.BookAppointmentRequest
-	(*GetBookingRequest)(nil),             // 84: relance.sync.v1.GetBookingRequest
-	(*ListAppointmentsRequest)(nil),       // 85: relance.sync.v1.ListAppointmentsRequest
-	(*ListTakenTimesRequest)(nil),         // 86: relance.sync.v1.ListTakenTimesRequest
-	(*CheckSendResponse)(nil),             // 87: relance.sync.v1.CheckSendResponse
-	(*GetConversationResponse)(nil),       // 88: relance.sync.v1.GetConversationResponse
-	(*ListConversationsResponse)(nil),     // 89: relance.sync.v1.ListConversationsResponse
-	(*SyncConversationResponse)(nil),      // 90: relance.sync.v1.SyncConversationResponse
-	(*SyncDueConversationsResponse)(nil),  // 91: relance.sync.v1.SyncDueConversationsResponse
-	(*BackfillConversationsResponse)(nil), // 92: relance.sync.v1.BackfillConversationsResponse
-	(*WatchConversationsResponse)(nil),    // 93: relance.sync.v1.WatchConversationsResponse
-	(*SetMessageVerdictResponse)(nil),     // 94: relance.sync.v1.SetMessageVerdictResponse
-	(*ListOptOutsResponse)(nil),           // 95: relance.sync.v1.ListOptOutsResponse
-	(*ReviewOptOutResponse)(nil),          // 96: relance.sync.v1.ReviewOptOutResponse
-	(*LiftOptOutResponse)(nil),            // 97: relance.sync.v1.LiftOptOutResponse
-	(*RetryOptOutPushResponse)(nil),       // 98: relance.sync.v1.RetryOptOutPushResponse
-	(*UnblockLeadResponse)(nil),           // 99: relance.sync.v1.UnblockLeadResponse
-	(*ListLeadConflictsResponse)(nil),     // 100: relance.sync.v1.ListLeadConflictsResponse
-	(*ResolveLeadConflictResponse)(nil),   // 101: relance.sync.v1.ResolveLeadConflictResponse
-	(*BookAppointmentResponse)(nil),       // 102: relance.sync.v1.BookAppointmentResponse
-	(*GetBookingResponse)(nil),            // 103: relance.sync.v1.GetBookingResponse
-	(*ListAppointmentsResponse)(nil),      // 104: relance.sync.v1.ListAppointmentsResponse
-	(*ListTakenTimesResponse)(nil),        // 105: relance.sync.v1.ListTakenTimesResponse
+	(*EnsureContactRequest)(nil),          // 83: relance.sync.v1.EnsureContactRequest
+	(*GetContactLinkRequest)(nil),         // 84: relance.sync.v1.GetContactLinkRequest
+	(*ListContactLinksRequest)(nil),       // 85: relance.sync.v1.ListContactLinksRequest
+	(*BookAppointmentRequest)(nil),        // 86: relance.sync.v1.BookAppointmentRequest
+	(*GetBookingRequest)(nil),             // 87: relance.sync.v1.GetBookingRequest
+	(*ListAppointmentsRequest)(nil),       // 88: relance.sync.v1.ListAppointmentsRequest
+	(*ListTakenTimesRequest)(nil),         // 89: relance.sync.v1.ListTakenTimesRequest
+	(*CheckSendResponse)(nil),             // 90: relance.sync.v1.CheckSendResponse
+	(*GetConversationResponse)(nil),       // 91: relance.sync.v1.GetConversationResponse
+	(*ListConversationsResponse)(nil),     // 92: relance.sync.v1.ListConversationsResponse
+	(*SyncConversationResponse)(nil),      // 93: relance.sync.v1.SyncConversationResponse
+	(*SyncDueConversationsResponse)(nil),  // 94: relance.sync.v1.SyncDueConversationsResponse
+	(*BackfillConversationsResponse)(nil), // 95: relance.sync.v1.BackfillConversationsResponse
+	(*WatchConversationsResponse)(nil),    // 96: relance.sync.v1.WatchConversationsResponse
+	(*SetMessageVerdictResponse)(nil),     // 97: relance.sync.v1.SetMessageVerdictResponse
+	(*ListOptOutsResponse)(nil),           // 98: relance.sync.v1.ListOptOutsResponse
+	(*ReviewOptOutResponse)(nil),          // 99: relance.sync.v1.ReviewOptOutResponse
+	(*LiftOptOutResponse)(nil),            // 100: relance.sync.v1.LiftOptOutResponse
+	(*RetryOptOutPushResponse)(nil),       // 101: relance.sync.v1.RetryOptOutPushResponse
+	(*UnblockLeadResponse)(nil),           // 102: relance.sync.v1.UnblockLeadResponse
+	(*ListLeadConflictsResponse)(nil),     // 103: relance.sync.v1.ListLeadConflictsResponse
+	(*ResolveLeadConflictResponse)(nil),   // 104: relance.sync.v1.ResolveLeadConflictResponse
+	(*EnsureContactResponse)(nil),         // 105: relance.sync.v1.EnsureContactResponse
+	(*GetContactLinkResponse)(nil),        // 106: relance.sync.v1.GetContactLinkResponse
+	(*ListContactLinksResponse)(nil),      // 107: relance.sync.v1.ListContactLinksResponse
+	(*BookAppointmentResponse)(nil),       // 108: relance.sync.v1.BookAppointmentResponse
+	(*GetBookingResponse)(nil),            // 109: relance.sync.v1.GetBookingResponse
+	(*ListAppointmentsResponse)(nil),      // 110: relance.sync.v1.ListAppointmentsResponse
+	(*ListTakenTimesResponse)(nil),        // 111: relance.sync.v1.ListTakenTimesResponse
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	48,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
@@ -3660,60 +3669,66 @@ var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	80,  // 91: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
 	81,  // 92: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
 	82,  // 93: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
-	30,  // 94: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	83,  // 95: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
-	84,  // 96: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
-	85,  // 97: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
-	86,  // 98: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
-	32,  // 99: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34,  // 100: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	36,  // 101: relance.sync.v1.SyncService.BatchAcceptWebhooks:input_type -> relance.sync.v1.BatchAcceptWebhooksRequest
-	40,  // 102: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	42,  // 103: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	46,  // 104: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,   // 105: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,   // 106: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,   // 107: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,   // 108: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,   // 109: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11,  // 110: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13,  // 111: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15,  // 112: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17,  // 113: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19,  // 114: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21,  // 115: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23,  // 116: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	87,  // 117: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25,  // 118: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29,  // 119: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27,  // 120: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	88,  // 121: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	89,  // 122: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	90,  // 123: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	91,  // 124: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	92,  // 125: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	93,  // 126: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	94,  // 127: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	95,  // 128: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	96,  // 129: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	97,  // 130: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
-	98,  // 131: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
-	99,  // 132: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
-	100, // 133: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
-	101, // 134: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
-	31,  // 135: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	102, // 136: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
-	103, // 137: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
-	104, // 138: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
-	105, // 139: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
-	33,  // 140: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35,  // 141: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	37,  // 142: relance.sync.v1.SyncService.BatchAcceptWebhooks:output_type -> relance.sync.v1.BatchAcceptWebhooksResponse
-	41,  // 143: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	43,  // 144: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	47,  // 145: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	105, // [105:146] is the sub-list for method output_type
-	64,  // [64:105] is the sub-list for method input_type
+	83,  // 94: relance.sync.v1.SyncService.EnsureContact:input_type -> relance.sync.v1.EnsureContactRequest
+	84,  // 95: relance.sync.v1.SyncService.GetContactLink:input_type -> relance.sync.v1.GetContactLinkRequest
+	85,  // 96: relance.sync.v1.SyncService.ListContactLinks:input_type -> relance.sync.v1.ListContactLinksRequest
+	30,  // 97: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	86,  // 98: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	87,  // 99: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	88,  // 100: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	89,  // 101: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32,  // 102: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34,  // 103: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	36,  // 104: relance.sync.v1.SyncService.BatchAcceptWebhooks:input_type -> relance.sync.v1.BatchAcceptWebhooksRequest
+	40,  // 105: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	42,  // 106: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	46,  // 107: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,   // 108: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,   // 109: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,   // 110: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,   // 111: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,   // 112: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11,  // 113: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13,  // 114: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15,  // 115: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17,  // 116: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19,  // 117: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21,  // 118: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23,  // 119: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	90,  // 120: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25,  // 121: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29,  // 122: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27,  // 123: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	91,  // 124: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	92,  // 125: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	93,  // 126: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	94,  // 127: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	95,  // 128: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	96,  // 129: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	97,  // 130: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	98,  // 131: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	99,  // 132: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	100, // 133: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
+	101, // 134: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
+	102, // 135: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
+	103, // 136: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
+	104, // 137: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
+	105, // 138: relance.sync.v1.SyncService.EnsureContact:output_type -> relance.sync.v1.EnsureContactResponse
+	106, // 139: relance.sync.v1.SyncService.GetContactLink:output_type -> relance.sync.v1.GetContactLinkResponse
+	107, // 140: relance.sync.v1.SyncService.ListContactLinks:output_type -> relance.sync.v1.ListContactLinksResponse
+	31,  // 141: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	108, // 142: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	109, // 143: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	110, // 144: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	111, // 145: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33,  // 146: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35,  // 147: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	37,  // 148: relance.sync.v1.SyncService.BatchAcceptWebhooks:output_type -> relance.sync.v1.BatchAcceptWebhooksResponse
+	41,  // 149: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	43,  // 150: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	47,  // 151: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	108, // [108:152] is the sub-list for method output_type
+	64,  // [64:108] is the sub-list for method input_type
 	64,  // [64:64] is the sub-list for extension type_name
 	64,  // [64:64] is the sub-list for extension extendee
 	0,   // [0:64] is the sub-list for field type_name
@@ -3727,6 +3742,7 @@ func file_relance_sync_v1_sync_service_proto_init() {
 	file_relance_sync_v1_booking_proto_init()
 	file_relance_sync_v1_compliance_proto_init()
 	file_relance_sync_v1_contact_proto_init()
+	file_relance_sync_v1_contact_link_proto_init()
 	file_relance_sync_v1_history_proto_init()
 	file_relance_sync_v1_resolve_proto_init()
 	file_relance_sync_v1_sync_proto_init()

@@ -49,6 +49,9 @@ const (
 	SyncService_UnblockLead_FullMethodName           = "/relance.sync.v1.SyncService/UnblockLead"
 	SyncService_ListLeadConflicts_FullMethodName     = "/relance.sync.v1.SyncService/ListLeadConflicts"
 	SyncService_ResolveLeadConflict_FullMethodName   = "/relance.sync.v1.SyncService/ResolveLeadConflict"
+	SyncService_EnsureContact_FullMethodName         = "/relance.sync.v1.SyncService/EnsureContact"
+	SyncService_GetContactLink_FullMethodName        = "/relance.sync.v1.SyncService/GetContactLink"
+	SyncService_ListContactLinks_FullMethodName      = "/relance.sync.v1.SyncService/ListContactLinks"
 	SyncService_ListFreeSlots_FullMethodName         = "/relance.sync.v1.SyncService/ListFreeSlots"
 	SyncService_BookAppointment_FullMethodName       = "/relance.sync.v1.SyncService/BookAppointment"
 	SyncService_GetBooking_FullMethodName            = "/relance.sync.v1.SyncService/GetBooking"
@@ -185,6 +188,20 @@ type SyncServiceClient interface {
 	// Errors: NotFound; FailedPrecondition LEAD_CONFLICT_SETTLED when it was decided otherwise, or the holder does not hold it any
 	// more; InvalidArgument.
 	ResolveLeadConflict(ctx context.Context, in *ResolveLeadConflictRequest, opts ...grpc.CallOption) (*ResolveLeadConflictResponse, error)
+	// EnsureContact gives a lead its contact at GoHighLevel: it searches by email and by phone, links the one contact that is found, and
+	// makes one when there is none. It is the only call that makes contacts; with create_contacts of the workspace, SendMessage asks for
+	// the same. Contacts that exist are never written to. An unknown outcome is a state, not an error: the provider is read until the
+	// contact shows, and none is made meanwhile. A lead has one link at a time, which all who ask share. People only.
+	// Errors: NotFound for the lead; FailedPrecondition CONTACT_CONFLICT when a person has to decide, CONTACT_ABSENT, CONTACT_NOT_FOUND for
+	// a contact that was named, NO_PHONE for a lead with neither phone nor email, INVALID_PHONE, INVALID_EMAIL, REFUSED_UNCLASSIFIED,
+	// LEAD_BLOCKED, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE; AlreadyExists REQUEST_ID_REUSED.
+	EnsureContact(ctx context.Context, in *EnsureContactRequest, opts ...grpc.CallOption) (*EnsureContactResponse, error)
+	// GetContactLink reads one link.
+	// Errors: NotFound.
+	GetContactLink(ctx context.Context, in *GetContactLinkRequest, opts ...grpc.CallOption) (*GetContactLinkResponse, error)
+	// ListContactLinks lists the links of a workspace, those that wait for a person or those in some states, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListContactLinks(ctx context.Context, in *ListContactLinksRequest, opts ...grpc.CallOption) (*ListContactLinksResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call (two with_slot_duration) and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -548,6 +565,36 @@ func (c *syncServiceClient) ResolveLeadConflict(ctx context.Context, in *Resolve
 	return out, nil
 }
 
+func (c *syncServiceClient) EnsureContact(ctx context.Context, in *EnsureContactRequest, opts ...grpc.CallOption) (*EnsureContactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnsureContactResponse)
+	err := c.cc.Invoke(ctx, SyncService_EnsureContact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) GetContactLink(ctx context.Context, in *GetContactLinkRequest, opts ...grpc.CallOption) (*GetContactLinkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetContactLinkResponse)
+	err := c.cc.Invoke(ctx, SyncService_GetContactLink_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *syncServiceClient) ListContactLinks(ctx context.Context, in *ListContactLinksRequest, opts ...grpc.CallOption) (*ListContactLinksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListContactLinksResponse)
+	err := c.cc.Invoke(ctx, SyncService_ListContactLinks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *syncServiceClient) ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFreeSlotsResponse)
@@ -781,6 +828,20 @@ type SyncServiceServer interface {
 	// Errors: NotFound; FailedPrecondition LEAD_CONFLICT_SETTLED when it was decided otherwise, or the holder does not hold it any
 	// more; InvalidArgument.
 	ResolveLeadConflict(context.Context, *ResolveLeadConflictRequest) (*ResolveLeadConflictResponse, error)
+	// EnsureContact gives a lead its contact at GoHighLevel: it searches by email and by phone, links the one contact that is found, and
+	// makes one when there is none. It is the only call that makes contacts; with create_contacts of the workspace, SendMessage asks for
+	// the same. Contacts that exist are never written to. An unknown outcome is a state, not an error: the provider is read until the
+	// contact shows, and none is made meanwhile. A lead has one link at a time, which all who ask share. People only.
+	// Errors: NotFound for the lead; FailedPrecondition CONTACT_CONFLICT when a person has to decide, CONTACT_ABSENT, CONTACT_NOT_FOUND for
+	// a contact that was named, NO_PHONE for a lead with neither phone nor email, INVALID_PHONE, INVALID_EMAIL, REFUSED_UNCLASSIFIED,
+	// LEAD_BLOCKED, PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE; AlreadyExists REQUEST_ID_REUSED.
+	EnsureContact(context.Context, *EnsureContactRequest) (*EnsureContactResponse, error)
+	// GetContactLink reads one link.
+	// Errors: NotFound.
+	GetContactLink(context.Context, *GetContactLinkRequest) (*GetContactLinkResponse, error)
+	// ListContactLinks lists the links of a workspace, those that wait for a person or those in some states, newest first.
+	// Errors: InvalidArgument for a foreign page token.
+	ListContactLinks(context.Context, *ListContactLinksRequest) (*ListContactLinksResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call (two with_slot_duration) and stores nothing; the availability service caches.
 	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
@@ -924,6 +985,15 @@ func (UnimplementedSyncServiceServer) ListLeadConflicts(context.Context, *ListLe
 }
 func (UnimplementedSyncServiceServer) ResolveLeadConflict(context.Context, *ResolveLeadConflictRequest) (*ResolveLeadConflictResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolveLeadConflict not implemented")
+}
+func (UnimplementedSyncServiceServer) EnsureContact(context.Context, *EnsureContactRequest) (*EnsureContactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnsureContact not implemented")
+}
+func (UnimplementedSyncServiceServer) GetContactLink(context.Context, *GetContactLinkRequest) (*GetContactLinkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetContactLink not implemented")
+}
+func (UnimplementedSyncServiceServer) ListContactLinks(context.Context, *ListContactLinksRequest) (*ListContactLinksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListContactLinks not implemented")
 }
 func (UnimplementedSyncServiceServer) ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFreeSlots not implemented")
@@ -1512,6 +1582,60 @@ func _SyncService_ResolveLeadConflict_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SyncService_EnsureContact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnsureContactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).EnsureContact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_EnsureContact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).EnsureContact(ctx, req.(*EnsureContactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_GetContactLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetContactLinkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).GetContactLink(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_GetContactLink_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).GetContactLink(ctx, req.(*GetContactLinkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SyncService_ListContactLinks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListContactLinksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SyncServiceServer).ListContactLinks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SyncService_ListContactLinks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SyncServiceServer).ListContactLinks(ctx, req.(*ListContactLinksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SyncService_ListFreeSlots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFreeSlotsRequest)
 	if err := dec(in); err != nil {
@@ -1832,6 +1956,18 @@ var SyncService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResolveLeadConflict",
 			Handler:    _SyncService_ResolveLeadConflict_Handler,
+		},
+		{
+			MethodName: "EnsureContact",
+			Handler:    _SyncService_EnsureContact_Handler,
+		},
+		{
+			MethodName: "GetContactLink",
+			Handler:    _SyncService_GetContactLink_Handler,
+		},
+		{
+			MethodName: "ListContactLinks",
+			Handler:    _SyncService_ListContactLinks_Handler,
 		},
 		{
 			MethodName: "ListFreeSlots",

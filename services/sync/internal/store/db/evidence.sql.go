@@ -142,6 +142,21 @@ func (q *Queries) Evidence(ctx context.Context, arg EvidenceParams) (EvidenceRow
 	return i, err
 }
 
+const forgetEvidence = `-- name: ForgetEvidence :exec
+DELETE FROM lead_evidence WHERE workspace_id = $1 AND lead_id = $2
+`
+
+type ForgetEvidenceParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+}
+
+// The lead has another contact: what its former one was said to be at some time does not stand against it.
+func (q *Queries) ForgetEvidence(ctx context.Context, arg ForgetEvidenceParams) error {
+	_, err := q.db.Exec(ctx, forgetEvidence, arg.WorkspaceID, arg.LeadID)
+	return err
+}
+
 const formerContact = `-- name: FormerContact :one
 SELECT lead_id FROM former_contact WHERE workspace_id = $1 AND contact_id = $2
 `

@@ -133,6 +133,42 @@ type Connection struct {
 	ReadBreakerProbeUntil *time.Time
 }
 
+type ContactLink struct {
+	WorkspaceID uuid.UUID
+	ID          uuid.UUID
+	LeadID      uuid.UUID
+	RequestID   *uuid.UUID
+	Wanted      string
+	State       string
+	Attempt     int32
+	Email       string
+	Phone       string
+	IntentAt    *time.Time
+	LeaseUntil  *time.Time
+	Looks       int32
+	NextTime    *time.Time
+	Contact     string
+	How         string
+	Reason      string
+	ReasonMeta  []byte
+	StateTime   time.Time
+	CreateTime  time.Time
+	UpdateTime  time.Time
+}
+
+type ContactLinkStep struct {
+	WorkspaceID uuid.UUID
+	LinkID      uuid.UUID
+	Seq         int64
+	Attempt     int32
+	At          time.Time
+	Kind        string
+	Rule        string
+	Code        string
+	HttpStatus  int32
+	LatencyMs   int64
+}
+
 type Conversation struct {
 	WorkspaceID     uuid.UUID
 	LeadID          uuid.UUID
@@ -516,4 +552,5 @@ type Workspace struct {
 	ContactPolicy      []byte
 	OptOutConfirmation string
 	Agency             string
+	CreateContacts     bool
 }

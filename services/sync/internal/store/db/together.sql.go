@@ -315,7 +315,7 @@ func (q *Queries) SendFacts(ctx context.Context, arg SendFactsParams) ([]SendFac
 }
 
 const sendSetup = `-- name: SendSetup :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, c.workspace_id, c.location, c.token_enc, c.state, c.state_time, c.last_webhook_time, c.last_success_time, c.provider, c.base_url, c.auth, c.app, c.refresh_enc, c.access_expire_time, c.token_version, c.refresh_lease_until, c.refresh_started_version, c.refresh_time, c.check_time, c.breaker_score, c.breaker_opens, c.breaker_until, c.breaker_probe_until, c.company, c.read_breaker_score, c.read_breaker_opens, c.read_breaker_until, c.read_breaker_probe_until,
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, w.create_contacts, c.workspace_id, c.location, c.token_enc, c.state, c.state_time, c.last_webhook_time, c.last_success_time, c.provider, c.base_url, c.auth, c.app, c.refresh_enc, c.access_expire_time, c.token_version, c.refresh_lease_until, c.refresh_started_version, c.refresh_time, c.check_time, c.breaker_score, c.breaker_opens, c.breaker_until, c.breaker_probe_until, c.company, c.read_breaker_score, c.read_breaker_opens, c.read_breaker_until, c.read_breaker_probe_until,
     (c.auth <> 'TOKEN' AND coalesce(c.access_expire_time, '-infinity') < now() + interval '60 seconds')::boolean AS stale
 FROM workspace w JOIN connection c ON c.workspace_id = w.id WHERE w.id = $1 AND c.provider = 'ghl'
 `
@@ -342,6 +342,7 @@ func (q *Queries) SendSetup(ctx context.Context, workspaceID uuid.UUID) (SendSet
 		&i.Workspace.ContactPolicy,
 		&i.Workspace.OptOutConfirmation,
 		&i.Workspace.Agency,
+		&i.Workspace.CreateContacts,
 		&i.Connection.WorkspaceID,
 		&i.Connection.Location,
 		&i.Connection.TokenEnc,

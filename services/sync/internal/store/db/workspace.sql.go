@@ -14,8 +14,8 @@ import (
 
 const insertWorkspace = `-- name: InsertWorkspace :execrows
 INSERT INTO workspace (id, request_id, display_name, time_zone, sending_disabled, unknown_policy, agency, contact_policy,
-    opt_out_confirmation, create_time, update_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+    opt_out_confirmation, create_contacts, create_time, update_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
 ON CONFLICT (request_id) DO NOTHING
 `
 
@@ -29,6 +29,7 @@ type InsertWorkspaceParams struct {
 	Agency             string
 	ContactPolicy      []byte
 	OptOutConfirmation string
+	CreateContacts     bool
 	Now                time.Time
 }
 
@@ -43,6 +44,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		arg.Agency,
 		arg.ContactPolicy,
 		arg.OptOutConfirmation,
+		arg.CreateContacts,
 		arg.Now,
 	)
 	if err != nil {
@@ -52,7 +54,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 }
 
 const listWorkspaces = `-- name: ListWorkspaces :many
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, w.create_contacts, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id > $1
     AND w.update_time >= $2 ORDER BY w.id LIMIT $3
 `
@@ -75,6 +77,7 @@ type ListWorkspacesRow struct {
 	ContactPolicy      []byte
 	OptOutConfirmation string
 	Agency             string
+	CreateContacts     bool
 	Location           string
 }
 
@@ -99,6 +102,7 @@ func (q *Queries) ListWorkspaces(ctx context.Context, arg ListWorkspacesParams) 
 			&i.ContactPolicy,
 			&i.OptOutConfirmation,
 			&i.Agency,
+			&i.CreateContacts,
 			&i.Location,
 		); err != nil {
 			return nil, err
@@ -123,7 +127,7 @@ func (q *Queries) LockWorkspace(ctx context.Context, id uuid.UUID) (uuid.UUID, e
 }
 
 const oneWorkspace = `-- name: OneWorkspace :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, w.create_contacts, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.id = $1
 `
 
@@ -139,6 +143,7 @@ type OneWorkspaceRow struct {
 	ContactPolicy      []byte
 	OptOutConfirmation string
 	Agency             string
+	CreateContacts     bool
 	Location           string
 }
 
@@ -157,6 +162,7 @@ func (q *Queries) OneWorkspace(ctx context.Context, id uuid.UUID) (OneWorkspaceR
 		&i.ContactPolicy,
 		&i.OptOutConfirmation,
 		&i.Agency,
+		&i.CreateContacts,
 		&i.Location,
 	)
 	return i, err
@@ -168,9 +174,10 @@ UPDATE workspace SET display_name = coalesce($1, display_name),
     sending_disabled = coalesce($3, sending_disabled),
     unknown_policy = coalesce($4, unknown_policy),
     agency = coalesce($5, agency),
-    contact_policy = coalesce($6, contact_policy),
-    opt_out_confirmation = coalesce($7, opt_out_confirmation), update_time = $8
-WHERE id = $9
+    create_contacts = coalesce($6, create_contacts),
+    contact_policy = coalesce($7, contact_policy),
+    opt_out_confirmation = coalesce($8, opt_out_confirmation), update_time = $9
+WHERE id = $10
 `
 
 type UpdateWorkspaceParams struct {
@@ -179,6 +186,7 @@ type UpdateWorkspaceParams struct {
 	SendingDisabled    *bool
 	UnknownPolicy      *string
 	Agency             *string
+	CreateContacts     *bool
 	ContactPolicy      []byte
 	OptOutConfirmation *string
 	Now                time.Time
@@ -192,6 +200,7 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 		arg.SendingDisabled,
 		arg.UnknownPolicy,
 		arg.Agency,
+		arg.CreateContacts,
 		arg.ContactPolicy,
 		arg.OptOutConfirmation,
 		arg.Now,
@@ -204,7 +213,7 @@ func (q *Queries) UpdateWorkspace(ctx context.Context, arg UpdateWorkspaceParams
 }
 
 const workspaceByRequest = `-- name: WorkspaceByRequest :one
-SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, coalesce(c.location, '')::text AS location FROM workspace w
+SELECT w.id, w.request_id, w.display_name, w.time_zone, w.sending_disabled, w.create_time, w.update_time, w.unknown_policy, w.contact_policy, w.opt_out_confirmation, w.agency, w.create_contacts, coalesce(c.location, '')::text AS location FROM workspace w
 LEFT JOIN connection c ON c.workspace_id = w.id AND c.provider = 'ghl' WHERE w.request_id = $1::uuid
 `
 
@@ -220,6 +229,7 @@ type WorkspaceByRequestRow struct {
 	ContactPolicy      []byte
 	OptOutConfirmation string
 	Agency             string
+	CreateContacts     bool
 	Location           string
 }
 
@@ -238,6 +248,7 @@ func (q *Queries) WorkspaceByRequest(ctx context.Context, requestID uuid.UUID) (
 		&i.ContactPolicy,
 		&i.OptOutConfirmation,
 		&i.Agency,
+		&i.CreateContacts,
 		&i.Location,
 	)
 	return i, err

@@ -58,3 +58,7 @@ UPDATE message SET arrival = 'late' WHERE workspace_id = sqlc.arg(workspace_id) 
 INSERT INTO ingestion_hour AS h (workspace_id, hour, delivered, found, late)
 VALUES (sqlc.arg(workspace_id), sqlc.arg(hour), sqlc.arg(delivered), sqlc.arg(found), sqlc.arg(late))
 ON CONFLICT (workspace_id, hour) DO UPDATE SET delivered = h.delivered + excluded.delivered, found = h.found + excluded.found, late = h.late + excluded.late;
+
+-- name: ForgetEvidence :exec
+-- The lead has another contact: what its former one was said to be at some time does not stand against it.
+DELETE FROM lead_evidence WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id);
