@@ -68,7 +68,7 @@ func TestDefaultsAreThoseOfErrorsPage(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	verbs := map[PolicyAction][]string{
 		ActSkip: {"skip"}, ActStopLead: {"cancel every enrollment"}, ActStop: {"cancel"}, ActPause: {"pause", "park"},
-		ActDefer: {"defer"}, ActRetry: {"retry"},
+		ActDefer: {"defer"}, ActRetry: {"retry"}, ActHold: {"hold"},
 	}
 	seen := 0
 	for line := range strings.Lines(section) {

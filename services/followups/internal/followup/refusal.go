@@ -189,6 +189,13 @@ func skipOrHold(wake WakeEvent) refusal {
 	return r
 }
 
+// holdFirst is for what others are already mending, and tell by an event when they have.
+func holdFirst(wake WakeEvent) refusal {
+	r := skipOrHold(wake)
+	r.rule = Rule{Action: ActHold, Max: defaultHold}
+	return r
+}
+
 func pauseAs(reason string, also ...PolicyAction) refusal {
 	return refusal{rule: Rule{Action: ActPause}, pause: reason, allowed: append(also, ActPause)}
 }
@@ -221,6 +228,7 @@ func refusals() map[string]refusal {
 		"INVALID_PHONE":            skipOrHold(WakeLeadChanged),
 		"INVALID_EMAIL":            skipOrHold(WakeLeadChanged),
 		"CONTACT_NOT_FOUND":        skipOrHold(WakeLeadChanged),
+		"CONTACT_PENDING":          holdFirst(WakeLeadChanged),
 		"CHANNEL_WINDOW_CLOSED":    skip(),
 		"MESSAGE_EXPIRED":          skip(),
 		"SEND_EXHAUSTED":           exhausted,

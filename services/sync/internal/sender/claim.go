@@ -228,7 +228,7 @@ func (s *Sender) gateFacts(ctx context.Context, tx *store.Tx, on subject) (sendi
 	}
 	facts := factsOf(on, law)
 	facts.Flag = flag
-	return facts, nil
+	return facts, withoutContact(ctx, tx, on, &facts)
 }
 
 // factsOf are the gate's facts of a subject, but for the channel's flag and the content.

@@ -84,8 +84,8 @@ func (s *Sender) history(ctx context.Context, tx *store.Tx, on subject, c *legal
 	return nil
 }
 
-// notNow answers a new request that the law puts off, before anything is stored: its caller asks again at the time told,
-// and decides then anew what to say and whether. The gate asks the law again when the send is claimed.
+// notNow answers a new request that the law puts off, or whose lead has no contact yet, before anything of it is stored: its caller asks
+// again at the time told, and decides then anew what to say and whether. The gate asks the law again when the send is claimed.
 func (s *Sender) notNow(ctx context.Context, tx *store.Tx, r Request, on subject) (*Outcome, error) {
 	on.row = db.SendIntent{
 		WorkspaceID: r.Workspace, LeadID: r.Lead, Channel: string(r.Channel), Purpose: string(r.Purpose),
@@ -97,8 +97,15 @@ func (s *Sender) notNow(ctx context.Context, tx *store.Tx, r Request, on subject
 	}
 	facts.Content = r.Content
 	d := sending.Gate(facts)
-	if d.Refusal == nil || (d.Refusal.Reason != sending.QuietHours && d.Refusal.Reason != sending.FrequencyCap) {
+	if d.Refusal == nil {
 		return nil, nil
 	}
-	return &Outcome{Refusal: d.Refusal, RetryAfter: d.Retry}, nil
+	switch d.Refusal.Reason {
+	case sending.ContactPending:
+		err = askForContact(ctx, tx, on)
+	case sending.QuietHours, sending.FrequencyCap:
+	default:
+		return nil, nil
+	}
+	return &Outcome{Refusal: d.Refusal, RetryAfter: d.Retry}, err
 }

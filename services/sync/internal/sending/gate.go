@@ -85,6 +85,9 @@ type Facts struct {
 	Channel   Channel
 	Content   Content
 	ContactID string
+	// ContactComing is true when a contact is asked for, for a lead that has none; ContactCause says why there will be none.
+	ContactComing bool
+	ContactCause  map[string]string
 	// Provider is who sends; empty is ghl. One that only answers emails needs Target: that there is one to answer.
 	Provider        string
 	Target          bool
@@ -114,6 +117,9 @@ type Decision struct {
 	Law legal.Decision
 }
 
+// contactRetry is when asking again for a lead whose contact is on its way makes sense. A lead event tells earlier.
+const contactRetry = time.Minute
+
 // slowRetry is how long a send waits for a configuration to be mended by a person.
 const slowRetry = 15 * time.Minute
 
@@ -130,6 +136,9 @@ func Gate(f Facts) Decision {
 	}
 	if d := Setup(f); d.Refusal != nil {
 		return d
+	}
+	if f.ContactComing {
+		return Decision{Refusal: &Refusal{Reason: ContactPending}, Retry: contactRetry}
 	}
 	law := legal.Decide(f.Legal)
 	d := lawful(f, law)
@@ -224,8 +233,8 @@ func addressRefusal(f Facts) *Refusal {
 		return &Refusal{NoEmail, channel}
 	case f.Provider != "" && f.Provider != ghl && !f.Target:
 		return &Refusal{NoReplyTarget, map[string]string{"provider": f.Provider}}
-	case (f.Provider == "" || f.Provider == ghl) && f.ContactID == "":
-		return &Refusal{Reason: ContactNotFound}
+	case (f.Provider == "" || f.Provider == ghl) && f.ContactID == "" && !f.ContactComing:
+		return &Refusal{Reason: ContactNotFound, Meta: f.ContactCause}
 	case !f.RepliedSince.IsZero() && f.LastInbound.After(f.RepliedSince):
 		return &Refusal{LeadReplied, map[string]string{"replied_at": f.LastInbound.UTC().Format(time.RFC3339Nano)}}
 	default:
