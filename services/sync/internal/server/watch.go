@@ -161,9 +161,9 @@ func (s *Server) changes(ctx context.Context, workspace uuid.UUID, at int64) ([]
 		if rows, err = tx.ChangesAfter(ctx, db.ChangesAfterParams{WorkspaceID: workspace, After: at}); err != nil || len(rows) == 0 {
 			return err
 		}
-		ids := make([]uuid.UUID, len(rows))
-		for i, r := range rows {
-			ids[i] = r.MessageID
+		var ids []uuid.UUID
+		for _, r := range rows {
+			ids = append(append(ids, r.MessageID), r.More...)
 		}
 		found, err := tx.MessagesByID(ctx, db.MessagesByIDParams{WorkspaceID: workspace, Ids: ids})
 		for _, m := range found {
@@ -183,17 +183,20 @@ func (s *Server) changes(ctx context.Context, workspace uuid.UUID, at int64) ([]
 	}
 	var out []*syncv1.ConversationChange
 	for _, r := range rows {
-		change := &syncv1.ConversationChange{
-			Kind:         syncv1.ChangeKind(syncv1.ChangeKind_value["CHANGE_KIND_"+r.Kind]),
-			Conversation: conversationName(workspace, r.LeadID, r.Channel), MessageName: messageName(workspace, r.MessageID),
-			CreateTime: stamp(r.CreateTime), Verdict: verdicts[r.MessageID],
-		}
-		if m, ok := messages[r.MessageID]; ok {
-			if change.Message, err = s.messageProto(m); err != nil {
-				return nil, 0, err
+		for _, id := range append([]uuid.UUID{r.MessageID}, r.More...) {
+			change := &syncv1.ConversationChange{
+				Kind:         syncv1.ChangeKind(syncv1.ChangeKind_value["CHANGE_KIND_"+r.Kind]),
+				Conversation: conversationName(workspace, r.LeadID, r.Channel), MessageName: messageName(workspace, id),
+				CreateTime: stamp(r.CreateTime), Verdict: verdicts[id],
 			}
+			if m, ok := messages[id]; ok {
+				if change.Message, err = s.messageProto(m); err != nil {
+					return nil, 0, err
+				}
+			}
+			out = append(out, change)
 		}
-		out, at = append(out, change), r.Position
+		at = r.Position
 	}
 	return out, at, nil
 }

@@ -79,8 +79,12 @@ func (q *Queries) BackfillStart(ctx context.Context, arg BackfillStartParams) er
 }
 
 const changesAfter = `-- name: ChangesAfter :many
-SELECT position::bigint AS position, lead_id, channel, message_id, kind, create_time FROM conversation_change
-WHERE workspace_id = $1 AND position > $2::bigint ORDER BY position LIMIT 500
+SELECT w.position::bigint AS position, w.lead_id, w.channel, w.message_id, w.more, w.kind, w.create_time
+FROM (SELECT c.position, c.lead_id, c.channel, c.message_id, c.more, c.kind, c.create_time,
+        sum(1 + cardinality(c.more)) OVER (ORDER BY c.position) AS messages
+    FROM (SELECT n.seq, n.position, n.workspace_id, n.lead_id, n.channel, n.message_id, n.kind, n.create_time, n.more FROM conversation_change n WHERE n.workspace_id = $1 AND n.position > $2::bigint
+        ORDER BY n.position LIMIT 500) c) w
+WHERE w.messages <= 500 OR w.messages = 1 + cardinality(w.more) ORDER BY w.position
 `
 
 type ChangesAfterParams struct {
@@ -93,10 +97,12 @@ type ChangesAfterRow struct {
 	LeadID     uuid.UUID
 	Channel    string
 	MessageID  uuid.UUID
+	More       []uuid.UUID
 	Kind       string
 	CreateTime time.Time
 }
 
+// Changes with up to 500 messages, or the first alone if it has more.
 func (q *Queries) ChangesAfter(ctx context.Context, arg ChangesAfterParams) ([]ChangesAfterRow, error) {
 	rows, err := q.db.Query(ctx, changesAfter, arg.WorkspaceID, arg.After)
 	if err != nil {
@@ -111,6 +117,7 @@ func (q *Queries) ChangesAfter(ctx context.Context, arg ChangesAfterParams) ([]C
 			&i.LeadID,
 			&i.Channel,
 			&i.MessageID,
+			&i.More,
 			&i.Kind,
 			&i.CreateTime,
 		); err != nil {

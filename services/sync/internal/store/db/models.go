@@ -200,6 +200,8 @@ type ConversationChange struct {
 	MessageID   uuid.UUID
 	Kind        string
 	CreateTime  time.Time
+	// Further messages of the same change, after message_id, in their order.
+	More []uuid.UUID
 }
 
 type FormerContact struct {

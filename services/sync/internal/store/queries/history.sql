@@ -140,8 +140,13 @@ SELECT coalesce(max(position), 0)::bigint AS floor, count(*)::bigint AS n FROM g
 UPDATE change_position SET floor = greatest(floor, sqlc.arg(floor)::bigint);
 
 -- name: ChangesAfter :many
-SELECT position::bigint AS position, lead_id, channel, message_id, kind, create_time FROM conversation_change
-WHERE workspace_id = sqlc.arg(workspace_id) AND position > sqlc.arg(after)::bigint ORDER BY position LIMIT 500;
+-- Changes with up to 500 messages, or the first alone if it has more.
+SELECT w.position::bigint AS position, w.lead_id, w.channel, w.message_id, w.more, w.kind, w.create_time
+FROM (SELECT c.position, c.lead_id, c.channel, c.message_id, c.more, c.kind, c.create_time,
+        sum(1 + cardinality(c.more)) OVER (ORDER BY c.position) AS messages
+    FROM (SELECT n.* FROM conversation_change n WHERE n.workspace_id = sqlc.arg(workspace_id) AND n.position > sqlc.arg(after)::bigint
+        ORDER BY n.position LIMIT 500) c) w
+WHERE w.messages <= 500 OR w.messages = 1 + cardinality(w.more) ORDER BY w.position;
 
 -- name: MessagesByID :many
 SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
