@@ -4,6 +4,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -140,10 +142,28 @@ func (c *Client) do(ctx context.Context, r Request, most int64) Answer {
 		return Answer{NotSent: !wrote.Load(), Failed: true, Wrote: wrote.Load(), Latency: c.clock.Now().Sub(start)}
 	}
 	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	raw, err := readAll(resp.Body, most)
 	return Answer{
 		Failed: err != nil, Wrote: true, Status: resp.StatusCode, Header: resp.Header, Body: raw, Latency: c.clock.Now().Sub(start),
 	}
+}
+
+// mostKept bounds the buffers that are kept for the next answer.
+const mostKept = 1 << 20
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// readAll reads an answer, cut at most. It grows in a buffer that is used again: a list grown by itself leaves several times its
+// length to be collected.
+func readAll(body io.Reader, most int64) ([]byte, error) {
+	into, _ := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		if into.Reset(); into.Cap() <= mostKept {
+			buffers.Put(into)
+		}
+	}()
+	_, err := into.ReadFrom(io.LimitReader(body, most))
+	return bytes.Clone(into.Bytes()), err
 }
 
 func (r Request) build(ctx context.Context) (*http.Request, error) {

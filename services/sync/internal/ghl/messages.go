@@ -41,24 +41,6 @@ type HistoryQuery struct {
 	From, To time.Time
 }
 
-// listed is a message as the provider's lists show it.
-type listed struct {
-	ID             string    `json:"id"`
-	Direction      string    `json:"direction"`
-	MessageType    any       `json:"messageType"`
-	Body           string    `json:"body"`
-	Source         string    `json:"source"`
-	Status         string    `json:"status"`
-	DateAdded      time.Time `json:"dateAdded"`
-	ConversationID string    `json:"conversationId"`
-	ContactID      string    `json:"contactId"`
-	Meta           struct {
-		Email struct {
-			MessageIDs []string `json:"messageIds"`
-		} `json:"email"`
-	} `json:"meta"`
-}
-
 // History reads one page, newest first, and the cursor of the next, empty on the last. Errors: ErrID, ReadError.
 func (c *Client) History(ctx context.Context, who Account, q HistoryQuery) ([]HistoryMessage, string, error) {
 	if !lead.ValidID(q.ContactID) || !lead.ValidID(who.Location) {
@@ -77,10 +59,7 @@ func (c *Client) History(ctx context.Context, who Account, q HistoryQuery) ([]Hi
 	if !q.To.IsZero() {
 		query.Set("endDate", q.To.UTC().Format(time.RFC3339Nano))
 	}
-	var answer struct {
-		Messages   *[]listed `json:"messages"`
-		NextCursor *string   `json:"nextCursor"`
-	}
+	var answer exportAnswer
 	err := c.get(ctx, call{path: "/conversations/messages/export", version: versionConversations, query: query, who: who}, &answer)
 	if err != nil {
 		return nil, "", err
@@ -97,7 +76,7 @@ func (c *Client) History(ctx context.Context, who Account, q HistoryQuery) ([]Hi
 
 // understood keeps the messages of a channel that have an id and a direction.
 func understood(rows []listed, channel sending.Channel) []HistoryMessage {
-	var out []HistoryMessage
+	out := make([]HistoryMessage, 0, len(rows))
 	for _, m := range rows {
 		of := channel
 		if name, ok := m.MessageType.(string); ok {
@@ -165,13 +144,7 @@ func (c *Client) Conversation(ctx context.Context, who Account, q ConversationQu
 	if q.Cursor != "" {
 		query.Set("lastMessageId", q.Cursor)
 	}
-	var answer struct {
-		Messages struct {
-			LastMessageID string    `json:"lastMessageId"`
-			NextPage      bool      `json:"nextPage"`
-			Messages      *[]listed `json:"messages"`
-		} `json:"messages"`
-	}
+	var answer conversationAnswer
 	in := call{path: "/conversations/" + q.ID + "/messages", version: versionConversations, query: query, who: who}
 	if err := c.get(ctx, in, &answer); err != nil {
 		return nil, "", err

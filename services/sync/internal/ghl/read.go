@@ -53,7 +53,7 @@ func (c *Client) getOnce(ctx context.Context, in call, into any) error {
 	if r.Evidence.Status != http.StatusOK || r.Evidence.Failed {
 		return provider.ReadFailed(r.Evidence)
 	}
-	if err := json.Unmarshal(r.Evidence.Body, into); err != nil {
+	if err := decode(r.Evidence.Body, into); err != nil {
 		return garbled()
 	}
 	return nil

@@ -33,10 +33,7 @@ func (c *Client) Recent(ctx context.Context, who Account, q RecentQuery) ([]Hist
 	if q.Cursor != "" {
 		query.Set("cursor", q.Cursor)
 	}
-	var answer struct {
-		Messages   *[]listed `json:"messages"`
-		NextCursor *string   `json:"nextCursor"`
-	}
+	var answer exportAnswer
 	err := c.get(ctx, call{path: "/conversations/messages/export", version: versionConversations, query: query, who: who}, &answer)
 	if err != nil {
 		return nil, "", err
