@@ -5,13 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/relance/relance/e2e/internal/figure"
 	"github.com/relance/relance/e2e/internal/lab"
@@ -20,14 +16,14 @@ import (
 )
 
 // Webhooks compares the gateway's intake (verify, store, acknowledge) with a bare net/http handler that does one durable
-// insert of the same bytes. Both are called over loopback by the same client.
+// insert of the same bytes, and with that insert behind the same two doors: a handler that checks the signature and makes one
+// bare gRPC call over mutual TLS. All are called over loopback by the same client.
 type Webhooks struct {
 	Binary string
 	// PerRound webhooks are delivered in each of three rounds to each side.
 	PerRound int
 
 	lab    *lab.Lab
-	naive  *pgxpool.Pool
 	client *http.Client
 	events []delivery
 	// workspace is the id of the one whose webhooks they are.
@@ -52,14 +48,14 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 	if err != nil {
 		return err
 	}
-	bare, stop, err := b.bare(ctx)
+	bare, err := openBare(ctx, b.lab)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer bare.close()
 	var out webhookFigures
 	for round := range rounds + 1 {
-		if err := b.round(ctx, b.events[round*b.PerRound:(round+1)*b.PerRound], [2]string{bare, gateway}, &out); err != nil {
+		if err := b.round(ctx, b.events[round*b.PerRound:(round+1)*b.PerRound], [3]string{bare.url, bare.doors, gateway}, &out); err != nil {
 			return err
 		}
 		if round > 0 {
@@ -83,23 +79,32 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 
 // webhookFigures are what the rounds brought, one value a round.
 type webhookFigures struct {
-	bare, rate, p50, p99, bareP99, applied []float64
-	// bareWork, intake and effects are the processor time of all who take part, the client among them; nil in the first round.
-	bareWork, intake, effects *stopwatch
+	bare, doors, rate, p50, p99, bareP99, doorsP99, applied []float64
+	// bareWork, doorsWork, intake and effects are the processor time of all who take part, the client among them; nil in the first
+	// round.
+	bareWork, doorsWork, intake, effects *stopwatch
 }
 
 func (f *webhookFigures) print(sheet *figure.Sheet, n int) {
 	sheet.Value("webhooks_bare", median(f.bare), "per_second", n)
 	sheet.Value("webhooks_bare_p99", median(f.bareP99), "ms", n)
+	sheet.Value("webhooks_doors", median(f.doors), "per_second", n)
+	sheet.Value("webhooks_doors_p99", median(f.doorsP99), "ms", n)
 	sheet.Value("webhooks", median(f.rate), "per_second", n)
 	sheet.Value("webhooks_p50", median(f.p50), "ms", n)
 	sheet.Value("webhooks_p99", median(f.p99), "ms", n)
 	f.bareWork.each(n, func(name string, us float64) { sheet.Value("webhooks_bare_cpu_"+name, us, "us_each", n) })
+	f.doorsWork.each(n, func(name string, us float64) { sheet.Value("webhooks_doors_cpu_"+name, us, "us_each", n) })
 	f.intake.each(n, func(name string, us float64) { sheet.Value("webhooks_cpu_"+name, us, "us_each", n) })
 	sheet.Value("webhook_effects", median(f.applied), "per_second", n)
 	f.effects.each(n, func(name string, us float64) { sheet.Value("webhook_effects_cpu_"+name, us, "us_each", n) })
-	// What the rates' ratio is on a machine with nothing else to do.
-	sheet.Value("webhooks_cpu_ratio", float64(f.bareWork.total())/float64(f.intake.total()), "of_bare", n)
+	// What the rates' ratios are on a machine with nothing else to do.
+	bare, doors, intake := float64(f.bareWork.total()), float64(f.doorsWork.total()), float64(f.intake.total())
+	sheet.Value("webhooks_doors_cpu_ratio", bare/doors, "of_bare", n)
+	sheet.Value("webhooks_doors_ratio", median(f.doors)/median(f.bare), "of_bare", n)
+	sheet.Value("webhooks_cpu_of_doors", doors/intake, "of_doors", n)
+	sheet.Value("webhooks_of_doors", median(f.rate)/median(f.doors), "of_doors", n)
+	sheet.Value("webhooks_cpu_ratio", bare/intake, "of_bare", n)
 	sheet.Value("webhooks_ratio", median(f.rate)/median(f.bare), "of_bare", n)
 }
 
@@ -109,37 +114,30 @@ func (b *Webhooks) watch(out *webhookFigures) error {
 	if err != nil {
 		return err
 	}
-	out.bareWork = newStopwatch(map[string]int{"client": own, "postgres": postgres}) // the bare handler is in this process
+	out.bareWork = newStopwatch(map[string]int{"client": own, "postgres": postgres}) // the bare handlers are in this process
+	out.doorsWork = newStopwatch(map[string]int{"client": own, "postgres": postgres})
 	out.intake = newStopwatch(map[string]int{"client": own, "sync": b.sync.PID(), "gateway": b.lab.GatewayPID(), "postgres": postgres})
 	out.effects = newStopwatch(map[string]int{"sync": b.sync.PID(), "postgres": postgres})
 	return nil
 }
 
-// round delivers the webhooks to both sides, and then lets their effects happen: they are applied later by design, and are held
+// round delivers the webhooks to all three, and then lets their effects happen: they are applied later by design, and are held
 // back so that one is not the other.
-func (b *Webhooks) round(ctx context.Context, events []delivery, urls [2]string, out *webhookFigures) error {
-	post := func(url string) func(context.Context, int) error {
-		return func(ctx context.Context, n int) error { return b.post(ctx, url, events[n]) }
-	}
-	var rate float64
-	var latency []time.Duration
-	err := out.bareWork.during(func() (err error) {
-		rate, latency, err = load(ctx, len(events), post(urls[0]))
-		return err
-	})
+func (b *Webhooks) round(ctx context.Context, events []delivery, urls [3]string, out *webhookFigures) error {
+	rate, latency, err := b.deliver(ctx, events, urls[0], out.bareWork)
 	if err != nil {
 		return err
 	}
 	out.bare, out.bareP99 = append(out.bare, rate), append(out.bareP99, quantile(latency, 0.99))
+	if rate, latency, err = b.deliver(ctx, events, urls[1], out.doorsWork); err != nil {
+		return err
+	}
+	out.doors, out.doorsP99 = append(out.doors, rate), append(out.doorsP99, quantile(latency, 0.99))
 	letGo, err := b.hold(ctx)
 	if err != nil {
 		return err
 	}
-	err = out.intake.during(func() (err error) {
-		rate, latency, err = load(ctx, len(events), post(urls[1]))
-		return err
-	})
-	if err != nil {
+	if rate, latency, err = b.deliver(ctx, events, urls[2], out.intake); err != nil {
 		return err
 	}
 	out.rate = append(out.rate, rate)
@@ -156,6 +154,15 @@ func (b *Webhooks) round(ctx context.Context, events []delivery, urls [2]string,
 	}
 	out.applied = append(out.applied, float64(len(events))/time.Since(began).Seconds())
 	return nil
+}
+
+// deliver delivers the webhooks to one of them, and adds the work to the stopwatch.
+func (b *Webhooks) deliver(ctx context.Context, events []delivery, url string, work *stopwatch) (rate float64, latency []time.Duration, err error) {
+	err = work.during(func() (err error) {
+		rate, latency, err = load(ctx, len(events), func(ctx context.Context, n int) error { return b.post(ctx, url, events[n]) })
+		return err
+	})
+	return rate, latency, err
 }
 
 // prepare starts sync and the gateway, makes people and writes the webhooks out.
@@ -195,36 +202,6 @@ func (b *Webhooks) prepare(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return gateway + "/api/webhooks/ghl", nil
-}
-
-// bare serves the handler that does nothing but store.
-func (b *Webhooks) bare(ctx context.Context) (string, func(), error) {
-	cfg, err := pgxpool.ParseConfig(b.lab.PG.DSN("relance"))
-	if err != nil {
-		return "", nil, fmt.Errorf("bare handler: %w", err)
-	}
-	cfg.MaxConns = inFlight / 2
-	if b.naive, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return "", nil, fmt.Errorf("bare handler: %w", err)
-	}
-	if _, err := b.naive.Exec(ctx, `CREATE TABLE public.bare_inbox (id uuid PRIMARY KEY, body bytea NOT NULL)`); err != nil {
-		return "", nil, fmt.Errorf("bare handler: %w", err)
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, fmt.Errorf("bare handler: %w", err)
-	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err == nil {
-			_, err = b.naive.Exec(r.Context(), `INSERT INTO public.bare_inbox (id, body) VALUES ($1, $2)`, uuid.New(), body)
-		}
-		if err != nil {
-			http.Error(w, "not stored", http.StatusTooManyRequests)
-		}
-	})}
-	go func() { _ = server.Serve(listener) }() // ends with Close
-	return "http://" + listener.Addr().String(), func() { _ = server.Close(); b.naive.Close() }, nil
 }
 
 func (b *Webhooks) post(ctx context.Context, url string, d delivery) error {
