@@ -15,8 +15,9 @@ import (
 const (
 	// intakeBytes bounds the bodies of a call, far below what a service takes.
 	intakeBytes = 1 << 20
-	// intakeLanes is how many calls for one principal are under way at once: one is stored while the next is on its way.
-	intakeLanes = 2
+	// intakeLanes is how many calls for one principal are under way at once. Sync stores one batch at a time, so that a second call
+	// would only make both smaller.
+	intakeLanes = 1
 )
 
 // intake hands webhooks over: those that come at the same time as the same principal go in one call, which costs both sides
