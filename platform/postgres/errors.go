@@ -24,6 +24,9 @@ func breaks(err error, state, constraint string) bool {
 	return errors.As(err, &pg) && pg.Code == state && (constraint == "" || pg.ConstraintName == constraint)
 }
 
+// IsUnstorable reports whether a text has a character that no column of text can hold: NUL.
+func IsUnstorable(err error) bool { return breaks(err, "22021", "") || breaks(err, "22P05", "") }
+
 // IsNoPartition reports whether a row found no partition to live in. The transaction is undone then, and may run again once
 // the partition is made.
 func IsNoPartition(err error) bool {

@@ -124,6 +124,17 @@ func TestRowsOfAnotherWorkspaceStayHidden(t *testing.T) {
 	bound := w.as(principal.Principal{Kind: principal.KindAdmin, Workspace: uuid.NewString()})
 	_, err = bound.GetEnrollment(t.Context(), &followupsv1.GetEnrollmentRequest{Name: name})
 	rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
+	// Runs are of all workspaces, and their receipts name them.
+	runs, err := w.admin.ListRuns(t.Context(), &followupsv1.ListRunsRequest{})
+	if err != nil || len(runs.GetRuns()) != 1 {
+		t.Fatalf("runs = %v, %v", runs, err)
+	}
+	_, err = bound.ListRuns(t.Context(), &followupsv1.ListRunsRequest{})
+	rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
+	_, err = bound.GetRun(t.Context(), &followupsv1.GetRunRequest{Name: runs.GetRuns()[0].GetName()})
+	rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
+	_, err = bound.RunDueFollowUps(t.Context(), &followupsv1.RunDueFollowUpsRequest{})
+	rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
 }
 
 func TestDatabaseRefusesReceiptsThatDoNotAddUp(t *testing.T) {

@@ -278,6 +278,25 @@ func TestWorkspaceAndConnectionRules(t *testing.T) {
 	if e := rpctest.RequireError(t, err, codes.InvalidArgument, ""); len(e.Violations) != 3 {
 		t.Errorf("violations = %+v", e.Violations)
 	}
+	// What no column can hold is the caller's mistake, and no fault of ours.
+	_, err = r.admin.CreateWorkspace(t.Context(), &syncv1.CreateWorkspaceRequest{
+		Workspace: &syncv1.Workspace{DisplayName: "a\x00b", TimeZone: "UTC"}, RequestId: uuid.NewString(),
+	})
+	rpctest.RequireError(t, err, codes.InvalidArgument, "")
+	_, err = r.admin.ListWebhookEvents(t.Context(), &syncv1.ListWebhookEventsRequest{
+		Parent: "workspaces/-", Filter: &syncv1.WebhookEventFilter{ErrorReason: "\x00"},
+	})
+	rpctest.RequireError(t, err, codes.InvalidArgument, "")
+	// Who is bound to a workspace has its conversations compared, and no others.
+	bound := syncv1.NewSyncServiceClient(r.as(principal.Principal{Kind: principal.KindAdmin, Workspace: w.name[len("workspaces/"):]}))
+	for of, allowed := range map[string]bool{w.name: true, other.name: false, "": false} {
+		_, err := bound.SyncDueConversations(t.Context(), &syncv1.SyncDueConversationsRequest{Workspace: of})
+		if allowed && err != nil {
+			t.Errorf("%q: %v", of, err)
+		} else if !allowed {
+			rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
+		}
+	}
 	health, err := r.admin.GetConnectionHealth(t.Context(), &syncv1.GetConnectionHealthRequest{Parent: w.name, Probe: true})
 	if err != nil || health.GetConnection().GetState() != syncv1.ConnectionState_CONNECTION_STATE_CONNECTED || health.GetConnection().GetLastSuccessTime() == nil {
 		t.Errorf("health = %v, %v", health, err)

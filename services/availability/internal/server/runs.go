@@ -37,6 +37,10 @@ func (s *Server) RefreshDueAvailability(ctx context.Context, req *availabilityv1
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
+	// A run reads all workspaces' calendars, and its receipt names them.
+	if err := principal.AuthorizeWorkspace(ctx, ""); err != nil {
+		return nil, err
+	}
 	run, err := s.refresher.Run(ctx, request)
 	if err != nil {
 		return nil, toStatus(err)

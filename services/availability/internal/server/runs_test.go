@@ -92,6 +92,8 @@ func TestReceiptsAreStored(t *testing.T) {
 	}))
 	_, err = bound.ListRefreshRuns(t.Context(), &availabilityv1.ListRefreshRunsRequest{})
 	rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
+	_, err = bound.RefreshDueAvailability(t.Context(), &availabilityv1.RefreshDueAvailabilityRequest{})
+	rpctest.RequireError(t, err, codes.PermissionDenied, "WORKSPACE_FORBIDDEN")
 }
 
 // The database refuses a receipt that does not add up.

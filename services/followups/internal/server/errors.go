@@ -56,6 +56,8 @@ func mapped(err error, kind, subject string) error {
 			"this request_id enrolled something else; a new enrollment needs a new id").With("fields", strings.Join(reused.Fields, ","))
 	case postgres.IsUnavailable(err):
 		return apierr.Unavailable("the database is away", err)
+	case postgres.IsRetryable(err):
+		return apierr.Aborted("lost a race with a concurrent change; try again").WithCause(err)
 	}
 	return err
 }

@@ -6,14 +6,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/relance/relance/platform/principal"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/followups/internal/name"
 	"github.com/relance/relance/services/followups/internal/run"
 	"github.com/relance/relance/services/followups/internal/store"
 )
 
+// ofAll refuses who is bound to one workspace: a run takes up all of them, and its receipt names them.
+func ofAll(ctx context.Context) error { return principal.AuthorizeWorkspace(ctx, "") }
+
 // RunDueFollowUps takes up what is due.
 func (s *Server) RunDueFollowUps(ctx context.Context, req *followupsv1.RunDueFollowUpsRequest) (*followupsv1.RunDueFollowUpsResponse, error) {
+	if err := ofAll(ctx); err != nil {
+		return nil, err
+	}
 	request, err := requestID(req.GetRequestId())
 	if err != nil {
 		return nil, err
@@ -38,6 +45,9 @@ func (s *Server) GetRun(ctx context.Context, req *followupsv1.GetRunRequest) (*f
 	if err != nil {
 		return nil, invalid("name", err.Error())
 	}
+	if err := ofAll(ctx); err != nil {
+		return nil, err
+	}
 	receipt, err := s.cfg.Store.GetRun(ctx, id)
 	if err != nil {
 		return nil, mapped(err, "run", req.GetName())
@@ -47,6 +57,9 @@ func (s *Server) GetRun(ctx context.Context, req *followupsv1.GetRunRequest) (*f
 
 // ListRuns lists receipts without their breakdown.
 func (s *Server) ListRuns(ctx context.Context, req *followupsv1.ListRunsRequest) (*followupsv1.ListRunsResponse, error) {
+	if err := ofAll(ctx); err != nil {
+		return nil, err
+	}
 	page, paging, err := newPaging(req.GetPageSize(), req.GetPageToken(), "runs")
 	if err != nil {
 		return nil, err

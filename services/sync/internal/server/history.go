@@ -156,6 +156,10 @@ func (s *Server) SyncDueConversations(ctx context.Context, req *syncv1.SyncDueCo
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	// Who is bound to a workspace has to name it: without one all are compared.
+	if err := authorize(ctx, in.Workspace); err != nil {
+		return nil, err
+	}
 	run, err := s.Mirror.RunDue(budget.InBulk(ctx), in)
 	if err != nil {
 		return nil, mapped(err)

@@ -97,6 +97,8 @@ func mapped(err error) error {
 		return err
 	case postgres.IsUnavailable(err):
 		return apierr.Unavailable("the database is away; try again", err)
+	case postgres.IsUnstorable(err):
+		return apierr.Invalid(apierr.FieldViolation{Field: "request", Description: "holds a NUL character, which cannot be stored"}).WithCause(err)
 	case postgres.IsRetryable(err), errors.Is(err, store.ErrContended):
 		return apierr.Aborted("lost a race with a concurrent change; try again").WithCause(err)
 	default:
