@@ -13,15 +13,7 @@ import (
 
 // Bookings are counted by where they went, and the alert rules name metrics that are served, with labels that these have.
 func TestBookingMetrics(t *testing.T) {
-	metrics, err := telemetry.Setup(t.Context(), telemetry.Config{Service: "sync"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := func() string {
-		scraped := httptest.NewRecorder()
-		metrics.MetricsHandler().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return scraped.Body.String()
-	}
+	page := served(t)
 	d := newRig(t, noPolls).diary("locationBookMetric1")
 	if b, why := d.made(d.ask(0)); b.GetState() != stateBooked {
 		t.Fatal(why)
@@ -34,7 +26,27 @@ func TestBookingMetrics(t *testing.T) {
 			t.Errorf("no %s in what is served", want)
 		}
 	}
-	rules, err := os.ReadFile("../../docs/alerts/bookings.yaml")
+	rulesServed(t, page(), "bookings.yaml")
+}
+
+// served gives what is scraped of the metrics that are made from now on.
+func served(t *testing.T) (page func() string) {
+	t.Helper()
+	metrics, err := telemetry.Setup(t.Context(), telemetry.Config{Service: "sync"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		scraped := httptest.NewRecorder()
+		metrics.MetricsHandler().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return scraped.Body.String()
+	}
+}
+
+// rulesServed holds a page of two alert rules to the metrics that are served, with the states they ask for.
+func rulesServed(t *testing.T, page, file string) {
+	t.Helper()
+	rules, err := os.ReadFile("../../docs/alerts/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +55,7 @@ func TestBookingMetrics(t *testing.T) {
 		t.Fatalf("%d alerts, %d expressions", alerts, len(exprs))
 	}
 	for _, expr := range exprs {
-		if !regexp.MustCompile(`(?m)^` + expr[1] + `\{.*state="` + expr[2] + `"`).MatchString(page()) {
+		if !regexp.MustCompile(`(?m)^` + expr[1] + `\{.*state="` + expr[2] + `"`).MatchString(page) {
 			t.Errorf("%s with state %s is not served", expr[1], expr[2])
 		}
 	}

@@ -13,14 +13,7 @@ import (
 // TestContactOfNobody: a success that names no contact is no word about one. Taken for one, it would open do-not-disturb.
 func TestContactOfNobody(t *testing.T) {
 	t.Parallel()
-	p := &parrot{status: http.StatusOK}
-	server := httptest.NewServer(p)
-	t.Cleanup(server.Close)
-	client, err := ghl.New(ghl.Config{BaseURL: server.URL, Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client, p := repeating(t)
 	for _, body := range []string{`{}`, `null`, `{"contact":{}}`, `{"contact":null}`, `{"contact":{"firstName":"Ann","dnd":false}}`} {
 		p.say(http.StatusOK, []byte(body))
 		c, err := client.Contact(t.Context(), fuzzed, who)
@@ -33,4 +26,18 @@ func TestContactOfNobody(t *testing.T) {
 	if _, err := client.Contact(t.Context(), fuzzed, who); err != nil {
 		t.Errorf("a contact without details: %v", err)
 	}
+}
+
+// repeating is a client of a provider that answers what it is told to.
+func repeating(t *testing.T) (*ghl.Client, *parrot) {
+	t.Helper()
+	p := &parrot{status: http.StatusOK}
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	client, err := ghl.New(ghl.Config{BaseURL: server.URL, Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client, p
 }
