@@ -70,6 +70,8 @@ type Inbox struct {
 	mu    sync.Mutex
 	work  sync.WaitGroup
 	lanes map[uuid.UUID]bool
+	// held are workspaces whose page another process has; they are left alone for heldWait.
+	held  map[uuid.UUID]bool
 	alone map[uuid.UUID]int
 	total int
 	// last is the workspace that had the last turn.
@@ -78,7 +80,7 @@ type Inbox struct {
 
 // New makes an Inbox; Run drives it.
 func New(cfg Config) *Inbox {
-	return &Inbox{cfg: cfg, bell: make(chan struct{}, 1), lanes: map[uuid.UUID]bool{}, alone: map[uuid.UUID]int{}}
+	return &Inbox{cfg: cfg, bell: make(chan struct{}, 1), lanes: map[uuid.UUID]bool{}, held: map[uuid.UUID]bool{}, alone: map[uuid.UUID]int{}}
 }
 
 // Wake says that there may be something to do. It does not block.
@@ -147,7 +149,7 @@ func (i *Inbox) inTurn(due []Waiting) []Waiting {
 func (i *Inbox) together(work context.Context, workspace uuid.UUID) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.lanes[workspace] || len(i.lanes) == lanes {
+	if i.lanes[workspace] || i.held[workspace] || len(i.lanes) == lanes {
 		return
 	}
 	i.lanes[workspace], i.last = true, workspace
@@ -155,17 +157,27 @@ func (i *Inbox) together(work context.Context, workspace uuid.UUID) {
 		dealt, err := i.turn(work, workspace)
 		i.mu.Lock()
 		delete(i.lanes, workspace)
+		if err == nil && dealt == 0 {
+			i.held[workspace] = true
+		}
 		i.mu.Unlock()
 		switch {
 		case err != nil:
 			i.cfg.Logger.WarnContext(work, "webhooks not applied; they wait", "workspace", workspace.String(), "error", err)
 			time.AfterFunc(failWait, i.Wake)
 		case dealt == 0:
-			time.AfterFunc(heldWait, i.Wake)
+			time.AfterFunc(heldWait, func() { i.letGo(workspace) })
 		default:
 			i.Wake() // more may have come meanwhile, and another workspace may wait for the lane
 		}
 	})
+}
+
+func (i *Inbox) letGo(workspace uuid.UUID) {
+	i.mu.Lock()
+	delete(i.held, workspace)
+	i.mu.Unlock()
+	i.Wake()
 }
 
 // turn applies pages until one is not full, or the turn is over, and tells how many webhooks it dealt with.
