@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -40,14 +41,16 @@ func Strict(raw []byte) error {
 // before it is stored, and a decoder of tokens takes four times as long.
 func keys(raw []byte) error {
 	var open []frame
+	var names [][]byte
 	for i := 0; i < len(raw); i++ {
 		switch raw[i] {
 		case '{', '[':
 			if len(open) >= maxDepth {
 				return fmt.Errorf("%w: nested deeper than %d", ErrBody, maxDepth)
 			}
-			open = append(open, frame{object: raw[i] == '{', key: raw[i] == '{'})
+			open = append(open, frame{object: raw[i] == '{', key: raw[i] == '{', first: len(names)})
 		case '}', ']':
+			names = names[:open[len(open)-1].first]
 			open = open[:len(open)-1]
 		case ',':
 			top := &open[len(open)-1]
@@ -55,9 +58,11 @@ func keys(raw []byte) error {
 		case '"':
 			end := i + stringEnd(raw[i:])
 			if top := &open[len(open)-1]; top.key {
-				if !top.take(raw[i:end]) {
+				name, ok := top.take(names, raw[i:end])
+				if !ok {
 					return fmt.Errorf("%w: a key is repeated", ErrBody)
 				}
+				names = append(names, name)
 			}
 			i = end - 1
 		}
@@ -65,28 +70,40 @@ func keys(raw []byte) error {
 	return nil
 }
 
-// frame is an object or array that is open.
+// fewKeys is up to how many keys of an object are compared with each other; more are looked up.
+const fewKeys = 32
+
+// frame is an object or array that is open. The names from first on are its keys.
 type frame struct {
 	object bool
 	// key says that the next string is a key.
-	key  bool
-	seen map[string]struct{}
+	key   bool
+	first int
+	many  map[string]struct{}
 }
 
-// take notes a key, with its quotes, and reports false for one that was there.
-func (f *frame) take(quoted []byte) bool {
-	name := string(quoted[1 : len(quoted)-1])
+// take reads a key, with its quotes, and reports false for one that was there.
+func (f *frame) take(names [][]byte, quoted []byte) ([]byte, bool) {
+	f.key = false
+	name := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(quoted, '\\') >= 0 {
-		_ = json.Unmarshal(quoted, &name) // it is valid
+		var text string
+		_ = json.Unmarshal(quoted, &text) // it is valid
+		name = []byte(text)
 	}
-	if _, repeated := f.seen[name]; repeated {
-		return false
+	own := names[f.first:]
+	if len(own) < fewKeys {
+		return name, !slices.ContainsFunc(own, func(n []byte) bool { return bytes.Equal(n, name) })
 	}
-	if f.seen == nil {
-		f.seen = map[string]struct{}{}
+	if f.many == nil {
+		f.many = make(map[string]struct{}, 2*len(own))
+		for _, n := range own {
+			f.many[string(n)] = struct{}{}
+		}
 	}
-	f.seen[name], f.key = struct{}{}, false
-	return true
+	_, repeated := f.many[string(name)]
+	f.many[string(name)] = struct{}{}
+	return name, !repeated
 }
 
 // stringEnd is the length of the string, with its quotes, that valid JSON begins with.

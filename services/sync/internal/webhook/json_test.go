@@ -15,7 +15,12 @@ import (
 // FuzzStrict compares Strict with a decoder that reads token by token.
 func FuzzStrict(f *testing.F) {
 	deep := strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32)
+	var many strings.Builder
+	for n := range 40 {
+		fmt.Fprintf(&many, `"k%d":{"k0":1},`, n)
+	}
 	for _, seed := range []string{
+		"{" + many.String() + `"a":1}`, "{" + many.String() + `"k0":1}`, "{" + many.String() + `"k\u0033\u0039":1}`, `{"a":{` + many.String() + `"b":1},"k0":1,"b":1}`,
 		`{}`, `{"a":1,"b":[{"a":2},{"a":3}],"c":"a\\","d":"\"{,}"}`, `{"a":1,"\u0061":2}`, `{"a":{"a":{}},"b":{"a":[]},"a":1}`, `{"a":"a","b":"a"}`,
 		`{"a":["a","a",{"b":"b","b":1}]}`, `{"\ud800":1,"\udbff":2}`, deep, `{"x":` + deep + `}`, `{"a":[` + deep + `]}`, `{"a":1}{}`, `{"a":1,}`, ` {"a" : [ ] } `,
 		`{"":1,"":2}`, `{"a":1,"A":2}`, `{"a\"b":1,"a\"b":2}`, `{"a":"\u00e9","é":1,"\u00e9":2}`, `[1]`, `{"a":tru}`, `{"a":"` + "\x01" + `"}`,
