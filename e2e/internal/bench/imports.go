@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type Imports struct {
 const (
 	perLead       = 1000 // messages of one conversation
 	importsAtOnce = 8
+	providerPage  = 100 // messages of a page of a conversation
 	importWait    = 2 * time.Minute
 )
 
@@ -72,7 +74,8 @@ func (b *Imports) Run(ctx context.Context, sheet *figure.Sheet) error {
 		return err
 	}
 	bare := imported{spent: newStopwatch(map[string]int{"bench": own, "postgres": server})}
-	if err := b.copyRows(ctx, &bare); err != nil {
+	paged := imported{spent: newStopwatch(bare.spent.pids)}
+	if err := b.copyRows(ctx, &bare, &paged); err != nil {
 		return err
 	}
 	if want := len(b.tenant.People) * perLead; bare.messages != want {
@@ -81,6 +84,7 @@ func (b *Imports) Run(ctx context.Context, sheet *figure.Sheet) error {
 	sheet.Value("import_rss_first", small, "MiB", first*perLead)
 	sheet.Value("import_rss_all", large, "MiB", len(b.tenant.People)*perLead)
 	bare.print(sheet, "import_copy")
+	paged.print(sheet, "import_copy_by_page")
 	ours.print(sheet, "import")
 	sheet.Value("import_cpu_ratio", bare.cpu()/ours.cpu(), "of_copy", ours.messages)
 	sheet.Value("import_ratio", ours.rate()/bare.rate(), "of_copy", ours.messages)
@@ -179,8 +183,9 @@ func (b *Imports) importAll(ctx context.Context, people []lab.Person) error {
 	return nil
 }
 
-// copyRows copies what was imported by COPY.
-func (b *Imports) copyRows(ctx context.Context, into *imported) error {
+// copyRows copies what was imported: at once, and by pages as the provider gives them with a commit each, which is the least that
+// keeps what was read when a process dies.
+func (b *Imports) copyRows(ctx context.Context, whole, paged *imported) error {
 	rows, err := b.lab.Admin.Query(ctx, `SELECT * FROM sync.message`)
 	if err != nil {
 		return fmt.Errorf("read rows: %w", err)
@@ -193,20 +198,30 @@ func (b *Imports) copyRows(ctx context.Context, into *imported) error {
 	if err != nil {
 		return fmt.Errorf("read rows: %w", err)
 	}
-	if _, err := b.lab.Admin.Exec(ctx, `CREATE TABLE public.bare_message (LIKE sync.message INCLUDING ALL)`); err != nil {
+	if err := b.copyInto(ctx, "bare_message", columns, whole, [][][]any{all}); err != nil {
+		return err
+	}
+	return b.copyInto(ctx, "bare_page", columns, paged, slices.Collect(slices.Chunk(all, providerPage)))
+}
+
+func (b *Imports) copyInto(ctx context.Context, table string, columns []string, into *imported, pages [][][]any) error {
+	target := pgx.Identifier{"public", table}
+	if _, err := b.lab.Admin.Exec(ctx, `CREATE TABLE `+target.Sanitize()+` (LIKE sync.message INCLUDING ALL)`); err != nil {
 		return fmt.Errorf("make table: %w", err)
 	}
 	began := time.Now()
-	err = into.spent.during(func() error {
-		n, err := b.lab.Admin.CopyFrom(ctx, pgx.Identifier{"public", "bare_message"}, columns, pgx.CopyFromRows(all))
-		into.messages = int(n)
-		return err
+	err := into.spent.during(func() error {
+		for _, page := range pages {
+			n, err := b.lab.Admin.CopyFrom(ctx, target, columns, pgx.CopyFromRows(page))
+			if err != nil {
+				return fmt.Errorf("copy rows: %w", err)
+			}
+			into.messages += int(n)
+		}
+		return nil
 	})
 	into.took = time.Since(began)
-	if err != nil {
-		return fmt.Errorf("copy rows: %w", err)
-	}
-	return nil
+	return err
 }
 
 // resident is the resident memory of a process in MiB, by Linux's count.

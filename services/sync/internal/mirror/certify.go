@@ -35,7 +35,7 @@ func (m *Mirror) certify(ctx context.Context, w *walk) error {
 		}
 		c := history.Compare(w.listed, stored, w.began)
 		row, err := tx.SaveCertificate(ctx, db.SaveCertificateParams{
-			Now: tx.Now, Proven: c.Proven(), ListedCount: int32(c.Listed), StoredCount: int32(c.Stored), // #nosec G115 -- bounded by maxPages
+			Now: tx.Now, Again: tx.Now.Add(provenAgain), Proven: c.Proven(), ListedCount: int32(c.Listed), StoredCount: int32(c.Stored), // #nosec G115 -- bounded by maxPages
 			ListedHash: c.ListedSum[:], StoredHash: c.StoredSum[:], Missing: named(c.Missing), Extra: named(c.Extra), Altered: named(c.Altered),
 			DifferenceCount: int32(c.Differences()), WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel), // #nosec G115 -- as above
 		})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -50,6 +51,40 @@ func TestWhatIsRepeatedIsLookedUpAfterAChangeOnly(t *testing.T) {
 				t.Errorf("pages were looked up %d times, want %d", n, c.lookups)
 			}
 		})
+	}
+}
+
+// Whoever has a conversation compared, it is not compared again at once by what is due; one that differs is.
+func TestWhatIsProvenIsDueLater(t *testing.T) {
+	t.Parallel()
+	d := &desk{talks: 5, exported: 5}
+	r := newRig(t, d)
+	r.exec(`INSERT INTO connection (workspace_id, location, token_enc, state, state_time) VALUES ($1, 'l', '', 'CONNECTED', now())`, r.thread.Workspace)
+	m := r.replica()
+	checked := func() int32 {
+		run, err := m.RunDue(t.Context(), mirror.Due{Budget: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run.Checked
+	}
+	if _, err := m.Sync(t.Context(), r.thread, false); err != nil {
+		t.Fatal(err)
+	}
+	if n := checked(); n != 0 {
+		t.Errorf("%d comparisons of what was just proven", n)
+	}
+	r.clock.Advance(7 * time.Hour)
+	if n := checked(); n != 1 {
+		t.Errorf("%d comparisons seven hours later, want 1", n)
+	}
+	r.clock.Advance(7 * time.Hour)
+	d.talks, d.exported = 4, 4 // The provider lost one.
+	if _, err := m.Sync(t.Context(), r.thread, false); err != nil {
+		t.Fatal(err)
+	}
+	if n := checked(); n != 1 {
+		t.Errorf("%d comparisons of one that differs, want 1", n)
 	}
 }
 

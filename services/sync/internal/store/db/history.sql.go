@@ -802,16 +802,18 @@ func (q *Queries) RememberFormer(ctx context.Context, arg RememberFormerParams) 
 
 const saveCertificate = `-- name: SaveCertificate :one
 UPDATE conversation SET check_time = $1::timestamptz,
+    next_time = CASE WHEN $2::boolean THEN greatest(next_time, $3::timestamptz) ELSE next_time END,
     proven_time = CASE WHEN $2::boolean THEN $1::timestamptz ELSE proven_time END,
     proven_revision = CASE WHEN $2::boolean THEN revision END,
-    listed_count = $3, stored_count = $4, listed_hash = $5, stored_hash = $6,
-    missing = $7, extra = $8, altered = $9, difference_count = $10
-WHERE workspace_id = $11 AND lead_id = $12 AND channel = $13 RETURNING workspace_id, lead_id, channel, revision, next_time, lease_until, failures, last_reason, check_time, proven_time, proven_revision, listed_count, stored_count, listed_hash, stored_hash, missing, extra, altered, difference_count
+    listed_count = $4, stored_count = $5, listed_hash = $6, stored_hash = $7,
+    missing = $8, extra = $9, altered = $10, difference_count = $11
+WHERE workspace_id = $12 AND lead_id = $13 AND channel = $14 RETURNING workspace_id, lead_id, channel, revision, next_time, lease_until, failures, last_reason, check_time, proven_time, proven_revision, listed_count, stored_count, listed_hash, stored_hash, missing, extra, altered, difference_count
 `
 
 type SaveCertificateParams struct {
 	Now             time.Time
 	Proven          bool
+	Again           time.Time
 	ListedCount     int32
 	StoredCount     int32
 	ListedHash      []byte
@@ -825,10 +827,12 @@ type SaveCertificateParams struct {
 	Channel         string
 }
 
+// What is proven is compared again later, whoever had it compared.
 func (q *Queries) SaveCertificate(ctx context.Context, arg SaveCertificateParams) (Conversation, error) {
 	row := q.db.QueryRow(ctx, saveCertificate,
 		arg.Now,
 		arg.Proven,
+		arg.Again,
 		arg.ListedCount,
 		arg.StoredCount,
 		arg.ListedHash,

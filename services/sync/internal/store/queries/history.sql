@@ -61,7 +61,9 @@ SELECT * FROM conversation WHERE workspace_id = sqlc.arg(workspace_id) AND (lead
 ORDER BY lead_id, channel LIMIT sqlc.arg(page);
 
 -- name: SaveCertificate :one
+-- What is proven is compared again later, whoever had it compared.
 UPDATE conversation SET check_time = sqlc.arg(now)::timestamptz,
+    next_time = CASE WHEN sqlc.arg(proven)::boolean THEN greatest(next_time, sqlc.arg(again)::timestamptz) ELSE next_time END,
     proven_time = CASE WHEN sqlc.arg(proven)::boolean THEN sqlc.arg(now)::timestamptz ELSE proven_time END,
     proven_revision = CASE WHEN sqlc.arg(proven)::boolean THEN revision END,
     listed_count = sqlc.arg(listed_count), stored_count = sqlc.arg(stored_count), listed_hash = sqlc.arg(listed_hash), stored_hash = sqlc.arg(stored_hash),
