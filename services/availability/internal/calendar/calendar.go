@@ -49,8 +49,8 @@ var ErrAddress = errors.New("not a calendar address")
 
 // UnsupportedError says that the address is well formed and of no supported provider.
 type UnsupportedError struct {
-	// Host is whose address it is.
-	Host string
+	// Host is whose address it is, URL the whole of it, normalised. That of a feed is a secret.
+	Host, URL string
 }
 
 // Error names the host.
@@ -80,6 +80,9 @@ func Parse(text string) (Address, error) {
 		address.ID = ghlID(segments)
 	default:
 		err = &UnsupportedError{Host: host}
+	}
+	if unsupported, ok := errors.AsType[*UnsupportedError](err); ok {
+		unsupported.URL = address.URL
 	}
 	if err != nil {
 		return Address{}, err

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -150,5 +151,33 @@ func TestAnotherCalendarForgetsTheSlots(t *testing.T) {
 	}, "source_url")
 	if moved.GetExternalId() != "theThirdCalendar0000" {
 		t.Errorf("the address names another calendar: %v", moved)
+	}
+}
+
+// A feed may have any https address; one is mended as other addresses are, or every look at it would be forbidden.
+func TestAddressesOfFeedsAreMended(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for pasted, want := range map[string]string{
+		" feeds.example.net/busy?key=1 ":           "https://feeds.example.net/busy?key=1",
+		"http://Feeds.Example.net/busy#today":      "https://feeds.example.net/busy",
+		"webcal://feeds.example.net/busy":          "https://feeds.example.net/busy",
+		"https://files.hubspot.com/exports/busy":   "https://files.hubspot.com/exports/busy",
+		"https://feeds.example.net/busy/Mixed.ICS": "https://feeds.example.net/busy/Mixed.ICS",
+	} {
+		workspace := w.workspace(t)
+		link, err := w.create(t, workspace, &availabilityv1.CalendarLink{
+			PublicUrl: "https://www.example.com/book", SourceUrl: pasted, Provider: availabilityv1.CalendarProvider_CALENDAR_PROVIDER_ICALENDAR,
+			WorkingHours: &availabilityv1.WorkingHours{TimeZone: "UTC"},
+		})
+		if err != nil {
+			t.Errorf("%q: %v", pasted, err)
+			continue
+		}
+		parts := strings.Split(link.GetName(), "/")
+		stored, err := w.store.Link(t.Context(), uuid.MustParse(parts[1]), uuid.MustParse(parts[3]))
+		if err != nil || stored.SourceURL.Reveal() != want {
+			t.Errorf("%q is read at %q, want %q; %v", pasted, stored.SourceURL.Reveal(), want, err)
+		}
 	}
 }

@@ -107,7 +107,7 @@ func (f *linkForm) source(link *store.Link) {
 		return
 	case foreign && link.Provider == calendar.ICalendar && link.SourceURL != "":
 		// A feed may have any https address.
-		link.SourceURL = redact.Secret(strings.Replace(text, "webcal://", "https://", 1))
+		link.SourceURL = redact.Secret(unsupported.URL)
 		return
 	case err != nil && !foreign && link.SourceURL != "":
 		f.bad.add(field, "%s", strings.TrimPrefix(err.Error(), calendar.ErrAddress.Error()+": "))
