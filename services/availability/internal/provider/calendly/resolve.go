@@ -2,6 +2,7 @@ package calendly
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -45,21 +46,33 @@ func (p *Provider) official(ctx context.Context, ask look.Ask) (resolved, error)
 	if err := p.get(ctx, ask.Token, "/users/me", nil, &me); err != nil {
 		return resolved{}, err
 	}
-	var list struct {
-		Collection []eventType `json:"collection"`
-	}
 	query := url.Values{"user": {me.Resource.URI}, "count": {"100"}, "active": {"true"}}
-	if err := p.get(ctx, ask.Token, "/event_types", query, &list); err != nil {
-		return resolved{}, err
-	}
-	for _, event := range list.Collection {
-		u, err := url.Parse(event.SchedulingURL)
-		if err == nil && sameLink(strings.Trim(u.Path, "/"), ask.ID) {
-			return event.resolved()
+	for range maxPages {
+		var list struct {
+			Collection []eventType `json:"collection"`
+			Pagination struct {
+				Next string `json:"next_page_token"`
+			} `json:"pagination"`
 		}
+		if err := p.get(ctx, ask.Token, "/event_types", query, &list); err != nil {
+			return resolved{}, err
+		}
+		for _, event := range list.Collection {
+			u, err := url.Parse(event.SchedulingURL)
+			if err == nil && sameLink(strings.Trim(u.Path, "/"), ask.ID) {
+				return event.resolved()
+			}
+		}
+		if list.Pagination.Next == "" {
+			return resolved{}, inactive()
+		}
+		query.Set("page_token", list.Pagination.Next)
 	}
-	return resolved{}, inactive()
+	return resolved{}, look.BadAnswer(errors.New("the list of event types does not end"))
 }
+
+// maxPages bounds the walk over a user's event types.
+const maxPages = 10
 
 // publicEvent is an event type as the booking pages tell it.
 type publicEvent struct {
