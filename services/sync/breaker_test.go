@@ -15,7 +15,11 @@ import (
 
 func TestBreakerHoldsSendsBackAndOneProbeClosesIt(t *testing.T) {
 	t.Parallel()
-	w := newRig(t, func(c *relancesync.Config) { c.BreakerFailures = 3 }).tenant(location)
+	w := newRig(t, func(c *relancesync.Config) {
+		c.BreakerFailures = 3
+		// The probe hangs while others are refused; on a busy machine that takes seconds, and its time-out would be a failure.
+		c.SendCall, c.DrainTimeout, c.SendSettle = 30*time.Second, 30*time.Second, patience
+	}).tenant(location)
 	fault := w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(""), Kind: simulator.Status5xxAfterAccept})
 	send := func(i int) error {
 		lead, _ := w.lead(simulator.Contact{Phone: fmt.Sprintf("+120255501%02d", i)})
