@@ -15,7 +15,7 @@ import (
 )
 
 // Main runs fn with a context that ends at SIGINT or SIGTERM and gives the exit code: 0 for nil or an end by signal, 1
-// with the error on stderr otherwise. The collector runs at a quarter of the rate of Go's own default, unless GOGC says otherwise.
+// with the error on stderr otherwise. The collector runs half as often as by Go's own default, unless GOGC says otherwise.
 func Main(args []string, stderr io.Writer, fn func(context.Context, []string) error) int {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
@@ -33,8 +33,9 @@ func Main(args []string, stderr io.Writer, fn func(context.Context, []string) er
 }
 
 // collectAt is how much is allocated between two collections, in percent of what is in use. A service keeps little (some
-// 15 MiB) and allocates much, so Go's default of 100 collects a hundred times a second under load for the sake of a few megabytes.
-const collectAt = 400
+// 15 MiB) and allocates much, so Go's default of 100 collects all the time under load for the sake of a few megabytes. More than
+// this would spare little, and an import would take twice the memory.
+const collectAt = 200
 
 // Component is one part of a process.
 type Component struct {
