@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
 
@@ -65,5 +67,54 @@ func TestAnUninstallOfTheAgencyReachesEveryLocation(t *testing.T) {
 	// Of a company that opens nothing here.
 	if out := a.uninstalled("companyOther000001", "uninstall-3"); out.GetState() != syncv1.WebhookState_WEBHOOK_STATE_UNROUTED {
 		t.Errorf("of another company: %s", out.GetState())
+	}
+}
+
+// TestAnUninstallOfALargeAgency: its thousand locations are stored in pages, a statement and a commit each, and once.
+func TestAnUninstallOfALargeAgency(t *testing.T) {
+	t.Parallel()
+	a := newAgency(t, "locationAcme0000001")
+	w := a.workspaces[0]
+	_, _ = w.connect(&syncv1.Connection{OauthCode: a.code()})
+	if _, err := w.connect(&syncv1.Connection{Location: w.location, Agency: company}); err != nil {
+		t.Fatal(err)
+	}
+	const more = 999
+	for _, table := range []struct{ name, key, change string }{
+		{"workspace", "id", `'id', md5('w' || n)::uuid, 'request_id', NULL`},
+		{"connection", "workspace_id", `'workspace_id', md5('w' || n)::uuid, 'location', 'locationLarge' || lpad(n::text, 6, '0')`},
+	} {
+		a.exec(`INSERT INTO `+table.name+` SELECT (jsonb_populate_record(c, jsonb_build_object(`+table.change+`))).*
+			FROM `+table.name+` c, generate_series(1, $1::integer) n WHERE c.`+table.key+` = $2::uuid`, more, w.name[len("workspaces/"):])
+	}
+	conn, err := pgx.Connect(t.Context(), a.db.AdminDSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	_, err = conn.Exec(t.Context(), `SET search_path = sync;
+		CREATE TABLE insertion (seq bigint GENERATED ALWAYS AS IDENTITY, tx xid8, stored bigint);
+		CREATE FUNCTION count_insertion() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = sync AS $$
+		BEGIN INSERT INTO insertion (tx, stored) SELECT pg_current_xact_id(), count(*) FROM fresh; RETURN NULL; END $$;
+		CREATE TRIGGER count_insertion AFTER INSERT ON webhook_inbox REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION count_insertion();`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := a.uninstalled(company, "uninstall-1"); out.GetState() != syncv1.WebhookState_WEBHOOK_STATE_PROCESSED {
+		t.Errorf("accepted as %s", out.GetState())
+	}
+	if out := a.uninstalled(company, "uninstall-1"); !out.GetDuplicate() {
+		t.Error("the second delivery is no repeat")
+	}
+	if n := a.count(`SELECT count(*) FROM webhook_inbox WHERE event_type = 'UNINSTALL'`); n != more+2 {
+		t.Errorf("%d stored, want each location and the event", n)
+	}
+	var statements, commits, largest int
+	err = conn.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT tx::text), max(stored) FROM insertion WHERE stored > 0`).Scan(&statements, &commits, &largest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if statements != 6 || commits != 6 || largest != 200 {
+		t.Errorf("%d statements in %d commits, the largest of %d rows", statements, commits, largest)
 	}
 }

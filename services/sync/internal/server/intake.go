@@ -61,11 +61,12 @@ func (in inbound) heard() bool {
 
 // storeAlone stores a webhook in a transaction of its own.
 func (s *Server) storeAlone(ctx context.Context, in inbound) (*syncv1.AcceptWebhookResponse, error) {
+	if in.event.Company != "" {
+		out, err := s.spread(ctx, in)
+		return out, mapped(err)
+	}
 	out := &syncv1.AcceptWebhookResponse{}
 	err := s.Store.System(ctx, func(tx *store.Tx) error {
-		if in.event.Company != "" {
-			return spread(ctx, tx, in, out)
-		}
 		workspace, err := route(ctx, tx, in.event, in.bound)
 		if err != nil {
 			return err
@@ -152,10 +153,7 @@ func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.
 			return err
 		}
 		rows[row.ID], index[row.ID] = row, i
-		insert.Ids, insert.Workspaces = append(insert.Ids, row.ID), append(insert.Workspaces, store.Deref(row.WorkspaceID))
-		insert.Sources, insert.WebhookIds = append(insert.Sources, row.Source), append(insert.WebhookIds, row.WebhookID)
-		insert.EventTypes, insert.Locations = append(insert.EventTypes, row.EventType), append(insert.Locations, row.Location)
-		insert.Bodies, insert.States = append(insert.Bodies, row.BodyEnc), append(insert.States, row.State)
+		add(&insert, row)
 	}
 	fresh, err := tx.InsertInboxes(ctx, insert)
 	if err != nil {
@@ -179,4 +177,11 @@ func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.
 		}
 	}
 	return nil
+}
+
+func add(insert *db.InsertInboxesParams, row db.InsertInboxParams) {
+	insert.Ids, insert.Workspaces = append(insert.Ids, row.ID), append(insert.Workspaces, store.Deref(row.WorkspaceID))
+	insert.Sources, insert.WebhookIds = append(insert.Sources, row.Source), append(insert.WebhookIds, row.WebhookID)
+	insert.EventTypes, insert.Locations = append(insert.EventTypes, row.EventType), append(insert.Locations, row.Location)
+	insert.Bodies, insert.States = append(insert.Bodies, row.BodyEnc), append(insert.States, row.State)
 }

@@ -50,16 +50,23 @@ func (q *Queries) AgencyForUse(ctx context.Context, arg AgencyForUseParams) (Age
 }
 
 const connectionsOfCompany = `-- name: ConnectionsOfCompany :many
-SELECT workspace_id, location FROM connection WHERE provider = 'ghl' AND auth = 'AGENCY' AND company = $1 ORDER BY workspace_id
+SELECT workspace_id, location FROM connection
+WHERE provider = 'ghl' AND auth = 'AGENCY' AND company = $1 AND workspace_id > $2 ORDER BY workspace_id LIMIT $3
 `
+
+type ConnectionsOfCompanyParams struct {
+	Company string
+	After   uuid.UUID
+	Page    int32
+}
 
 type ConnectionsOfCompanyRow struct {
 	WorkspaceID uuid.UUID
 	Location    string
 }
 
-func (q *Queries) ConnectionsOfCompany(ctx context.Context, company string) ([]ConnectionsOfCompanyRow, error) {
-	rows, err := q.db.Query(ctx, connectionsOfCompany, company)
+func (q *Queries) ConnectionsOfCompany(ctx context.Context, arg ConnectionsOfCompanyParams) ([]ConnectionsOfCompanyRow, error) {
+	rows, err := q.db.Query(ctx, connectionsOfCompany, arg.Company, arg.After, arg.Page)
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,8 @@ UPDATE connection SET state = 'CONNECTED', state_time = sqlc.arg(now), access_ex
 WHERE provider = 'ghl' AND location = sqlc.arg(location) AND auth = 'AGENCY' AND state = 'RECONNECT_NEEDED';
 
 -- name: ConnectionsOfCompany :many
-SELECT workspace_id, location FROM connection WHERE provider = 'ghl' AND auth = 'AGENCY' AND company = sqlc.arg(company) ORDER BY workspace_id;
+SELECT workspace_id, location FROM connection
+WHERE provider = 'ghl' AND auth = 'AGENCY' AND company = sqlc.arg(company) AND workspace_id > sqlc.arg(after) ORDER BY workspace_id LIMIT sqlc.arg(page);
 
 -- name: ExpireCompany :exec
 -- The app may have left the agency: its token is asked for again before the next use, and the answer decides.
