@@ -3,6 +3,8 @@ package edge
 import (
 	"fmt"
 	"net/http"
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -76,7 +78,33 @@ func (e *Edge) route(table []route) (http.Handler, error) {
 		}
 		mux.Handle(row.path, row.handler())
 	}
-	return e.observe(mux), nil
+	return e.observe(plainPaths(mux)), nil
+}
+
+// plainPaths takes repeated slashes of a path for one, and knows no route whose path has dots for a segment. ServeMux would
+// answer both with a redirect, which turns a POST into a GET: a webhook sent to "//api/webhooks/ghl" would be answered 200 and lost.
+func plainPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		escaped := r.URL.EscapedPath()
+		single := oneSlash(escaped)
+		plain, err := url.PathUnescape(single)
+		if clean := path.Clean(single); err != nil || clean != strings.TrimSuffix(single, "/") && single != "/" {
+			refuse(w, r, routeUnknown())
+			return
+		}
+		if single != escaped {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = plain, single
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func oneSlash(p string) string {
+	for strings.Contains(p, "//") {
+		p = strings.ReplaceAll(p, "//", "/")
+	}
+	return p
 }
 
 func (row route) handler() http.HandlerFunc {

@@ -40,6 +40,30 @@ func TestMarketplaceWebhook(t *testing.T) {
 	}
 }
 
+// TestPathsAreNotRedirected: a POST that is answered with a redirect comes again as a GET, whose 200 says that the endpoint lives.
+func TestPathsAreNotRedirected(t *testing.T) {
+	t.Parallel()
+	for path, status := range map[string]int{
+		"//api/webhooks/ghl":         http.StatusOK,
+		"/api//webhooks///ghl":       http.StatusOK,
+		"/api/./webhooks/ghl":        http.StatusNotFound,
+		"/api/cron/../webhooks/ghl":  http.StatusNotFound,
+		"/api/webhooks/ghl/":         http.StatusNotFound,
+		"/api/webhooks%2f%2fghl":     http.StatusNotFound,
+		"//api//cron//availability":  http.StatusUnauthorized, // a guard is not gone round
+		"/healthz/../api/cron/sync/": http.StatusNotFound,
+	} {
+		h := newHarness(t)
+		w := h.do(t, http.MethodPost, path, map[string]string{"X-GHL-Signature": h.sign(event)}, strings.NewReader(event))
+		if w.Code != status {
+			t.Errorf("POST %s: %d %s, want %d", path, w.Code, w.Body, status)
+		}
+		if stored := string(h.sync.body) == event; stored != (status == http.StatusOK) {
+			t.Errorf("POST %s: stored %v", path, stored)
+		}
+	}
+}
+
 func TestForgedMarketplaceWebhooks(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
