@@ -189,7 +189,7 @@ func TestBookUnknown(t *testing.T) {
 		"an answer without id":    {"locationBookFault04", simulator.Fault{Kind: simulator.EmptyTwoHundred}, stateBooked, stateBooked, 1},
 		"cut JSON":                {"locationBookFault05", simulator.Fault{Kind: simulator.MalformedBody, Variant: simulator.CutJSON}, stateBooked, stateBooked, 1},
 		"time-out, taken":         {"locationBookFault06", simulator.Fault{Kind: simulator.AcceptThenHang, Delay: time.Hour}, stateBooked, stateBooked, 1},
-		"taken after we gave up":  {"locationBookFault07", simulator.Fault{Kind: simulator.LateAccept, Delay: 2200 * time.Millisecond}, stateUnknown, stateBooked, 1},
+		"taken after we gave up":  {"locationBookFault07", simulator.Fault{Kind: simulator.LateAccept, Delay: 4200 * time.Millisecond}, stateUnknown, stateBooked, 1},
 		"reset before it is read": {"locationBookFault08", simulator.Fault{Kind: simulator.ResetBeforeRead}, stateUnknown, stateRefused, 0},
 		"redirected":              {"locationBookFault09", simulator.Fault{Kind: simulator.Redirect}, stateUnknown, stateRefused, 0},
 	}

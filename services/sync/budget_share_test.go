@@ -103,7 +103,8 @@ func (s *share) until(what string, so func() bool) {
 		if n < s.senders {
 			wait.Go(func() {
 				for arrives := time.NewTicker(500 * time.Millisecond); ctx.Err() == nil; <-arrives.C {
-					r.sendUntil(time.Now().Add(time.Millisecond)) // one, or a few
+					end := time.Now().Add(time.Millisecond)
+					r.sendUntil(func() bool { return time.Now().After(end) }) // one, or a few
 				}
 			})
 		}
@@ -132,7 +133,7 @@ func (s *share) arrived() (reads, all []time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.sim.Requests(simulator.Filter{}) {
-		read := e.Method == "GET"
+		read := e.Method == http.MethodGet
 		name := e.Path[strings.LastIndex(e.Path, "/")+1:]
 		if !read {
 			name = text(s.T, e)

@@ -112,8 +112,8 @@ func newRig(t *testing.T, change ...func(*relancesync.Config)) *rig {
 	cfg := relancesync.Config{
 		DatabaseURL: r.db.DSN("sync"), GHLBaseURL: r.provider.URL, KeysetJSON: config.Secret{Secret: redact.Secret(keyset)},
 		FollowUpsTarget: r.startFollowUps(), AllowVolatileDatabase: true,
-		SendWrite: 2 * time.Second, SendPause: 100 * time.Millisecond, SendCall: 2 * time.Second, SendDelay: 300 * time.Millisecond,
-		SendVisible: time.Second, SendSettle: 6 * time.Second, DrainTimeout: 5 * time.Second,
+		SendWrite: 4 * time.Second, SendPause: 100 * time.Millisecond, SendCall: 4 * time.Second, SendDelay: 300 * time.Millisecond,
+		SendVisible: time.Second, SendSettle: 10 * time.Second, DrainTimeout: 5 * time.Second,
 	}
 	for _, c := range change {
 		c(&cfg)

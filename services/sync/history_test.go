@@ -76,8 +76,8 @@ func TestSyncImportsAndProvesAndOnlyReads(t *testing.T) {
 		t.Errorf("%d of %d calls were not reads", n, len(h.sim.Ledger()))
 	}
 	// Control: a send is such a call, and it takes the proof away until the next comparison.
-	if _, err := h.followups.SendMessage(t.Context(), sms(h.lead, "hello")); err != nil {
-		t.Fatal(err)
+	if out, err := h.followups.SendMessage(t.Context(), sms(h.lead, "hello")); err != nil || out.GetMessage().GetState() != syncv1.MessageState_MESSAGE_STATE_ACCEPTED {
+		t.Fatalf("control: %v %v", out, err)
 	}
 	if n := h.writes(); n != 1 {
 		t.Errorf("control: %d writes", n)

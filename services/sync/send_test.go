@@ -2,6 +2,7 @@ package sync_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	stdsync "sync"
 	"testing"
@@ -187,12 +188,14 @@ func TestRefusalsEndToEnd(t *testing.T) {
 
 func TestUnknownOutcomesAreNeverSentAgain(t *testing.T) {
 	t.Parallel()
-	w := newRig(t).tenant(location)
+	// Nothing is looked up before the test is over.
+	w := newRig(t, func(c *relancesync.Config) { c.SendSettle = time.Hour }).tenant(location)
+	w.sim.AddFault(simulator.Fault{Match: simulator.Match{Method: http.MethodGet, Path: "/conversations/*"}, Kind: simulator.Status5xxClean})
 	for i, kind := range []simulator.FaultKind{
 		simulator.AcceptThenReset, simulator.Status5xxAfterAccept, simulator.EmptyTwoHundred, simulator.Redirect, simulator.AcceptThenHang,
 	} {
 		lead, contact := w.lead(simulator.Contact{Phone: fmt.Sprintf("+120255501%02d", i)})
-		w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(contact.ID), Kind: kind, Delay: 4 * time.Second})
+		w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(contact.ID), Kind: kind, Delay: 8 * time.Second})
 		request := sms(lead, "Hello")
 		for range 3 {
 			out, err := w.followups.SendMessage(t.Context(), request)
