@@ -4,6 +4,7 @@ package explain
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/relance/relance/services/followups/internal/followup"
@@ -122,10 +123,10 @@ func (x *Explanation) standing(in followup.Input, foreseen []followup.Foreseen) 
 	reason := e.Reason
 	switch {
 	case e.State == followup.Completed:
-		x.Says = "Completed: every step is decided"
+		x.Says = ended("Completed", reason, "every step is decided")
 		return
 	case e.State == followup.Cancelled:
-		x.Says = "Cancelled: " + says(reason)
+		x.Says = ended("Cancelled", reason, "no reason is recorded")
 		return
 	case e.State == followup.Active && reason != "" && e.Next.After(now):
 	case e.State == followup.Active && len(foreseen) > 0 && foreseen[0].Effect.Result != followup.Succeeded:
@@ -135,8 +136,20 @@ func (x *Explanation) standing(in followup.Input, foreseen []followup.Foreseen) 
 		return
 	}
 	meaning, _ := followup.MeaningOf(reason)
-	x.Says = fmt.Sprintf("Step %d %s [%s]", e.Position, meaning.Says, reason)
+	x.Says = fmt.Sprintf("Step %d: %s [%s]", e.Position, meaning.Says, reason)
 	x.WayOut, x.Person = meaning.WayOut, meaning.Person
+}
+
+// ended says how an enrollment ended, as in "Completed because a meeting is booked".
+func ended(how, reason, without string) string {
+	if reason == "" {
+		return how + ": " + without
+	}
+	text := says(reason)
+	if rest, ok := strings.CutPrefix(text, strings.ToLower(how)); ok {
+		return how + rest
+	}
+	return how + ": " + text
 }
 
 func says(reason string) string {
@@ -159,7 +172,11 @@ func Sentence(result followup.Result, reason string, until time.Time) string {
 func (s Step) sentence() string {
 	if len(s.Records) > 0 && s.Phase == Past {
 		last := s.Records[len(s.Records)-1]
-		return fmt.Sprintf("%s at %s", Sentence(last.Result, last.Reason, time.Time{}), last.Last.Format(time.RFC3339))
+		text := Sentence(last.Result, last.Reason, time.Time{})
+		if last.Result != followup.Succeeded {
+			text += ", decided"
+		}
+		return text + " at " + last.Last.Format(time.RFC3339)
 	}
 	if s.Phase == Past {
 		return "decided; its record is no longer kept"
@@ -173,7 +190,7 @@ func (s Step) sentence() string {
 	last := s.Foreseen[len(s.Foreseen)-1]
 	text := "would be sent"
 	if last.Effect.Result != followup.Succeeded {
-		text = says(last.Effect.Reason)
+		text = says(last.Effect.Reason) + ", decided"
 	}
 	text += " at " + last.At.Format(time.RFC3339)
 	if last.NoCommonHour {
