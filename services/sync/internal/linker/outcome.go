@@ -250,7 +250,7 @@ func (l *Linker) link(ctx context.Context, tx *store.Tx, t turn, m move) (move, 
 	return m, contact.FirstContact(ctx, tx, who)
 }
 
-// effects are the step that is kept, and what a link that ended without a contact changes.
+// effects are the step that is kept, the event of a link's end, and what a refused token changes.
 func (l *Linker) effects(ctx context.Context, tx *store.Tx, t turn, m move) error {
 	err := tx.RecordLinkStep(ctx, db.RecordLinkStepParams{
 		WorkspaceID: t.row.WorkspaceID, LinkID: t.row.ID, Attempt: t.row.Attempt, Kind: m.kind, Rule: string(m.rule), Code: m.code,
@@ -261,7 +261,9 @@ func (l *Linker) effects(ctx context.Context, tx *store.Tx, t turn, m move) erro
 	}
 	if m.to == linking.Refused || m.to == linking.Conflict {
 		l.Logger.InfoContext(ctx, "a lead was not linked to a contact", "link", Name(t.row.WorkspaceID, t.row.ID), "reason", string(m.refusal.Reason))
-		// Who waits for the contact asks once more, and learns why there is none.
+	}
+	if !m.to.Live() {
+		// Who waits for the contact asks once more: it is there, whoever linked it, or they learn why there is none.
 		return tx.Publish(ctx, store.Event{Type: store.EventUpdated, Workspace: t.row.WorkspaceID, Lead: t.row.LeadID, At: tx.Now})
 	}
 	if !m.suspend {

@@ -53,7 +53,7 @@ type ContactOf struct {
 	Key, Value string
 }
 
-// SetContact makes the contact the lead's and tells that the lead changed. The caller holds the lead's row. A lead that has a
+// SetContact makes the contact the lead's. The caller holds the lead's row, and tells that the lead changed. A lead that has a
 // contact keeps it: it is answered, and nothing changes. A contact that another lead has stays with that one: the lead that holds it
 // is answered, and recorded as a conflict for a person.
 func (t *Tx) SetContact(ctx context.Context, c ContactOf) (has string, holder uuid.UUID, err error) {
@@ -78,9 +78,6 @@ func (t *Tx) SetContact(ctx context.Context, c ContactOf) (has string, holder uu
 	}
 	if err == nil {
 		err = t.retell(ctx, c.Workspace, c.Lead)
-	}
-	if err == nil {
-		err = t.Publish(ctx, Event{Type: EventUpdated, Workspace: c.Workspace, Lead: c.Lead, At: t.Now})
 	}
 	if err != nil {
 		return "", uuid.Nil, fmt.Errorf("link contact: %w", err)

@@ -89,6 +89,10 @@ func (t *Tx) fillLead(ctx context.Context, row db.Lead, match lead.Stored, said 
 		if err := t.retell(ctx, row.WorkspaceID, row.ID); err != nil {
 			return db.Lead{}, err
 		}
+		// Messages may wait for the contact.
+		if err := t.Publish(ctx, Event{Type: EventUpdated, Workspace: row.WorkspaceID, Lead: row.ID, At: t.Now}); err != nil {
+			return db.Lead{}, err
+		}
 	}
 	return t.LockLead(ctx, db.LockLeadParams{WorkspaceID: row.WorkspaceID, ID: row.ID})
 }
