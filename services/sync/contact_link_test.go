@@ -525,7 +525,7 @@ func TestLinkUnreadable(t *testing.T) {
 	}
 	s.eventually("looks failed long after S", func() bool {
 		searches = blind.Hits()
-		return searches >= 3 && s.count(`SELECT count(*) FROM contact_link WHERE intent_at < now() - interval '8 seconds'`) == 1
+		return searches >= 3 && s.count(`SELECT count(*) FROM contact_link WHERE intent_at < now() - interval '20 seconds'`) == 1
 	})
 	if len(s.creates()) != 1 || s.link(l.GetName(), linkUnknown).GetCallCount() != 1 {
 		t.Fatalf("%d POSTs", len(s.creates()))
