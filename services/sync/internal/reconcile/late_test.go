@@ -136,7 +136,7 @@ func TestAMessageThatALookPassedOverLengthensV(t *testing.T) {
 	if !p.observe(reconcile.Evidence{ProviderID: "hidden1", Text: text, Source: "api", At: claimed.Add(time.Second)}) {
 		t.Fatal("not taken for ours")
 	}
-	if seen := r.lateness("A2"); seen < 14*time.Minute || seen > 15*time.Minute {
+	if seen := r.lateness("A2"); seen < 14*time.Minute || seen > 18*time.Minute { // the clock runs on, well below the 35 minutes of the evidence
 		t.Errorf("V seen as %s", seen)
 	}
 	if seen := r.lateness("A1"); seen != 0 {
