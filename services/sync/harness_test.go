@@ -60,6 +60,12 @@ func (l *eventLog) refusing(refuse func([]*followupsv1.LeadEvent) error) {
 	l.refuse = refuse
 }
 
+func (l *eventLog) isRefusing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refuse != nil
+}
+
 // HandleLeadEvents keeps the events.
 func (l *eventLog) HandleLeadEvents(_ context.Context, req *followupsv1.HandleLeadEventsRequest) (*followupsv1.HandleLeadEventsResponse, error) {
 	l.mu.Lock()

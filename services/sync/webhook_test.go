@@ -59,6 +59,9 @@ func (w tenant) repeat(p simulator.Payload) {
 func (w tenant) settled() {
 	w.Helper()
 	w.eventually("webhooks processed", func() bool { return w.count(`SELECT count(*) FROM webhook_inbox WHERE state = 'PENDING'`) == 0 })
+	w.eventually("their events told", func() bool {
+		return w.events.isRefusing() || w.count(`SELECT count(*) FROM outbox WHERE delivered_time IS NULL`) == 0
+	})
 }
 
 // contact makes a contact that is known to the provider only.
