@@ -114,7 +114,7 @@ bench/sync: ## Speed of sync against bare loops of the same machine
 	cd e2e && go run ./cmd/prove bench
 
 .PHONY: nightly
-nightly: ## Every proof at full size: an hour or more on 2 cores
+nightly: ## Every proof at full size: two to three hours on 2 cores
 	$(MAKE) storm
 	$(MAKE) crashpoints
 	$(MAKE) runs
