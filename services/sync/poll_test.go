@@ -121,14 +121,19 @@ func TestLossTurnsIntoDelay(t *testing.T) {
 	t.Logf("figure lost_webhooks %d messages n=%d; loss rate %.3f", dropped, emitted, h.GetLossRate())
 }
 
+// compared waits until the first comparison of what is due, which comes soon after the start, is over; the next comes a minute later.
+func (r *rig) compared() {
+	r.Helper()
+	r.eventually("history compared", func() bool {
+		return r.count(`SELECT count(*) FROM river_job WHERE kind = 'sync_due' AND state = 'completed'`) > 0
+	})
+}
+
 // TestLossWithoutThePoller is the control: what is lost stays lost.
 func TestLossWithoutThePoller(t *testing.T) {
 	t.Parallel()
 	w := newRig(t, noPolls).tenant(location)
-	// History heals what is lost, too. Its first comparison, which comes soon after the start, must be over; the next comes a minute later.
-	w.eventually("history compared", func() bool {
-		return w.count(`SELECT count(*) FROM river_job WHERE kind = 'sync_due' AND state = 'completed'`) > 0
-	})
+	w.compared() // history heals what is lost, too
 	emitted, dropped := w.lose()
 	w.clock.Advance(time.Hour)
 	if got := w.count(`SELECT count(*) FROM message`); got != emitted-dropped || dropped == 0 {
