@@ -22,6 +22,8 @@ type thread struct {
 }
 
 func (w tenant) thread() thread {
+	w.Helper()
+	w.compared() // or it might read the same lists at the same time
 	lead, contact := w.lead(simulator.Contact{Phone: "+12125550101", Email: "ann@example.com", FirstName: "Ann"})
 	return thread{tenant: w, lead: lead, contact: contact.ID}
 }
@@ -151,7 +153,6 @@ func TestRetryAtTheProviderIsRelinked(t *testing.T) {
 
 func TestEmailBodiesAreReadOnceByTheirOwnCall(t *testing.T) {
 	h := newRig(t).tenant("loc0000000000000001").thread()
-	h.compared() // or it may read the same texts at the same time
 	for i := range 3 {
 		_, err := h.sim.AddHistory(h.location, h.contact, simulator.HistoryMessage{
 			Channel: simulator.Email, Direction: "inbound", Subject: "Re: the same", Body: fmt.Sprintf("<p>words %d</p>", i), At: h.clock.Now().Add(-time.Hour),
