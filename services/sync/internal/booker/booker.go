@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,17 +32,6 @@ var (
 	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was booked by this call.
 	ErrClaimUnknown = errors.New("claim was not acknowledged")
 )
-
-// ReusedError says that a request id was used with other content.
-type ReusedError struct {
-	// Fields are the parts that differ.
-	Fields []string
-}
-
-// Error names the parts.
-func (e *ReusedError) Error() string {
-	return "request id used with other " + strings.Join(e.Fields, ",")
-}
 
 // Budget gives the permits that bookings need.
 type Budget interface {
@@ -107,7 +95,7 @@ type Outcome struct {
 }
 
 // Book stores the wish if it is new, and carries it as far as it goes now. The same request id answers the same booking.
-// Errors: ErrNoLead, ErrNoBooking, ErrClaimUnknown, ReusedError, database errors.
+// Errors: ErrNoLead, ErrNoBooking, ErrClaimUnknown, sending.ReusedError, database errors.
 func (b *Booker) Book(ctx context.Context, r Request) (Outcome, error) {
 	row, out, err := b.plan(ctx, r)
 	if err != nil {
@@ -225,7 +213,7 @@ func compare(row db.BookingIntent, r Request) error {
 	}
 	stored := booking.Wish{Lead: row.LeadID, Start: row.StartTime, Link: row.CalendarLink}
 	if fields := booking.Differ(stored, r.Wish); len(fields) > 0 {
-		return &ReusedError{Fields: fields}
+		return &sending.ReusedError{Fields: fields}
 	}
 	return nil
 }

@@ -91,9 +91,7 @@ func notWritten() booking.Verdict {
 
 // mayCall is the check between claim and call: less than W has passed by both clocks, and no drain has begun.
 func (b *Booker) mayCall(began time.Time) bool {
-	now := b.machine.Now()
-	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
-	return monotonic < b.Timing.Write && wall < b.Timing.Write && wall > -b.Timing.Write && !b.Stopped()
+	return b.Timing.MayWrite(began, b.machine.Now()) && !b.Stopped()
 }
 
 // prepare opens the account and reads what the call has to say.

@@ -180,9 +180,7 @@ func (l *Linker) create(ctx context.Context, t turn) (Outcome, error) {
 
 // mayCall is the check between claim and call: less than W has passed by both clocks, and no drain has begun.
 func (l *Linker) mayCall(began time.Time) bool {
-	now := l.machine.Now()
-	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
-	return monotonic < l.Timing.Write && wall < l.Timing.Write && wall > -l.Timing.Write && !l.Stopped()
+	return l.Timing.MayWrite(began, l.machine.Now()) && !l.Stopped()
 }
 
 // claim is K1, or K3 where the lead was given its contact meanwhile. Only an acknowledged commit lets the call be made, and only

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,17 +31,6 @@ var (
 	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was made by this call.
 	ErrClaimUnknown = errors.New("claim was not acknowledged")
 )
-
-// ReusedError says that a request id was used with other content.
-type ReusedError struct {
-	// Fields are the parts that differ.
-	Fields []string
-}
-
-// Error names the parts.
-func (e *ReusedError) Error() string {
-	return "request id used with other " + strings.Join(e.Fields, ",")
-}
 
 // Budget gives the permits that creations need.
 type Budget interface {
@@ -98,7 +86,7 @@ type Outcome struct {
 }
 
 // Ensure gives the lead its contact, and answers where that stands. The same request id answers the same link; a lead has one at a
-// time, which all who ask meanwhile share. Errors: ErrNoLead, ErrClaimUnknown, ReusedError, database errors.
+// time, which all who ask meanwhile share. Errors: ErrNoLead, ErrClaimUnknown, sending.ReusedError, database errors.
 func (l *Linker) Ensure(ctx context.Context, r Request) (Outcome, error) {
 	row, out, mine, err := l.plan(ctx, r)
 	if err != nil {
@@ -206,7 +194,7 @@ func compare(row db.ContactLink, r Request) error {
 		fields = append(fields, "contact")
 	}
 	if len(fields) > 0 {
-		return &ReusedError{Fields: fields}
+		return &sending.ReusedError{Fields: fields}
 	}
 	return nil
 }

@@ -98,15 +98,9 @@ func (s *Sender) write(ctx context.Context, c *claim, permit *budget.Permit, beg
 	return out, err
 }
 
-// mayWrite is the check in memory between the claim and the call: by the wall clock and by the monotonic clock less than
-// W has passed since before the claim, and no drain has begun.
+// mayWrite is the check in memory between the claim and the call: less than W has passed by both clocks, and no drain has begun.
 func (s *Sender) mayWrite(began time.Time) bool {
-	now := s.machine.Now()
-	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
-	if planted.On(planted.NoCheck) {
-		return true
-	}
-	return monotonic < s.Timing.Write && wall < s.Timing.Write && wall > -s.Timing.Write && !s.Stopped()
+	return planted.On(planted.NoCheck) || s.Timing.MayWrite(began, s.machine.Now()) && !s.Stopped()
 }
 
 // claim is T1 and T2. Only an acknowledged commit gives a claim.

@@ -65,7 +65,7 @@ type Resolution struct {
 
 // Resolve records a decision about a parked send, once, and does what follows from it in the same commit. It tells the new
 // send of DecideSendAgain. The same request id with the same decision is answered the same. Errors: ErrNoMessage,
-// NotParkedError, ClaimedError, ReusedError, database errors.
+// NotParkedError, ClaimedError, sending.ReusedError, database errors.
 func (s *Sender) Resolve(ctx context.Context, r Resolution) (*uuid.UUID, error) {
 	var again *uuid.UUID
 	err := s.Store.Workspace(ctx, r.Workspace, func(tx *store.Tx) (err error) {
@@ -141,7 +141,7 @@ func (r Resolution) same(before db.SendResolution) error {
 		}
 	}
 	if len(fields) > 0 {
-		return &ReusedError{Fields: fields}
+		return &sending.ReusedError{Fields: fields}
 	}
 	return nil
 }

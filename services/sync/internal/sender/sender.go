@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,17 +36,6 @@ var (
 	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was sent by this call.
 	ErrClaimUnknown = errors.New("claim was not acknowledged")
 )
-
-// ReusedError says that a request id was used with other content.
-type ReusedError struct {
-	// Fields are the parts that differ.
-	Fields []string
-}
-
-// Error names the parts.
-func (e *ReusedError) Error() string {
-	return "request id used with other " + strings.Join(e.Fields, ",")
-}
 
 // Looker reads the provider's lists for a send.
 type Looker interface {
@@ -138,7 +126,7 @@ type Outcome struct {
 }
 
 // Send plans the message if it is new, and carries it as far as it goes now. The same request id answers the same
-// message or refusal. Errors: ErrNoLead, ErrClaimUnknown, ReusedError, database errors.
+// message or refusal. Errors: ErrNoLead, ErrClaimUnknown, sending.ReusedError, database errors.
 func (s *Sender) Send(ctx context.Context, r Request) (Outcome, error) {
 	if out, done, err := s.together(ctx, r); done {
 		return out, err
@@ -281,7 +269,7 @@ func compare(row db.SendIntent, r Request) error {
 	}
 	stored := sending.Hashes{Subject: row.SubjectHash, Body: row.BodyHash, HTML: row.HtmlHash}
 	if fields = append(fields, stored.Differ(r.Content.Hash())...); len(fields) > 0 {
-		return &ReusedError{Fields: fields}
+		return &sending.ReusedError{Fields: fields}
 	}
 	return nil
 }

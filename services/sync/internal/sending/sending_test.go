@@ -95,6 +95,28 @@ func TestTimingInequality(t *testing.T) {
 	}
 }
 
+// A pause shows on one of the two clocks at least: the wall clock may have been set, the monotonic one may have stood still.
+func TestMayWriteByBothClocks(t *testing.T) {
+	t.Parallel()
+	timing := sending.Timing{Write: 5 * time.Second}
+	began := time.Now()
+	wall := began.Round(0) // without its monotonic reading: only the wall clock is compared
+	for name, c := range map[string]struct {
+		began, now time.Time
+		want       bool
+	}{
+		"at once":                     {began, began, true},
+		"just in time":                {began, began.Add(5*time.Second - 1), true},
+		"too late":                    {began, began.Add(5 * time.Second), false},
+		"too late by the wall":        {wall, wall.Add(5 * time.Second), false},
+		"the wall clock was set back": {wall, wall.Add(-5 * time.Second), false},
+	} {
+		if got := timing.MayWrite(c.began, c.now); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestContentDifferences(t *testing.T) {
 	t.Parallel()
 	a := sending.Content{Subject: "s", Body: "b", HTML: "h"}.Hash()

@@ -34,6 +34,13 @@ func (t Timing) Lease() time.Duration {
 	return t.Write + t.Call + min(leaseMargin, t.Write+t.Call)
 }
 
+// MayWrite is the check in memory between a claim and its call: less than W has passed since the claim began, by the wall clock
+// and by the monotonic clock, of which one stands still while a machine sleeps. Both times need their monotonic reading.
+func (t Timing) MayWrite(began, now time.Time) bool {
+	monotonic, wall := now.Sub(began), now.Round(0).Sub(began.Round(0))
+	return monotonic < t.Write && wall < t.Write && wall > -t.Write
+}
+
 // Check refuses constants that break the protocol's inequality or make no sense.
 func (t Timing) Check() error {
 	for _, d := range []time.Duration{t.Write, t.Pause, t.Call, t.Delay, t.Visible, t.Settle} {

@@ -76,13 +76,10 @@ func (c *check) calendar(req *syncv1.BookAppointmentRequest) {
 }
 
 func bookError(err error, req *syncv1.BookAppointmentRequest) error {
-	var reused *booker.ReusedError
+	var reused *sending.ReusedError
 	switch {
 	case errors.As(err, &reused):
-		r := sending.Refusal{Reason: sending.RequestIDReused, Meta: map[string]string{"fields": strings.Join(reused.Fields, ",")}}
-		e := refusal(r, req.GetLead(), 0)
-		e.Message = "the request_id was used with other content"
-		return e
+		return requestReused(reused, req.GetLead(), "the request_id was used with other content")
 	case errors.Is(err, booker.ErrNoLead):
 		return apierr.NotFound("lead", req.GetLead())
 	case errors.Is(err, booker.ErrNoBooking):

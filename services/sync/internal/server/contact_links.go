@@ -42,13 +42,10 @@ func (s *Server) EnsureContact(ctx context.Context, req *syncv1.EnsureContactReq
 }
 
 func linkError(err error, req *syncv1.EnsureContactRequest) error {
-	var reused *linker.ReusedError
+	var reused *sending.ReusedError
 	switch {
 	case errors.As(err, &reused):
-		r := sending.Refusal{Reason: sending.RequestIDReused, Meta: map[string]string{"fields": strings.Join(reused.Fields, ",")}}
-		e := refusal(r, req.GetLead(), 0)
-		e.Message = "the request_id was used with other content"
-		return e
+		return requestReused(reused, req.GetLead(), "the request_id was used with other content")
 	case errors.Is(err, linker.ErrNoLead):
 		return apierr.NotFound("lead", req.GetLead())
 	case errors.Is(err, linker.ErrClaimUnknown):

@@ -117,13 +117,10 @@ func (c *check) purpose(p syncv1.SendPurpose) legal.Purpose {
 }
 
 func sendError(err error, req *syncv1.SendMessageRequest) error {
-	var reused *sender.ReusedError
+	var reused *sending.ReusedError
 	switch {
 	case errors.As(err, &reused):
-		r := sending.Refusal{Reason: sending.RequestIDReused, Meta: map[string]string{"fields": strings.Join(reused.Fields, ",")}}
-		e := refusal(r, req.GetLead(), 0)
-		e.Message = "this request_id was used with other content; a new message needs a new id"
-		return e
+		return requestReused(reused, req.GetLead(), "this request_id was used with other content; a new message needs a new id")
 	case errors.Is(err, sender.ErrNoLead):
 		return apierr.NotFound("lead", req.GetLead())
 	case errors.Is(err, sender.ErrClaimUnknown):
@@ -131,6 +128,13 @@ func sendError(err error, req *syncv1.SendMessageRequest) error {
 	default:
 		return mapped(err)
 	}
+}
+
+// requestReused is the error of a request id that comes with other content than before.
+func requestReused(e *sending.ReusedError, subject, message string) error {
+	out := refusal(sending.Refusal{Reason: sending.RequestIDReused, Meta: map[string]string{"fields": strings.Join(e.Fields, ",")}}, subject, 0)
+	out.Message = message
+	return out
 }
 
 // refused gives the error of a send that did not leave, or nil when its message is the answer.

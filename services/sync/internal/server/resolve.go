@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -71,15 +70,12 @@ func (s *Server) resolved(ctx context.Context, in sender.Resolution, again *uuid
 }
 
 func resolveError(err error, req *syncv1.ResolveMessageRequest, workspace uuid.UUID) error {
-	var reused *sender.ReusedError
+	var reused *sending.ReusedError
 	var parked *sender.NotParkedError
 	var claimed *sender.ClaimedError
 	switch {
 	case errors.As(err, &reused):
-		r := sending.Refusal{Reason: sending.RequestIDReused, Meta: map[string]string{"fields": strings.Join(reused.Fields, ",")}}
-		e := refusal(r, req.GetName(), 0)
-		e.Message = "this request_id was used for another decision; a new decision needs a new id"
-		return e
+		return requestReused(reused, req.GetName(), "this request_id was used for another decision; a new decision needs a new id")
 	case errors.As(err, &parked):
 		const text = "only a parked message can be resolved, once; one that was provably not sent cannot be accepted"
 		return typed(codes.FailedPrecondition, reasonNotParked, text).
