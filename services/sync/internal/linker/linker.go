@@ -103,7 +103,7 @@ func (l *Linker) Ensure(ctx context.Context, r Request) (Outcome, error) {
 }
 
 // plan answers what needs no link, and what can be mended without one, before anything is stored. It reports whether the link was
-// planned by this very call: nobody else works on it then.
+// planned by this very call: nobody else works on it then. Who joins a live link locks nothing, and cannot hold up who works on it.
 func (l *Linker) plan(ctx context.Context, r Request) (row db.ContactLink, out *Outcome, mine bool, err error) {
 	err = l.Store.Workspace(ctx, r.Workspace, func(tx *store.Tx) error {
 		out, mine = nil, false
@@ -114,34 +114,47 @@ func (l *Linker) plan(ctx context.Context, r Request) (row db.ContactLink, out *
 		if !postgres.IsNoRows(err) {
 			return err
 		}
-		if out, err = l.before(ctx, tx, r); err != nil || out != nil {
+		who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
+		if postgres.IsNoRows(err) {
+			return ErrNoLead
+		}
+		if err == nil {
+			out, err = before(ctx, tx, r, who)
+		}
+		if err != nil || out != nil {
 			return err
 		}
-		row, err = tx.PlanLink(ctx, store.LinkPlan{
-			Workspace: r.Workspace, Lead: r.Lead, Request: &r.RequestID, Wanted: r.Contact, Wait: l.Timing.Turn() + l.lease(),
-		})
-		if err != nil {
+		row, err = tx.LiveLink(ctx, db.LiveLinkParams{WorkspaceID: r.Workspace, LeadID: r.Lead})
+		if !postgres.IsNoRows(err) {
 			return err
 		}
-		if row.RequestID == nil || *row.RequestID != r.RequestID {
-			return nil // the lead has a live one, and the request joins it
-		}
-		mine = true
-		return compare(row, r)
+		row, out, mine, err = l.begin(ctx, tx, r)
+		return err
 	})
 	return row, out, mine, err
 }
 
-// before tells why no link has to be stored.
-func (l *Linker) before(ctx context.Context, tx *store.Tx, r Request) (*Outcome, error) {
+// begin plans a link for a lead that had no live one when it was looked at.
+func (l *Linker) begin(ctx context.Context, tx *store.Tx, r Request) (row db.ContactLink, out *Outcome, mine bool, err error) {
 	// Locked, so that who asks while a link ends sees what it led to.
 	who, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
-	if postgres.IsNoRows(err) {
-		return nil, ErrNoLead
-	}
 	if err != nil {
-		return nil, err
+		return row, nil, false, err
 	}
+	if out, err = before(ctx, tx, r, who); err != nil || out != nil {
+		return row, out, false, err
+	}
+	row, err = tx.PlanLink(ctx, store.LinkPlan{
+		Workspace: r.Workspace, Lead: r.Lead, Request: &r.RequestID, Wanted: r.Contact, Wait: l.Timing.Turn() + l.lease(),
+	})
+	if err != nil || row.RequestID == nil || *row.RequestID != r.RequestID {
+		return row, nil, false, err // another call was first, and the request joins its link
+	}
+	return row, nil, true, compare(row, r)
+}
+
+// before tells why no link has to be stored for a lead as it was read.
+func before(ctx context.Context, tx *store.Tx, r Request, who db.Lead) (*Outcome, error) {
 	has := store.Deref(who.GhlContactID)
 	switch {
 	case has != "" && (r.Contact == "" || r.Contact == has):

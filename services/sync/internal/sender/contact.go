@@ -42,9 +42,17 @@ func withoutContact(ctx context.Context, tx *store.Tx, on subject, facts *sendin
 	return nil
 }
 
-// askForContact plans the lead's link unless it has one under way. The lead is locked and looked at again: a link that ended since the
-// gate was asked is not asked for anew, and its end is told to who waits.
+// askForContact plans the lead's link unless it has one under way, which is seen without a lock: who waits must not hold up who works on
+// it. Otherwise the lead is locked and looked at again: a link that ended since the gate was asked is not asked for anew, and its end is
+// told to who waits.
 func askForContact(ctx context.Context, tx *store.Tx, on subject) error {
+	_, err := tx.LiveLink(ctx, db.LiveLinkParams{WorkspaceID: on.who.WorkspaceID, LeadID: on.who.ID})
+	if err == nil {
+		return nil
+	}
+	if !postgres.IsNoRows(err) {
+		return fmt.Errorf("read live link: %w", err)
+	}
 	who, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: on.who.WorkspaceID, ID: on.who.ID})
 	if err != nil {
 		return fmt.Errorf("lock lead: %w", err)

@@ -431,6 +431,44 @@ func (q *Queries) ListLinks(ctx context.Context, arg ListLinksParams) ([]Contact
 	return items, nil
 }
 
+const liveLink = `-- name: LiveLink :one
+SELECT workspace_id, id, lead_id, request_id, wanted, state, attempt, email, phone, intent_at, lease_until, looks, next_time, contact, how, reason, reason_meta, state_time, create_time, update_time FROM contact_link WHERE workspace_id = $1 AND lead_id = $2 AND state IN ('PLANNED', 'CALLING', 'UNKNOWN')
+`
+
+type LiveLinkParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+}
+
+// The link that the lead's contact is on its way by. Locks nothing: who only joins it must not hold up who works on it.
+func (q *Queries) LiveLink(ctx context.Context, arg LiveLinkParams) (ContactLink, error) {
+	row := q.db.QueryRow(ctx, liveLink, arg.WorkspaceID, arg.LeadID)
+	var i ContactLink
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.ID,
+		&i.LeadID,
+		&i.RequestID,
+		&i.Wanted,
+		&i.State,
+		&i.Attempt,
+		&i.Email,
+		&i.Phone,
+		&i.IntentAt,
+		&i.LeaseUntil,
+		&i.Looks,
+		&i.NextTime,
+		&i.Contact,
+		&i.How,
+		&i.Reason,
+		&i.ReasonMeta,
+		&i.StateTime,
+		&i.CreateTime,
+		&i.UpdateTime,
+	)
+	return i, err
+}
+
 const lockLink = `-- name: LockLink :one
 SELECT workspace_id, id, lead_id, request_id, wanted, state, attempt, email, phone, intent_at, lease_until, looks, next_time, contact, how, reason, reason_meta, state_time, create_time, update_time FROM contact_link WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE
 `

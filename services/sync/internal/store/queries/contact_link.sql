@@ -18,6 +18,10 @@ SELECT * FROM contact_link WHERE workspace_id = sqlc.arg(workspace_id) AND id = 
 -- The live one, else the last.
 SELECT * FROM contact_link WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) ORDER BY state IN ('PLANNED', 'CALLING', 'UNKNOWN') DESC, id DESC LIMIT 1;
 
+-- name: LiveLink :one
+-- The link that the lead's contact is on its way by. Locks nothing: who only joins it must not hold up who works on it.
+SELECT * FROM contact_link WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id) AND state IN ('PLANNED', 'CALLING', 'UNKNOWN');
+
 -- name: HadContact :one
 -- Whether the lead had a contact that the provider does not have any more.
 SELECT EXISTS (SELECT FROM former_contact WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id));
