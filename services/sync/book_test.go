@@ -189,7 +189,7 @@ func TestBookUnknown(t *testing.T) {
 		"an answer without id":    {"locationBookFault04", simulator.Fault{Kind: simulator.EmptyTwoHundred}, stateBooked, stateBooked, 1},
 		"cut JSON":                {"locationBookFault05", simulator.Fault{Kind: simulator.MalformedBody, Variant: simulator.CutJSON}, stateBooked, stateBooked, 1},
 		"time-out, taken":         {"locationBookFault06", simulator.Fault{Kind: simulator.AcceptThenHang, Delay: time.Hour}, stateBooked, stateBooked, 1},
-		"taken after we gave up":  {"locationBookFault07", simulator.Fault{Kind: simulator.LateAccept, Delay: 4200 * time.Millisecond}, stateUnknown, stateBooked, 1},
+		"taken after we gave up":  {"locationBookFault07", simulator.Fault{Kind: simulator.LateAccept, Delay: time.Hour}, stateUnknown, stateBooked, 1},
 		"reset before it is read": {"locationBookFault08", simulator.Fault{Kind: simulator.ResetBeforeRead}, stateUnknown, stateRefused, 0},
 		"redirected":              {"locationBookFault09", simulator.Fault{Kind: simulator.Redirect}, stateUnknown, stateRefused, 0},
 	}
@@ -200,11 +200,14 @@ func TestBookUnknown(t *testing.T) {
 			f := c.fault
 			f.Match, f.Times = onBook, 1
 			f.Location = d.location
-			d.sim.AddFault(f)
+			late := d.sim.AddFault(f)
 			req := d.ask(0)
 			b, why := d.made(req)
 			if b.GetState() != c.first {
 				t.Fatalf("answered %v %s, want %v", b.GetState(), why, c.first)
+			}
+			if c.fault.Kind == simulator.LateAccept {
+				late.Free()
 			}
 			if c.first == stateUnknown {
 				// The same request waits, another one of the lead does not overtake.

@@ -189,7 +189,7 @@ func TestEnsureContactAnswers(t *testing.T) {
 		"an answer without id":      {simulator.Fault{Kind: simulator.EmptyTwoHundred, Times: 1}, linkLinked, "LINKED", 1, 1},
 		"cut JSON":                  {simulator.Fault{Kind: simulator.MalformedBody, Variant: simulator.CutJSON, Times: 1}, linkLinked, "LINKED", 1, 1},
 		"time-out, taken":           {simulator.Fault{Kind: simulator.AcceptThenHang, Delay: time.Hour, Times: 1}, linkLinked, "LINKED", 1, 1},
-		"taken after we gave up":    {simulator.Fault{Kind: simulator.LateAccept, Delay: 4200 * time.Millisecond, Times: 1}, linkUnknown, "LINKED", 1, 1},
+		"taken after we gave up":    {simulator.Fault{Kind: simulator.LateAccept, Delay: time.Hour, Times: 1}, linkUnknown, "LINKED", 1, 1},
 		"reset before it is read":   {simulator.Fault{Kind: simulator.ResetBeforeRead, Times: 1}, linkUnknown, "LINKED", 2, 1},
 		"redirected":                {simulator.Fault{Kind: simulator.Redirect, Times: 1}, linkUnknown, "LINKED", 2, 1},
 		"429":                       {simulator.Fault{Kind: simulator.Status429, RetryAfter: "1", Times: 1}, linkPlanned, "LINKED", 2, 1},
@@ -212,9 +212,12 @@ func TestEnsureContactAnswers(t *testing.T) {
 			f := c.fault
 			f.Match = onCreate
 			f.Location = s.location
-			s.sim.AddFault(f)
+			late := s.sim.AddFault(f)
 			req := s.wish()
 			l, e := s.asked(req)
+			if c.fault.Kind == simulator.LateAccept {
+				late.Free()
+			}
 			switch c.first {
 			case linkRefused, linkConflict:
 				if e == nil || e.Reason != c.last {
