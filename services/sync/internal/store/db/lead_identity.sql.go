@@ -304,10 +304,18 @@ func (q *Queries) LockConflict(ctx context.Context, arg LockConflictParams) (Lea
 }
 
 const matchLeads = `-- name: MatchLeads :many
-SELECT l.workspace_id, l.id, l.ghl_contact_id, l.first_name, l.last_name, l.email, l.phone, l.time_zone, l.company_name, l.blocked, l.last_inbound_time, l.last_outbound_time, l.create_time, l.update_time, l.state, l.country, l.time_zone_source, l.unblocked_by, l.unblock_time, l.inbound_dnd_time, l.inbound_dnd_source, l.unblock_reason, ARRAY(SELECT e.email FROM lead_address e WHERE e.workspace_id = l.workspace_id AND e.lead_id = l.id)::text[] AS emails
-FROM lead l WHERE l.workspace_id = $1 AND (l.ghl_contact_id = $2::text OR l.phone = $3::text
-    OR l.id = ANY (ARRAY(SELECT m.lead_id FROM lead_address m WHERE m.workspace_id = $1 AND m.email = ANY ($4::text[]))))
-ORDER BY l.id FOR NO KEY UPDATE OF l
+WITH holder AS MATERIALIZED (
+    SELECT c.id, false AS addressed FROM lead c WHERE c.workspace_id = $1 AND c.ghl_contact_id = $2::text
+    UNION ALL SELECT p.id, false FROM lead p WHERE p.workspace_id = $1 AND p.phone = $3::text
+    UNION ALL SELECT m.lead_id, true FROM unnest($4::text[]) AS a(email) CROSS JOIN LATERAL (
+        SELECT o.lead_id FROM lead_address o WHERE o.workspace_id = $1 AND o.email = a.email OFFSET 0) m
+)
+SELECT lead.workspace_id, lead.id, lead.ghl_contact_id, lead.first_name, lead.last_name, lead.email, lead.phone, lead.time_zone, lead.company_name, lead.blocked, lead.last_inbound_time, lead.last_outbound_time, lead.create_time, lead.update_time, lead.state, lead.country, lead.time_zone_source, lead.unblocked_by, lead.unblock_time, lead.inbound_dnd_time, lead.inbound_dnd_source, lead.unblock_reason, ARRAY(SELECT e.email FROM lead_address e WHERE e.workspace_id = lead.workspace_id AND e.lead_id = lead.id)::text[] AS emails
+FROM (SELECT id, bool_or(addressed) AS addressed FROM holder GROUP BY id ORDER BY id) h CROSS JOIN LATERAL (
+    SELECT k.workspace_id, k.id, k.ghl_contact_id, k.first_name, k.last_name, k.email, k.phone, k.time_zone, k.company_name, k.blocked, k.last_inbound_time, k.last_outbound_time, k.create_time, k.update_time, k.state, k.country, k.time_zone_source, k.unblocked_by, k.unblock_time, k.inbound_dnd_time, k.inbound_dnd_source, k.unblock_reason FROM lead k WHERE k.workspace_id = $1 AND k.id = h.id
+        AND (h.addressed OR k.ghl_contact_id = $2::text OR k.phone = $3::text)
+    FOR NO KEY UPDATE) lead
+ORDER BY h.id
 `
 
 type MatchLeadsParams struct {
@@ -322,7 +330,9 @@ type MatchLeadsRow struct {
 	Emails []string
 }
 
-// By index on every key. FOR NO KEY UPDATE keeps them as they are until the end.
+// Each key by its unique index, then each lead by its id: one condition over all keys reads every lead of the workspace while the
+// tables are new. FOR NO KEY UPDATE keeps the leads as they are until the end; a locked row is asked again for what it was found
+// by, so that one that lost its key while we waited is nobody's match.
 func (q *Queries) MatchLeads(ctx context.Context, arg MatchLeadsParams) ([]MatchLeadsRow, error) {
 	rows, err := q.db.Query(ctx, matchLeads,
 		arg.WorkspaceID,

@@ -1,9 +1,19 @@
 -- name: MatchLeads :many
--- By index on every key. FOR NO KEY UPDATE keeps them as they are until the end.
-SELECT sqlc.embed(l), ARRAY(SELECT e.email FROM lead_address e WHERE e.workspace_id = l.workspace_id AND e.lead_id = l.id)::text[] AS emails
-FROM lead l WHERE l.workspace_id = sqlc.arg(workspace_id) AND (l.ghl_contact_id = sqlc.narg(ghl_contact_id)::text OR l.phone = sqlc.narg(phone)::text
-    OR l.id = ANY (ARRAY(SELECT m.lead_id FROM lead_address m WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.email = ANY (sqlc.arg(addresses)::text[]))))
-ORDER BY l.id FOR NO KEY UPDATE OF l;
+-- Each key by its unique index, then each lead by its id: one condition over all keys reads every lead of the workspace while the
+-- tables are new. FOR NO KEY UPDATE keeps the leads as they are until the end; a locked row is asked again for what it was found
+-- by, so that one that lost its key while we waited is nobody's match.
+WITH holder AS MATERIALIZED (
+    SELECT c.id, false AS addressed FROM lead c WHERE c.workspace_id = sqlc.arg(workspace_id) AND c.ghl_contact_id = sqlc.narg(ghl_contact_id)::text
+    UNION ALL SELECT p.id, false FROM lead p WHERE p.workspace_id = sqlc.arg(workspace_id) AND p.phone = sqlc.narg(phone)::text
+    UNION ALL SELECT m.lead_id, true FROM unnest(sqlc.arg(addresses)::text[]) AS a(email) CROSS JOIN LATERAL (
+        SELECT o.lead_id FROM lead_address o WHERE o.workspace_id = sqlc.arg(workspace_id) AND o.email = a.email OFFSET 0) m
+)
+SELECT sqlc.embed(lead), ARRAY(SELECT e.email FROM lead_address e WHERE e.workspace_id = lead.workspace_id AND e.lead_id = lead.id)::text[] AS emails
+FROM (SELECT id, bool_or(addressed) AS addressed FROM holder GROUP BY id ORDER BY id) h CROSS JOIN LATERAL (
+    SELECT k.* FROM lead k WHERE k.workspace_id = sqlc.arg(workspace_id) AND k.id = h.id
+        AND (h.addressed OR k.ghl_contact_id = sqlc.narg(ghl_contact_id)::text OR k.phone = sqlc.narg(phone)::text)
+    FOR NO KEY UPDATE) lead
+ORDER BY h.id;
 
 -- name: InsertLeadEmails :exec
 -- An address that somebody else took meanwhile is a lost race, and the transaction begins anew.
