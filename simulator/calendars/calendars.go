@@ -51,6 +51,8 @@ type World struct {
 	server *httptest.Server
 	serve  http.Handler
 	booked []*Booking
+	page   int
+	limit  int
 }
 
 // New serves a world over https on loopback until Close. now is the providers' clock.
@@ -106,9 +108,10 @@ func (w *World) Handler() http.Handler { return w.serve }
 func (w *World) Set(change func(*Plan)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Fault: w.fault, Gone: w.gone, Zone: w.zone}
+	p := Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Fault: w.fault, Gone: w.gone, Zone: w.zone, Page: w.page, Limit: w.limit}
 	change(&p)
 	w.free, w.length, w.window, w.feed, w.fault, w.gone, w.zone = p.Free, p.Length, p.Window, p.Feed, p.Fault, p.Gone, p.Zone
+	w.page, w.limit = p.Page, p.Limit
 }
 
 // Plan is what can be changed of a World.
@@ -124,6 +127,10 @@ type Plan struct {
 	Fault *Fault
 	// Gone makes every calendar unknown at its provider.
 	Gone bool
+	// Page is the most that Calendly puts on a page of what was scheduled, whatever was asked for; 0 for its own 100.
+	Page int
+	// Limit is the number of calls a minute that Calendly says it allows; 0 says nothing. None is refused.
+	Limit int
 	// Zone, when set, is the zone that times are told in, whatever zone was asked for. One that does not exist is named all
 	// the same where a name is told, with times in UTC.
 	Zone string
@@ -139,7 +146,7 @@ func (w *World) Calls() []string {
 func (w *World) plan() Plan {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Gone: w.gone, Zone: w.zone}
+	return Plan{Free: w.free, Length: w.length, Window: w.window, Feed: w.feed, Gone: w.gone, Zone: w.zone, Page: w.page, Limit: w.limit}
 }
 
 // between gives the free starts in [from, to) that are not in the past.

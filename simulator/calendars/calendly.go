@@ -3,6 +3,7 @@ package calendars
 import (
 	"cmp"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -52,6 +53,11 @@ func (w *World) routeCalendly(mux *http.ServeMux) {
 			if r.Header.Get("Authorization") != "Bearer "+Token {
 				calendlyError(rw, 401, "Unauthenticated", "The access token is invalid")
 				return
+			}
+			if limit := w.plan().Limit; limit > 0 {
+				rw.Header().Set("X-RateLimit-Limit", strconv.Itoa(limit))
+				rw.Header().Set("X-RateLimit-Remaining", strconv.Itoa(limit-1))
+				rw.Header().Set("X-RateLimit-Reset", "60")
 			}
 			serve(rw, r)
 		})

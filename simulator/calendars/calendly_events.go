@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// Booking is an event that was scheduled at the simulated Calendly, with its one invitee.
+// Booking is an event that was scheduled at the simulated Calendly, with its invitee.
 type Booking struct {
 	// UUID identifies the event and its invitee.
 	UUID, Email, Name string
-	Start             time.Time
+	// Others are the addresses of those who take part beside the invitee, in an event for several.
+	Others []string
+	Start  time.Time
 	// Status is active or canceled; Updated is when it last changed.
 	Status  string
 	Updated time.Time
@@ -24,7 +27,7 @@ type Booking struct {
 // Event and Invitee are the URIs of the booking's resources.
 func (b Booking) Event() string { return "https://api.calendly.com/scheduled_events/" + b.UUID }
 
-// Invitee is the URI of who takes part.
+// Invitee is the URI of who takes part first.
 func (b Booking) Invitee() string { return b.Event() + "/invitees/I" + b.UUID }
 
 // Bookings lists what was scheduled, in order.
@@ -109,7 +112,29 @@ func (b Booking) invitee() object {
 	}
 }
 
-// scheduledEvents is GET /scheduled_events: exactly one of user and organization, and filters.
+// all are the invitees.
+func (b Booking) all() []object {
+	out := []object{b.invitee()}
+	for n, email := range b.Others {
+		other := b.invitee()
+		other["uri"], other["email"] = fmt.Sprintf("%s-%d", b.Invitee(), n+1), email
+		out = append(out, other)
+	}
+	return out
+}
+
+func (b Booking) event(length time.Duration) object {
+	counted := object{"total": 1 + len(b.Others), "active": 0, "limit": 1 + len(b.Others)}
+	if b.Status == "active" {
+		counted["active"] = counted["total"]
+	}
+	return object{
+		"uri": b.Event(), "name": "Intro", "status": b.Status, "start_time": stamp(b.Start), "end_time": stamp(b.Start.Add(length)),
+		"event_type": calendlyType, "updated_at": stamp(b.Updated), "created_at": stamp(b.Updated), "invitees_counter": counted,
+	}
+}
+
+// scheduledEvents is GET /scheduled_events: exactly one of user and organization, and filters; by start, earliest first.
 func (w *World) scheduledEvents(rw http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if (q.Get("user") == "") == (q.Get("organization") == "") {
@@ -118,31 +143,55 @@ func (w *World) scheduledEvents(rw http.ResponseWriter, r *http.Request) {
 	}
 	from, _ := time.Parse(time.RFC3339, q.Get("min_start_time"))
 	to, err := time.Parse(time.RFC3339, q.Get("max_start_time"))
-	list := []any{}
+	list := []object{}
 	length := w.plan().Length
-	for _, b := range w.Bookings() {
-		mine := q.Get("invitee_email") == "" || strings.EqualFold(q.Get("invitee_email"), b.Email)
+	all := w.Bookings()
+	slices.SortStableFunc(all, func(a, b Booking) int { return a.Start.Compare(b.Start) })
+	for _, b := range all {
+		mine := q.Get("invitee_email") == "" || slices.ContainsFunc(b.all(), func(i object) bool {
+			return strings.EqualFold(q.Get("invitee_email"), fmt.Sprint(i["email"]))
+		})
 		if mine && (q.Get("status") == "" || q.Get("status") == b.Status) && !b.Start.Before(from) && (err != nil || b.Start.Before(to)) {
-			list = append(list, object{
-				"uri": b.Event(), "name": "Intro", "status": b.Status, "start_time": stamp(b.Start), "end_time": stamp(b.Start.Add(length)),
-				"event_type": calendlyType, "updated_at": stamp(b.Updated), "created_at": stamp(b.Updated),
-			})
+			list = append(list, b.event(length))
 		}
 	}
-	answer(rw, 200, object{"collection": list, "pagination": object{"count": len(list), "next_page_token": nil}})
+	w.paged(rw, r, list)
 }
 
 // invitees is GET /scheduled_events/{uuid}/invitees.
 func (w *World) invitees(rw http.ResponseWriter, r *http.Request) {
-	list := []any{}
 	for _, b := range w.Bookings() {
 		if b.UUID == r.PathValue("uuid") {
-			list = append(list, b.invitee())
+			w.paged(rw, r, b.all())
+			return
 		}
 	}
-	if len(list) == 0 {
-		calendlyError(rw, 404, "Resource Not Found", "The requested resource was not found.")
+	calendlyError(rw, 404, "Resource Not Found", "The requested resource was not found.")
+}
+
+// paged answers a part of a list as Calendly does: count is 1 to 100, 20 when not said, and a page_token is one that it gave.
+func (w *World) paged(rw http.ResponseWriter, r *http.Request, list []object) {
+	const usual, most = 20, 100
+	q := r.URL.Query()
+	count, first, err := usual, 0, error(nil)
+	if text := q.Get("count"); text != "" {
+		count, err = strconv.Atoi(text)
+	}
+	if text := q.Get("page_token"); text != "" && err == nil {
+		if first, err = strconv.Atoi(strings.TrimPrefix(text, "page-")); first < 1 || first >= len(list) {
+			err = strconv.ErrRange
+		}
+	}
+	if err != nil || count < 1 || count > most {
+		calendlyError(rw, 400, "Invalid Argument", "The supplied parameters are invalid.")
 		return
 	}
-	answer(rw, 200, object{"collection": list, "pagination": object{"count": len(list)}})
+	if size := w.plan().Page; size > 0 {
+		count = min(count, size)
+	}
+	end, next := min(first+count, len(list)), any(nil)
+	if end < len(list) {
+		next = fmt.Sprintf("page-%d", end)
+	}
+	answer(rw, 200, object{"collection": list[first:end], "pagination": object{"count": end - first, "next_page_token": next}})
 }

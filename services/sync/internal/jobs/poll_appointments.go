@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +14,6 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/provider"
-	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 	"github.com/relance/relance/services/sync/internal/webhook"
@@ -27,8 +25,8 @@ const (
 	appointmentsEvery = time.Minute
 	// appointmentsPast and appointmentsAhead bound the starts that are compared.
 	appointmentsPast, appointmentsAhead = 24 * time.Hour, 60 * 24 * time.Hour
-	// pollCalendars and pollEvents bound the reads of one poll; the next goes on.
-	pollCalendars, pollEvents = 20, 25
+	// pollCalendars bounds the calendars read by one poll; the next goes on.
+	pollCalendars = 20
 	// pollFailures bounds the reads that fail in one poll. What cannot be read is passed over, so that it holds up nothing else.
 	pollFailures = 3
 )
@@ -152,6 +150,8 @@ func (c *comparing) save(ctx context.Context, row db.AppointmentPoll, failed err
 		p.LastError = "NOT_CONNECTED"
 	case budget:
 		p.LastError, p.NextTime = "RATE_LIMITED", c.now.Add(max(limited.Wait, c.appointmentsEvery()))
+	case errors.Is(failed, errCrowded):
+		p.LastError = "WINDOW_CROWDED"
 	case errors.As(failed, &read), errors.Is(failed, ghl.ErrID):
 		p.LastError = "PROVIDER_READ_FAILED"
 	default:
@@ -203,7 +203,7 @@ func (c *comparing) takeGHL(ctx context.Context, events []ghl.Event) error {
 	for _, e := range events {
 		ids = append(ids, e.ID)
 	}
-	stored, err := c.stored(ctx, ids)
+	stored, err := c.stored(ctx, db.KnownAppointmentsParams{Ids: ids, First: c.now.Add(-appointmentsPast), Last: c.now.Add(appointmentsAhead)})
 	if err != nil {
 		return err
 	}
@@ -228,56 +228,12 @@ func (c *comparing) takeGHL(ctx context.Context, events []ghl.Event) error {
 	return nil
 }
 
-// calendly reads what is scheduled, and the invitees of what is not known as it is, in the order of their names, from the cursor on.
-func (c *comparing) calendly(ctx context.Context) error {
-	events, err := c.Calendly.Events(ctx, c.account, c.now.Add(-appointmentsPast), c.now.Add(appointmentsAhead))
-	if err != nil {
-		return err
-	}
-	stored, err := c.stored(ctx, nil)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(events, func(a, b calendly.Scheduled) int { return cmp.Compare(a.URI, b.URI) })
-	reads := 0
-	for _, e := range events {
-		if e.URI <= c.cursor {
-			continue
-		}
-		if same(stored, e) {
-			c.known++
-			c.cursor = e.URI
-			continue
-		}
-		if reads++; reads > pollEvents || c.failed == pollFailures {
-			return nil // the cursor says where to go on
-		}
-		invitees, err := c.Calendly.Invitees(ctx, c.account, e.URI)
-		if err != nil && !c.pass(err) {
-			return err
-		}
-		for _, i := range invitees {
-			body, err := foundInvitee(e, i).Body()
-			if err != nil {
-				return err
-			}
-			if err := c.compare(ctx, stored, webhook.Delivery{Source: webhook.Calendly, Body: body, Workspace: c.workspace.String()}); err != nil {
-				return err
-			}
-		}
-		c.cursor = e.URI
-	}
-	c.cursor = ""
-	return nil
-}
-
-// stored is what is known of the appointments, by id.
-func (c *comparing) stored(ctx context.Context, ids []string) (map[string]db.KnownAppointmentsRow, error) {
+// stored is what is known of the appointments that have one of these ids or begin in a range, by id.
+func (c *comparing) stored(ctx context.Context, which db.KnownAppointmentsParams) (map[string]db.KnownAppointmentsRow, error) {
+	which.WorkspaceID, which.Provider = c.workspace, string(c.kind)
 	out := map[string]db.KnownAppointmentsRow{}
 	err := c.Store.Workspace(ctx, c.workspace, func(tx *store.Tx) error {
-		rows, err := tx.KnownAppointments(ctx, db.KnownAppointmentsParams{
-			WorkspaceID: c.workspace, Provider: string(c.kind), Ids: ids, First: c.now.Add(-appointmentsPast), Last: c.now.Add(appointmentsAhead),
-		})
+		rows, err := tx.KnownAppointments(ctx, which)
 		for _, row := range rows {
 			out[row.ProviderID] = row
 		}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/provider/calendly"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -64,19 +62,6 @@ func (c *comparing) put(ctx context.Context, in webhook.Delivery, e webhook.Even
 		return fmt.Errorf("store found appointment: %w", err)
 	}
 	return nil
-}
-
-// same reports whether an event of Calendly is known as it is. Its invitee's name begins with its own. What is known of a no-show
-// is not asked again; a new one is found when its webhook is not lost.
-func same(stored map[string]db.KnownAppointmentsRow, e calendly.Scheduled) bool {
-	for id, row := range stored {
-		if !strings.HasPrefix(id, e.URI+"/") {
-			continue
-		}
-		off := row.Status == string(booking.Cancelled) || row.Status == string(booking.Moved)
-		return off == (e.Status != "active") && row.StartTime != nil && row.StartTime.Equal(e.Start)
-	}
-	return false
 }
 
 func foundInvitee(e calendly.Scheduled, i calendly.Invitee) webhook.FoundInvitee {

@@ -3,8 +3,6 @@ package calendly
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -242,107 +240,22 @@ func (c *Client) Find(ctx context.Context, who provider.Account, a provider.Appo
 		"invitee_email": {a.Email}, "status": {"active"}, "count": {"100"}, "min_start_time": {stamp(a.Start)},
 		"max_start_time": {stamp(a.Start.Add(time.Minute))},
 	}
-	events, err := c.scheduled(ctx, who, owner, query)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range events {
-		if e.Type != a.Known[0] || !e.Start.Equal(a.Start) {
-			continue
-		}
-		invitees, err := c.Invitees(ctx, who, e.URI)
+	pages := 0
+	for page, err := range c.scheduled(ctx, who, owner, query) {
 		if err != nil {
 			return "", err
 		}
-		for _, i := range invitees {
-			if i.Status == "active" && strings.EqualFold(i.Email, a.Email) {
-				return i.URI, nil
+		if pages++; pages > maxPages {
+			return "", provider.Garbled() // What is beyond was not read: absence there would be a guess.
+		}
+		for _, e := range page {
+			if e.Type != a.Known[0] || !e.Start.Equal(a.Start) {
+				continue
+			}
+			if found, err := c.invited(ctx, who, e.URI, a.Email); found != "" || err != nil {
+				return found, err
 			}
 		}
 	}
 	return "", nil
-}
-
-// Scheduled is an event that was scheduled.
-type Scheduled struct {
-	URI     string    `json:"uri"`
-	Status  string    `json:"status"`
-	Type    string    `json:"event_type"`
-	Start   time.Time `json:"start_time"`
-	End     time.Time `json:"end_time"`
-	Updated time.Time `json:"updated_at"`
-}
-
-// scheduled lists the organization's events, or the token's owner's own where the token may not see more.
-func (c *Client) scheduled(ctx context.Context, who provider.Account, owner me, query url.Values) ([]Scheduled, error) {
-	if owner.Organization != "" {
-		query.Set("organization", owner.Organization)
-		out, err := c.pages(ctx, who, query)
-		var failed *provider.ReadError
-		if !errors.As(err, &failed) || failed.Status != http.StatusForbidden {
-			return out, err
-		}
-		query.Del("organization")
-		query.Del("page_token")
-	}
-	query.Set("user", owner.URI)
-	return c.pages(ctx, who, query)
-}
-
-// Events lists what is scheduled in a range of starts, whatever became of it. Errors: ReadError.
-func (c *Client) Events(ctx context.Context, who provider.Account, from, to time.Time) ([]Scheduled, error) {
-	owner, err := c.me(ctx, who)
-	if err != nil {
-		return nil, err
-	}
-	return c.scheduled(ctx, who, owner, url.Values{"count": {"100"}, "min_start_time": {stamp(from)}, "max_start_time": {stamp(to)}})
-}
-
-func (c *Client) pages(ctx context.Context, who provider.Account, query url.Values) ([]Scheduled, error) {
-	var out []Scheduled
-	for range maxPages {
-		var answer struct {
-			Collection *[]Scheduled `json:"collection"`
-			Pagination paging       `json:"pagination"`
-		}
-		if err := c.read(ctx, who, "/scheduled_events", query, &answer); err != nil {
-			return nil, err
-		}
-		if answer.Collection == nil {
-			return nil, provider.Garbled()
-		}
-		out = append(out, *answer.Collection...)
-		if answer.Pagination.Next == "" {
-			return out, nil
-		}
-		query.Set("page_token", answer.Pagination.Next)
-	}
-	return nil, provider.Garbled() // What is beyond was not read: absence there would be a guess.
-}
-
-// Invitee is who takes part in an event.
-type Invitee struct {
-	URI         string          `json:"uri"`
-	Email       string          `json:"email"`
-	Name        string          `json:"name"`
-	Status      string          `json:"status"`
-	Rescheduled bool            `json:"rescheduled"`
-	NewInvitee  string          `json:"new_invitee"`
-	NoShow      json.RawMessage `json:"no_show"`
-	Updated     time.Time       `json:"updated_at"`
-}
-
-// Invitees lists who takes part in an event, by its URI; the first hundred. Errors: ReadError.
-func (c *Client) Invitees(ctx context.Context, who provider.Account, event string) ([]Invitee, error) {
-	var answer struct {
-		Collection *[]Invitee `json:"collection"`
-	}
-	address := "/scheduled_events/" + url.PathEscape(path.Base(event)) + "/invitees"
-	if err := c.read(ctx, who, address, url.Values{"count": {"100"}}, &answer); err != nil {
-		return nil, err
-	}
-	if answer.Collection == nil {
-		return nil, provider.Garbled()
-	}
-	return *answer.Collection, nil
 }
