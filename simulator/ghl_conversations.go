@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// messageObject is a message as lists and reads show it. E-mail bodies are not in it:
+// messageObject is a message as lists and reads show it; lists write theirs by list.row. E-mail bodies are not in it:
 // they need a second call, to messages/email/{id}.
 func (s *Simulator) messageObject(m *Message) object {
 	number, name := messageType(m.Channel)
@@ -66,8 +66,7 @@ func (s *Simulator) emailMessage(c *call) answer {
 	})
 }
 
-// conversationMessages is GET /conversations/{id}/messages, newest first, in the
-// wrapper that the specification forgets.
+// conversationMessages is GET /conversations/{id}/messages, newest first.
 func (s *Simulator) conversationMessages(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,28 +88,24 @@ func (s *Simulator) conversationMessages(c *call) answer {
 		rows = rows[at+1:]
 	}
 	page := rows[:min(limit, len(rows))]
-	out := make([]object, 0, len(page))
-	lastID := ""
-	for _, m := range page {
-		out = append(out, s.messageObject(m))
-		lastID = m.ID
-	}
-	return reply(http.StatusOK, object{"messages": object{
-		"lastMessageId": lastID, "nextPage": len(rows) > len(page), "messages": out,
-	}})
+	return conversationPage(page, s.now(), len(rows) > len(page))
 }
 
 // visibleMessages are a conversation's messages, newest first, of the comma-separated
 // types asked for ("" means all).
 func (s *Simulator) visibleMessages(conv *conversation, types string) []*Message {
-	var out []*Message
+	now, wanted := s.now(), strings.Split(types, ",")
+	out := make([]*Message, 0, len(conv.messages))
 	for _, m := range slices.Backward(conv.messages) {
 		_, name := messageType(m.Channel)
-		if m.visible(s.now(), ConversationList) && (types == "" || slices.Contains(strings.Split(types, ","), name)) {
+		if m.visible(now, ConversationList) && (types == "" || slices.Contains(wanted, name)) {
 			out = append(out, m)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *Message) int { return b.DateAdded.Compare(a.DateAdded) })
+	newestFirst := func(a, b *Message) int { return b.DateAdded.Compare(a.DateAdded) }
+	if !slices.IsSortedFunc(out, newestFirst) {
+		slices.SortStableFunc(out, newestFirst)
+	}
 	return out
 }
 

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -37,15 +38,11 @@ func (s *Simulator) exportMessages(c *call) answer {
 	total := len(rows)
 	rows = rows[min(q.offset, len(rows)):]
 	page := rows[:min(q.limit, len(rows))]
-	out := make([]object, 0, len(page))
-	for _, m := range page {
-		out = append(out, s.messageObject(m))
-	}
-	var next any
+	next := ""
 	if len(rows) > len(page) {
 		next = encodeCursor(q.offset + len(page))
 	}
-	return reply(http.StatusOK, object{"messages": out, "nextCursor": next, "total": total})
+	return exportPage(page, s.now(), next, total)
 }
 
 func parseExport(c *call) (exportQuery, *answer) {
@@ -99,13 +96,17 @@ func exportDate(c *call, name, code string) (time.Time, *answer) {
 // exportRows are all matching messages in the order asked for; default newest first.
 func (s *Simulator) exportRows(c *call, q exportQuery) []*Message {
 	var rows []*Message
-	for _, conv := range s.world.conversations {
-		if conv.location != c.location || (c.contact != "" && conv.contact != c.contact) ||
-			(q.conversation != "" && conv.id != q.conversation) {
+	now, among := s.now(), maps.Values(s.world.conversations)
+	if c.contact != "" {
+		among = slices.Values([]*conversation{s.world.byContact[c.contact]})
+	}
+	for conv := range among {
+		if conv == nil || conv.location != c.location || (q.conversation != "" && conv.id != q.conversation) {
 			continue
 		}
+		rows = slices.Grow(rows, len(conv.messages))
 		for _, m := range conv.messages {
-			if m.visible(s.now(), ExportList) && q.wants(m) {
+			if m.visible(now, ExportList) && q.wants(m) {
 				rows = append(rows, m)
 			}
 		}

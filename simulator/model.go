@@ -133,5 +133,7 @@ type conversation struct {
 	unread                int
 }
 
-// stamp writes a time the way HighLevel does: UTC with milliseconds.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// stampLayout is how HighLevel writes a time, in UTC.
+const stampLayout = "2006-01-02T15:04:05.000Z"
+
+func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
