@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -79,7 +80,9 @@ func (b *Webhooks) Run(ctx context.Context, sheet *figure.Sheet) error {
 
 // webhookFigures are what the rounds brought, one value a round.
 type webhookFigures struct {
-	bare, doors, rate, p50, p99, bareP99, doorsP99, applied []float64
+	bare, doors, rate, p50, p99, bareP99, doorsP99, applied, batch []float64
+	// bareTook and took are how long the rounds lasted.
+	bareTook, took time.Duration
 	// bareWork, doorsWork, intake and effects are the processor time of all who take part, the client among them; nil in the first
 	// round.
 	bareWork, doorsWork, intake, effects *stopwatch
@@ -93,11 +96,15 @@ func (f *webhookFigures) print(sheet *figure.Sheet, n int) {
 	sheet.Value("webhooks", median(f.rate), "per_second", n)
 	sheet.Value("webhooks_p50", median(f.p50), "ms", n)
 	sheet.Value("webhooks_p99", median(f.p99), "ms", n)
+	sheet.Value("webhooks_batch", median(f.batch), "each_commit", n)
 	f.bareWork.each(n, func(name string, us float64) { sheet.Value("webhooks_bare_cpu_"+name, us, "us_each", n) })
 	f.doorsWork.each(n, func(name string, us float64) { sheet.Value("webhooks_doors_cpu_"+name, us, "us_each", n) })
 	f.intake.each(n, func(name string, us float64) { sheet.Value("webhooks_cpu_"+name, us, "us_each", n) })
 	sheet.Value("webhook_effects", median(f.applied), "per_second", n)
 	f.effects.each(n, func(name string, us float64) { sheet.Value("webhook_effects_cpu_"+name, us, "us_each", n) })
+	// How much of the machine is at work: what is missing to 1 on a machine with nothing else to do is waiting.
+	sheet.Value("webhooks_bare_busy", busy(f.bareWork, f.bareTook), "of_machine", n)
+	sheet.Value("webhooks_busy", busy(f.intake, f.took), "of_machine", n)
 	// What the rates' ratios are on a machine with nothing else to do.
 	bare, doors, intake := float64(f.bareWork.total()), float64(f.doorsWork.total()), float64(f.intake.total())
 	sheet.Value("webhooks_doors_cpu_ratio", bare/doors, "of_bare", n)
@@ -129,6 +136,7 @@ func (b *Webhooks) round(ctx context.Context, events []delivery, urls [3]string,
 		return err
 	}
 	out.bare, out.bareP99 = append(out.bare, rate), append(out.bareP99, quantile(latency, 0.99))
+	out.bareTook += lasted(len(events), rate)
 	if rate, latency, err = b.deliver(ctx, events, urls[1], out.doorsWork); err != nil {
 		return err
 	}
@@ -141,10 +149,16 @@ func (b *Webhooks) round(ctx context.Context, events []delivery, urls [3]string,
 		return err
 	}
 	out.rate = append(out.rate, rate)
+	out.took += lasted(len(events), rate)
 	out.p50, out.p99 = append(out.p50, quantile(latency, 0.5)), append(out.p99, quantile(latency, 0.99))
 	if waiting, err := b.waiting(ctx); err != nil || waiting != len(events) {
 		return fmt.Errorf("%d of %d effects wait: they were not held back: %w", waiting, len(events), err)
 	}
+	commits, err := b.count(ctx, `SELECT count(DISTINCT create_time) FROM sync.webhook_inbox WHERE state = 'PENDING'`)
+	if err != nil {
+		return err
+	}
+	out.batch = append(out.batch, float64(len(events))/float64(commits))
 	if err := letGo(); err != nil {
 		return err
 	}
@@ -259,9 +273,22 @@ func (b *Webhooks) processed(ctx context.Context) error {
 	}
 }
 
-func (b *Webhooks) waiting(ctx context.Context) (n int, err error) {
-	if err := b.lab.Admin.QueryRow(ctx, `SELECT count(*) FROM sync.webhook_inbox WHERE state = 'PENDING'`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count waiting webhooks: %w", err)
+func (b *Webhooks) waiting(ctx context.Context) (int, error) {
+	return b.count(ctx, `SELECT count(*) FROM sync.webhook_inbox WHERE state = 'PENDING'`)
+}
+
+func (b *Webhooks) count(ctx context.Context, query string) (n int, err error) {
+	if err := b.lab.Admin.QueryRow(ctx, query).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count webhooks: %w", err)
 	}
 	return n, nil
+}
+
+func lasted(n int, rate float64) time.Duration {
+	return time.Duration(float64(n) / rate * float64(time.Second))
+}
+
+// busy is the share of the machine's processors that were at work.
+func busy(work *stopwatch, took time.Duration) float64 {
+	return float64(work.total()) / float64(took) / float64(runtime.NumCPU())
 }
