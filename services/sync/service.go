@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -165,7 +166,7 @@ func (s *Service) storeOn(pool *pgxpool.Pool, box *secretbox.Box) (*store.Store,
 		return nil, fmt.Errorf("make job inserter: %w", err)
 	}
 	return store.New(store.Config{
-		Pool: pool, Box: box, Queue: work.NewQueue(inserter), Clock: s.deps.Clock, Inbox: func() { s.inbox.Wake() },
+		Pool: pool, Box: box, Queue: work.NewQueue(inserter), Clock: s.deps.Clock, Inbox: func(workspace uuid.UUID) { s.inbox.Stored(workspace) },
 	}), nil
 }
 

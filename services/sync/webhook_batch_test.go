@@ -27,6 +27,30 @@ func market(raw []byte) *syncv1.AcceptWebhookRequest {
 	return &syncv1.AcceptWebhookRequest{Source: syncv1.WebhookSource_WEBHOOK_SOURCE_GHL_MARKETPLACE, Body: raw}
 }
 
+// TestAConnectionIsHeardOfEveryTenSeconds: what is written down of its webhooks is not written again with each batch.
+func TestAConnectionIsHeardOfEveryTenSeconds(t *testing.T) {
+	t.Parallel()
+	w := newRig(t).tenant(location)
+	_, c := w.lead(simulator.Contact{Phone: "+12025550123"})
+	who := principal.Principal{Kind: principal.KindWebhook}
+	// In seconds; never is zero.
+	heard := func() int {
+		return w.count(`SELECT coalesce(extract(epoch FROM max(last_webhook_time)), 0)::bigint FROM connection`)
+	}
+	times := []int{heard()}
+	for n, wait := range []time.Duration{0, 9 * time.Second, 2 * time.Second} {
+		w.clock.Advance(wait)
+		got, err := w.batch(who, market(w.said(c.ID, "text "+string(rune('a'+n))).Webhook.Raw()))
+		if err != nil || got[0].GetResponse() == nil {
+			t.Fatal(got, err)
+		}
+		times = append(times, heard())
+	}
+	if times[0] != 0 || times[1] == 0 || times[2] != times[1] || times[3] < times[1]+11 {
+		t.Errorf("heard of at %v", times)
+	}
+}
+
 // TestEachWebhookOfABatchHasItsOwnOutcome: what is wrong with one does not touch the others.
 func TestEachWebhookOfABatchHasItsOwnOutcome(t *testing.T) {
 	t.Parallel()

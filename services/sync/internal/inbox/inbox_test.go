@@ -6,9 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -219,45 +217,6 @@ func TestAFailureOnlyDelays(t *testing.T) {
 }
 
 // TestShutdownWaitsForWhatIsUnderWay, and no longer than it may.
-// elsewhere are effects of a workspace whose page another process has.
-type elsewhere struct{ asked atomic.Int32 }
-
-func (e *elsewhere) Due(context.Context) ([]inbox.Waiting, error) {
-	return []inbox.Waiting{{Workspace: uuid.UUID{1}, Together: true}}, nil
-}
-
-func (e *elsewhere) Together(context.Context, uuid.UUID) (int, error) {
-	e.asked.Add(1)
-	return 0, nil
-}
-
-func (e *elsewhere) Lease(context.Context, uuid.UUID, int) ([]func(context.Context), error) {
-	return nil, nil
-}
-
-// A page that another process has is asked for each 50 ms, however often the inbox is woken.
-func TestAHeldPageIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		e := &elsewhere{}
-		in := inbox.New(inbox.Config{Effects: e, Logger: slog.New(slog.DiscardHandler)})
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- in.Run(ctx) }()
-		for range 1000 {
-			in.Wake()
-			time.Sleep(time.Millisecond)
-		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if n := e.asked.Load(); n < 10 || n > 21 {
-			t.Errorf("asked %d times in a second, want at most each 50 ms", n)
-		}
-	})
-}
-
 func TestShutdownWaitsForWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	e, all := newEffects(), workspaces()

@@ -55,7 +55,7 @@ func (c *comparing) put(ctx context.Context, in webhook.Delivery, e webhook.Even
 		if err != nil || n == 0 {
 			return err
 		}
-		tx.Waiting()
+		tx.Waiting(c.workspace)
 		return tx.CountFoundAppointment(ctx, db.CountFoundAppointmentParams{WorkspaceID: c.workspace, Hour: c.now.Truncate(time.Hour)})
 	})
 	if err != nil {

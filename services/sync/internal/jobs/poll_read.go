@@ -237,6 +237,6 @@ func (p *polling) putOne(ctx context.Context, tx *store.Tx, f webhook.Found) (in
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	tx.Waiting()
+	tx.Waiting(p.workspace)
 	return 1, nil
 }

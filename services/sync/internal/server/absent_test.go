@@ -70,7 +70,7 @@ func TestWebhooksThatMeetAnAbsentDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := store.New(store.Config{Pool: pool, Box: box, Clock: clock.System(), Inbox: func() {}})
+	rows := store.New(store.Config{Pool: pool, Box: box, Clock: clock.System(), Inbox: func(uuid.UUID) {}})
 	s := server.New(server.Config{Store: rows, Clock: clock.System()})
 	// The control: the database is away, and a transaction that finds it so is counted.
 	if err := rows.System(t.Context(), func(*store.Tx) error { return nil }); !postgres.IsUnavailable(err) || asked.Swap(0) != 1 {

@@ -62,9 +62,9 @@ func (in inbound) share(ctx context.Context, tx *store.Tx, with []db.Connections
 			return err
 		}
 		add(&insert, row)
+		tx.Waiting(c.WorkspaceID)
 	}
 	_, err := tx.InsertInboxes(ctx, insert)
-	tx.Waiting()
 	return err
 }
 

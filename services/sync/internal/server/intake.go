@@ -67,19 +67,19 @@ func (s *Server) storeAlone(ctx context.Context, in inbound) (*syncv1.AcceptWebh
 	}
 	out := &syncv1.AcceptWebhookResponse{}
 	err := s.Store.System(ctx, func(tx *store.Tx) error {
-		workspace, err := route(ctx, tx, in.event, in.bound)
+		to, err := route(ctx, tx, in.event, in.bound)
 		if err != nil {
 			return err
 		}
-		err = storeWebhook(ctx, tx, in, workspace, out)
+		err = storeWebhook(ctx, tx, in, to, out)
 		crashpoint.At(crashpoint.H2)
 		return err
 	})
 	return out, mapped(err)
 }
 
-func storeWebhook(ctx context.Context, tx *store.Tx, in inbound, workspace *uuid.UUID, out *syncv1.AcceptWebhookResponse) error {
-	row, err := in.row(tx, workspace)
+func storeWebhook(ctx context.Context, tx *store.Tx, in inbound, to home, out *syncv1.AcceptWebhookResponse) error {
+	row, err := in.row(tx, to.workspace)
 	if err != nil {
 		return err
 	}
@@ -91,17 +91,13 @@ func storeWebhook(ctx context.Context, tx *store.Tx, in inbound, workspace *uuid
 		return repeated(ctx, tx, row, out)
 	}
 	out.Event, out.State = eventName(row.ID), webhookState(row.State)
-	if workspace != nil && in.heard() {
-		err := tx.TouchConnectionWebhook(ctx, db.TouchConnectionWebhookParams{Now: &tx.Now, WorkspaceID: *workspace})
-		if err != nil {
-			return err
-		}
+	if row.State == "PENDING" {
+		tx.Waiting(*to.workspace)
 	}
-	if row.State != "PENDING" {
+	if !in.heard() || !to.news(tx.Now) {
 		return nil
 	}
-	tx.Waiting()
-	return nil
+	return tx.TouchConnectionWebhook(ctx, db.TouchConnectionWebhookParams{Now: &tx.Now, WorkspaceID: *to.workspace})
 }
 
 // storeTogether stores the webhooks that come at the same time in one transaction. What has no result was not
@@ -125,30 +121,30 @@ type origin struct{ bound, location string }
 // routes finds the workspaces of a batch, each origin once.
 type routes struct {
 	tx    *store.Tx
-	found map[origin]*uuid.UUID
+	found map[origin]home
 	bad   map[origin]bool
 }
 
-// of gives the workspace of a webhook, and false when it cannot be routed.
-func (r *routes) of(ctx context.Context, in inbound) (*uuid.UUID, bool) {
+// of gives the home of a webhook, and false when it cannot be routed.
+func (r *routes) of(ctx context.Context, in inbound) (home, bool) {
 	at := origin{in.bound, in.event.Location}
 	if _, known := r.found[at]; !known && !r.bad[at] {
-		workspace, err := route(ctx, r.tx, in.event, in.bound)
-		r.found[at], r.bad[at] = workspace, err != nil // a statement that failed fails the next one too
+		to, err := route(ctx, r.tx, in.event, in.bound)
+		r.found[at], r.bad[at] = to, err != nil // a statement that failed fails the next one too
 	}
 	return r.found[at], !r.bad[at]
 }
 
 func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.AcceptWebhookResponse) error {
-	by := routes{tx: tx, found: map[origin]*uuid.UUID{}, bad: map[origin]bool{}}
+	by := routes{tx: tx, found: map[origin]home{}, bad: map[origin]bool{}}
 	rows, index := map[uuid.UUID]db.InsertInboxParams{}, map[uuid.UUID]int{}
 	insert := db.InsertInboxesParams{Now: tx.Now}
 	for i, in := range batch {
-		workspace, ok := by.of(ctx, in)
+		to, ok := by.of(ctx, in)
 		if !ok || in.event.Company != "" {
 			continue
 		}
-		row, err := in.row(tx, workspace)
+		row, err := in.row(tx, to.workspace)
 		if err != nil {
 			return err
 		}
@@ -164,9 +160,9 @@ func storeAll(ctx context.Context, tx *store.Tx, batch []inbound, out []*syncv1.
 		row, i := rows[id], index[id]
 		out[i] = &syncv1.AcceptWebhookResponse{Event: eventName(id), State: webhookState(row.State)}
 		if row.State == "PENDING" {
-			tx.Waiting()
+			tx.Waiting(*row.WorkspaceID) // without one it is UNROUTED
 		}
-		if row.WorkspaceID != nil && batch[i].heard() {
+		if to, _ := by.of(ctx, batch[i]); batch[i].heard() && to.news(tx.Now) {
 			heard[*row.WorkspaceID] = true
 		}
 	}

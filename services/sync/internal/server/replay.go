@@ -179,10 +179,11 @@ func (s *Server) replayRows(ctx context.Context, in *replay, page db.ReplayCandi
 func (in *replay) one(ctx context.Context, tx *store.Tx, row db.ReplayCandidatesRow) error {
 	workspace := row.WorkspaceID
 	if workspace == nil {
-		var err error
-		if workspace, err = routeByLocation(ctx, tx, row.Location); err != nil {
+		found, err := routeByLocation(ctx, tx, row.Location)
+		if err != nil {
 			return err
 		}
+		workspace = found.workspace
 	}
 	open := false
 	for _, state := range replayable() {
@@ -205,6 +206,6 @@ func (in *replay) one(ctx context.Context, tx *store.Tx, row db.ReplayCandidates
 		return nil
 	}
 	in.out.ReplayedCount++
-	tx.Waiting()
+	tx.Waiting(*workspace)
 	return nil
 }

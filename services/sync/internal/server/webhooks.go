@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -119,32 +120,48 @@ func (s *Server) parse(d webhook.Delivery) (webhook.Event, error) {
 	return event, err
 }
 
+// home is where a webhook goes.
+type home struct {
+	// workspace is nil when nobody has the webhook's location.
+	workspace *uuid.UUID
+	// heard is when a webhook of the workspace's connection to GHL was last written down.
+	heard *time.Time
+}
+
+// heardEvery is how often it is written down that a connection brings webhooks, as TouchConnectionWebhook does.
+const heardEvery = 10 * time.Second
+
+// news reports whether a webhook of now has to be written down.
+func (h home) news(now time.Time) bool {
+	return h.workspace != nil && (h.heard == nil || h.heard.Before(now.Add(-heardEvery)))
+}
+
 // route finds the workspace: by the sender's secret where there is one, whose location must then fit, else by the location.
-func route(ctx context.Context, tx *store.Tx, event webhook.Event, bound string) (*uuid.UUID, error) {
+func route(ctx context.Context, tx *store.Tx, event webhook.Event, bound string) (home, error) {
 	if bound == "" {
 		return routeByLocation(ctx, tx, event.Location)
 	}
 	id, err := uuid.Parse(bound)
 	if err != nil {
-		return nil, err
+		return home{}, err
 	}
 	c, err := tx.Connection(ctx, id)
 	if err != nil && !postgres.IsNoRows(err) {
-		return nil, err
+		return home{}, err
 	}
 	if err == nil && event.Location != "" && event.Location != c.Location {
-		return nil, typed(codes.PermissionDenied, reasonLocationMismatch,
+		return home{}, typed(codes.PermissionDenied, reasonLocationMismatch,
 			"the webhook's location is not the one of the workspace whose secret it carries")
 	}
-	return &id, nil
+	return home{workspace: &id, heard: c.LastWebhookTime}, nil
 }
 
-func routeByLocation(ctx context.Context, tx *store.Tx, location string) (*uuid.UUID, error) {
+func routeByLocation(ctx context.Context, tx *store.Tx, location string) (home, error) {
 	c, err := tx.ConnectionByLocation(ctx, location)
 	if postgres.IsNoRows(err) {
-		return nil, nil
+		return home{}, nil
 	}
-	return &c.WorkspaceID, err
+	return home{workspace: &c.WorkspaceID, heard: c.LastWebhookTime}, err
 }
 
 // repeated counts a delivery that is stored already.

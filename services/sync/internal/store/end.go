@@ -18,8 +18,10 @@ import (
 // atEnd is what a transaction does once, last, however often it was asked for: the rows that all transactions of a workspace
 // share are then locked for the commit only.
 type atEnd struct {
-	published, waiting bool
-	ingested           map[hour]db.CountIngestedParams
+	published bool
+	// waiting are workspaces whose webhooks wait.
+	waiting  map[uuid.UUID]bool
+	ingested map[hour]db.CountIngestedParams
 }
 
 type hour struct {
@@ -27,8 +29,14 @@ type hour struct {
 	at        time.Time
 }
 
-// Waiting says that the transaction leaves webhooks waiting in the inbox; who takes them is woken when it has committed.
-func (t *Tx) Waiting() { t.end.waiting = true }
+// Waiting says that the transaction leaves webhooks of a workspace waiting in the inbox; who takes them is told when it has
+// committed.
+func (t *Tx) Waiting(workspace uuid.UUID) {
+	if t.end.waiting == nil {
+		t.end.waiting = map[uuid.UUID]bool{}
+	}
+	t.end.waiting[workspace] = true
+}
 
 // Ingested adds to the figures of an hour.
 func (t *Tx) Ingested(n db.CountIngestedParams) {
@@ -76,7 +84,10 @@ func (h hour) compare(o hour) int {
 
 // after is done when the transaction has committed.
 func (s *Store) after(end atEnd) {
-	if end.waiting && s.inbox != nil {
-		s.inbox()
+	if s.inbox == nil {
+		return
+	}
+	for workspace := range end.waiting {
+		s.inbox(workspace)
 	}
 }

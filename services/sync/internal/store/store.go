@@ -39,7 +39,7 @@ type Store struct {
 	box   *secretbox.Box
 	queue *work.Queue
 	clock clock.Clock
-	inbox func()
+	inbox func(workspace uuid.UUID)
 }
 
 // Config is what a store is made of.
@@ -49,8 +49,8 @@ type Config struct {
 	Queue *work.Queue
 	// Clock is the business clock; rows carry its times.
 	Clock clock.Clock
-	// Inbox is called after a commit that left webhooks waiting; nil for nobody. It must not block.
-	Inbox func()
+	// Inbox is called after a commit for each workspace whose webhooks it left waiting; nil for nobody. It must not block.
+	Inbox func(workspace uuid.UUID)
 }
 
 // New makes a store.
