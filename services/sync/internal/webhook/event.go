@@ -132,6 +132,9 @@ type Delivery struct {
 	Received time.Time
 	// Key makes the keys of deliveries that have no id, so that a key tells nothing of a body to who reads it.
 	Key []byte
+
+	// top are the members of the body, once it is known to be strict JSON.
+	top []member
 }
 
 // skew is how far ahead of ours a provider's clock is believed.
@@ -140,17 +143,12 @@ const skew = 5 * time.Minute
 // Parse reads a delivery of any source. Wrong JSON, types or missing identities are ErrBody; events that nothing is done
 // about are kind Ignored.
 func Parse(d Delivery) (Event, error) {
-	if err := Strict(d.Body); err != nil {
+	top, err := members(d.Body)
+	if err != nil {
 		return Event{}, err
 	}
-	read, ok := map[Source]func(Delivery) (Event, error){
-		Marketplace: marketplaceEvent, Workflow: workflowEvent, EmailBison: emailBisonEvent, Smartlead: smartleadEvent,
-		Instantly: instantlyEvent, Calendly: calendlyEvent, Poller: pollerEvent,
-	}[d.Source]
-	if !ok {
-		return Event{}, fmt.Errorf("%w: of an unknown sender", ErrBody)
-	}
-	e, err := read(d)
+	d.top = top
+	e, err := d.read()
 	if err != nil {
 		return Event{}, err
 	}
@@ -168,6 +166,28 @@ func Parse(d Delivery) (Event, error) {
 		}
 	}
 	return e, nil
+}
+
+// read reads a strict body in its sender's dialect.
+func (d Delivery) read() (Event, error) {
+	switch d.Source {
+	case Marketplace:
+		return marketplaceEvent(d)
+	case Workflow:
+		return workflowEvent(d)
+	case EmailBison:
+		return emailBisonEvent(d)
+	case Smartlead:
+		return smartleadEvent(d)
+	case Instantly:
+		return instantlyEvent(d)
+	case Calendly:
+		return calendlyEvent(d)
+	case Poller:
+		return pollerEvent(d)
+	default:
+		return Event{}, fmt.Errorf("%w: of an unknown sender", ErrBody)
+	}
 }
 
 // Fresh reports whether a delivery's time lies within the window around now. A delivery that names no time is fresh: its

@@ -16,7 +16,7 @@ type loose string
 func (l *loose) UnmarshalJSON(raw []byte) error {
 	switch raw[0] {
 	case '"':
-		return json.Unmarshal(raw, (*string)(l))
+		return text(raw, (*string)(l))
 	case 'n':
 		return nil
 	case '{', '[', 't', 'f':

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/mail"
+	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/relance/relance/services/sync/internal/booking"
@@ -48,6 +50,9 @@ type marketplace struct {
 	EmailStats   json.RawMessage `json:"webhookPayload"`
 }
 
+// marketplaceFields is made once.
+var marketplaceFields = sync.OnceValue(func() flat { return newFlat(reflect.TypeFor[marketplace]()) })
+
 type appointment struct {
 	ID          string `json:"id"`
 	CalendarID  string `json:"calendarId"`
@@ -67,7 +72,7 @@ type emailStats struct {
 // marketplaceEvent reads a marketplace webhook; unknown events are kind Ignored, whatever their fields are.
 func marketplaceEvent(d Delivery) (Event, error) {
 	var m marketplace
-	wrong := json.Unmarshal(d.Body, &m)
+	wrong := marketplaceFields().read(d.Body, d.top, &m)
 	if wrong != nil && m.Type == "" {
 		return Event{}, errType
 	}
