@@ -23,6 +23,9 @@ type Config[K comparable, In, Out any] struct {
 	Limit  int
 	// Lanes is how many batches of one key may be under way at once. Default 1.
 	Lanes int
+	// Enough is how many must wait for a batch to begin while another one is under way. More lanes make batches smaller, and what a
+	// batch costs is paid more often; with Enough they do not get smaller than that. Default 0: whoever waits begins.
+	Enough int
 	// Shared, if set, tells an error that every batch would meet, such as a database that is away: all that wait for the key
 	// get it with the batch, so that each learns of it as soon as one does.
 	Shared func(error) bool
@@ -121,7 +124,7 @@ func (g *Gatherer[K, In, Out]) join(key K, calls []*call[In, Out]) {
 		g.lines[key] = l
 	}
 	l.waiting = append(l.waiting, calls...)
-	if l.running < g.cfg.Lanes {
+	if l.running == 0 || (l.running < g.cfg.Lanes && len(l.waiting) >= g.cfg.Enough) {
 		l.running++
 		go g.drain(key, l)
 	}
@@ -137,8 +140,11 @@ func (g *Gatherer[K, In, Out]) drain(key K, l *line[In, Out]) {
 	for {
 		g.wait(key, l)
 		g.mu.Lock()
-		batch := g.take(l)
-		if len(batch) == 0 {
+		var batch []*call[In, Out]
+		if l.running == 1 || len(l.waiting) >= g.cfg.Enough {
+			batch = g.take(l)
+		}
+		if len(batch) == 0 { // Nobody waits, or too few, whom another lane takes when its batch has ended.
 			if l.running--; l.running == 0 {
 				delete(g.lines, key)
 			}

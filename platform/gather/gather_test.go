@@ -97,6 +97,50 @@ func TestKeysAndLanes(t *testing.T) {
 	})
 }
 
+// While a batch is under way the next begins when enough wait, and not before; the last ones are not left.
+func TestEnough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{gate: make(chan struct{})}
+		g := gather.New(gather.Config[string, int, int]{Run: r.run, Lanes: 2, Enough: 3})
+		var group sync.WaitGroup
+		come := func(calls int) []int {
+			for range calls {
+				group.Go(func() {
+					if _, err := g.Do(t.Context(), "a", 1); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			synctest.Wait()
+			return r.sizes()
+		}
+		for _, step := range []struct {
+			calls int
+			want  []int
+		}{
+			{1, []int{1}}, {2, []int{1}}, {1, []int{1, 3}}, // a lone one at once, two wait, three begin
+			{2, []int{1, 3}},
+		} {
+			if got := come(step.calls); !slices.Equal(got, step.want) {
+				t.Fatalf("batches = %v, want %v", got, step.want)
+			}
+		}
+		r.gate <- struct{}{} // one of two ends: too few wait for it to begin again
+		synctest.Wait()
+		if got := r.sizes(); !slices.Equal(got, []int{1, 3}) {
+			t.Errorf("batches = %v, want no third while one is under way", got)
+		}
+		r.gate <- struct{}{}
+		synctest.Wait()
+		if got := r.sizes(); !slices.Equal(got, []int{1, 3, 2}) {
+			t.Errorf("batches = %v, want the last two when nothing is under way", got)
+		}
+		close(r.gate)
+		group.Wait()
+	})
+}
+
 // A batch waits for those who are about to come: until there are enough, until nobody is coming, or until its patience ends.
 func TestPatience(t *testing.T) {
 	t.Parallel()

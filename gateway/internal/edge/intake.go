@@ -15,9 +15,11 @@ import (
 const (
 	// intakeBytes bounds the bodies of a call, far below what a service takes.
 	intakeBytes = 1 << 20
-	// intakeLanes is how many calls for one principal are under way at once. Sync stores one batch at a time, so that a second call
-	// would only make both smaller.
-	intakeLanes = 1
+	// intakeLanes is how many calls for one principal are under way at once. Sync stores one batch at a time: what the second call
+	// brings is checked and read there meanwhile, so that storing never waits for it.
+	intakeLanes = 2
+	// intakeEnough is how many webhooks the second call takes at least: small ones would make both batches small.
+	intakeEnough = 32
 )
 
 // intake hands webhooks over: those that come at the same time as the same principal go in one call, which costs both sides
@@ -26,7 +28,7 @@ type intake = gather.Gatherer[principal.Principal, *syncv1.AcceptWebhookRequest,
 
 func (e *Edge) newIntake() *intake {
 	return gather.New(gather.Config[principal.Principal, *syncv1.AcceptWebhookRequest, *syncv1.AcceptWebhookResult]{
-		Run: e.handOver, Lanes: intakeLanes, Leave: true,
+		Run: e.handOver, Lanes: intakeLanes, Enough: intakeEnough, Leave: true,
 		Weight: func(r *syncv1.AcceptWebhookRequest) int { return len(r.GetBody()) }, Limit: intakeBytes,
 	})
 }
