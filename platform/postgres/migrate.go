@@ -94,6 +94,9 @@ func migrateLocked(ctx context.Context, pool *pgxpool.Pool, conn *pgxpool.Conn, 
 			return fmt.Errorf("job tables: %w", err)
 		}
 	}
+	if err := makeGrownTables(ctx, conn, m.Service); err != nil {
+		return err
+	}
 	return grant(ctx, conn, m.Service)
 }
 

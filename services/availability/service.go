@@ -168,6 +168,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer func() { _ = stop() }()
 	components := []process.Component{
 		{Name: "serve", Run: s.server.Serve},
+		{Name: "statistics", Run: func(ctx context.Context) error { return postgres.KeepAnalyzed(ctx, s.pool, s.deps.Logger) }},
 		{Name: "read taken times", Run: s.taken.Run},
 		{Name: "hear changes", Run: func(ctx context.Context) error {
 			return changes.Run(ctx, changes.Config{Pool: s.pool, Logger: s.deps.Logger, Hearer: s.api})

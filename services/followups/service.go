@@ -152,7 +152,7 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run serves until ctx ends, then finishes the calls and runs that were begun. It can be called once.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.close()
-	components := []process.Component{{Name: "serve", Run: s.server.Serve}}
+	components := []process.Component{{Name: "serve", Run: s.server.Serve}, {Name: "statistics", Run: s.keepAnalyzed}}
 	if s.cfg.SchedulerInterval > 0 {
 		components = append(components, process.Component{Name: "schedule", Run: func(ctx context.Context) error {
 			return jobs.Run(ctx, jobs.Config{
@@ -165,6 +165,10 @@ func (s *Service) Run(ctx context.Context) error {
 		return fmt.Errorf("followups: %w", err)
 	}
 	return nil
+}
+
+func (s *Service) keepAnalyzed(ctx context.Context) error {
+	return postgres.KeepAnalyzed(ctx, s.pool, s.deps.Logger)
 }
 
 func (s *Service) runDue(ctx context.Context, budget time.Duration) error {

@@ -274,6 +274,7 @@ func (s *Service) Run(ctx context.Context) error {
 	err := process.Run(ctx,
 		process.Component{Name: "clock watch", Run: s.watch},
 		process.Component{Name: "lateness", Run: s.watchLateness},
+		process.Component{Name: "statistics", Run: func(ctx context.Context) error { return postgres.KeepAnalyzed(ctx, s.pools[1], s.deps.Logger) }},
 		process.Component{Name: "jobs", Run: s.runJobs},
 		process.Component{Name: "inbox", Run: s.inbox.Run},
 		process.Component{Name: "feed", Run: s.feed.Run},
