@@ -37,6 +37,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/linker"
 	"github.com/relance/relance/services/sync/internal/mirror"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/outage"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/provider/calendly"
@@ -196,18 +197,17 @@ func (s *Service) senderOn(on *store.Store) *sender.Sender {
 }
 
 func (s *Service) bookerOn(on *store.Store) *booker.Booker {
-	return booker.New(booker.Config{
-		Store: on, Accounts: s.keeperOn(on),
-		Calendars: map[provider.Kind]provider.Calendar{provider.GHL: ghl.Calendars{Client: s.client}, provider.Calendly: s.calendly},
-		Budget:    s.budget, Clock: s.deps.Clock, Timing: s.cfg.timing(), Stopped: s.stopped, Logger: s.deps.Logger,
-	})
+	return booker.New(s.callsOn(on), map[provider.Kind]provider.Calendar{provider.GHL: ghl.Calendars{Client: s.client}, provider.Calendly: s.calendly})
 }
 
 func (s *Service) linkerOn(on *store.Store) *linker.Linker {
-	return linker.New(linker.Config{
-		Store: on, Client: s.client, Accounts: s.keeperOn(on), Budget: s.budget, Timing: s.cfg.timing(), Clock: s.deps.Clock,
-		Stopped: s.stopped, Logger: s.deps.Logger,
-	})
+	return linker.New(s.callsOn(on), s.client)
+}
+
+func (s *Service) callsOn(on *store.Store) once.Config {
+	return once.Config{
+		Store: on, Accounts: s.keeperOn(on), Budget: s.budget, Timing: s.cfg.timing(), Clock: s.deps.Clock, Stopped: s.stopped, Logger: s.deps.Logger,
+	}
 }
 
 func (s *Service) wireJobs(on *store.Store) error {

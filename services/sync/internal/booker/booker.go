@@ -4,72 +4,36 @@ package booker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/booking"
-	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
 
-// Errors of Book.
-var (
-	// ErrNoLead: the lead does not exist in the workspace.
-	ErrNoLead = errors.New("no such lead")
-	// ErrNoBooking: nothing is booked under the request id.
-	ErrNoBooking = errors.New("no booking of this request id")
-	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was booked by this call.
-	ErrClaimUnknown = errors.New("claim was not acknowledged")
-)
-
-// Budget gives the permits that bookings need.
-type Budget interface {
-	Take(ctx context.Context, key budget.Key, class budget.Class) (*budget.Permit, error)
-}
-
-// Accounts opens the credentials of a workspace.
-type Accounts interface {
-	// AccountOf gives a token that can be used now, refreshing it where that is needed.
-	AccountOf(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error)
-}
-
-// Config is what a Booker is made of; all are required.
-type Config struct {
-	Store *store.Store
-	// Calendars are the providers that can be booked.
-	Calendars map[provider.Kind]provider.Calendar
-	Accounts  Accounts
-	Budget    Budget
-	// Clock is the business clock.
-	Clock clock.Clock
-	// Timing is the send protocol's: a booking waits for the same provider.
-	Timing sending.Timing
-	// Stopped is true once nothing may begin.
-	Stopped func() bool
-	Logger  *slog.Logger
-}
+// ErrNoBooking: nothing is booked under the request id.
+var ErrNoBooking = errors.New("no booking of this request id")
 
 // Booker books. It is safe for concurrent use, also by several processes.
 type Booker struct {
-	Config
+	once.Frame
 	metrics metrics
-	machine clock.Clock // measures the time from claim to call; not business time
+	// calendars are the providers that can be booked.
+	calendars map[provider.Kind]provider.Calendar
 }
 
-// New makes a Booker.
-func New(cfg Config) *Booker {
-	return &Booker{Config: cfg, machine: clock.System(), metrics: newMetrics()}
+// New makes a Booker that books with the calendars of some providers.
+func New(cfg once.Config, calendars map[provider.Kind]provider.Calendar) *Booker {
+	return &Booker{Frame: once.New(cfg), calendars: calendars, metrics: newMetrics()}
 }
 
 // Request asks for one appointment.
@@ -95,7 +59,7 @@ type Outcome struct {
 }
 
 // Book stores the wish if it is new, and carries it as far as it goes now. The same request id answers the same booking.
-// Errors: ErrNoLead, ErrNoBooking, ErrClaimUnknown, sending.ReusedError, database errors.
+// Errors: once.ErrNoLead, ErrNoBooking, once.ErrClaimUnknown, sending.ReusedError, database errors.
 func (b *Booker) Book(ctx context.Context, r Request) (Outcome, error) {
 	row, out, err := b.plan(ctx, r)
 	if err != nil {
@@ -149,20 +113,14 @@ func (b *Booker) plan(ctx context.Context, r Request) (row db.BookingIntent, out
 func before(ctx context.Context, tx *store.Tx, r Request) (*sending.Refusal, error) {
 	who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Wish.Lead})
 	if postgres.IsNoRows(err) {
-		return nil, ErrNoLead
+		return nil, once.ErrNoLead
 	}
 	if err != nil {
 		return nil, err
 	}
-	state := sending.NotConnected
-	connection, err := tx.ConnectionOf(ctx, db.ConnectionOfParams{WorkspaceID: r.Workspace, Provider: string(r.Provider)})
-	if err == nil {
-		state = sending.ConnectionState(connection.State)
-	} else if !postgres.IsNoRows(err) {
-		return nil, err
-	}
-	if refusal := sending.SetupRefusal(string(r.Provider), state, false); refusal != nil {
-		return refusal, nil
+	refusal, err := once.Connected(ctx, tx, once.Subject{Workspace: r.Workspace, Provider: r.Provider})
+	if err != nil || refusal != nil {
+		return refusal, err
 	}
 	if refusal := whoRefusal(r.Provider, who); refusal != nil {
 		return refusal, nil
@@ -224,8 +182,7 @@ func outcomeOf(row db.BookingIntent) Outcome {
 	if booking.State(row.State) != booking.Refused {
 		return out
 	}
-	out.Refusal = &sending.Refusal{Reason: sending.Reason(row.Reason), Meta: map[string]string{}}
-	_ = json.Unmarshal(row.ReasonMeta, &out.Refusal.Meta) // our own column; without it the reason still stands
+	out.Refusal = once.Refusal(row.Reason, row.ReasonMeta)
 	switch out.Refusal.Reason {
 	case booking.SlotTaken:
 		out.Refusal.Meta["slot"] = row.StartTime.UTC().Format(time.RFC3339)

@@ -2,15 +2,12 @@ package booker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/appointment"
 	"github.com/relance/relance/services/sync/internal/booking"
-	"github.com/relance/relance/services/sync/internal/crashpoint"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -104,30 +101,14 @@ func (b *Booker) lookNow(ctx context.Context, r ready, out Outcome) (Outcome, er
 	return b.commit(ctx, r, move{to: booking.Booked, rule: booking.B7, appointment: id, kind: "look", code: "found", complete: 1})
 }
 
-// commit stores a move, trying again while the database is away.
+// commit stores a move.
 func (b *Booker) commit(ctx context.Context, r ready, m move) (out Outcome, err error) {
-	until := b.machine.Now().Add(b.Timing.Lease())
-	for {
-		err = b.Store.Workspace(ctx, r.row.WorkspaceID, func(tx *store.Tx) (err error) {
-			// The lead first: every writer takes lead and booking in this order.
-			if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: r.row.WorkspaceID, ID: r.row.LeadID}); err != nil {
-				return err
-			}
-			out, err = b.move(ctx, tx, r, m)
-			crashpoint.At(crashpoint.C9)
-			return err
-		})
-		if err == nil || !postgres.IsUnavailable(err) || b.machine.Now().After(until) {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return out, fmt.Errorf("store booking: %w", err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	err = b.Commit(ctx, subject(r.row), func(tx *store.Tx) (err error) {
+		out, err = b.move(ctx, tx, r, m)
+		return err
+	})
 	if err != nil {
-		return out, fmt.Errorf("store booking: %w", err)
+		return out, err
 	}
 	if out.Row.State == string(m.to) {
 		b.metrics.moved(ctx, out.Row)
@@ -138,16 +119,9 @@ func (b *Booker) commit(ctx context.Context, r ready, m move) (out Outcome, err 
 // move stores a transition and what it changes. The caller holds the lead. When the fence is gone, or an earlier try had
 // succeeded, what is stored stands.
 func (b *Booker) move(ctx context.Context, tx *store.Tx, r ready, m move) (Outcome, error) {
-	reason, meta := "", []byte("{}")
-	if m.refusal != nil {
-		reason = string(m.refusal.Reason)
-		raw, err := json.Marshal(m.refusal.Meta)
-		if err != nil {
-			return Outcome{}, err
-		}
-		if m.refusal.Meta != nil {
-			meta = raw
-		}
+	reason, meta, err := once.Stored(m.refusal)
+	if err != nil {
+		return Outcome{}, err
 	}
 	n, err := tx.MoveBooking(ctx, db.MoveBookingParams{
 		State: string(m.to), Reason: reason, ReasonMeta: meta, Appointment: m.appointment, Complete: m.complete, Failed: m.failed,
@@ -179,18 +153,7 @@ func (b *Booker) effects(ctx context.Context, tx *store.Tx, r ready, m move) err
 	if !m.suspend {
 		return nil
 	}
-	_, err = tx.SetConnectionState(ctx, db.SetConnectionStateParams{
-		State: string(suspension(m.refusal)), Now: tx.Now, WorkspaceID: r.row.WorkspaceID, Provider: r.row.Provider,
-		TokenVersion: &r.account.Version,
-	})
-	return err
-}
-
-func suspension(refusal *sending.Refusal) sending.ConnectionState {
-	if refusal != nil && refusal.Reason == sending.LocationInactive {
-		return sending.Inactive
-	}
-	return sending.AuthRevoked
+	return tx.Suspend(ctx, r.account, m.refusal.Reason)
 }
 
 // word is the appointment as we know it until its provider says more.

@@ -1,22 +1,21 @@
 package linker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/relance/relance/services/sync/internal/budget"
-	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/linking"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
-	"github.com/relance/relance/services/sync/internal/token"
 )
 
 // turn is one piece of work on a link: what it needs, read before any claim so that no lease is spent on it.
@@ -111,47 +110,24 @@ func notTheirs(contact string) *sending.Refusal {
 }
 
 // open gives what work on a link needs.
-func (l *Linker) open(ctx context.Context, row db.ContactLink) (turn, *notYet, error) {
+func (l *Linker) open(ctx context.Context, row db.ContactLink) (turn, *once.Later, error) {
 	t := turn{row: row}
-	account, state, err := l.Accounts.AccountOf(ctx, row.WorkspaceID, provider.GHL)
-	switch {
-	case errors.Is(err, token.ErrNone):
-		state, err = sending.NotConnected, nil
-	case errors.Is(err, token.ErrNotReady):
-		return t, &notYet{sending.Refusal{Reason: sending.ProviderUnavailable, Meta: map[string]string{"provider": "ghl", "cause": "token_refresh"}}, tokenWait}, nil
-	}
-	if err != nil {
-		return t, nil, fmt.Errorf("open account: %w", err)
-	}
-	if refusal := sending.SetupRefusal(string(provider.GHL), state, false); refusal != nil {
-		return t, &notYet{*refusal, l.Timing.Settle}, nil
-	}
-	t.account = account
-	err = l.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) (err error) {
-		t.who, err = tx.Lead(ctx, db.LeadParams{WorkspaceID: row.WorkspaceID, ID: row.LeadID})
-		return err
-	})
-	if err != nil {
-		return t, nil, fmt.Errorf("read lead: %w", err)
-	}
-	return t, nil, nil
+	var later *once.Later
+	var err error
+	t.account, t.who, later, err = l.Open(ctx, subject(row))
+	return t, later, err
 }
-
-// tokenWait is how long a link waits for an access token that is being refreshed.
-const tokenWait = 5 * time.Second
 
 // create claims the link and makes its call. A contact of the lead waits at most for its budget.
 func (l *Linker) create(ctx context.Context, t turn) (Outcome, error) {
-	permit, err := l.Budget.Take(ctx, t.account.Budget(), t.class)
-	var exceeded *budget.ExceededError
-	if errors.As(err, &exceeded) {
-		v := classify.Limited(string(exceeded.Window), max(exceeded.Retry, time.Second))
-		return l.postpone(ctx, t, notYet{v.Refusal, v.Wait})
-	}
+	permit, later, err := l.Permit(ctx, t.account.Budget(), t.class)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("take permit: %w", err)
+		return Outcome{}, err
 	}
-	began := l.machine.Now()
+	if later != nil {
+		return l.postpone(ctx, t, *later)
+	}
+	began := l.Begin()
 	out, claimed, err := l.claim(ctx, &t)
 	if err != nil || !claimed {
 		permit.Release()
@@ -159,10 +135,10 @@ func (l *Linker) create(ctx context.Context, t turn) (Outcome, error) {
 	}
 	crashpoint.At(crashpoint.C4)
 	if !permit.Use() {
-		v := classify.Limited("burst", time.Second)
-		return l.conclude(ctx, t, called{verdict: linking.Verdict{Class: linking.NotNow, Refusal: v.Refusal, Wait: v.Wait, Code: "not_written"}})
+		spent := once.Spent()
+		return l.conclude(ctx, t, called{verdict: linking.Verdict{Class: linking.NotNow, Refusal: spent.Refusal, Wait: spent.Wait, Code: "not_written"}})
 	}
-	if !l.mayCall(began) {
+	if !l.MayCall(began) {
 		// The lease runs out, and the contact is looked for.
 		l.Logger.WarnContext(ctx, "link stopped before its call", "link", t.row.ID.String())
 		return l.read(ctx, t.row)
@@ -170,7 +146,7 @@ func (l *Linker) create(ctx context.Context, t turn) (Outcome, error) {
 	crashpoint.At(crashpoint.C5)
 	facts := store.FactsOf(t.who)
 	facts.Email, facts.Phone = t.person.Email, t.person.Phone
-	result := l.Client.CreateContact(ctx, t.account, facts)
+	result := l.client.CreateContact(ctx, t.account, facts)
 	crashpoint.At(crashpoint.C8)
 	c := called{verdict: linking.Judge(result.Evidence, t.account.Location), status: result.Evidence.Status, latency: result.Latency}
 	out, err = l.conclude(context.WithoutCancel(ctx), t, c)
@@ -178,21 +154,12 @@ func (l *Linker) create(ctx context.Context, t turn) (Outcome, error) {
 	return out, err
 }
 
-// mayCall is the check between claim and call: less than W has passed by both clocks, and no drain has begun.
-func (l *Linker) mayCall(began time.Time) bool {
-	return l.Timing.MayWrite(began, l.machine.Now()) && !l.Stopped()
-}
-
 // claim is K1, or K3 where the lead was given its contact meanwhile. Only an acknowledged commit lets the call be made, and only
 // for the person that was searched for.
 func (l *Linker) claim(ctx context.Context, t *turn) (out Outcome, claimed bool, err error) {
 	row := t.row
-	err = l.Store.Once(ctx, row.WorkspaceID, func(tx *store.Tx) error {
+	err = l.Claim(ctx, subject(row), func(tx *store.Tx, who db.Lead) error {
 		claimed = false
-		who, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: row.WorkspaceID, ID: row.LeadID})
-		if err != nil {
-			return err
-		}
 		now, err := tx.LockLink(ctx, db.LockLinkParams{WorkspaceID: row.WorkspaceID, ID: row.ID})
 		if err != nil {
 			return err
@@ -217,21 +184,18 @@ func (l *Linker) claim(ctx context.Context, t *turn) (out Outcome, claimed bool,
 		crashpoint.At(crashpoint.C2)
 		return err
 	})
-	if err != nil {
-		return Outcome{}, false, fmt.Errorf("%w: %w", ErrClaimUnknown, err)
-	}
-	return out, claimed, nil
+	return out, claimed, err
 }
 
-// postpone leaves the link where it is, until later.
-func (l *Linker) postpone(ctx context.Context, t turn, n notYet) (Outcome, error) {
-	reason, meta, err := reasonOf(n.refusal)
+// postpone leaves the link where it is, until later; what a person has to mend is looked at again after a settle time.
+func (l *Linker) postpone(ctx context.Context, t turn, later once.Later) (Outcome, error) {
+	reason, meta, err := once.Stored(&later.Refusal)
 	if err != nil {
 		return Outcome{}, err
 	}
 	err = l.Store.Workspace(ctx, t.row.WorkspaceID, func(tx *store.Tx) error {
 		return tx.DeferLink(ctx, db.DeferLinkParams{
-			Reason: reason, ReasonMeta: meta, WaitSeconds: n.wait.Seconds(), WorkspaceID: t.row.WorkspaceID, ID: t.row.ID, Attempt: t.row.Attempt,
+			Reason: reason, ReasonMeta: meta, WaitSeconds: cmp.Or(later.Wait, l.Timing.Settle).Seconds(), WorkspaceID: t.row.WorkspaceID, ID: t.row.ID, Attempt: t.row.Attempt,
 		})
 	})
 	if err != nil {

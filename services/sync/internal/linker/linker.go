@@ -4,70 +4,33 @@ package linker
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/linking"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
 
-// Errors of Ensure.
-var (
-	// ErrNoLead: the lead does not exist in the workspace.
-	ErrNoLead = errors.New("no such lead")
-	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was made by this call.
-	ErrClaimUnknown = errors.New("claim was not acknowledged")
-)
-
-// Budget gives the permits that creations need.
-type Budget interface {
-	Take(ctx context.Context, key budget.Key, class budget.Class) (*budget.Permit, error)
-}
-
-// Accounts opens the credentials of a workspace.
-type Accounts interface {
-	// AccountOf gives a token that can be used now, refreshing it where that is needed.
-	AccountOf(ctx context.Context, workspace uuid.UUID, kind provider.Kind) (provider.Account, sending.ConnectionState, error)
-}
-
-// Config is what a Linker is made of; all are required.
-type Config struct {
-	Store    *store.Store
-	Client   *ghl.Client
-	Accounts Accounts
-	Budget   Budget
-	// Timing is the send protocol's: a creation waits for the same provider.
-	Timing sending.Timing
-	// Clock is the business clock.
-	Clock clock.Clock
-	// Stopped is true once nothing may begin.
-	Stopped func() bool
-	Logger  *slog.Logger
-}
-
 // Linker links. It is safe for concurrent use, also by several processes.
 type Linker struct {
-	Config
+	once.Frame
 	metrics metrics
-	machine clock.Clock // measures the time from claim to call; not business time
+	client  *ghl.Client
 }
 
-// New makes a Linker.
-func New(cfg Config) *Linker {
-	return &Linker{Config: cfg, machine: clock.System(), metrics: newMetrics()}
+// New makes a Linker that asks GoHighLevel by a client.
+func New(cfg once.Config, client *ghl.Client) *Linker {
+	return &Linker{Frame: once.New(cfg), client: client, metrics: newMetrics()}
 }
 
 // Request asks for a lead's contact.
@@ -86,7 +49,7 @@ type Outcome struct {
 }
 
 // Ensure gives the lead its contact, and answers where that stands. The same request id answers the same link; a lead has one at a
-// time, which all who ask meanwhile share. Errors: ErrNoLead, ErrClaimUnknown, sending.ReusedError, database errors.
+// time, which all who ask meanwhile share. Errors: once.ErrNoLead, once.ErrClaimUnknown, sending.ReusedError, database errors.
 func (l *Linker) Ensure(ctx context.Context, r Request) (Outcome, error) {
 	row, out, mine, err := l.plan(ctx, r)
 	if err != nil {
@@ -116,7 +79,7 @@ func (l *Linker) plan(ctx context.Context, r Request) (row db.ContactLink, out *
 		}
 		who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
 		if postgres.IsNoRows(err) {
-			return ErrNoLead
+			return once.ErrNoLead
 		}
 		if err == nil {
 			out, err = before(ctx, tx, r, who)
@@ -165,17 +128,11 @@ func before(ctx context.Context, tx *store.Tx, r Request, who db.Lead) (*Outcome
 	if refusal := whoRefusal(who); refusal != nil {
 		return &Outcome{Refusal: refusal}, nil
 	}
-	state := sending.NotConnected
-	connection, err := tx.ConnectionOf(ctx, db.ConnectionOfParams{WorkspaceID: r.Workspace, Provider: string(provider.GHL)})
-	if err == nil {
-		state = sending.ConnectionState(connection.State)
-	} else if !postgres.IsNoRows(err) {
+	refusal, err := once.Connected(ctx, tx, subject(db.ContactLink{WorkspaceID: r.Workspace}))
+	if err != nil || refusal == nil {
 		return nil, err
 	}
-	if refusal := sending.SetupRefusal(string(provider.GHL), state, false); refusal != nil {
-		return &Outcome{Refusal: refusal}, nil
-	}
-	return nil, nil
+	return &Outcome{Refusal: refusal}, nil
 }
 
 // whoRefusal tells why the provider could not be told who the lead is.
@@ -188,6 +145,10 @@ func whoRefusal(who db.Lead) *sending.Refusal {
 	default:
 		return nil
 	}
+}
+
+func subject(row db.ContactLink) once.Subject {
+	return once.Subject{Workspace: row.WorkspaceID, Lead: row.LeadID, Provider: provider.GHL}
 }
 
 func personOf(who db.Lead) linking.Person {
@@ -223,8 +184,7 @@ func outcomeOf(row db.ContactLink) Outcome {
 	if s := linking.State(row.State); s != linking.Refused && s != linking.Conflict {
 		return out
 	}
-	out.Refusal = &sending.Refusal{Reason: sending.Reason(row.Reason), Meta: map[string]string{}}
-	_ = json.Unmarshal(row.ReasonMeta, &out.Refusal.Meta) // our own column; without it the reason still stands
+	out.Refusal = once.Refusal(row.Reason, row.ReasonMeta)
 	out.Refusal.Meta["contact_link"] = Name(row.WorkspaceID, row.ID)
 	return out
 }

@@ -2,18 +2,15 @@ package linker
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/contact"
-	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/linking"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -135,31 +132,15 @@ func (l *Linker) lookNow(ctx context.Context, t turn, out Outcome) (Outcome, err
 	return l.commit(ctx, t, m)
 }
 
-// commit stores a move, trying again while the database is away.
+// commit stores a move.
 func (l *Linker) commit(ctx context.Context, t turn, m move) (out Outcome, err error) {
 	var moved bool
-	until := l.machine.Now().Add(l.Timing.Lease())
-	for {
-		err = l.Store.Workspace(ctx, t.row.WorkspaceID, func(tx *store.Tx) (err error) {
-			// The lead first: every writer takes lead and link in this order.
-			if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: t.row.WorkspaceID, ID: t.row.LeadID}); err != nil {
-				return err
-			}
-			out, moved, err = l.move(ctx, tx, t, m)
-			crashpoint.At(crashpoint.C9)
-			return err
-		})
-		if err == nil || !postgres.IsUnavailable(err) || l.machine.Now().After(until) {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return out, fmt.Errorf("store link: %w", err)
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	err = l.Commit(ctx, subject(t.row), func(tx *store.Tx) (err error) {
+		out, moved, err = l.move(ctx, tx, t, m)
+		return err
+	})
 	if err != nil {
-		return out, fmt.Errorf("store link: %w", err)
+		return out, err
 	}
 	if moved {
 		l.metrics.moved(ctx, out.Row)
@@ -182,7 +163,7 @@ func (l *Linker) move(ctx context.Context, tx *store.Tx, t turn, m move) (Outcom
 			return Outcome{}, false, err
 		}
 	}
-	reason, meta, err := m.why()
+	reason, meta, err := once.Stored(m.refusal)
 	if err != nil {
 		return Outcome{}, false, err
 	}
@@ -199,24 +180,6 @@ func (l *Linker) move(ctx context.Context, tx *store.Tx, t turn, m move) (Outcom
 	}
 	row, err = tx.OneLink(ctx, db.OneLinkParams{WorkspaceID: row.WorkspaceID, ID: row.ID})
 	return outcomeOf(row), n > 0, err
-}
-
-// why is the move's reason and its metadata as stored.
-func (m move) why() (reason string, meta []byte, err error) {
-	if m.refusal == nil {
-		return "", []byte("{}"), nil
-	}
-	return reasonOf(*m.refusal)
-}
-
-func reasonOf(r sending.Refusal) (reason string, meta []byte, err error) {
-	if r.Meta == nil {
-		return string(r.Reason), []byte("{}"), nil
-	}
-	if meta, err = json.Marshal(r.Meta); err != nil {
-		return "", nil, fmt.Errorf("write reason: %w", err)
-	}
-	return string(r.Reason), meta, nil
 }
 
 // link makes the contact the lead's and takes over what the provider says of it: its do-not-disturb has to be known before the first
@@ -269,17 +232,7 @@ func (l *Linker) effects(ctx context.Context, tx *store.Tx, t turn, m move) erro
 	if !m.suspend {
 		return nil
 	}
-	_, err = tx.SetConnectionState(ctx, db.SetConnectionStateParams{
-		State: string(suspension(m.refusal)), Now: tx.Now, WorkspaceID: t.row.WorkspaceID, Provider: "ghl",
-	})
-	return err
-}
-
-func suspension(refusal *sending.Refusal) sending.ConnectionState {
-	if refusal != nil && refusal.Reason == sending.LocationInactive {
-		return sending.Inactive
-	}
-	return sending.AuthRevoked
+	return tx.Suspend(ctx, t.account, m.refusal.Reason)
 }
 
 func leadName(workspace, lead uuid.UUID) string {

@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/relance/relance/services/sync/internal/classify"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/linking"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
-	"github.com/relance/relance/services/sync/internal/sending"
 )
 
 // find is what a search saw: the contacts that are the person, as read by their ids.
@@ -27,7 +26,7 @@ func (l *Linker) search(ctx context.Context, account ghl.Account, who linking.Pe
 	for _, by := range []struct {
 		value string
 		find  func(context.Context, ghl.Account, string) (string, error)
-	}{{who.Email, l.Client.FindByEmail}, {who.Phone, l.Client.FindByPhone}} {
+	}{{who.Email, l.client.FindByEmail}, {who.Phone, l.client.FindByPhone}} {
 		if by.value == "" {
 			continue
 		}
@@ -53,7 +52,7 @@ func (l *Linker) search(ctx context.Context, account ghl.Account, who linking.Pe
 
 // contact reads one contact, nil when the provider does not have it.
 func (l *Linker) contact(ctx context.Context, account ghl.Account, id string) (*ghl.Contact, error) {
-	contact, err := l.Client.Contact(ctx, account, id)
+	contact, err := l.client.Contact(ctx, account, id)
 	var failed *provider.ReadError
 	if errors.As(err, &failed) && failed.NotFound() {
 		return nil, nil
@@ -70,25 +69,19 @@ func known(c ghl.Contact) linking.Contact {
 
 // unread judges reads that failed: why there is nothing to say yet, and when to ask again. A refused token suspends the connection.
 // Errors are ours.
-func (l *Linker) unread(ctx context.Context, account ghl.Account, err error) (*notYet, error) {
+func (l *Linker) unread(ctx context.Context, account ghl.Account, err error) (*once.Later, error) {
 	var failed *provider.ReadError
 	if !errors.As(err, &failed) {
 		return nil, fmt.Errorf("search contact: %w", err)
 	}
 	if v, limited := provider.RateLimited(err); limited {
-		return &notYet{v.Refusal, v.Wait}, nil
+		return &once.Later{Refusal: v.Refusal, Wait: v.Wait}, nil
 	}
 	if failed.Verdict.Class == classify.Suspended {
 		if err := l.Store.SuspendConnection(ctx, account.Workspace, account.Version, failed.Verdict.Refusal.Reason); err != nil {
 			return nil, err
 		}
-		return &notYet{failed.Verdict.Refusal, l.Timing.Settle}, nil
+		return &once.Later{Refusal: failed.Verdict.Refusal, Wait: l.Timing.Settle}, nil
 	}
-	return &notYet{failed.Unavailable(provider.GHL), max(failed.Verdict.Wait, l.Timing.Turn())}, nil
-}
-
-// notYet is why a link waits, and how long.
-type notYet struct {
-	refusal sending.Refusal
-	wait    time.Duration
+	return &once.Later{Refusal: failed.Unavailable(provider.GHL), Wait: max(failed.Verdict.Wait, l.Timing.Turn())}, nil
 }

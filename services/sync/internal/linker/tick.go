@@ -2,7 +2,6 @@ package linker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/linking"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -133,8 +133,7 @@ func (l *Linker) settled(row db.ContactLink, d linking.Settlement, f find) move 
 	case d.Rule == linking.K9:
 		m.wait = l.Timing.Turn()
 	case d.Rule == linking.K10 && row.Reason != "":
-		m.refusal = &sending.Refusal{Reason: sending.Reason(row.Reason), Meta: map[string]string{}}
-		_ = json.Unmarshal(row.ReasonMeta, &m.refusal.Meta) // our own column; without it the reason still stands
+		m.refusal = once.Refusal(row.Reason, row.ReasonMeta)
 	case d.Rule == linking.K10:
 		m.refusal = &sending.Refusal{Reason: linking.Absent}
 	}
@@ -142,10 +141,10 @@ func (l *Linker) settled(row db.ContactLink, d linking.Settlement, f find) move 
 }
 
 // again puts the next look off.
-func (l *Linker) again(ctx context.Context, row db.ContactLink, d linking.Settlement, later *notYet) error {
+func (l *Linker) again(ctx context.Context, row db.ContactLink, d linking.Settlement, later *once.Later) error {
 	var complete int32 = 1
 	if later != nil {
-		complete, d.Wait = 0, max(d.Wait, later.wait)
+		complete, d.Wait = 0, max(d.Wait, later.Wait)
 	}
 	err := l.Store.Workspace(ctx, row.WorkspaceID, func(tx *store.Tx) error {
 		return tx.DeferLink(ctx, db.DeferLinkParams{

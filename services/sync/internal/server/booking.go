@@ -10,6 +10,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/lead"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -80,11 +81,11 @@ func bookError(err error, req *syncv1.BookAppointmentRequest) error {
 	switch {
 	case errors.As(err, &reused):
 		return requestReused(reused, req.GetLead(), "the request_id was used with other content")
-	case errors.Is(err, booker.ErrNoLead):
+	case errors.Is(err, once.ErrNoLead):
 		return apierr.NotFound("lead", req.GetLead())
 	case errors.Is(err, booker.ErrNoBooking):
 		return apierr.NotFound("booking", req.GetRequestId())
-	case errors.Is(err, booker.ErrClaimUnknown):
+	case errors.Is(err, once.ErrClaimUnknown):
 		return apierr.Unavailable("the database did not acknowledge the booking; ask again with the same request_id", err)
 	default:
 		return mapped(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/linker"
 	"github.com/relance/relance/services/sync/internal/linking"
+	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -46,9 +47,9 @@ func linkError(err error, req *syncv1.EnsureContactRequest) error {
 	switch {
 	case errors.As(err, &reused):
 		return requestReused(reused, req.GetLead(), "the request_id was used with other content")
-	case errors.Is(err, linker.ErrNoLead):
+	case errors.Is(err, once.ErrNoLead):
 		return apierr.NotFound("lead", req.GetLead())
-	case errors.Is(err, linker.ErrClaimUnknown):
+	case errors.Is(err, once.ErrClaimUnknown):
 		return apierr.Unavailable("the database did not acknowledge the link; ask again with the same request_id", err)
 	default:
 		return mapped(err)
