@@ -206,7 +206,7 @@ func (s *Service) linkerOn(on *store.Store) *linker.Linker {
 
 func (s *Service) callsOn(on *store.Store) once.Config {
 	return once.Config{
-		Store: on, Accounts: s.keeperOn(on), Budget: s.budget, Timing: s.cfg.timing(), Clock: s.deps.Clock, Stopped: s.stopped, Logger: s.deps.Logger,
+		Store: on, Accounts: s.keeperOn(on), Budget: s.budget, Assumed: s.assumed, Clock: s.deps.Clock, Stopped: s.stopped, Logger: s.deps.Logger,
 	}
 }
 

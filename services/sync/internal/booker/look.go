@@ -51,6 +51,9 @@ func (b *Booker) Tick(ctx context.Context) (int, error) {
 		if open, err = tx.CountOpenBookings(ctx); err != nil {
 			return err
 		}
+		if err = b.Assumed.Load(ctx, tx); err != nil {
+			return err
+		}
 		due, err = tx.ClaimBookingLooks(ctx, db.ClaimBookingLooksParams{
 			PerWorkspace: perWorkspace, Page: batch, LeaseSeconds: (callsPerLook * b.Timing.Call).Seconds(),
 		})
@@ -80,10 +83,10 @@ func (b *Booker) look(ctx context.Context, row db.BookingIntent, age time.Durati
 	if err != nil {
 		return err
 	}
-	seen := booking.Sighting{}
+	seen, timing := booking.Sighting{}, b.Assumed.Timing(row.Provider)
 	if later == nil {
 		seen.Appointment, err = r.calendar.Find(ctx, r.account, r.what)
-		if wait, unasked := notAsked(err); unasked && age < b.Timing.Settle+b.Timing.Grace() {
+		if wait, unasked := notAsked(err); unasked && age < timing.Settle+timing.Grace() {
 			return b.postpone(ctx, row, looked{wait: wait})
 		}
 		if err != nil && !isRead(err) {
@@ -91,7 +94,7 @@ func (b *Booker) look(ctx context.Context, row db.BookingIntent, age time.Durati
 		}
 		seen.Complete = err == nil
 	}
-	d := booking.Settle(b.Timing, booking.Open{Age: age, Looks: int(row.Looks), Failed: int(row.FailedLooks)}, seen)
+	d := booking.Settle(timing, booking.Open{Age: age, Looks: int(row.Looks), Failed: int(row.FailedLooks)}, seen)
 	n := looked{complete: 1, wait: d.Wait}
 	if !seen.Complete {
 		n.complete, n.failed = 0, 1

@@ -13,6 +13,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/linking"
 	"github.com/relance/relance/services/sync/internal/once"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -42,6 +43,9 @@ func (l *Linker) Tick(ctx context.Context) (int, error) {
 		if open, err = tx.CountLinks(ctx); err != nil {
 			return err
 		}
+		if err = l.Assumed.Load(ctx, tx); err != nil {
+			return err
+		}
 		due, err = tx.ClaimDueLinks(ctx, db.ClaimDueLinksParams{PerWorkspace: perWorkspace, Page: batch, LeaseSeconds: l.lease().Seconds()})
 		return err
 	})
@@ -63,6 +67,9 @@ func (l *Linker) Tick(ctx context.Context) (int, error) {
 func (l *Linker) One(ctx context.Context, workspace, id uuid.UUID) error {
 	var due db.ClaimDueLinkRow
 	err := l.Store.Workspace(ctx, workspace, func(tx *store.Tx) (err error) {
+		if err = l.Assumed.Load(ctx, tx); err != nil {
+			return err
+		}
 		due, err = tx.ClaimDueLink(ctx, db.ClaimDueLinkParams{LeaseSeconds: l.lease().Seconds(), WorkspaceID: workspace, ID: id})
 		return err
 	})
@@ -111,7 +118,7 @@ func (l *Linker) look(ctx context.Context, row db.ContactLink, age time.Duration
 			return err
 		}
 	}
-	d := linking.Settle(l.Timing, linking.Open{
+	d := linking.Settle(l.Assumed.Timing(string(provider.GHL)), linking.Open{
 		Age: age, Looks: int(row.Looks), Calls: int(row.Attempt), Refused: row.Reason != "",
 	}, linking.Sighting{Complete: later == nil, Contacts: f.ids})
 	if d.Rule == "" {

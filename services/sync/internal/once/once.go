@@ -16,6 +16,7 @@ import (
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/budget"
 	"github.com/relance/relance/services/sync/internal/crashpoint"
+	"github.com/relance/relance/services/sync/internal/lateness"
 	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
@@ -46,8 +47,9 @@ type Config struct {
 	Store    *store.Store
 	Accounts Accounts
 	Budget   Budget
-	// Timing is the send protocol's: every call waits for the same providers.
-	Timing sending.Timing
+	// Assumed are the send protocol's constants, since every call waits for the same providers: what was seen of one that is late makes
+	// absence count later for all of them. Who settles by absence loads it in the transaction that takes the look.
+	Assumed *lateness.Book
 	// Clock is the business clock.
 	Clock clock.Clock
 	// Stopped is true once nothing may begin.
@@ -58,11 +60,15 @@ type Config struct {
 // Frame is the part of a call that does not depend on what is called. It is safe for concurrent use.
 type Frame struct {
 	Config
+	// Timing are the constants as configured.
+	Timing  sending.Timing
 	machine clock.Clock // measures the time from claim to call; not business time
 }
 
 // New makes a Frame.
-func New(cfg Config) Frame { return Frame{Config: cfg, machine: clock.System()} }
+func New(cfg Config) Frame {
+	return Frame{Config: cfg, Timing: cfg.Assumed.Configured(), machine: clock.System()}
+}
 
 // Subject is whom a call is about, and who is called.
 type Subject struct {
