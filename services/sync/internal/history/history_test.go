@@ -131,3 +131,29 @@ func TestCompareProperties(t *testing.T) {
 		}
 	})
 }
+
+func TestPackedListsAreReadAsTheyWere(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var listed []history.Listed
+		for range rapid.IntRange(0, 20).Draw(t, "n") {
+			l := history.Listed{
+				ID: rapid.String().Draw(t, "id"), Inbound: rapid.Bool().Draw(t, "inbound"),
+				At: time.Unix(rapid.Int64Range(-1<<40, 1<<40).Draw(t, "at"), rapid.Int64Range(0, 999999999).Draw(t, "nanos")).UTC(),
+			}
+			if hash := rapid.SliceOfN(rapid.Byte(), 0, 32).Draw(t, "hash"); len(hash) > 0 {
+				l.Hash = hash
+			}
+			listed = append(listed, l)
+		}
+		raw := history.Pack(listed)
+		got, err := history.Unpack(raw)
+		if err != nil || !slices.EqualFunc(got, listed, history.Listed.Same) {
+			t.Fatalf("%v, %v", got, err)
+		}
+		// Broken bytes are an error or another list, and never more.
+		if len(raw) > 0 {
+			_, _ = history.Unpack(raw[:rapid.IntRange(0, len(raw)-1).Draw(t, "cut")])
+		}
+	})
+}

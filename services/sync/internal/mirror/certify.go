@@ -45,6 +45,9 @@ func (m *Mirror) certify(ctx context.Context, w *walk) error {
 			// The lists overlap; each message counts once.
 			w.receipt.Unchanged = max(0, c.Listed-w.receipt.Imported-w.receipt.Healed)
 		}
+		if err == nil && !w.verify {
+			err = w.endTrail(ctx, tx)
+		}
 		return err
 	})
 	if err != nil {

@@ -34,6 +34,9 @@ const (
 	lastRetry    = 6 * time.Hour
 )
 
+// goesOn is the reason of a conversation that is too long for one run: the next goes on with it.
+const goesOn = "WALK_GOES_ON"
+
 // Outcomes of a conversation in a run.
 const (
 	proven   = "proven"
@@ -57,7 +60,12 @@ func (m *Mirror) RunDue(ctx context.Context, in Due) (db.SyncRun, error) {
 	if err != nil {
 		return db.SyncRun{}, fmt.Errorf("start sync run: %w", err)
 	}
-	err = m.Store.System(ctx, func(tx *store.Tx) error { return tx.StartSyncRun(ctx, db.StartSyncRunParams{ID: id, Now: tx.Now}) })
+	err = m.Store.System(ctx, func(tx *store.Tx) error {
+		if err := tx.PurgeWalks(ctx, db.PurgeWalksParams{Before: tx.Now.Add(-oldestTrail), Page: trailPurge}); err != nil {
+			return err
+		}
+		return tx.StartSyncRun(ctx, db.StartSyncRunParams{ID: id, Now: tx.Now})
+	})
 	if err != nil {
 		return db.SyncRun{}, fmt.Errorf("start sync run: %w", err)
 	}
@@ -227,6 +235,8 @@ func judge(receipt Receipt, err error, failures int32) result {
 		return result{outcome: proven, again: provenAgain}
 	case err == nil:
 		return result{outcome: unproven, again: differsAgain}
+	case receipt.Kept && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrTooLong)):
+		return result{outcome: deferred, reason: goesOn, again: firstRetry}
 	case errors.Is(err, ErrNoContact), errors.Is(err, ErrNoLead):
 		return result{outcome: deferred, reason: string(sending.ContactNotFound), again: absentAgain}
 	case errors.Is(err, ErrNotConnected):

@@ -18,3 +18,9 @@ func (m *Mirror) Claims(ctx context.Context, times int) error {
 	}
 	return nil
 }
+
+// Bound makes one walk read at most so many pages, and keeps what it has seen in parts of so many.
+func (m *Mirror) Bound(pages, part int) *Mirror {
+	m.most, m.part = pages, part
+	return m
+}

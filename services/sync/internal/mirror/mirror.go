@@ -15,6 +15,7 @@ import (
 	"github.com/relance/relance/platform/clock"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/ghl"
+	"github.com/relance/relance/services/sync/internal/history"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -43,15 +44,21 @@ type Config struct {
 }
 
 // Mirror synchronises conversations. It is safe for concurrent use.
-type Mirror struct{ Config }
+type Mirror struct {
+	Config
+	// most and part are maxPages and partPages.
+	most, part int
+}
 
 // New makes a mirror.
-func New(cfg Config) *Mirror { return &Mirror{Config: cfg} }
+func New(cfg Config) *Mirror { return &Mirror{Config: cfg, most: maxPages, part: partPages} }
 
 // Receipt is what one synchronisation did.
 type Receipt struct {
 	store.Page
 	Pages int
+	// Kept says that the walk did not come to its end, and that what it has seen is kept for the next.
+	Kept bool
 	// Conversation holds the certificate.
 	Conversation db.Conversation
 }
@@ -68,27 +75,44 @@ type walk struct {
 	// again holds the conversations whose list was begun once more.
 	again map[string]bool
 	shown
+	trail trail
+	// met is what earlier runs had seen, while the walk catches up with what came since.
+	met     map[string]history.Listed
 	receipt Receipt
 }
 
-// Sync reads a conversation whole. With verify it changes nothing but the certificate. Errors: ErrNoLead, ErrNoContact,
-// ErrNotConnected, ErrTooLong, ghl.ReadError.
+// Sync reads a conversation whole, or goes on where an earlier run had to leave it. With verify it changes nothing but the
+// certificate, and goes on with nothing. Errors: ErrNoLead, ErrNoContact, ErrNotConnected, ErrTooLong, ghl.ReadError.
 func (m *Mirror) Sync(ctx context.Context, thread store.Thread, verify bool) (Receipt, error) {
-	w := &walk{Thread: thread, verify: verify}
-	at, err := m.begin(ctx, w)
+	w := &walk{Thread: thread, verify: verify, trail: trail{id: uuid.New(), off: true}}
+	rest, err := m.begin(ctx, w)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if !at.zero() {
+	var at place
+	if !verify {
+		if at, err = m.follow(ctx, w); err != nil {
+			return w.receipt, err
+		}
+	}
+	if at.zero() && !rest.zero() {
 		// What an interrupted walk had left. What it had read before is not known any more, so a whole reading follows.
-		if err := m.read(ctx, w, at); err != nil {
+		if err := m.read(ctx, w, rest); err != nil {
 			return w.receipt, err
 		}
 		w.shown = shown{}
 	}
-	w.began = m.Clock.Now().UTC()
-	if err := m.read(ctx, w, place{}); err != nil {
+	if at.zero() {
+		w.began = m.Clock.Now().UTC()
+	}
+	w.trail.off = verify
+	if err := m.read(ctx, w, at); err != nil {
 		return w.receipt, err
+	}
+	if !at.zero() {
+		if err := m.catchUp(ctx, w); err != nil {
+			return w.receipt, err
+		}
 	}
 	return w.receipt, m.certify(ctx, w)
 }
@@ -138,7 +162,7 @@ func (m *Mirror) begin(ctx context.Context, w *walk) (place, error) {
 // read walks the lists from a place to the end.
 func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 	seen := map[place]bool{}
-	for range maxPages {
+	for range m.most {
 		page, next, err := m.page(ctx, w, at)
 		if back, ok := w.fallBack(at, err); ok {
 			at = back
@@ -146,12 +170,12 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 			continue
 		}
 		if err != nil {
-			return m.failed(ctx, w, at, err)
+			return m.failed(ctx, w, step{page: page, fresh: page, next: at}, err)
 		}
 		w.receipt.Pages++
 		fresh := w.note(page)
-		if seen[next] {
-			next = next.afterList(w.conversations) // A cursor that leads in a circle ends its list.
+		if seen[next] || w.allMet(page) && !next.done && next.token != "" {
+			next = next.afterList(w.conversations) // A cursor that leads in a circle ends its list, as does what was met before.
 		}
 		seen[next] = true
 		if !w.verify {
@@ -163,16 +187,26 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 			return nil
 		}
 	}
-	return ErrTooLong
+	return errors.Join(ErrTooLong, m.keep(ctx, w, at))
 }
 
-// failed forgets a place that leads nowhere: the provider does not take its cursor, nor does going back help.
-func (m *Mirror) failed(ctx context.Context, w *walk, at place, err error) error {
-	var failed *ghl.ReadError
-	if w.verify || at.token == "" || !errors.As(err, &failed) || !cursorRefused(failed) {
+// failed keeps what a walk has seen until it could not go on, with the part of a page whose texts were read. It forgets a place that
+// leads nowhere: the provider does not take its cursor, nor does going back help.
+func (m *Mirror) failed(ctx context.Context, w *walk, s step, err error) error {
+	if w.verify {
 		return err
 	}
+	var failed *ghl.ReadError
+	if s.next.token == "" || !errors.As(err, &failed) || !cursorRefused(failed) {
+		if len(s.page) > 0 {
+			err = errors.Join(err, m.saveTexts(ctx, w, s.page))
+		}
+		return errors.Join(err, m.keep(ctx, w, s.next))
+	}
 	reset := m.Store.Workspace(ctx, w.Workspace, func(tx *store.Tx) error {
+		if err := w.endTrail(ctx, tx); err != nil {
+			return err
+		}
 		return tx.ResetImport(ctx, db.ResetImportParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
 	})
 	return errors.Join(err, reset)

@@ -70,12 +70,8 @@ func (p place) afterList(conversations []string) place {
 
 // page reads the page at a place, with the texts of the emails that are not stored yet, and tells the place of the next.
 func (m *Mirror) page(ctx context.Context, w *walk, at place) ([]store.Imported, place, error) {
-	if w.conversations == nil {
-		ids, err := m.Client.Conversations(ctx, w.account, w.contact)
-		if err != nil {
-			return nil, place{}, err
-		}
-		w.conversations = append([]string{}, ids...)
+	if err := m.talks(ctx, w); err != nil {
+		return nil, place{}, err
 	}
 	if at.zero() {
 		at = place{list: listExport}
@@ -107,7 +103,21 @@ func (m *Mirror) page(ctx context.Context, w *walk, at place) ([]store.Imported,
 	return page, next, err
 }
 
-// texts turns listed messages into ones that can be stored. Messages without a time cannot be placed and are left out.
+// talks reads which conversations the contact has, once a walk.
+func (m *Mirror) talks(ctx context.Context, w *walk) error {
+	if w.conversations != nil {
+		return nil
+	}
+	ids, err := m.Client.Conversations(ctx, w.account, w.contact)
+	if err == nil {
+		w.conversations = append([]string{}, ids...)
+	}
+	return err
+}
+
+// texts turns listed messages into ones that can be stored. Messages without a time cannot be placed and are left out. When a text
+// cannot be read, it gives those whose texts were, with the error: a page of emails takes a call for each, and what the budget
+// sufficed for is not read again.
 func (m *Mirror) texts(ctx context.Context, w *walk, found []ghl.HistoryMessage) ([]store.Imported, error) {
 	var out []store.Imported
 	var ids []string
@@ -125,13 +135,15 @@ func (m *Mirror) texts(ctx context.Context, w *walk, found []ghl.HistoryMessage)
 	if err != nil {
 		return nil, err
 	}
+	var texted []store.Imported
 	for i := range out {
 		if known[out[i].ID] {
 			continue
 		}
 		if err := m.email(ctx, w, &out[i], found); err != nil {
-			return nil, err
+			return texted, err
 		}
+		texted = append(texted, out[i])
 	}
 	return out, nil
 }

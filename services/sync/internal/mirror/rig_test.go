@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,10 @@ type desk struct {
 	text            func(n int) string
 	// perPage bounds a page below what is asked for; 0 is what is asked for.
 	perPage int
+	// emails makes them emails, whose texts are read one by one; a text for which it reports true cannot be read now.
+	emails func(n int) (busy bool)
+	// conversation is the id of the contact's conversation, empty for the usual one.
+	conversationID string
 	// refuse may answer instead of the list; nil never does.
 	refuse func(list, cursor string) (status int, refused bool)
 
@@ -49,6 +54,12 @@ func (d *desk) message(n int) map[string]any {
 	text := fmt.Sprintf("line %d", n)
 	if d.text != nil {
 		text = d.text(n)
+	}
+	if d.emails != nil {
+		return map[string]any{
+			"id": idOf(n), "direction": "inbound", "messageType": "TYPE_EMAIL", "dateAdded": noon.Add(time.Duration(n) * time.Second).Format(time.RFC3339Nano),
+			"contactId": contact, "conversationId": talk, "meta": map[string]any{"email": map[string]any{"messageIds": []string{idOf(n)}}},
+		}
 	}
 	return map[string]any{
 		"id": idOf(n), "direction": []string{"inbound", "outbound"}[n%2], "messageType": "TYPE_SMS", "body": text,
@@ -77,16 +88,29 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/conversations/search":
 		found := []any{}
 		if d.talks > 0 {
-			found = append(found, map[string]any{"id": talk, "contactId": contact})
+			found = append(found, map[string]any{"id": cmp.Or(d.conversationID, talk), "contactId": r.URL.Query().Get("contactId")})
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"conversations": found})
-	case "/conversations/" + talk + "/messages":
+	case "/conversations/" + cmp.Or(d.conversationID, talk) + "/messages":
 		d.conversation(w, q)
 	case "/conversations/messages/export":
 		d.export(w, q)
 	default:
-		http.NotFound(w, r)
+		d.email(w, r)
 	}
+}
+
+func (d *desk) email(w http.ResponseWriter, r *http.Request) {
+	var n int
+	if _, err := fmt.Sscanf(r.URL.Path, "/conversations/messages/email/message%d", &n); err != nil || d.emails == nil {
+		http.NotFound(w, r)
+		return
+	}
+	if d.note("email", idOf(n)); d.emails(n) {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"subject": "S", "body": fmt.Sprintf("text %d", n)})
 }
 
 func (d *desk) answer(w http.ResponseWriter, list, cursor string) bool {

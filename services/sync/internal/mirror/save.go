@@ -49,7 +49,8 @@ type step struct {
 func (m *Mirror) save(ctx context.Context, w *walk, s step) error {
 	var done store.Page
 	var revision int64
-	var stale bool
+	var stale, mine bool
+	keep := !w.trail.off && w.trail.pages+1 >= m.part && !s.next.done
 	err := m.Store.Batch(ctx, w.Workspace, func(tx *store.Tx) error {
 		before, err := tx.LockThread(ctx, db.LockThreadParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
 		if postgres.IsNoRows(err) {
@@ -66,19 +67,43 @@ func (m *Mirror) save(ctx context.Context, w *walk, s step) error {
 			return err
 		}
 		done.Unchanged += len(s.page) - len(todo)
-		revision, err = tx.SavePage(ctx, saved(tx, w.Thread, s, done))
+		if revision, err = tx.SavePage(ctx, saved(tx, w.Thread, s, done)); err == nil && keep {
+			mine, err = w.trail.part(ctx, tx, w, s.next)
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("save page: %w", err)
 	}
 	w.revision = &revision
+	if w.trail.pages++; keep {
+		w.trailed(mine)
+	}
 	if stale {
 		clear(w.last) // Somebody changed what this walk had stored: the second list finds and mends it.
 	}
 	w.receipt.Imported += done.Imported
 	w.receipt.Healed += done.Healed
 	w.receipt.Unchanged += done.Unchanged
+	return nil
+}
+
+// saveTexts stores a part of a page whose place is its own beginning: it is read again, and its texts are not.
+func (m *Mirror) saveTexts(ctx context.Context, w *walk, page []store.Imported) error {
+	ctx = context.WithoutCancel(ctx)
+	var done store.Page
+	err := m.Store.Batch(ctx, w.Workspace, func(tx *store.Tx) error {
+		if _, err := tx.LockLead(ctx, db.LockLeadParams{WorkspaceID: w.Workspace, ID: w.Lead}); err != nil {
+			return err
+		}
+		var err error
+		done, err = tx.StorePage(ctx, w.Thread, page)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("save texts: %w", err)
+	}
+	w.receipt.Imported += done.Imported
 	return nil
 }
 

@@ -229,6 +229,26 @@ type HistoryImport struct {
 	DoneTime    *time.Time
 }
 
+type HistoryWalk struct {
+	WorkspaceID   uuid.UUID
+	LeadID        uuid.UUID
+	Channel       string
+	ID            uuid.UUID
+	Contact       string
+	Conversations []string
+	BeginTime     time.Time
+}
+
+type HistoryWalkPart struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Channel     string
+	Part        int32
+	Place       string
+	Revision    int64
+	Listed      []byte
+}
+
 type IngestionHour struct {
 	WorkspaceID  uuid.UUID
 	Hour         time.Time
