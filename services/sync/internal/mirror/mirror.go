@@ -74,6 +74,8 @@ type walk struct {
 	conversations []string
 	// again holds the conversations whose list was begun once more.
 	again map[string]bool
+	// ahead is the page that is asked for while another is stored; nil for none.
+	ahead *ahead
 	shown
 	trail trail
 	// met is what earlier runs had seen, while the walk catches up with what came since.
@@ -161,8 +163,9 @@ func (m *Mirror) begin(ctx context.Context, w *walk) (place, error) {
 
 // read walks the lists from a place to the end.
 func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
+	defer w.forgetAhead()
 	seen := map[place]bool{}
-	for range m.most {
+	for n := range m.most {
 		page, next, err := m.page(ctx, w, at)
 		if back, ok := w.fallBack(at, err); ok {
 			at = back
@@ -179,6 +182,9 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 		}
 		seen[next] = true
 		if !w.verify {
+			if !next.done && n+1 < m.most {
+				m.askAhead(ctx, w, next)
+			}
 			if err := m.save(ctx, w, step{page: page, fresh: fresh, next: next}); err != nil {
 				return err
 			}

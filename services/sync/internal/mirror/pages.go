@@ -79,27 +79,18 @@ func (m *Mirror) page(ctx context.Context, w *walk, at place) ([]store.Imported,
 			at = place{list: listConversation, id: w.conversations[0]}
 		}
 	}
-	var found []ghl.HistoryMessage
-	var token string
-	var err error
-	if at.list == listConversation {
-		found, token, err = m.Client.Conversation(ctx, w.account, ghl.ConversationQuery{ID: at.id, Channel: w.Channel, Cursor: at.token})
-	} else {
-		found, token, err = m.Client.History(ctx, w.account, ghl.HistoryQuery{
-			ContactID: w.contact, Channel: w.Channel, Cursor: at.token, To: parseMoment(at.bound),
-		})
-	}
+	got, err := m.listing(ctx, w, at)
 	if err != nil {
 		return nil, place{}, err
 	}
 	next := at.afterList(w.conversations)
-	if token != "" {
-		next = place{list: at.list, id: at.id, token: token, bound: at.bound, oldest: at.oldest}
+	if got.token != "" {
+		next = place{list: at.list, id: at.id, token: got.token, bound: at.bound, oldest: at.oldest}
 		if at.list == listExport {
-			next.oldest = oldestOf(found, at.oldest)
+			next.oldest = oldestOf(got.found, at.oldest)
 		}
 	}
-	page, err := m.texts(ctx, w, found)
+	page, err := m.texts(ctx, w, got.found)
 	return page, next, err
 }
 

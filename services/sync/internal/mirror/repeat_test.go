@@ -34,6 +34,7 @@ func TestWhatIsRepeatedIsLookedUpAfterAChangeOnly(t *testing.T) {
 			r := newRig(t, d)
 			d.refuse = func(list, cursor string) (int, bool) {
 				if list == "export" && cursor == "" && c.change != "" {
+					r.stored("export||") // The call comes while the conversation's last page is stored.
 					r.exec(c.change)
 				}
 				return 0, false

@@ -44,6 +44,8 @@ type desk struct {
 	conversationID string
 	// refuse may answer instead of the list; nil never does.
 	refuse func(list, cursor string) (status int, refused bool)
+	// hold may keep an answer back; its context ends with the caller's interest. nil never does.
+	hold func(ctx context.Context, list, cursor string)
 
 	mu    sync.Mutex
 	calls []string
@@ -92,9 +94,9 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"conversations": found})
 	case "/conversations/" + cmp.Or(d.conversationID, talk) + "/messages":
-		d.conversation(w, q)
+		d.conversation(r.Context(), w, q)
 	case "/conversations/messages/export":
-		d.export(w, q)
+		d.export(r.Context(), w, q)
 	default:
 		d.email(w, r)
 	}
@@ -113,8 +115,11 @@ func (d *desk) email(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"subject": "S", "body": fmt.Sprintf("text %d", n)})
 }
 
-func (d *desk) answer(w http.ResponseWriter, list, cursor string) bool {
+func (d *desk) answer(ctx context.Context, w http.ResponseWriter, list, cursor string) bool {
 	d.note(list, cursor)
+	if d.hold != nil {
+		d.hold(ctx, list, cursor)
+	}
 	if d.refuse != nil {
 		if status, refused := d.refuse(list, cursor); refused {
 			w.WriteHeader(status)
@@ -125,9 +130,9 @@ func (d *desk) answer(w http.ResponseWriter, list, cursor string) bool {
 	return true
 }
 
-func (d *desk) conversation(w http.ResponseWriter, q url.Values) {
+func (d *desk) conversation(ctx context.Context, w http.ResponseWriter, q url.Values) {
 	last := q.Get("lastMessageId")
-	if !d.answer(w, "conversation", last) {
+	if !d.answer(ctx, w, "conversation", last) {
 		return
 	}
 	from := d.talks
@@ -139,9 +144,9 @@ func (d *desk) conversation(w http.ResponseWriter, q url.Values) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"messages": map[string]any{"lastMessageId": idOf(to), "nextPage": to > 0, "messages": page}})
 }
 
-func (d *desk) export(w http.ResponseWriter, q url.Values) {
+func (d *desk) export(ctx context.Context, w http.ResponseWriter, q url.Values) {
 	cursor := q.Get("cursor")
-	if !d.answer(w, "export", cursor) {
+	if !d.answer(ctx, w, "export", cursor) {
 		return
 	}
 	from := d.exported
