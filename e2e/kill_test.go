@@ -24,12 +24,7 @@ func TestKilledRunIsFinishedExactlyOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	db := database(t)
-	// A message that was claimed and never posted leaves again at the settle time; at the default of 15 minutes no test waits.
-	timing := lab.Timing{
-		Write: 5 * time.Second, Pause: 2 * time.Second, Call: 5 * time.Second,
-		Delay: 2 * time.Second, Visible: 2 * time.Second, Settle: 17 * time.Second,
-	}
-	keys, env := keyset(t), append(append(secrets(), "RELANCE_DATABASE_URL="+db.DSN("relance")), timing.Env()...)
+	keys, env := keyset(t), append(append(secrets(), "RELANCE_DATABASE_URL="+db.DSN("relance")), shortTiming().Env()...)
 	p := w.serve(t, keys, env...)
 	c := newClient(p.gateway(t), adminSecret, cronSecret)
 	c.ready(t, p)
@@ -81,6 +76,14 @@ func TestKilledRunIsFinishedExactlyOnce(t *testing.T) {
 	}
 }
 
+// shortTiming makes what waits for the settle time wait seconds: at the default of 15 minutes no test does.
+func shortTiming() lab.Timing {
+	return lab.Timing{
+		Write: 5 * time.Second, Pause: 2 * time.Second, Call: 5 * time.Second,
+		Delay: 2 * time.Second, Visible: 2 * time.Second, Settle: 17 * time.Second,
+	}
+}
+
 // unanswered is how many messages left without an answer that relance could store.
 func unanswered(t *testing.T, c *client, workspace string) int {
 	t.Helper()
@@ -116,12 +119,7 @@ func crowdContact(n int) string { return ghlID(fmt.Sprintf("CrowdContact%02d", n
 // enrollCrowd makes leads and enrolls each in a sequence of one SMS that is due at once.
 func enrollCrowd(t *testing.T, w *world, c *client, workspace string) {
 	t.Helper()
-	c.api(t, http.MethodPatch, "/v1/"+workspace+"/followUpSettings", object{
-		"workStart": "00:00", "workEnd": "23:59", "workDays": []string{
-			"WEEKDAY_MONDAY", "WEEKDAY_TUESDAY", "WEEKDAY_WEDNESDAY", "WEEKDAY_THURSDAY", "WEEKDAY_FRIDAY", "WEEKDAY_SATURDAY",
-			"WEEKDAY_SUNDAY",
-		},
-	})
+	c.atAllHours(t, workspace)
 	sequence := c.api(t, http.MethodPost, "/v1/"+workspace+"/sequences", object{
 		"displayName": "One text", "active": true, "trigger": "TRIGGER_MANUAL",
 		"steps": []object{{"channel": "STEP_CHANNEL_SMS", "bodyTemplate": "Hi {firstName}"}},
@@ -134,6 +132,17 @@ func enrollCrowd(t *testing.T, w *world, c *client, workspace string) {
 		}).object("lead").text("name")
 		c.api(t, http.MethodPost, "/v1/"+workspace+"/enrollments", object{"lead": lead, "sequence": sequence})
 	}
+}
+
+// atAllHours lets sequences of a workspace go on at any hour of any day.
+func (c *client) atAllHours(t *testing.T, workspace string) {
+	t.Helper()
+	c.api(t, http.MethodPatch, "/v1/"+workspace+"/followUpSettings", object{
+		"workStart": "00:00", "workEnd": "23:59", "workDays": []string{
+			"WEEKDAY_MONDAY", "WEEKDAY_TUESDAY", "WEEKDAY_WEDNESDAY", "WEEKDAY_THURSDAY", "WEEKDAY_FRIDAY", "WEEKDAY_SATURDAY",
+			"WEEKDAY_SUNDAY",
+		},
+	})
 }
 
 // noonZone is a zone in which it is noon now: the law lets texts leave there at any hour of the test.

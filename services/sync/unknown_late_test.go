@@ -16,7 +16,9 @@ type unknownRow struct{ table, name, next string }
 func (w tenant) settles(of unknownRow, age time.Duration) (settled bool) {
 	w.Helper()
 	id := of.name[len(of.name)-36:]
-	count := func(what string) int { return w.count(fmt.Sprintf(`SELECT %s FROM %s WHERE id = $1`, what, of.table), id) }
+	count := func(what string) int {
+		return w.count(fmt.Sprintf(`SELECT %s FROM %s WHERE id = $1`, what, of.table), id)
+	}
 	before := count("looks")
 	w.eventually("three looks", func() bool {
 		w.exec(fmt.Sprintf(`UPDATE %s SET intent_at = now() - make_interval(secs => $2), %s = now() WHERE id = $1 AND state = 'UNKNOWN'`, of.table, of.next), id, age.Seconds())
