@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -30,7 +31,8 @@ const (
 type Config struct {
 	// Dir holds the cluster; it is reused when it has one. Empty: a fresh directory below the system's temporary one.
 	Dir string
-	// Keep leaves Dir in place at Stop. A Dir given by the caller that existed before is always kept.
+	// Keep leaves Dir in place at Stop. Without it, what Start has made is removed, and nothing else: a Dir that existed before stays, less
+	// the cluster when that was not in it.
 	Keep bool
 	// Durable turns fsync and its companions on. Off is for tests, where the machine's crash is not tested.
 	Durable bool
@@ -44,6 +46,8 @@ type Server struct {
 	bin  string
 	cmd  *exec.Cmd
 	done chan struct{}
+	// made is what Stop removes; empty for nothing.
+	made string
 	// guard ends the server when this process dies.
 	guard *guard
 }
@@ -58,14 +62,13 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Dir == "" {
+	own := cfg.Dir == ""
+	if own {
 		if cfg.Dir, err = os.MkdirTemp("", "relance-pg-"); err != nil {
 			return nil, fmt.Errorf("start postgres: %w", err)
 		}
-	} else if _, err := os.Stat(filepath.Join(cfg.Dir, "data")); err == nil {
-		cfg.Keep = true
 	}
-	s := &Server{cfg: cfg, bin: bin}
+	s := &Server{cfg: cfg, bin: bin, made: made(cfg, own)}
 	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.remove())
 	}
@@ -159,10 +162,31 @@ func (s *Server) end(signal syscall.Signal) {
 func (s *Server) Restart(ctx context.Context) error { return s.run(ctx) }
 
 func (s *Server) remove() error {
-	if s.cfg.Keep {
+	if s.made == "" {
 		return nil
 	}
-	return os.RemoveAll(s.cfg.Dir)
+	return os.RemoveAll(s.made)
+}
+
+// made is the directory that is this cluster's to remove: Dir when it was not there, the cluster's part of it when that was not, else
+// none.
+func made(cfg Config, own bool) string {
+	data := filepath.Join(cfg.Dir, "data")
+	switch {
+	case cfg.Keep:
+		return ""
+	case own || absent(cfg.Dir):
+		return cfg.Dir
+	case absent(data):
+		return data
+	default:
+		return ""
+	}
+}
+
+func absent(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (s *Server) prepare(ctx context.Context) error {
@@ -245,12 +269,8 @@ func (s *Server) launch(ctx context.Context, cmd *exec.Cmd) error {
 		return fmt.Errorf("start postgres: %w", err)
 	}
 	s.cmd = cmd
-	remove := s.cfg.Dir
-	if s.cfg.Keep {
-		remove = ""
-	}
 	var err error
-	s.guard, err = startGuard(ctx, cmd.Process.Pid, remove, s.done)
+	s.guard, err = startGuard(ctx, cmd.Process.Pid, s.made, s.done)
 	return err
 }
 

@@ -221,3 +221,38 @@ func TestConfiguredBinariesMustBeThere(t *testing.T) {
 		t.Errorf("Start = %v, want it to name RELANCE_POSTGRES_BIN", err)
 	}
 }
+
+// TestOnlyWhatWasMadeIsRemoved: whatever a caller says about keeping, a directory that was there before keeps what it held.
+func TestOnlyWhatWasMadeIsRemoved(t *testing.T) {
+	t.Parallel()
+	there := baseDir(t)
+	note := filepath.Join(there, "note")
+	if err := os.WriteFile(note, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// One that fails before it runs, and one that runs.
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := pgserver.Start(cancelled, pgserver.Config{Dir: there}); err == nil {
+		t.Fatal("control: it started")
+	}
+	s, err := pgserver.Start(t.Context(), pgserver.Config{Dir: there})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if readFile(note) != "mine" {
+		t.Error("a directory that was there before is gone")
+	}
+	if _, err := os.Stat(filepath.Join(there, "data")); err == nil {
+		t.Error("the cluster is left in it")
+	}
+	fresh := there + "-fresh"
+	if s, err = pgserver.Start(t.Context(), pgserver.Config{Dir: fresh}); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if _, err := os.Stat(fresh); err == nil {
+		t.Error("control: what Start made is left")
+	}
+}

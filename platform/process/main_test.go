@@ -13,6 +13,12 @@ import (
 	"github.com/relance/relance/platform/process"
 )
 
+type coded struct{}
+
+func (coded) Error() string { return "coded" }
+
+func (coded) ExitCode() int { return 7 }
+
 func TestMainGivesTheExitCode(t *testing.T) {
 	cause := errors.New("broken")
 	for name, c := range map[string]struct {
@@ -21,6 +27,7 @@ func TestMainGivesTheExitCode(t *testing.T) {
 	}{
 		"done":                       {func(context.Context, []string) error { return nil }, 0},
 		"error":                      {func(context.Context, []string) error { return cause }, 1},
+		"error with a code":          {func(context.Context, []string) error { return fmt.Errorf("audit: %w", coded{}) }, 7},
 		"cancelled without a signal": {func(context.Context, []string) error { return context.Canceled }, 1},
 		"signal": {func(ctx context.Context, _ []string) error {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)

@@ -29,6 +29,10 @@ func Main(args []string, stderr io.Writer, fn func(context.Context, []string) er
 		return 0
 	}
 	_, _ = fmt.Fprintln(stderr, "relance:", err)
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
 	return 1
 }
 

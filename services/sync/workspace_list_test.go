@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -52,4 +53,46 @@ func TestWorkspacesThatChangedSince(t *testing.T) {
 		t.Errorf("one changed: %v", got)
 	}
 	rpctest.RequireError(t, update(strings.Repeat("x", 101)), codes.InvalidArgument, "")
+}
+
+// TestAWorkspaceIsMadeWithItsConnectionOrNotAtAll: a connection that is refused leaves no workspace behind, and the same request with a
+// right one makes it.
+func TestAWorkspaceIsMadeWithItsConnectionOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	taken := r.tenant("locationTaken000001")
+	before := r.count(`SELECT count(*) FROM workspace`)
+	req := func(c *syncv1.Connection) *syncv1.CreateWorkspaceRequest {
+		return &syncv1.CreateWorkspaceRequest{
+			RequestId: "0b7e1f0a-5a5e-4a1e-9b7e-1f0a5a5e4a1e", Workspace: &syncv1.Workspace{DisplayName: "Acme", TimeZone: "America/New_York"}, Connection: c,
+		}
+	}
+	for name, c := range map[string]*syncv1.Connection{
+		"no token":    {Location: "locationFresh000001"},
+		"short token": {Location: "locationFresh000001", Token: "x"},
+		"no location": {Token: "pit-0123456789"},
+		"a grant":     {Location: "locationFresh000001", OauthCode: "code-0123456789"},
+		"another's":   {Provider: "calendly", Token: "pit-0123456789"},
+	} {
+		_, err := r.admin.CreateWorkspace(t.Context(), req(c))
+		if status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := r.admin.CreateWorkspace(t.Context(), req(&syncv1.Connection{Location: "locationTaken000001", Token: "pit-0123456789"}))
+	rpctest.RequireError(t, err, codes.AlreadyExists, "LOCATION_IN_USE")
+	if n := r.count(`SELECT count(*) FROM workspace`); n != before {
+		t.Errorf("%d workspaces are left of refused ones", n-before)
+	}
+	made, err := r.admin.CreateWorkspace(t.Context(), req(&syncv1.Connection{Location: "locationFresh000001", Token: "pit-0123456789"}))
+	if err != nil || made.GetExisted() || made.GetWorkspace().GetGhlLocation() != "locationFresh000001" {
+		t.Fatalf("made: %v %v", made, err)
+	}
+	again, err := r.admin.CreateWorkspace(t.Context(), req(&syncv1.Connection{Location: "locationFresh000001", Token: "pit-9876543210"}))
+	if err != nil || !again.GetExisted() || again.GetWorkspace().GetName() != made.GetWorkspace().GetName() {
+		t.Errorf("again: %v %v", again, err)
+	}
+	if n := r.count(`SELECT count(*) FROM connection WHERE state = 'CONNECTED'`); n != 2 || taken.name == made.GetWorkspace().GetName() {
+		t.Errorf("%d connections", n)
+	}
 }

@@ -34,8 +34,8 @@ type provisioningAnswer struct {
 }
 
 // provisionWorkspace makes a workspace and connects it in one call: 201 for a new one, 200 when the location had been
-// provisioned before, whose token is then replaced. The location derives the request id, so that repeating a call that
-// broke off half-way finishes it instead of making a second workspace.
+// provisioned before, whose token is then replaced. Both are stored in one commit: a token or location that is refused leaves no
+// workspace behind. The location derives the request id, so that repeating a call makes no second one.
 func (e *Edge) provisionWorkspace(w http.ResponseWriter, r *http.Request) {
 	body, ok := readBody(w, r)
 	if !ok {
@@ -67,20 +67,11 @@ func (e *Edge) provisionWorkspace(w http.ResponseWriter, r *http.Request) {
 
 func (e *Edge) provision(ctx context.Context, want provisioning) (*syncv1.Workspace, bool, error) {
 	created, err := e.sync.CreateWorkspace(ctx, &syncv1.CreateWorkspaceRequest{
-		Workspace: &syncv1.Workspace{DisplayName: want.name, TimeZone: want.timezone},
-		RequestId: uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://relance.dev/provision/ghl/"+want.location)).String(),
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	workspace := created.GetWorkspace()
-	// A workspace made by this very call has no connection yet.
-	existed := workspace.GetGhlLocation() != ""
-	_, err = e.sync.SetConnection(ctx, &syncv1.SetConnectionRequest{
-		Parent:     workspace.GetName(),
+		Workspace:  &syncv1.Workspace{DisplayName: want.name, TimeZone: want.timezone},
+		RequestId:  uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://relance.dev/provision/ghl/"+want.location)).String(),
 		Connection: &syncv1.Connection{Location: want.location, Token: want.key},
 	})
-	return workspace, existed, err
+	return created.GetWorkspace(), created.GetExisted(), err
 }
 
 // parseProvisioning reads the body strictly: known names, strings, no name twice. All faults are told at once.

@@ -16,8 +16,9 @@ import (
 // requestID is the metadata key and, in any case, the header of a request's id.
 const requestID = "x-request-id"
 
-// forwarded is the closed list of what may travel from an HTTP request to a service, by gRPC metadata key.
-func forwarded() []string { return []string{requestID, "traceparent"} }
+// forwarded is the closed list of what may travel from an HTTP request to a service, by gRPC metadata key. The
+// trace is the gateway's own (see ofCaller) and goes with every call.
+func forwarded() []string { return []string{requestID} }
 
 // ownIdentity lists the calls the gateway makes as itself, with no token: they happen before anybody is known.
 func ownIdentity(method string) bool {

@@ -136,7 +136,9 @@ func (f *fakeSync) CreateWorkspace(ctx context.Context, r *syncv1.CreateWorkspac
 	if err := f.note(ctx, r); err != nil {
 		return nil, err
 	}
-	return &syncv1.CreateWorkspaceResponse{Workspace: &syncv1.Workspace{
+	existed := f.connected != ""
+	f.connected = r.GetConnection().GetLocation()
+	return &syncv1.CreateWorkspaceResponse{Existed: existed, Workspace: &syncv1.Workspace{
 		Name: "workspaces/" + workspaceID, DisplayName: r.GetWorkspace().GetDisplayName(),
 		TimeZone: r.GetWorkspace().GetTimeZone(), GhlLocation: f.connected,
 	}}, nil

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/relance/relance/platform/apierr"
 	"github.com/relance/relance/platform/redact"
@@ -35,7 +34,7 @@ func (e *Edge) observe(next http.Handler) http.Handler {
 		start := time.Now() //nolint:forbidigo // the duration of a request is the machine's time, not business time
 		seen := &record{}
 		id := cleanRequestID(r.Header.Values(requestID))
-		ctx, span := e.telemetry.tracer.Start(caller(r), "HTTP", trace.WithSpanKind(trace.SpanKindServer))
+		ctx, span := e.telemetry.tracer.Start(r.Context(), "HTTP", ofCaller(r)...)
 		defer span.End()
 		r = r.WithContext(context.WithValue(ctx, recordKey{}, seen))
 		r.Header = r.Header.Clone()

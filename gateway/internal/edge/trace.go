@@ -33,9 +33,16 @@ func newTelemetry() (telemetry, error) {
 	return telemetry{tracer: otel.Tracer(scope), duration: duration}, nil
 }
 
-// caller gives the context of a request, below the caller's span when there is a traceparent.
-func caller(r *http.Request) context.Context {
-	return propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+// ofCaller is how the span of a request begins. The edge is a trust boundary: whether a request is recorded is decided here alone, by a trace of
+// our own, since a caller who names the trace or sets its sampled flag could have all of its requests recorded, or none. The caller's
+// span, where a traceparent tells one, is linked from ours.
+func ofCaller(r *http.Request) []trace.SpanStartOption {
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithNewRoot()}
+	remote := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(r.Header)))
+	if remote.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: remote}))
+	}
+	return options
 }
 
 // end names the span and counts the request.

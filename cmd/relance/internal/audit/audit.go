@@ -26,6 +26,16 @@ var ErrDiscrepancies = errors.New("audit: provider and database disagree")
 // ErrNoWorkspace says that the workspace that was named is not there, or not connected to GoHighLevel: nothing was compared.
 var ErrNoWorkspace = errors.New("no such workspace with a connection")
 
+// ErrNotAudited says that some workspaces could not be read whole: of them nothing is known, and what was found elsewhere stands.
+var ErrNotAudited error = notAuditedError{}
+
+type notAuditedError struct{}
+
+func (notAuditedError) Error() string { return "audit: not every workspace could be audited" }
+
+// ExitCode tells a run that found nothing where it could look from one that found something, which ends with 1.
+func (notAuditedError) ExitCode() int { return 2 }
+
 // Options say what is audited.
 type Options struct {
 	// DSN is the database as the role relance_sync. Required.
@@ -69,12 +79,20 @@ type Finding struct {
 	Messages                 []string
 }
 
+// Skipped is a workspace that could not be audited, and why.
+type Skipped struct {
+	Workspace string
+	Cause     error
+}
+
 // Report is the outcome of an audit.
 type Report struct {
 	Findings []Finding
+	// Skipped are the workspaces that could not be read whole. What was found in them before that is among the findings.
+	Skipped []Skipped
 	// Late are the providers that were later than the protocol assumes. They are no discrepancy: the protocol waits longer.
 	Late []late.Provider
-	// Workspaces, Sends and Messages count what was compared; Foreign are API messages that are no send of ours, Pending
+	// Workspaces were audited whole. Sends and Messages count what was compared; Foreign are API messages that are no send of ours, Pending
 	// sends that are still being settled.
 	Workspaces, Sends, Messages, Foreign, Pending int
 }
@@ -86,7 +104,8 @@ type auditor struct {
 }
 
 // Sends audits the sends of every connected workspace and prints a report. It returns ErrDiscrepancies when there is one,
-// and another error when something could not be read, since half an audit proves nothing.
+// ErrNotAudited when a workspace could not be read whole, since half an audit proves nothing, and both when both are so. A workspace
+// that cannot be read, as with a token that is not taken any more, keeps none of the others from being audited.
 func Sends(ctx context.Context, opts Options) (Report, error) {
 	box, err := secretbox.New([]byte(opts.Keyset))
 	if err != nil {
@@ -107,8 +126,13 @@ func Sends(ctx context.Context, opts Options) (Report, error) {
 	}
 	var report Report
 	for _, t := range tenants {
-		if err := a.workspace(ctx, t, &report); err != nil {
+		switch err := a.workspace(ctx, t, &report); {
+		case err == nil:
+			report.Workspaces++
+		case ctx.Err() != nil || errors.Is(err, errDatabase):
 			return report, fmt.Errorf("audit workspace %s: %w", t.workspace, err)
+		default:
+			report.Skipped = append(report.Skipped, Skipped{Workspace: t.workspace, Cause: err})
 		}
 	}
 	if report.Late, err = late.Providers(ctx, pool); err != nil {
@@ -122,26 +146,48 @@ func (a *auditor) print(r Report) error {
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s: workspace %s send %s (%s) messages %s\n", f.Kind, f.Workspace, f.Intent, f.State, strings.Join(f.Messages, " "))
 	}
+	for _, s := range r.Skipped {
+		fmt.Fprintf(&b, "not audited: workspace %s: %v\n", s.Workspace, s.Cause)
+	}
 	for _, p := range r.Late {
 		fmt.Fprintf(&b, "late: %s\n  → %s\n", p, late.Remedy)
 	}
 	fmt.Fprintf(&b, "%d workspaces, %d sends, %d messages of the API at the provider; %d of them by others, %d sends not settled yet\n",
 		r.Workspaces, r.Sends, r.Messages, r.Foreign, r.Pending)
+	if len(r.Skipped) > 0 {
+		fmt.Fprintf(&b, "%d workspaces were not audited\n", len(r.Skipped))
+	}
 	fmt.Fprintf(&b, "figure audit_discrepancies %d discrepancies n=%d\n", len(r.Findings), r.Sends)
 	if _, err := io.WriteString(a.opts.Out, b.String()); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	if len(r.Findings) > 0 {
-		return fmt.Errorf("%w: %d discrepancies", ErrDiscrepancies, len(r.Findings))
+	switch {
+	case len(r.Findings) > 0 && len(r.Skipped) > 0:
+		return discrepancies{fmt.Errorf("%w: %d discrepancies; %w: %d were not", ErrDiscrepancies, len(r.Findings), ErrNotAudited, len(r.Skipped))}
+	case len(r.Findings) > 0:
+		return discrepancies{fmt.Errorf("%w: %d discrepancies", ErrDiscrepancies, len(r.Findings))}
+	case len(r.Skipped) > 0:
+		return fmt.Errorf("%w: %d were not", ErrNotAudited, len(r.Skipped))
+	default:
+		return nil
 	}
-	return nil
 }
+
+// discrepancies is an outcome with findings, whatever else was not audited.
+type discrepancies struct{ error }
+
+func (d discrepancies) Unwrap() error { return d.error }
+
+// ExitCode is that of a finding.
+func (discrepancies) ExitCode() int { return 1 }
 
 // skew is how far the provider's clock may be from ours.
 const skew = 2 * time.Minute
 
 func (a *auditor) workspace(ctx context.Context, t tenant, report *Report) error {
-	report.Workspaces++
+	if t.broken != nil {
+		return t.broken
+	}
 	since := a.opts.Now().Add(-a.opts.Since)
 	r := &reader{base: strings.TrimSuffix(a.opts.BaseURL, "/"), token: t.token, http: &http.Client{}, pause: a.opts.Pause}
 	defer r.http.CloseIdleConnections()

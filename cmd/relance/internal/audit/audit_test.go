@@ -236,3 +236,35 @@ func TestHalfAnAuditIsAnError(t *testing.T) {
 		t.Errorf("after a limit: %+v, %v", report, err)
 	}
 }
+
+// TestADeadTokenStopsNoOtherWorkspace: a workspace that cannot be read is named, and the others are audited all the same.
+func TestADeadTokenStopsNoOtherWorkspace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	wrong := w.send("ACCEPTED", "sms", text, "providerMessage00001")
+	for n, sealed := range map[string]bool{"00000000-0000-4000-8000-00000000000": true, "ffffffff-ffff-4fff-bfff-ffffffffffff": false} { // before and behind
+		id := uuid.MustParse((n + "0")[:36])
+		w.exec(`INSERT INTO workspace (id, display_name, time_zone, create_time, update_time) VALUES ($1, 'w', 'UTC', now(), now())`, id)
+		token := []byte("of another keyset")
+		if sealed {
+			token = w.seal("pit-dead-0123456789", "connection", "token", id)
+		}
+		w.exec(`INSERT INTO connection (workspace_id, location, token_enc, state, state_time) VALUES ($1, $2, $3, 'CONNECTED', now())`, id, location+n[:4], token)
+	}
+	report, out, err := w.audit()
+	if !errors.Is(err, audit.ErrDiscrepancies) || !errors.Is(err, audit.ErrNotAudited) || report.Workspaces != 1 || len(report.Skipped) != 2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if len(report.Findings) != 1 || report.Findings[0].Intent != wrong.intent.String() || strings.Count(out, "not audited: workspace ") != 2 ||
+		!strings.Contains(out, "the provider answered 401") {
+		t.Errorf("findings %+v\n%s", report.Findings, out)
+	}
+	w.clock.Advance(49 * time.Hour) // out of what is compared
+	if report, _, err = w.audit(); errors.Is(err, audit.ErrDiscrepancies) || !errors.Is(err, audit.ErrNotAudited) {
+		t.Errorf("nothing found: %+v, %v", report, err)
+	}
+	w.exec(`DELETE FROM connection WHERE workspace_id <> $1`, w.workspace)
+	if report, _, err = w.audit(); err != nil || report.Workspaces != 1 {
+		t.Errorf("control: %+v, %v", report, err)
+	}
+}

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,14 @@ import (
 	"github.com/relance/relance/platform/secretbox"
 )
 
-// tenant is a connected workspace.
-type tenant struct{ workspace, location, token string }
+// errDatabase is a failure of our own database, without which no workspace can be audited.
+var errDatabase = errors.New("read database")
+
+// tenant is a connected workspace. broken says why its token cannot be opened.
+type tenant struct {
+	workspace, location, token string
+	broken                     error
+}
 
 // intent is a send as our database has it. It is read by SQL of its own, not through the service.
 type intent struct {
@@ -30,7 +37,7 @@ func (a *auditor) inOurs(ctx context.Context, fn func(pgx.Tx) error) error {
 		return fn(tx)
 	})
 	if err != nil {
-		return fmt.Errorf("read database: %w", err)
+		return fmt.Errorf("%w: %w", errDatabase, err)
 	}
 	return nil
 }
@@ -52,7 +59,7 @@ func (a *auditor) tenants(ctx context.Context) ([]tenant, error) {
 			}
 			token, err := a.box.Open(sealed, secretbox.AD{Table: "connection", Column: "token", ID: t.workspace})
 			if err != nil {
-				return fmt.Errorf("token of workspace %s: %w", t.workspace, err)
+				t.broken = fmt.Errorf("its token cannot be opened with this keyset: %w", err)
 			}
 			t.token = string(token)
 			out = append(out, t)

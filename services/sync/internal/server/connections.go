@@ -120,22 +120,27 @@ func (s *Server) storeConnection(ctx context.Context, p connectionParams) (row d
 		if _, err := tx.LockWorkspace(ctx, p.workspace); err != nil {
 			return found(err, "workspace", workspaceName(p.workspace))
 		}
-		params, err := token.Sealed(tx, p.workspace, p.kind, p.tokens)
-		if err != nil {
-			return err
-		}
-		params.Location, params.BaseUrl, params.App, params.Now = p.location, p.base, p.app, tx.Now
-		err = tx.UpsertConnection(ctx, params)
-		if postgres.IsUnique(err, "connection_location_key") {
-			return typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", p.location)
-		}
-		if err != nil {
-			return err
-		}
-		row, err = tx.ConnectionOf(ctx, db.ConnectionOfParams{WorkspaceID: p.workspace, Provider: string(p.kind)})
+		row, err = connect(ctx, tx, p)
 		return err
 	})
 	return row, err
+}
+
+// connect stores a connection; the caller has the workspace.
+func connect(ctx context.Context, tx *store.Tx, p connectionParams) (db.Connection, error) {
+	params, err := token.Sealed(tx, p.workspace, p.kind, p.tokens)
+	if err != nil {
+		return db.Connection{}, err
+	}
+	params.Location, params.BaseUrl, params.App, params.Now = p.location, p.base, p.app, tx.Now
+	err = tx.UpsertConnection(ctx, params)
+	if postgres.IsUnique(err, "connection_location_key") {
+		return db.Connection{}, typed(codes.AlreadyExists, reasonLocationInUse, "another workspace is connected to this location").With("location", p.location)
+	}
+	if err != nil {
+		return db.Connection{}, err
+	}
+	return tx.ConnectionOf(ctx, db.ConnectionOfParams{WorkspaceID: p.workspace, Provider: string(p.kind)})
 }
 
 func (c *check) provider(field, name string) provider.Kind {
@@ -173,6 +178,13 @@ func (c *check) ghlConnection(in *syncv1.Connection, app string) {
 		given = max(given, 1)
 	}
 	c.when(given != 1, "connection.token", "give exactly one of token, oauth_code and refresh_token, or agency")
+}
+
+// firstConnection is one that is made with its workspace: nothing about it takes a call.
+func (c *check) firstConnection(in *syncv1.Connection) {
+	c.when(in.GetProvider() != "" && in.GetProvider() != string(provider.GHL), "connection.provider", "must be ghl; connect others with SetConnection")
+	c.when(in.GetOauthCode()+in.GetRefreshToken()+in.GetAgency() != "", "connection.token", "is needed; other grants go to SetConnection")
+	c.ghlConnection(&syncv1.Connection{Location: in.GetLocation(), Token: in.GetToken(), BaseUrl: in.GetBaseUrl()}, "")
 }
 
 func (c *check) secret(field, value string) {

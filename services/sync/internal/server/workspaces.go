@@ -9,10 +9,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/relance/relance/platform/principal"
+	"github.com/relance/relance/platform/redact"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
+	"github.com/relance/relance/services/sync/internal/token"
 )
 
 // CreateWorkspace makes a tenant.
@@ -25,6 +28,9 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 	c.policy(w)
 	c.when(!validAgency(w.GetAgency()), "workspace.agency", "must be at most 100 characters")
 	policy, confirmation := c.contactPolicy(w.GetContactPolicy()), c.confirmation(w.GetOptOutConfirmation())
+	if in := req.GetConnection(); in != nil {
+		c.firstConnection(in)
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -37,8 +43,9 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 		return nil, err
 	}
 	var row db.WorkspaceByRequestRow
-	err = s.Store.System(ctx, func(tx *store.Tx) error {
-		_, err := tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
+	var made int64
+	err = s.Store.System(ctx, func(tx *store.Tx) (err error) {
+		made, err = tx.InsertWorkspace(ctx, db.InsertWorkspaceParams{
 			ID: id, RequestID: &request, DisplayName: strings.TrimSpace(w.GetDisplayName()), TimeZone: w.GetTimeZone(),
 			SendingDisabled: w.GetSendingDisabled(), UnknownPolicy: workspacePolicy(w), Agency: w.GetAgency(), Now: tx.Now,
 			ContactPolicy: policy, OptOutConfirmation: confirmation, CreateContacts: w.GetCreateContacts(),
@@ -46,13 +53,20 @@ func (s *Server) CreateWorkspace(ctx context.Context, req *syncv1.CreateWorkspac
 		if err != nil {
 			return err
 		}
-		row, err = tx.WorkspaceByRequest(ctx, request)
+		if row, err = tx.WorkspaceByRequest(ctx, request); err != nil || req.GetConnection() == nil {
+			return err
+		}
+		in := req.GetConnection()
+		_, err = connect(ctx, tx, connectionParams{
+			workspace: row.ID, kind: provider.GHL, location: in.GetLocation(), tokens: token.Tokens{Access: redact.Secret(in.GetToken())},
+		})
+		row.Location = in.GetLocation()
 		return err
 	})
 	if err != nil {
 		return nil, mapped(err)
 	}
-	return &syncv1.CreateWorkspaceResponse{Workspace: workspaceProto(db.OneWorkspaceRow(row))}, nil
+	return &syncv1.CreateWorkspaceResponse{Workspace: workspaceProto(db.OneWorkspaceRow(row)), Existed: made == 0}, nil
 }
 
 // GetWorkspace reads one workspace.

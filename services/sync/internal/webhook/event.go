@@ -143,7 +143,7 @@ const skew = 5 * time.Minute
 // Parse reads a delivery of any source. Wrong JSON, types or missing identities are ErrBody; events that nothing is done
 // about are kind Ignored.
 func Parse(d Delivery) (Event, error) {
-	top, err := members(d.Body)
+	top, err := members(d.Body, d.Source == Workflow || d.Source == Smartlead || d.Source == Instantly)
 	if err != nil {
 		return Event{}, err
 	}

@@ -17,7 +17,7 @@ func FuzzFlat(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		top, err := members(raw)
+		top, err := members(raw, cased)
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 
 	"github.com/relance/relance/services/sync/internal/lead"
@@ -30,11 +31,13 @@ type instantly struct {
 	ReplySnippet lax    `json:"reply_text_snippet"`
 }
 
+var instantlyNames = namesOf(reflect.TypeFor[instantly]())
+
 // instantlyEvent reads an Instantly webhook. email_id names the mail and not the event: opens, clicks and several replies
 // share it, so that every key has the time too.
 func instantlyEvent(d Delivery) (Event, error) {
 	var i instantly
-	if err := json.Unmarshal(d.Body, &i); err != nil {
+	if err := json.Unmarshal(instantlyNames.ours(d.top), &i); err != nil {
 		return Event{}, errType
 	}
 	e := Event{

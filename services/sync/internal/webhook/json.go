@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -24,20 +25,24 @@ var (
 	errJSON   = fmt.Errorf("%w: not valid JSON, or more than one value", ErrBody)
 	errDepth  = fmt.Errorf("%w: nested deeper than %d", ErrBody, maxDepth)
 	errRepeat = fmt.Errorf("%w: a key is repeated", ErrBody)
+	errCase   = fmt.Errorf("%w: two keys differ by case only", ErrBody)
 )
 
-// Strict refuses what lax parsers read in different ways: invalid UTF-8, repeated keys, nesting deeper than 32, more than
-// one value, anything that is not an object.
+// Strict refuses what lax parsers read in different ways: invalid UTF-8, repeated keys, keys that differ by case only, nesting deeper
+// than 32, more than one value, anything that is not an object.
 func Strict(raw []byte) error {
-	_, err := members(raw)
+	_, err := members(raw, !cased)
 	return err
 }
+
+// cased lets keys differ by case only, where people choose some of them; see ours.
+const cased = true
 
 // member is a key of an object, without quotes and escapes, and its value.
 type member struct{ name, value []byte }
 
-// members is Strict, and gives what the object has at its top, in its order. The slices are parts of raw.
-func members(raw []byte) ([]member, error) {
+// members is Strict, but for cased, and gives what the object has at its top, in its order. The slices are parts of raw.
+func members(raw []byte, cased bool) ([]member, error) {
 	switch {
 	case len(raw) > MaxBody:
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrBody, MaxBody)
@@ -45,7 +50,7 @@ func members(raw []byte) ([]member, error) {
 		return nil, fmt.Errorf("%w: not valid UTF-8", ErrBody)
 	}
 	// Most bodies have fewer keys than this.
-	w := walk{raw: raw, names: make([][]byte, 0, usualKeys), top: make([]member, 0, usualKeys)}
+	w := walk{raw: raw, cased: cased, names: make([][]byte, 0, usualKeys), top: make([]member, 0, usualKeys)}
 	w.space()
 	if w.next() != '{' {
 		return nil, fmt.Errorf("%w: not a JSON object", ErrBody)
@@ -67,6 +72,8 @@ type walk struct {
 	// names are the keys of the objects that are open, the outermost first.
 	names [][]byte
 	top   []member
+	// cased lets keys of an object differ by case only.
+	cased bool
 }
 
 // next is the byte at hand; at the end it is zero, which no value may begin with and no string may hold.
@@ -152,7 +159,7 @@ func (w *walk) object(depth int) error {
 	if w.space(); w.take('}') {
 		return nil
 	}
-	own := keys{first: len(w.names)}
+	own := keys{first: len(w.names), cased: w.cased}
 	for {
 		if err := w.member(depth, &own); err != nil {
 			return err
@@ -175,8 +182,8 @@ func (w *walk) member(depth int, own *keys) error {
 		return errJSON
 	}
 	name := unquoted(w.raw[begin:w.at])
-	if !own.take(w.names, name) {
-		return errRepeat
+	if err := own.take(w.names, name); err != nil {
+		return err
 	}
 	w.names = append(w.names, name)
 	if w.space(); !w.take(':') {
@@ -210,22 +217,52 @@ const fewKeys = 32
 // keys are those of an object: the names from first on.
 type keys struct {
 	first int
-	many  map[string]struct{}
+	cased bool
+	// many are the names, or what they are when case does not count.
+	many map[string]struct{}
 }
 
-// take reports false for a key that was there.
-func (k *keys) take(names [][]byte, name []byte) bool {
+// take refuses a key that was there. encoding/json takes one for the other when they differ by case only, so that both count as one.
+func (k *keys) take(names [][]byte, name []byte) error {
 	own := names[k.first:]
 	if len(own) < fewKeys {
-		return !slices.ContainsFunc(own, func(n []byte) bool { return bytes.Equal(n, name) })
+		for _, n := range own {
+			if bytes.Equal(n, name) {
+				return errRepeat
+			}
+			if !k.cased && bytes.EqualFold(n, name) {
+				return errCase
+			}
+		}
+		return nil
 	}
 	if k.many == nil {
 		k.many = make(map[string]struct{}, 2*len(own))
 		for _, n := range own {
-			k.many[string(n)] = struct{}{}
+			k.many[k.form(n)] = struct{}{}
 		}
 	}
-	_, repeated := k.many[string(name)]
-	k.many[string(name)] = struct{}{}
-	return !repeated
+	form := k.form(name)
+	if _, repeated := k.many[form]; repeated {
+		if slices.ContainsFunc(own, func(n []byte) bool { return bytes.Equal(n, name) }) {
+			return errRepeat
+		}
+		return errCase
+	}
+	k.many[form] = struct{}{}
+	return nil
+}
+
+// form is the same for names that count as one.
+func (k *keys) form(name []byte) string {
+	if k.cased {
+		return string(name)
+	}
+	return string(bytes.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name))
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"net/mail"
+	"reflect"
 	"strings"
 
 	"github.com/relance/relance/services/sync/internal/lead"
@@ -56,10 +57,12 @@ type smartleadMail struct {
 	Time lax   `json:"time"`
 }
 
+var smartleadNames = namesOf(reflect.TypeFor[smartlead]())
+
 // smartleadEvent reads a Smartlead webhook.
 func smartleadEvent(d Delivery) (Event, error) {
 	var s smartlead
-	if err := json.Unmarshal(d.Body, &s); err != nil {
+	if err := json.Unmarshal(smartleadNames.ours(d.top), &s); err != nil {
 		return Event{}, errType
 	}
 	stamp := first(s.Stamp, s.Timestamp)
@@ -124,12 +127,17 @@ func (d Delivery) smartleadKey(event string, s smartlead) string {
 	return d.key(event, id, stamp)
 }
 
+type smartleadSecret struct {
+	Secret string `json:"secret_key"`
+}
+
+var secretName = namesOf(reflect.TypeFor[smartleadSecret]())
+
 // BodySecretFits compares the field secret_key of older Smartlead hooks with the secrets, in constant time.
 func BodySecretFits(body []byte, secrets []string) bool {
-	var s struct {
-		Secret string `json:"secret_key"`
-	}
-	if Strict(body) != nil || json.Unmarshal(body, &s) != nil || s.Secret == "" {
+	var s smartleadSecret
+	top, err := members(body, cased)
+	if err != nil || json.Unmarshal(secretName.ours(top), &s) != nil || s.Secret == "" {
 		return false
 	}
 	match := 0

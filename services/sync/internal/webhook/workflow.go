@@ -3,6 +3,7 @@ package webhook
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -31,11 +32,13 @@ type workflow struct {
 	} `json:"message"`
 }
 
+var workflowNames = namesOf(reflect.TypeFor[workflow]())
+
 // workflowEvent reads a workflow webhook. It carries no id, so its key is made of workspace, contact, workflow, the exact
 // body and the minute of arrival.
 func workflowEvent(d Delivery) (Event, error) {
 	var w workflow
-	if err := json.Unmarshal(d.Body, &w); err != nil {
+	if err := json.Unmarshal(workflowNames.ours(d.top), &w); err != nil {
 		return Event{}, errType
 	}
 	if !lead.ValidID(w.ContactID) {

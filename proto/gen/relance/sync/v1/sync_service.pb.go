@@ -31,7 +31,11 @@ type CreateWorkspaceRequest struct {
 	// The workspace to make.
 	Workspace *Workspace `protobuf:"bytes,1,opt,name=workspace,proto3" json:"workspace,omitempty"`
 	// UUID chosen by the caller; the same id answers the same workspace.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// GoHighLevel connection to make with it, in the same commit: a location and a token, as in SetConnection. A workspace is not made
+	// when its connection is refused. When the request has made the workspace before, its connection is replaced. None by default; what
+	// takes a call of the provider (oauth_code, refresh_token, agency) goes to SetConnection.
+	Connection    *Connection `protobuf:"bytes,3,opt,name=connection,proto3" json:"connection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -80,11 +84,20 @@ func (x *CreateWorkspaceRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreateWorkspaceRequest) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
 // CreateWorkspaceResponse carries the new workspace.
 type CreateWorkspaceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The workspace.
-	Workspace     *Workspace `protobuf:"bytes,1,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	Workspace *Workspace `protobuf:"bytes,1,opt,name=workspace,proto3" json:"workspace,omitempty"`
+	// Whether an earlier call with the same request_id had made it.
+	Existed       bool `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,6 +137,13 @@ func (x *CreateWorkspaceResponse) GetWorkspace() *Workspace {
 		return x.Workspace
 	}
 	return nil
+}
+
+func (x *CreateWorkspaceResponse) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
 }
 
 // GetWorkspaceRequest names a workspace.
@@ -3163,13 +3183,17 @@ var File_relance_sync_v1_sync_service_proto protoreflect.FileDescriptor
 
 const file_relance_sync_v1_sync_service_proto_rawDesc = "" +
 	"\n" +
-	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\"relance/sync/v1/contact_link.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"q\n" +
+	"\"relance/sync/v1/sync_service.proto\x12\x0frelance.sync.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drelance/sync/v1/booking.proto\x1a relance/sync/v1/compliance.proto\x1a\x1drelance/sync/v1/contact.proto\x1a\"relance/sync/v1/contact_link.proto\x1a\x1drelance/sync/v1/history.proto\x1a\x1drelance/sync/v1/resolve.proto\x1a\x1arelance/sync/v1/sync.proto\"\xae\x01\n" +
 	"\x16CreateWorkspaceRequest\x128\n" +
 	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tR\trequestId\"S\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\x12;\n" +
+	"\n" +
+	"connection\x18\x03 \x01(\v2\x1b.relance.sync.v1.ConnectionR\n" +
+	"connection\"m\n" +
 	"\x17CreateWorkspaceResponse\x128\n" +
-	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\")\n" +
+	"\tworkspace\x18\x01 \x01(\v2\x1a.relance.sync.v1.WorkspaceR\tworkspace\x12\x18\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\")\n" +
 	"\x13GetWorkspaceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"P\n" +
 	"\x14GetWorkspaceResponse\x128\n" +
@@ -3510,9 +3534,9 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 	(*ListIngestionHealthRequest)(nil),    // 46: relance.sync.v1.ListIngestionHealthRequest
 	(*ListIngestionHealthResponse)(nil),   // 47: relance.sync.v1.ListIngestionHealthResponse
 	(*Workspace)(nil),                     // 48: relance.sync.v1.Workspace
-	(*timestamppb.Timestamp)(nil),         // 49: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),         // 50: google.protobuf.FieldMask
-	(*Connection)(nil),                    // 51: relance.sync.v1.Connection
+	(*Connection)(nil),                    // 49: relance.sync.v1.Connection
+	(*timestamppb.Timestamp)(nil),         // 50: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),         // 51: google.protobuf.FieldMask
 	(*ProviderBudget)(nil),                // 52: relance.sync.v1.ProviderBudget
 	(WebhookSource)(0),                    // 53: relance.sync.v1.WebhookSource
 	(WebhookSecretPurpose)(0),             // 54: relance.sync.v1.WebhookSecretPurpose
@@ -3576,162 +3600,163 @@ var file_relance_sync_v1_sync_service_proto_goTypes = []any{
 }
 var file_relance_sync_v1_sync_service_proto_depIdxs = []int32{
 	48,  // 0: relance.sync.v1.CreateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	48,  // 1: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	48,  // 2: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	49,  // 3: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
-	48,  // 4: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
-	48,  // 5: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
-	50,  // 6: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
-	48,  // 7: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
-	51,  // 8: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
-	51,  // 9: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
-	51,  // 10: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
-	52,  // 11: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
-	53,  // 12: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
-	54,  // 13: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
-	55,  // 14: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
-	49,  // 15: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
-	56,  // 16: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
-	56,  // 17: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	56,  // 18: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
-	56,  // 19: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	56,  // 20: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
-	57,  // 21: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
-	49,  // 22: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
-	49,  // 23: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
-	58,  // 24: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
-	59,  // 25: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
-	60,  // 26: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
-	61,  // 27: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
-	60,  // 28: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
-	62,  // 29: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
-	60,  // 30: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
-	60,  // 31: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
-	63,  // 32: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
-	60,  // 33: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
-	49,  // 34: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
-	49,  // 35: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
-	49,  // 36: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
-	55,  // 37: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
-	53,  // 38: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
-	53,  // 39: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
-	64,  // 40: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
-	34,  // 41: relance.sync.v1.BatchAcceptWebhooksRequest.requests:type_name -> relance.sync.v1.AcceptWebhookRequest
-	38,  // 42: relance.sync.v1.BatchAcceptWebhooksResponse.results:type_name -> relance.sync.v1.AcceptWebhookResult
-	35,  // 43: relance.sync.v1.AcceptWebhookResult.response:type_name -> relance.sync.v1.AcceptWebhookResponse
-	65,  // 44: relance.sync.v1.AcceptWebhookResult.error:type_name -> google.protobuf.Any
-	64,  // 45: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
-	53,  // 46: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
-	49,  // 47: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
-	49,  // 48: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
-	39,  // 49: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	66,  // 50: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
-	39,  // 51: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
-	67,  // 52: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
-	49,  // 53: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
-	49,  // 54: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
-	49,  // 55: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
-	49,  // 56: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
-	49,  // 57: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
-	49,  // 58: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
-	45,  // 59: relance.sync.v1.IngestionHealth.appointment_polls:type_name -> relance.sync.v1.AppointmentPoll
-	49,  // 60: relance.sync.v1.AppointmentPoll.last_poll_time:type_name -> google.protobuf.Timestamp
-	49,  // 61: relance.sync.v1.AppointmentPoll.whole_time:type_name -> google.protobuf.Timestamp
-	49,  // 62: relance.sync.v1.AppointmentPoll.next_poll_time:type_name -> google.protobuf.Timestamp
-	44,  // 63: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
-	0,   // 64: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
-	2,   // 65: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
-	4,   // 66: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
-	6,   // 67: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
-	8,   // 68: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
-	10,  // 69: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
-	12,  // 70: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
-	14,  // 71: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
-	16,  // 72: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
-	18,  // 73: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
-	20,  // 74: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
-	22,  // 75: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
-	68,  // 76: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
-	24,  // 77: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
-	28,  // 78: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
-	26,  // 79: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
-	69,  // 80: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
-	70,  // 81: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
-	71,  // 82: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
-	72,  // 83: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
-	73,  // 84: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
-	74,  // 85: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
-	75,  // 86: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
-	76,  // 87: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
-	77,  // 88: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
-	78,  // 89: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
-	79,  // 90: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
-	80,  // 91: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
-	81,  // 92: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
-	82,  // 93: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
-	83,  // 94: relance.sync.v1.SyncService.EnsureContact:input_type -> relance.sync.v1.EnsureContactRequest
-	84,  // 95: relance.sync.v1.SyncService.GetContactLink:input_type -> relance.sync.v1.GetContactLinkRequest
-	85,  // 96: relance.sync.v1.SyncService.ListContactLinks:input_type -> relance.sync.v1.ListContactLinksRequest
-	30,  // 97: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
-	86,  // 98: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
-	87,  // 99: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
-	88,  // 100: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
-	89,  // 101: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
-	32,  // 102: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
-	34,  // 103: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
-	36,  // 104: relance.sync.v1.SyncService.BatchAcceptWebhooks:input_type -> relance.sync.v1.BatchAcceptWebhooksRequest
-	40,  // 105: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
-	42,  // 106: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
-	46,  // 107: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
-	1,   // 108: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
-	3,   // 109: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
-	5,   // 110: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
-	7,   // 111: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
-	9,   // 112: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
-	11,  // 113: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
-	13,  // 114: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
-	15,  // 115: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
-	17,  // 116: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
-	19,  // 117: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
-	21,  // 118: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
-	23,  // 119: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
-	90,  // 120: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
-	25,  // 121: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
-	29,  // 122: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
-	27,  // 123: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
-	91,  // 124: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
-	92,  // 125: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
-	93,  // 126: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
-	94,  // 127: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
-	95,  // 128: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
-	96,  // 129: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
-	97,  // 130: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
-	98,  // 131: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
-	99,  // 132: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
-	100, // 133: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
-	101, // 134: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
-	102, // 135: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
-	103, // 136: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
-	104, // 137: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
-	105, // 138: relance.sync.v1.SyncService.EnsureContact:output_type -> relance.sync.v1.EnsureContactResponse
-	106, // 139: relance.sync.v1.SyncService.GetContactLink:output_type -> relance.sync.v1.GetContactLinkResponse
-	107, // 140: relance.sync.v1.SyncService.ListContactLinks:output_type -> relance.sync.v1.ListContactLinksResponse
-	31,  // 141: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
-	108, // 142: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
-	109, // 143: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
-	110, // 144: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
-	111, // 145: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
-	33,  // 146: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
-	35,  // 147: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
-	37,  // 148: relance.sync.v1.SyncService.BatchAcceptWebhooks:output_type -> relance.sync.v1.BatchAcceptWebhooksResponse
-	41,  // 149: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
-	43,  // 150: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
-	47,  // 151: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
-	108, // [108:152] is the sub-list for method output_type
-	64,  // [64:108] is the sub-list for method input_type
-	64,  // [64:64] is the sub-list for extension type_name
-	64,  // [64:64] is the sub-list for extension extendee
-	0,   // [0:64] is the sub-list for field type_name
+	49,  // 1: relance.sync.v1.CreateWorkspaceRequest.connection:type_name -> relance.sync.v1.Connection
+	48,  // 2: relance.sync.v1.CreateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	48,  // 3: relance.sync.v1.GetWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	50,  // 4: relance.sync.v1.ListWorkspacesRequest.updated_since:type_name -> google.protobuf.Timestamp
+	48,  // 5: relance.sync.v1.ListWorkspacesResponse.workspaces:type_name -> relance.sync.v1.Workspace
+	48,  // 6: relance.sync.v1.UpdateWorkspaceRequest.workspace:type_name -> relance.sync.v1.Workspace
+	51,  // 7: relance.sync.v1.UpdateWorkspaceRequest.update_mask:type_name -> google.protobuf.FieldMask
+	48,  // 8: relance.sync.v1.UpdateWorkspaceResponse.workspace:type_name -> relance.sync.v1.Workspace
+	49,  // 9: relance.sync.v1.SetConnectionRequest.connection:type_name -> relance.sync.v1.Connection
+	49,  // 10: relance.sync.v1.SetConnectionResponse.connection:type_name -> relance.sync.v1.Connection
+	49,  // 11: relance.sync.v1.GetConnectionHealthResponse.connection:type_name -> relance.sync.v1.Connection
+	52,  // 12: relance.sync.v1.GetConnectionHealthResponse.budget:type_name -> relance.sync.v1.ProviderBudget
+	53,  // 13: relance.sync.v1.RotateWebhookSecretRequest.source:type_name -> relance.sync.v1.WebhookSource
+	54,  // 14: relance.sync.v1.RotateWebhookSecretRequest.purpose:type_name -> relance.sync.v1.WebhookSecretPurpose
+	55,  // 15: relance.sync.v1.RotateWebhookSecretRequest.overlap:type_name -> google.protobuf.Duration
+	50,  // 16: relance.sync.v1.RotateWebhookSecretResponse.previous_end_time:type_name -> google.protobuf.Timestamp
+	56,  // 17: relance.sync.v1.UpsertLeadRequest.lead:type_name -> relance.sync.v1.Lead
+	56,  // 18: relance.sync.v1.UpsertLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	56,  // 19: relance.sync.v1.GetLeadResponse.lead:type_name -> relance.sync.v1.Lead
+	56,  // 20: relance.sync.v1.BatchGetLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	56,  // 21: relance.sync.v1.ListLeadsResponse.leads:type_name -> relance.sync.v1.Lead
+	57,  // 22: relance.sync.v1.SendMessageRequest.channel:type_name -> relance.sync.v1.Channel
+	50,  // 23: relance.sync.v1.SendMessageRequest.unless_replied_since:type_name -> google.protobuf.Timestamp
+	50,  // 24: relance.sync.v1.SendMessageRequest.expire_time:type_name -> google.protobuf.Timestamp
+	58,  // 25: relance.sync.v1.SendMessageRequest.unknown_policy:type_name -> relance.sync.v1.UnknownPolicy
+	59,  // 26: relance.sync.v1.SendMessageRequest.purpose:type_name -> relance.sync.v1.SendPurpose
+	60,  // 27: relance.sync.v1.SendMessageResponse.message:type_name -> relance.sync.v1.Message
+	61,  // 28: relance.sync.v1.GetMessageRequest.view:type_name -> relance.sync.v1.MessageView
+	60,  // 29: relance.sync.v1.GetMessageResponse.message:type_name -> relance.sync.v1.Message
+	62,  // 30: relance.sync.v1.ResolveMessageRequest.resolution:type_name -> relance.sync.v1.Resolution
+	60,  // 31: relance.sync.v1.ResolveMessageResponse.message:type_name -> relance.sync.v1.Message
+	60,  // 32: relance.sync.v1.ResolveMessageResponse.new_message:type_name -> relance.sync.v1.Message
+	63,  // 33: relance.sync.v1.ListMessagesRequest.states:type_name -> relance.sync.v1.MessageState
+	60,  // 34: relance.sync.v1.ListMessagesResponse.messages:type_name -> relance.sync.v1.Message
+	50,  // 35: relance.sync.v1.ListFreeSlotsRequest.start_time:type_name -> google.protobuf.Timestamp
+	50,  // 36: relance.sync.v1.ListFreeSlotsRequest.end_time:type_name -> google.protobuf.Timestamp
+	50,  // 37: relance.sync.v1.ListFreeSlotsResponse.start_times:type_name -> google.protobuf.Timestamp
+	55,  // 38: relance.sync.v1.ListFreeSlotsResponse.slot_duration:type_name -> google.protobuf.Duration
+	53,  // 39: relance.sync.v1.IdentifyWebhookSenderRequest.source:type_name -> relance.sync.v1.WebhookSource
+	53,  // 40: relance.sync.v1.AcceptWebhookRequest.source:type_name -> relance.sync.v1.WebhookSource
+	64,  // 41: relance.sync.v1.AcceptWebhookResponse.state:type_name -> relance.sync.v1.WebhookState
+	34,  // 42: relance.sync.v1.BatchAcceptWebhooksRequest.requests:type_name -> relance.sync.v1.AcceptWebhookRequest
+	38,  // 43: relance.sync.v1.BatchAcceptWebhooksResponse.results:type_name -> relance.sync.v1.AcceptWebhookResult
+	35,  // 44: relance.sync.v1.AcceptWebhookResult.response:type_name -> relance.sync.v1.AcceptWebhookResponse
+	65,  // 45: relance.sync.v1.AcceptWebhookResult.error:type_name -> google.protobuf.Any
+	64,  // 46: relance.sync.v1.WebhookEventFilter.state:type_name -> relance.sync.v1.WebhookState
+	53,  // 47: relance.sync.v1.WebhookEventFilter.source:type_name -> relance.sync.v1.WebhookSource
+	50,  // 48: relance.sync.v1.WebhookEventFilter.start_time:type_name -> google.protobuf.Timestamp
+	50,  // 49: relance.sync.v1.WebhookEventFilter.end_time:type_name -> google.protobuf.Timestamp
+	39,  // 50: relance.sync.v1.ListWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	66,  // 51: relance.sync.v1.ListWebhookEventsResponse.webhook_events:type_name -> relance.sync.v1.WebhookEvent
+	39,  // 52: relance.sync.v1.ReplayWebhookEventsRequest.filter:type_name -> relance.sync.v1.WebhookEventFilter
+	67,  // 53: relance.sync.v1.IngestionHealth.connection_state:type_name -> relance.sync.v1.ConnectionState
+	50,  // 54: relance.sync.v1.IngestionHealth.last_webhook_time:type_name -> google.protobuf.Timestamp
+	50,  // 55: relance.sync.v1.IngestionHealth.last_poll_time:type_name -> google.protobuf.Timestamp
+	50,  // 56: relance.sync.v1.IngestionHealth.poll_cursor_time:type_name -> google.protobuf.Timestamp
+	50,  // 57: relance.sync.v1.IngestionHealth.next_poll_time:type_name -> google.protobuf.Timestamp
+	50,  // 58: relance.sync.v1.IngestionHealth.breaker_end_time:type_name -> google.protobuf.Timestamp
+	50,  // 59: relance.sync.v1.IngestionHealth.silent_since_time:type_name -> google.protobuf.Timestamp
+	45,  // 60: relance.sync.v1.IngestionHealth.appointment_polls:type_name -> relance.sync.v1.AppointmentPoll
+	50,  // 61: relance.sync.v1.AppointmentPoll.last_poll_time:type_name -> google.protobuf.Timestamp
+	50,  // 62: relance.sync.v1.AppointmentPoll.whole_time:type_name -> google.protobuf.Timestamp
+	50,  // 63: relance.sync.v1.AppointmentPoll.next_poll_time:type_name -> google.protobuf.Timestamp
+	44,  // 64: relance.sync.v1.ListIngestionHealthResponse.ingestion_health:type_name -> relance.sync.v1.IngestionHealth
+	0,   // 65: relance.sync.v1.SyncService.CreateWorkspace:input_type -> relance.sync.v1.CreateWorkspaceRequest
+	2,   // 66: relance.sync.v1.SyncService.GetWorkspace:input_type -> relance.sync.v1.GetWorkspaceRequest
+	4,   // 67: relance.sync.v1.SyncService.ListWorkspaces:input_type -> relance.sync.v1.ListWorkspacesRequest
+	6,   // 68: relance.sync.v1.SyncService.UpdateWorkspace:input_type -> relance.sync.v1.UpdateWorkspaceRequest
+	8,   // 69: relance.sync.v1.SyncService.SetConnection:input_type -> relance.sync.v1.SetConnectionRequest
+	10,  // 70: relance.sync.v1.SyncService.GetConnectionHealth:input_type -> relance.sync.v1.GetConnectionHealthRequest
+	12,  // 71: relance.sync.v1.SyncService.RotateWebhookSecret:input_type -> relance.sync.v1.RotateWebhookSecretRequest
+	14,  // 72: relance.sync.v1.SyncService.UpsertLead:input_type -> relance.sync.v1.UpsertLeadRequest
+	16,  // 73: relance.sync.v1.SyncService.GetLead:input_type -> relance.sync.v1.GetLeadRequest
+	18,  // 74: relance.sync.v1.SyncService.BatchGetLeads:input_type -> relance.sync.v1.BatchGetLeadsRequest
+	20,  // 75: relance.sync.v1.SyncService.ListLeads:input_type -> relance.sync.v1.ListLeadsRequest
+	22,  // 76: relance.sync.v1.SyncService.SendMessage:input_type -> relance.sync.v1.SendMessageRequest
+	68,  // 77: relance.sync.v1.SyncService.CheckSend:input_type -> relance.sync.v1.CheckSendRequest
+	24,  // 78: relance.sync.v1.SyncService.GetMessage:input_type -> relance.sync.v1.GetMessageRequest
+	28,  // 79: relance.sync.v1.SyncService.ListMessages:input_type -> relance.sync.v1.ListMessagesRequest
+	26,  // 80: relance.sync.v1.SyncService.ResolveMessage:input_type -> relance.sync.v1.ResolveMessageRequest
+	69,  // 81: relance.sync.v1.SyncService.GetConversation:input_type -> relance.sync.v1.GetConversationRequest
+	70,  // 82: relance.sync.v1.SyncService.ListConversations:input_type -> relance.sync.v1.ListConversationsRequest
+	71,  // 83: relance.sync.v1.SyncService.SyncConversation:input_type -> relance.sync.v1.SyncConversationRequest
+	72,  // 84: relance.sync.v1.SyncService.SyncDueConversations:input_type -> relance.sync.v1.SyncDueConversationsRequest
+	73,  // 85: relance.sync.v1.SyncService.BackfillConversations:input_type -> relance.sync.v1.BackfillConversationsRequest
+	74,  // 86: relance.sync.v1.SyncService.WatchConversations:input_type -> relance.sync.v1.WatchConversationsRequest
+	75,  // 87: relance.sync.v1.SyncService.SetMessageVerdict:input_type -> relance.sync.v1.SetMessageVerdictRequest
+	76,  // 88: relance.sync.v1.SyncService.ListOptOuts:input_type -> relance.sync.v1.ListOptOutsRequest
+	77,  // 89: relance.sync.v1.SyncService.ReviewOptOut:input_type -> relance.sync.v1.ReviewOptOutRequest
+	78,  // 90: relance.sync.v1.SyncService.LiftOptOut:input_type -> relance.sync.v1.LiftOptOutRequest
+	79,  // 91: relance.sync.v1.SyncService.RetryOptOutPush:input_type -> relance.sync.v1.RetryOptOutPushRequest
+	80,  // 92: relance.sync.v1.SyncService.UnblockLead:input_type -> relance.sync.v1.UnblockLeadRequest
+	81,  // 93: relance.sync.v1.SyncService.ListLeadConflicts:input_type -> relance.sync.v1.ListLeadConflictsRequest
+	82,  // 94: relance.sync.v1.SyncService.ResolveLeadConflict:input_type -> relance.sync.v1.ResolveLeadConflictRequest
+	83,  // 95: relance.sync.v1.SyncService.EnsureContact:input_type -> relance.sync.v1.EnsureContactRequest
+	84,  // 96: relance.sync.v1.SyncService.GetContactLink:input_type -> relance.sync.v1.GetContactLinkRequest
+	85,  // 97: relance.sync.v1.SyncService.ListContactLinks:input_type -> relance.sync.v1.ListContactLinksRequest
+	30,  // 98: relance.sync.v1.SyncService.ListFreeSlots:input_type -> relance.sync.v1.ListFreeSlotsRequest
+	86,  // 99: relance.sync.v1.SyncService.BookAppointment:input_type -> relance.sync.v1.BookAppointmentRequest
+	87,  // 100: relance.sync.v1.SyncService.GetBooking:input_type -> relance.sync.v1.GetBookingRequest
+	88,  // 101: relance.sync.v1.SyncService.ListAppointments:input_type -> relance.sync.v1.ListAppointmentsRequest
+	89,  // 102: relance.sync.v1.SyncService.ListTakenTimes:input_type -> relance.sync.v1.ListTakenTimesRequest
+	32,  // 103: relance.sync.v1.SyncService.IdentifyWebhookSender:input_type -> relance.sync.v1.IdentifyWebhookSenderRequest
+	34,  // 104: relance.sync.v1.SyncService.AcceptWebhook:input_type -> relance.sync.v1.AcceptWebhookRequest
+	36,  // 105: relance.sync.v1.SyncService.BatchAcceptWebhooks:input_type -> relance.sync.v1.BatchAcceptWebhooksRequest
+	40,  // 106: relance.sync.v1.SyncService.ListWebhookEvents:input_type -> relance.sync.v1.ListWebhookEventsRequest
+	42,  // 107: relance.sync.v1.SyncService.ReplayWebhookEvents:input_type -> relance.sync.v1.ReplayWebhookEventsRequest
+	46,  // 108: relance.sync.v1.SyncService.ListIngestionHealth:input_type -> relance.sync.v1.ListIngestionHealthRequest
+	1,   // 109: relance.sync.v1.SyncService.CreateWorkspace:output_type -> relance.sync.v1.CreateWorkspaceResponse
+	3,   // 110: relance.sync.v1.SyncService.GetWorkspace:output_type -> relance.sync.v1.GetWorkspaceResponse
+	5,   // 111: relance.sync.v1.SyncService.ListWorkspaces:output_type -> relance.sync.v1.ListWorkspacesResponse
+	7,   // 112: relance.sync.v1.SyncService.UpdateWorkspace:output_type -> relance.sync.v1.UpdateWorkspaceResponse
+	9,   // 113: relance.sync.v1.SyncService.SetConnection:output_type -> relance.sync.v1.SetConnectionResponse
+	11,  // 114: relance.sync.v1.SyncService.GetConnectionHealth:output_type -> relance.sync.v1.GetConnectionHealthResponse
+	13,  // 115: relance.sync.v1.SyncService.RotateWebhookSecret:output_type -> relance.sync.v1.RotateWebhookSecretResponse
+	15,  // 116: relance.sync.v1.SyncService.UpsertLead:output_type -> relance.sync.v1.UpsertLeadResponse
+	17,  // 117: relance.sync.v1.SyncService.GetLead:output_type -> relance.sync.v1.GetLeadResponse
+	19,  // 118: relance.sync.v1.SyncService.BatchGetLeads:output_type -> relance.sync.v1.BatchGetLeadsResponse
+	21,  // 119: relance.sync.v1.SyncService.ListLeads:output_type -> relance.sync.v1.ListLeadsResponse
+	23,  // 120: relance.sync.v1.SyncService.SendMessage:output_type -> relance.sync.v1.SendMessageResponse
+	90,  // 121: relance.sync.v1.SyncService.CheckSend:output_type -> relance.sync.v1.CheckSendResponse
+	25,  // 122: relance.sync.v1.SyncService.GetMessage:output_type -> relance.sync.v1.GetMessageResponse
+	29,  // 123: relance.sync.v1.SyncService.ListMessages:output_type -> relance.sync.v1.ListMessagesResponse
+	27,  // 124: relance.sync.v1.SyncService.ResolveMessage:output_type -> relance.sync.v1.ResolveMessageResponse
+	91,  // 125: relance.sync.v1.SyncService.GetConversation:output_type -> relance.sync.v1.GetConversationResponse
+	92,  // 126: relance.sync.v1.SyncService.ListConversations:output_type -> relance.sync.v1.ListConversationsResponse
+	93,  // 127: relance.sync.v1.SyncService.SyncConversation:output_type -> relance.sync.v1.SyncConversationResponse
+	94,  // 128: relance.sync.v1.SyncService.SyncDueConversations:output_type -> relance.sync.v1.SyncDueConversationsResponse
+	95,  // 129: relance.sync.v1.SyncService.BackfillConversations:output_type -> relance.sync.v1.BackfillConversationsResponse
+	96,  // 130: relance.sync.v1.SyncService.WatchConversations:output_type -> relance.sync.v1.WatchConversationsResponse
+	97,  // 131: relance.sync.v1.SyncService.SetMessageVerdict:output_type -> relance.sync.v1.SetMessageVerdictResponse
+	98,  // 132: relance.sync.v1.SyncService.ListOptOuts:output_type -> relance.sync.v1.ListOptOutsResponse
+	99,  // 133: relance.sync.v1.SyncService.ReviewOptOut:output_type -> relance.sync.v1.ReviewOptOutResponse
+	100, // 134: relance.sync.v1.SyncService.LiftOptOut:output_type -> relance.sync.v1.LiftOptOutResponse
+	101, // 135: relance.sync.v1.SyncService.RetryOptOutPush:output_type -> relance.sync.v1.RetryOptOutPushResponse
+	102, // 136: relance.sync.v1.SyncService.UnblockLead:output_type -> relance.sync.v1.UnblockLeadResponse
+	103, // 137: relance.sync.v1.SyncService.ListLeadConflicts:output_type -> relance.sync.v1.ListLeadConflictsResponse
+	104, // 138: relance.sync.v1.SyncService.ResolveLeadConflict:output_type -> relance.sync.v1.ResolveLeadConflictResponse
+	105, // 139: relance.sync.v1.SyncService.EnsureContact:output_type -> relance.sync.v1.EnsureContactResponse
+	106, // 140: relance.sync.v1.SyncService.GetContactLink:output_type -> relance.sync.v1.GetContactLinkResponse
+	107, // 141: relance.sync.v1.SyncService.ListContactLinks:output_type -> relance.sync.v1.ListContactLinksResponse
+	31,  // 142: relance.sync.v1.SyncService.ListFreeSlots:output_type -> relance.sync.v1.ListFreeSlotsResponse
+	108, // 143: relance.sync.v1.SyncService.BookAppointment:output_type -> relance.sync.v1.BookAppointmentResponse
+	109, // 144: relance.sync.v1.SyncService.GetBooking:output_type -> relance.sync.v1.GetBookingResponse
+	110, // 145: relance.sync.v1.SyncService.ListAppointments:output_type -> relance.sync.v1.ListAppointmentsResponse
+	111, // 146: relance.sync.v1.SyncService.ListTakenTimes:output_type -> relance.sync.v1.ListTakenTimesResponse
+	33,  // 147: relance.sync.v1.SyncService.IdentifyWebhookSender:output_type -> relance.sync.v1.IdentifyWebhookSenderResponse
+	35,  // 148: relance.sync.v1.SyncService.AcceptWebhook:output_type -> relance.sync.v1.AcceptWebhookResponse
+	37,  // 149: relance.sync.v1.SyncService.BatchAcceptWebhooks:output_type -> relance.sync.v1.BatchAcceptWebhooksResponse
+	41,  // 150: relance.sync.v1.SyncService.ListWebhookEvents:output_type -> relance.sync.v1.ListWebhookEventsResponse
+	43,  // 151: relance.sync.v1.SyncService.ReplayWebhookEvents:output_type -> relance.sync.v1.ReplayWebhookEventsResponse
+	47,  // 152: relance.sync.v1.SyncService.ListIngestionHealth:output_type -> relance.sync.v1.ListIngestionHealthResponse
+	109, // [109:153] is the sub-list for method output_type
+	65,  // [65:109] is the sub-list for method input_type
+	65,  // [65:65] is the sub-list for extension type_name
+	65,  // [65:65] is the sub-list for extension extendee
+	0,   // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_relance_sync_v1_sync_service_proto_init() }
