@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"testing/fstest"
@@ -126,7 +125,7 @@ func TestTablesAreKeptAnalyzed(t *testing.T) {
 	pool := d.Pool(t, "sample")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- postgres.KeepAnalyzed(ctx, pool, slog.New(slog.NewTextHandler(io.Discard, nil))) }()
+	go func() { done <- postgres.KeepAnalyzed(ctx, pool, slog.New(slog.DiscardHandler)) }()
 	fill(t, pool, crowding)
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		var rows float64

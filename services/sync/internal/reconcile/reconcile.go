@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,6 +59,8 @@ type Reconciler struct {
 	logger  *slog.Logger
 	metrics metrics
 	told    sync.Map // what Watch has logged, by invariant
+	// spared is how many more times Watch does not count all sends.
+	spared atomic.Int64
 }
 
 // New makes a Reconciler.

@@ -16,9 +16,13 @@ import (
 // restDue is how long after its time a due send may still wait for its turn (I8).
 const restDue = 5 * time.Minute
 
+// countedAtOnce is how many sends all are counted for each minute. More are counted as seldom as keeps it to that many a minute:
+// ten million each twentieth minute. I9 is a promise about all sends ever, and its count reads all.
+const countedAtOnce = 500_000
+
 // State is the sends of all workspaces at a moment.
 type State struct {
-	// Sends counts them by state, Planned as the timeline has them.
+	// Sends counts them by state, Planned as the timeline has them. Nil when it was not their turn to be counted.
 	Sends   map[sending.State]int64
 	Planned int64
 	// Waiting are parked sends that nobody has resolved, Duplicates sends of which the provider shows more than one message.
@@ -39,13 +43,10 @@ func (s State) Gap() int64 {
 // Watch counts the sends, keeps the metrics of invariants I8 and I9, and tells in the log when one of them is broken or
 // whole again.
 func (r *Reconciler) Watch(ctx context.Context) (State, error) {
-	out := State{Sends: map[sending.State]int64{}, Resting: map[string]int64{}}
+	out := State{Resting: map[string]int64{}}
 	err := r.Store.Snapshot(ctx, func(tx *store.Tx) error { return r.countSends(ctx, tx, &out) })
 	if err != nil {
 		return State{}, fmt.Errorf("count sends: %w", err)
-	}
-	for _, state := range sending.States() {
-		r.metrics.sends.Record(ctx, out.Sends[state], metric.WithAttributes(attribute.String("state", string(state))))
 	}
 	resting := int64(0)
 	for kind, n := range out.Resting {
@@ -53,30 +54,35 @@ func (r *Reconciler) Watch(ctx context.Context) (State, error) {
 		resting += n
 	}
 	r.metrics.waiting.Record(ctx, out.Waiting)
-	r.metrics.duplicates.Record(ctx, out.Duplicates)
-	r.metrics.gap.Record(ctx, out.Gap())
 	r.watchLateness(ctx)
 	r.tell(ctx, "sends rest that should have moved (I8)", resting)
+	if out.Sends != nil {
+		r.tellAll(ctx, out)
+	}
+	return out, nil
+}
+
+// tellAll tells what only a count of all sends shows.
+func (r *Reconciler) tellAll(ctx context.Context, out State) {
+	for _, state := range sending.States() {
+		r.metrics.sends.Record(ctx, out.Sends[state], metric.WithAttributes(attribute.String("state", string(state))))
+	}
+	r.metrics.duplicates.Record(ctx, out.Duplicates)
+	r.metrics.gap.Record(ctx, out.Gap())
 	r.tell(ctx, "planned sends and states do not add up (I9)", out.Gap())
 	r.tell(ctx, "duplicates suspected (I1)", out.Duplicates)
-	return out, nil
 }
 
 func (r *Reconciler) countSends(ctx context.Context, tx *store.Tx, out *State) error {
 	if err := r.Assumed.Load(ctx, tx); err != nil {
 		return err
 	}
-	states, err := tx.SendsByState(ctx)
-	if err != nil {
-		return err
+	if r.spared.Add(-1) < 0 {
+		if err := r.countAll(ctx, tx, out); err != nil {
+			return err
+		}
 	}
-	for _, s := range states {
-		out.Sends[sending.State(s.State)] = s.Sends
-		out.Duplicates += s.Duplicates
-	}
-	if out.Planned, err = tx.PlannedSends(ctx); err != nil {
-		return err
-	}
+	var err error
 	if out.Waiting, err = tx.ParkedSends(ctx); err != nil {
 		return err
 	}
@@ -86,6 +92,28 @@ func (r *Reconciler) countSends(ctx context.Context, tx *store.Tx, out *State) e
 	})
 	out.Resting["sending"], out.Resting["unknown"], out.Resting["due"] = resting.Sending, resting.Unknown, resting.Due
 	return err
+}
+
+// countAll counts all sends, and says how often that is spared from now on.
+func (r *Reconciler) countAll(ctx context.Context, tx *store.Tx, out *State) error {
+	about, err := tx.SendsAbout(ctx)
+	if err != nil {
+		return err
+	}
+	states, err := tx.SendsByState(ctx)
+	if err != nil {
+		return err
+	}
+	out.Sends = map[sending.State]int64{}
+	for _, s := range states {
+		out.Sends[sending.State(s.State)] = s.Sends
+		out.Duplicates += s.Duplicates
+	}
+	if out.Planned, err = tx.PlannedSends(ctx); err != nil {
+		return err
+	}
+	r.spared.Store(about / countedAtOnce)
+	return nil
 }
 
 // tell logs a broken invariant when its count changes, not each minute.

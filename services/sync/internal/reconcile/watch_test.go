@@ -57,6 +57,21 @@ func TestWatchCountsWhatRests(t *testing.T) {
 	}
 }
 
+// The count of all sends reads all: of a million it is made each third minute. What rests is looked for each time.
+func TestManySendsAreCountedSeldom(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p := r.person("+12025550101")
+	p.send(p.request(text))
+	r.admin(`UPDATE pg_class SET reltuples = 1000000 WHERE oid = 'sync.send_intent'::regclass`)
+	for i, counted := range []bool{true, false, false, true} {
+		s := r.watch()
+		if (s.Sends != nil) != counted || len(s.Resting) != 3 {
+			t.Errorf("watch %d: %+v, want all counted: %v", i, s, counted)
+		}
+	}
+}
+
 func TestVisibilityIsWatchedInBothLists(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -185,12 +185,12 @@ func (s *Server) message(ctx context.Context, workspace, id uuid.UUID) (*syncv1.
 // ListMessages lists the messages of a lead or a workspace, newest first.
 func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesRequest) (*syncv1.ListMessagesResponse, error) {
 	var c check
-	params := db.ListMessagesParams{}
+	var asked messageList
 	if strings.Contains(req.GetParent(), "/leads/") {
 		workspace, id := c.child("parent", req.GetParent(), "leads")
-		params.WorkspaceID, params.LeadID = workspace, &id
+		asked.workspace, asked.lead = workspace, &id
 	} else {
-		params.WorkspaceID = c.workspace("parent", req.GetParent())
+		asked.workspace = c.workspace("parent", req.GetParent())
 	}
 	states := c.states(req.GetStates())
 	scope := "messages:" + req.GetParent() + ":" + strings.Join(states, ",")
@@ -198,11 +198,11 @@ func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesReque
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	params.Page = size + 1
+	asked.page = size + 1
 	if last != uuid.Nil {
-		params.Before = &last
+		asked.before = &last
 	}
-	rows, err := s.messages(ctx, params, states)
+	rows, err := s.messages(ctx, asked, states)
 	if err != nil {
 		return nil, err
 	}
@@ -221,20 +221,40 @@ func (s *Server) ListMessages(ctx context.Context, req *syncv1.ListMessagesReque
 	return out, nil
 }
 
-func (s *Server) messages(ctx context.Context, p db.ListMessagesParams, states []string) ([]db.MessageRow, error) {
+// messageList is the page of messages that is asked for: of a lead or, without one, of the workspace; after a message or the first.
+type messageList struct {
+	workspace    uuid.UUID
+	lead, before *uuid.UUID
+	page         int32
+}
+
+func (s *Server) messages(ctx context.Context, l messageList, states []string) (out []db.MessageRow, err error) {
 	if len(states) > 0 {
 		return s.unsettled(ctx, db.UnsettledMessagesParams{
-			WorkspaceID: p.WorkspaceID, States: states, LeadID: p.LeadID, Before: before(store.Deref(p.Before)), Page: p.Page,
+			WorkspaceID: l.workspace, States: states, LeadID: l.lead, Before: before(store.Deref(l.before)), Page: l.page,
 		})
 	}
-	var out []db.MessageRow
-	err := s.inWorkspace(ctx, p.WorkspaceID, func(tx *store.Tx) error {
-		rows, err := tx.ListMessages(ctx, p)
+	err = s.inWorkspace(ctx, l.workspace, func(tx *store.Tx) error {
+		out, err = l.read(ctx, tx)
+		return err
+	})
+	return out, err
+}
+
+// read asks for a lead's messages and a workspace's by statements of their own: one for both has to do without the index of the one
+// or the other.
+func (l messageList) read(ctx context.Context, tx *store.Tx) (out []db.MessageRow, err error) {
+	if l.lead != nil {
+		rows, err := tx.ListLeadMessages(ctx, db.ListLeadMessagesParams{WorkspaceID: l.workspace, LeadID: *l.lead, Before: l.before, Page: l.page})
 		for _, r := range rows {
 			out = append(out, db.MessageRow(r))
 		}
-		return err
-	})
+		return out, err
+	}
+	rows, err := tx.ListMessages(ctx, db.ListMessagesParams{WorkspaceID: l.workspace, Before: l.before, Page: l.page})
+	for _, r := range rows {
+		out = append(out, db.MessageRow(r))
+	}
 	return out, err
 }
 

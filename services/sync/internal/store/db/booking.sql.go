@@ -15,7 +15,7 @@ import (
 const abandonBookings = `-- name: AbandonBookings :many
 UPDATE booking_intent SET state = 'REFUSED', reason = $1, update_time = $2
 WHERE (workspace_id, id) IN (
-    SELECT b.workspace_id, b.id FROM booking_intent b WHERE b.state = ANY ($3::text[])
+    SELECT b.workspace_id, b.id FROM booking_intent b WHERE b.state = 'PLANNED' AND b.state = ANY ($3::text[])
         AND b.state_time < now() - make_interval(secs => $4::double precision)
     ORDER BY b.state_time LIMIT 500 FOR UPDATE SKIP LOCKED)
 RETURNING id
@@ -461,7 +461,7 @@ func (q *Queries) EnsureAppointmentPolls(ctx context.Context, now time.Time) err
 
 const expireBookingLeases = `-- name: ExpireBookingLeases :many
 UPDATE booking_intent SET state = 'UNKNOWN', lease_until = NULL, next_look = now(), update_time = $1
-WHERE state = ANY ($2::text[]) AND lease_until < now()
+WHERE state = 'CALLING' AND state = ANY ($2::text[]) AND lease_until < now() -- the literal names the index
 RETURNING workspace_id, id, attempt
 `
 
@@ -537,9 +537,12 @@ func (q *Queries) InsertBooking(ctx context.Context, arg InsertBookingParams) (i
 }
 
 const knownAppointments = `-- name: KnownAppointments :many
-SELECT provider_id, status, start_time, provider_time FROM booking
-WHERE workspace_id = $1 AND provider = $2
-    AND (provider_id = ANY ($3::text[]) OR start_time BETWEEN $4::timestamptz AND $5::timestamptz)
+SELECT b.provider_id, b.status, b.start_time, b.provider_time FROM booking b
+WHERE b.workspace_id = $1 AND b.provider = $2 AND b.provider_id = ANY ($3::text[])
+UNION
+SELECT b.provider_id, b.status, b.start_time, b.provider_time FROM booking b
+WHERE b.workspace_id = $1 AND b.provider = $2
+    AND b.start_time BETWEEN $4::timestamptz AND $5::timestamptz
 `
 
 type KnownAppointmentsParams struct {
@@ -557,7 +560,7 @@ type KnownAppointmentsRow struct {
 	ProviderTime time.Time
 }
 
-// What is stored of a provider's appointments that begin in a range, or have one of these ids.
+// What is stored of a provider's appointments that begin in a range, or have one of these ids; each by its index.
 func (q *Queries) KnownAppointments(ctx context.Context, arg KnownAppointmentsParams) ([]KnownAppointmentsRow, error) {
 	rows, err := q.db.Query(ctx, knownAppointments,
 		arg.WorkspaceID,

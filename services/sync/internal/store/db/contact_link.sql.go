@@ -249,7 +249,7 @@ func (q *Queries) DeferLink(ctx context.Context, arg DeferLinkParams) error {
 
 const expireLinkLeases = `-- name: ExpireLinkLeases :many
 UPDATE contact_link SET state = 'UNKNOWN', lease_until = NULL, next_time = now(), update_time = $1
-WHERE state = ANY ($2::text[]) AND lease_until < now()
+WHERE state = 'CALLING' AND state = ANY ($2::text[]) AND lease_until < now() -- the literal names the index
 RETURNING workspace_id, id, attempt
 `
 
@@ -374,22 +374,25 @@ func (q *Queries) LinkByRequest(ctx context.Context, arg LinkByRequestParams) (C
 }
 
 const listLinks = `-- name: ListLinks :many
-SELECT workspace_id, id, lead_id, request_id, wanted, state, attempt, email, phone, intent_at, lease_until, looks, next_time, contact, how, reason, reason_meta, state_time, create_time, update_time FROM contact_link WHERE workspace_id = $1 AND id < $2 AND state = ANY ($3::text[])
-ORDER BY id DESC LIMIT $4
+SELECT contact_link.workspace_id, contact_link.id, contact_link.lead_id, contact_link.request_id, contact_link.wanted, contact_link.state, contact_link.attempt, contact_link.email, contact_link.phone, contact_link.intent_at, contact_link.lease_until, contact_link.looks, contact_link.next_time, contact_link.contact, contact_link.how, contact_link.reason, contact_link.reason_meta, contact_link.state_time, contact_link.create_time, contact_link.update_time FROM unnest($1::text[]) AS s(state) CROSS JOIN LATERAL (
+    SELECT l.workspace_id, l.id, l.lead_id, l.request_id, l.wanted, l.state, l.attempt, l.email, l.phone, l.intent_at, l.lease_until, l.looks, l.next_time, l.contact, l.how, l.reason, l.reason_meta, l.state_time, l.create_time, l.update_time FROM contact_link l WHERE l.workspace_id = $2 AND l.state = s.state AND l.id < $3
+    ORDER BY l.id DESC LIMIT $4) contact_link
+ORDER BY contact_link.id DESC LIMIT $4
 `
 
 type ListLinksParams struct {
+	States      []string
 	WorkspaceID uuid.UUID
 	Before      uuid.UUID
-	States      []string
 	Page        int32
 }
 
+// A page of each state, and the newest of these: a state that few links have is not looked for among all others.
 func (q *Queries) ListLinks(ctx context.Context, arg ListLinksParams) ([]ContactLink, error) {
 	rows, err := q.db.Query(ctx, listLinks,
+		arg.States,
 		arg.WorkspaceID,
 		arg.Before,
-		arg.States,
 		arg.Page,
 	)
 	if err != nil {

@@ -728,8 +728,9 @@ func (q *Queries) Position(ctx context.Context) (PositionRow, error) {
 }
 
 const pruneChanges = `-- name: PruneChanges :one
-WITH gone AS (DELETE FROM conversation_change WHERE seq IN (SELECT seq FROM conversation_change c WHERE c.position IS NOT NULL
-    AND c.create_time < now() - $1::interval ORDER BY c.position LIMIT 5000) RETURNING position)
+WITH gone AS (DELETE FROM conversation_change WHERE seq IN (SELECT o.seq FROM (
+        SELECT c.seq, c.create_time FROM conversation_change c WHERE c.position IS NOT NULL ORDER BY c.position LIMIT 5000) o
+    WHERE o.create_time < now() - $1::interval) RETURNING position)
 SELECT coalesce(max(position), 0)::bigint AS floor, count(*)::bigint AS n FROM gone
 `
 
@@ -738,6 +739,7 @@ type PruneChangesRow struct {
 	N     int64
 }
 
+// The oldest of a page; positions are given in the order of time, so that what is young ends the search.
 func (q *Queries) PruneChanges(ctx context.Context, keep pgtype.Interval) (PruneChangesRow, error) {
 	row := q.db.QueryRow(ctx, pruneChanges, keep)
 	var i PruneChangesRow

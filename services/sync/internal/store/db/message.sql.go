@@ -176,6 +176,95 @@ func (q *Queries) InsertMessage(ctx context.Context, arg InsertMessageParams) (i
 	return result.RowsAffected(), nil
 }
 
+const listLeadMessages = `-- name: ListLeadMessages :many
+SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
+FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
+WHERE m.workspace_id = $1 AND m.lead_id = $2
+    AND (m.message_time, m.id) < ((SELECT CASE WHEN $3::uuid IS NULL THEN 'infinity' ELSE (SELECT b.message_time FROM message b
+            WHERE b.workspace_id = $1 AND b.id = $3::uuid) END)::timestamptz,
+        (SELECT CASE WHEN $3::uuid IS NULL THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE $3::uuid END))
+ORDER BY m.message_time DESC, m.id DESC LIMIT $4
+`
+
+type ListLeadMessagesParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	Before      *uuid.UUID
+	Page        int32
+}
+
+type ListLeadMessagesRow struct {
+	Message            Message
+	State              string
+	Reason             string
+	RequestID          *uuid.UUID
+	Attempt            int32
+	NextTime           *time.Time
+	Delivery           string
+	DuplicateSuspected bool
+	Replaces           *uuid.UUID
+	Resolution         string
+	Provider           string
+	ReplyTo            *uuid.UUID
+}
+
+// ListMessages of one lead.
+func (q *Queries) ListLeadMessages(ctx context.Context, arg ListLeadMessagesParams) ([]ListLeadMessagesRow, error) {
+	rows, err := q.db.Query(ctx, listLeadMessages,
+		arg.WorkspaceID,
+		arg.LeadID,
+		arg.Before,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListLeadMessagesRow
+	for rows.Next() {
+		var i ListLeadMessagesRow
+		if err := rows.Scan(
+			&i.Message.WorkspaceID,
+			&i.Message.ID,
+			&i.Message.LeadID,
+			&i.Message.Channel,
+			&i.Message.Direction,
+			&i.Message.Origin,
+			&i.Message.SubjectEnc,
+			&i.Message.BodyEnc,
+			&i.Message.BodyHash,
+			&i.Message.ProviderMessageID,
+			&i.Message.WebhookKey,
+			&i.Message.MessageTime,
+			&i.Message.CreateTime,
+			&i.Message.AnnounceTime,
+			&i.Message.Arrival,
+			&i.State,
+			&i.Reason,
+			&i.RequestID,
+			&i.Attempt,
+			&i.NextTime,
+			&i.Delivery,
+			&i.DuplicateSuspected,
+			&i.Replaces,
+			&i.Resolution,
+			&i.Provider,
+			&i.ReplyTo,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listMessages = `-- name: ListMessages :many
 SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subject_enc, m.body_enc, m.body_hash, m.provider_message_id, m.webhook_key, m.message_time, m.create_time, m.announce_time, m.arrival, coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
@@ -183,15 +272,15 @@ SELECT m.workspace_id, m.id, m.lead_id, m.channel, m.direction, m.origin, m.subj
     coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
-WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.lead_id = $2::uuid)
-    AND ($3::uuid IS NULL OR (m.message_time, m.id) < (SELECT b.message_time, b.id FROM message b
-        WHERE b.workspace_id = $1 AND b.id = $3::uuid))
-ORDER BY m.message_time DESC, m.id DESC LIMIT $4
+WHERE m.workspace_id = $1
+    AND (m.message_time, m.id) < ((SELECT CASE WHEN $2::uuid IS NULL THEN 'infinity' ELSE (SELECT b.message_time FROM message b
+            WHERE b.workspace_id = $1 AND b.id = $2::uuid) END)::timestamptz,
+        (SELECT CASE WHEN $2::uuid IS NULL THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE $2::uuid END))
+ORDER BY m.message_time DESC, m.id DESC LIMIT $3
 `
 
 type ListMessagesParams struct {
 	WorkspaceID uuid.UUID
-	LeadID      *uuid.UUID
 	Before      *uuid.UUID
 	Page        int32
 }
@@ -211,13 +300,10 @@ type ListMessagesRow struct {
 	ReplyTo            *uuid.UUID
 }
 
+// After the message that ended the page before, by its place in the index: each half of the place is a value, so that page N costs as
+// page 1.
 func (q *Queries) ListMessages(ctx context.Context, arg ListMessagesParams) ([]ListMessagesRow, error) {
-	rows, err := q.db.Query(ctx, listMessages,
-		arg.WorkspaceID,
-		arg.LeadID,
-		arg.Before,
-		arg.Page,
-	)
+	rows, err := q.db.Query(ctx, listMessages, arg.WorkspaceID, arg.Before, arg.Page)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = 
 -- name: ExpireBookingLeases :many
 -- B6: the caller is gone.
 UPDATE booking_intent SET state = 'UNKNOWN', lease_until = NULL, next_look = now(), update_time = sqlc.arg(now)
-WHERE state = ANY (sqlc.arg(sources)::text[]) AND lease_until < now()
+WHERE state = 'CALLING' AND state = ANY (sqlc.arg(sources)::text[]) AND lease_until < now() -- the literal names the index
 RETURNING workspace_id, id, attempt;
 
 -- name: CountOpenBookings :many
@@ -67,7 +67,7 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = 
 -- B10: planned, and nobody came back for them.
 UPDATE booking_intent SET state = 'REFUSED', reason = sqlc.arg(reason), update_time = sqlc.arg(now)
 WHERE (workspace_id, id) IN (
-    SELECT b.workspace_id, b.id FROM booking_intent b WHERE b.state = ANY (sqlc.arg(sources)::text[])
+    SELECT b.workspace_id, b.id FROM booking_intent b WHERE b.state = 'PLANNED' AND b.state = ANY (sqlc.arg(sources)::text[])
         AND b.state_time < now() - make_interval(secs => sqlc.arg(idle_seconds)::double precision)
     ORDER BY b.state_time LIMIT 500 FOR UPDATE SKIP LOCKED)
 RETURNING id;
@@ -130,7 +130,10 @@ INSERT INTO ingestion_hour AS h (workspace_id, hour, appointments) VALUES (sqlc.
 ON CONFLICT (workspace_id, hour) DO UPDATE SET appointments = h.appointments + 1;
 
 -- name: KnownAppointments :many
--- What is stored of a provider's appointments that begin in a range, or have one of these ids.
-SELECT provider_id, status, start_time, provider_time FROM booking
-WHERE workspace_id = sqlc.arg(workspace_id) AND provider = sqlc.arg(provider)
-    AND (provider_id = ANY (sqlc.arg(ids)::text[]) OR start_time BETWEEN sqlc.arg(first)::timestamptz AND sqlc.arg(last)::timestamptz);
+-- What is stored of a provider's appointments that begin in a range, or have one of these ids; each by its index.
+SELECT b.provider_id, b.status, b.start_time, b.provider_time FROM booking b
+WHERE b.workspace_id = sqlc.arg(workspace_id) AND b.provider = sqlc.arg(provider) AND b.provider_id = ANY (sqlc.arg(ids)::text[])
+UNION
+SELECT b.provider_id, b.status, b.start_time, b.provider_time FROM booking b
+WHERE b.workspace_id = sqlc.arg(workspace_id) AND b.provider = sqlc.arg(provider)
+    AND b.start_time BETWEEN sqlc.arg(first)::timestamptz AND sqlc.arg(last)::timestamptz;

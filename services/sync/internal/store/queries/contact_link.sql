@@ -27,8 +27,11 @@ SELECT * FROM contact_link WHERE workspace_id = sqlc.arg(workspace_id) AND lead_
 SELECT EXISTS (SELECT FROM former_contact WHERE workspace_id = sqlc.arg(workspace_id) AND lead_id = sqlc.arg(lead_id));
 
 -- name: ListLinks :many
-SELECT * FROM contact_link WHERE workspace_id = sqlc.arg(workspace_id) AND id < sqlc.arg(before) AND state = ANY (sqlc.arg(states)::text[])
-ORDER BY id DESC LIMIT sqlc.arg(page);
+-- A page of each state, and the newest of these: a state that few links have is not looked for among all others.
+SELECT contact_link.* FROM unnest(sqlc.arg(states)::text[]) AS s(state) CROSS JOIN LATERAL (
+    SELECT l.* FROM contact_link l WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.state = s.state AND l.id < sqlc.arg(before)
+    ORDER BY l.id DESC LIMIT sqlc.arg(page)) contact_link
+ORDER BY contact_link.id DESC LIMIT sqlc.arg(page);
 
 -- name: ClaimLink :one
 -- K1. The fence is what the search began with: whoever searched before the newest call may not make one after it.
@@ -57,7 +60,7 @@ WHERE workspace_id = sqlc.arg(workspace_id) AND id = sqlc.arg(id) AND attempt = 
 -- name: ExpireLinkLeases :many
 -- K8: the caller is gone.
 UPDATE contact_link SET state = 'UNKNOWN', lease_until = NULL, next_time = now(), update_time = sqlc.arg(now)
-WHERE state = ANY (sqlc.arg(sources)::text[]) AND lease_until < now()
+WHERE state = 'CALLING' AND state = ANY (sqlc.arg(sources)::text[]) AND lease_until < now() -- the literal names the index
 RETURNING workspace_id, id, attempt;
 
 -- name: CountLinks :many

@@ -134,8 +134,10 @@ UPDATE change_position SET last = sqlc.arg(last);
 SELECT pg_notify('relance_conversation_change', '');
 
 -- name: PruneChanges :one
-WITH gone AS (DELETE FROM conversation_change WHERE seq IN (SELECT seq FROM conversation_change c WHERE c.position IS NOT NULL
-    AND c.create_time < now() - sqlc.arg(keep)::interval ORDER BY c.position LIMIT 5000) RETURNING position)
+-- The oldest of a page; positions are given in the order of time, so that what is young ends the search.
+WITH gone AS (DELETE FROM conversation_change WHERE seq IN (SELECT o.seq FROM (
+        SELECT c.seq, c.create_time FROM conversation_change c WHERE c.position IS NOT NULL ORDER BY c.position LIMIT 5000) o
+    WHERE o.create_time < now() - sqlc.arg(keep)::interval) RETURNING position)
 SELECT coalesce(max(position), 0)::bigint AS floor, count(*)::bigint AS n FROM gone;
 
 -- name: RaiseFloor :exec

@@ -44,15 +44,32 @@ LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id =
 WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.id = sqlc.arg(id);
 
 -- name: ListMessages :many
+-- After the message that ended the page before, by its place in the index: each half of the place is a value, so that page N costs as
+-- page 1.
 SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
     coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
     coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
     coalesce(i.provider, '')::text AS provider, i.reply_to
 FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
 LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
-WHERE m.workspace_id = sqlc.arg(workspace_id) AND (sqlc.narg(lead_id)::uuid IS NULL OR m.lead_id = sqlc.narg(lead_id)::uuid)
-    AND (sqlc.narg(before)::uuid IS NULL OR (m.message_time, m.id) < (SELECT b.message_time, b.id FROM message b
-        WHERE b.workspace_id = sqlc.arg(workspace_id) AND b.id = sqlc.narg(before)::uuid))
+WHERE m.workspace_id = sqlc.arg(workspace_id)
+    AND (m.message_time, m.id) < ((SELECT CASE WHEN sqlc.narg(before)::uuid IS NULL THEN 'infinity' ELSE (SELECT b.message_time FROM message b
+            WHERE b.workspace_id = sqlc.arg(workspace_id) AND b.id = sqlc.narg(before)::uuid) END)::timestamptz,
+        (SELECT CASE WHEN sqlc.narg(before)::uuid IS NULL THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE sqlc.narg(before)::uuid END))
+ORDER BY m.message_time DESC, m.id DESC LIMIT sqlc.arg(page);
+
+-- name: ListLeadMessages :many
+-- ListMessages of one lead.
+SELECT sqlc.embed(m), coalesce(i.state, m.origin)::text AS state, coalesce(i.reason, '')::text AS reason, i.request_id,
+    coalesce(i.attempt, 0)::integer AS attempt, i.next_time, coalesce(i.delivery, '')::text AS delivery,
+    coalesce(i.duplicate_suspected, false)::boolean AS duplicate_suspected, i.replaces, coalesce(r.action, '')::text AS resolution,
+    coalesce(i.provider, '')::text AS provider, i.reply_to
+FROM message m LEFT JOIN send_intent i ON i.workspace_id = m.workspace_id AND i.id = m.id
+LEFT JOIN send_resolution r ON r.workspace_id = m.workspace_id AND r.intent_id = m.id
+WHERE m.workspace_id = sqlc.arg(workspace_id) AND m.lead_id = sqlc.arg(lead_id)
+    AND (m.message_time, m.id) < ((SELECT CASE WHEN sqlc.narg(before)::uuid IS NULL THEN 'infinity' ELSE (SELECT b.message_time FROM message b
+            WHERE b.workspace_id = sqlc.arg(workspace_id) AND b.id = sqlc.narg(before)::uuid) END)::timestamptz,
+        (SELECT CASE WHEN sqlc.narg(before)::uuid IS NULL THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE sqlc.narg(before)::uuid END))
 ORDER BY m.message_time DESC, m.id DESC LIMIT sqlc.arg(page);
 
 -- name: EnsureImport :execrows
