@@ -24,7 +24,7 @@ SELECT * FROM thing WHERE workspace_id = sqlc.arg(workspace_id) AND colour = sql
 INSERT INTO thing (workspace_id, id, colour) VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(colour));
 
 -- name: Broken :exec
-DELETE FROM thing WHERE id = @id::integer / sqlc.arg(none)::integer;
+DELETE FROM thing WHERE workspace_id = @workspace_id AND id = @id::integer / sqlc.arg(none)::integer;
 `
 
 func TestAScanIsFound(t *testing.T) {
