@@ -13,8 +13,11 @@ import (
 	"github.com/relance/relance/platform/principal"
 )
 
-// requestID is the metadata key and, in any case, the header of a request's id.
+// requestID is the metadata key of a request's id.
 const requestID = "x-request-id"
+
+// requestIDHeader is its header as net/http spells it: other spellings are translated at each look.
+const requestIDHeader = "X-Request-Id"
 
 // forwarded is the closed list of what may travel from an HTTP request to a service, by gRPC metadata key. The
 // trace is the gateway's own (see ofCaller) and goes with every call.

@@ -192,7 +192,7 @@ func (e *Edge) cronCall(w http.ResponseWriter, r *http.Request) (context.Context
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close")
 	}
-	ctx := metadata.AppendToOutgoingContext(r.Context(), requestID, r.Header.Get(requestID))
+	ctx := metadata.AppendToOutgoingContext(r.Context(), requestID, idOf(r.Context()))
 	return context.WithTimeout(ctx, e.opts.CronBudget+cronGrace)
 }
 

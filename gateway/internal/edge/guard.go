@@ -1,9 +1,9 @@
 package edge
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -14,10 +14,15 @@ import (
 
 // become gives a request whose context acts as who.
 func become(r *http.Request, who principal.Principal) *http.Request {
-	if record, ok := recordFrom(r.Context()); ok {
+	return r.WithContext(acting(r.Context(), who))
+}
+
+// acting gives a context that acts as who.
+func acting(ctx context.Context, who principal.Principal) context.Context {
+	if record, ok := recordFrom(ctx); ok {
 		record.principal = string(who.Kind)
 	}
-	return r.WithContext(principal.NewContext(r.Context(), who))
+	return principal.NewContext(ctx, who)
 }
 
 // secretGuard lets requests with an active secret pass as kind. Nothing configured closes the route with 503; every other
@@ -47,15 +52,18 @@ func (e *Edge) signatureGuard(w http.ResponseWriter, r *http.Request) (*http.Req
 		refuse(w, r, unauthenticated())
 		return nil, false
 	}
-	r = become(r, principal.Principal{Kind: principal.KindWebhook})
-	return r.WithContext(context.WithValue(r.Context(), signatureKey{}, signature)), true
+	ctx := acting(r.Context(), principal.Principal{Kind: principal.KindWebhook})
+	return r.WithContext(context.WithValue(ctx, signatureKey{}, signature)), true
 }
 
 // call is the context of a gRPC call made for r: bounded in time, with the request's id.
 func (e *Edge) call(r *http.Request, most time.Duration) (context.Context, context.CancelFunc) {
-	ctx := metadata.AppendToOutgoingContext(r.Context(), requestID, r.Header.Get(requestID))
+	ctx := metadata.AppendToOutgoingContext(r.Context(), requestID, idOf(r.Context()))
 	return context.WithTimeout(ctx, most)
 }
+
+// smallBody is up to which length a body has its room from the beginning.
+const smallBody = 4 << 10
 
 // readBody reads at most MaxBody bytes. It answers 413 itself, before reading when the length is declared.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
@@ -63,9 +71,12 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		refuse(w, r, tooLarge())
 		return nil, false
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var body bytes.Buffer
+	// A declared length that is not small is believed only as bytes come in: nobody is known before the body is read.
+	body.Grow(int(min(max(r.ContentLength, 0), smallBody)) + bytes.MinRead)
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err == nil {
-		return body, true
+		return body.Bytes(), true
 	}
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		refuse(w, r, tooLarge())

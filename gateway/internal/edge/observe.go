@@ -17,6 +17,8 @@ const maxRequestID = 64
 
 // record collects what the access log says of a request. It never holds a path, a query or a body.
 type record struct {
+	// id is the request's: its caller's, or one that was made.
+	id                            string
 	route, rpc, principal, reason string
 	err                           *apierr.Error
 }
@@ -28,19 +30,27 @@ func recordFrom(ctx context.Context) (*record, bool) {
 	return r, ok
 }
 
+// idOf is the id of the request that a context belongs to.
+func idOf(ctx context.Context) string {
+	if r, ok := recordFrom(ctx); ok {
+		return r.id
+	}
+	return ""
+}
+
 // observe gives every request an id, safe headers, one log line, and a neutral answer to a panic.
 func (e *Edge) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now() //nolint:forbidigo // the duration of a request is the machine's time, not business time
-		seen := &record{}
-		id := cleanRequestID(r.Header.Values(requestID))
+		seen := &record{id: ownID(r.Header.Values(requestIDHeader))}
+		if seen.id == "" {
+			seen.id = uuid.NewString()
+		}
 		ctx, span := e.telemetry.tracer.Start(r.Context(), "HTTP", ofCaller(r)...)
 		defer span.End()
 		r = r.WithContext(context.WithValue(ctx, recordKey{}, seen))
-		r.Header = r.Header.Clone()
-		r.Header.Set(requestID, id)
 		header := w.Header()
-		header.Set("X-Request-Id", id)
+		header.Set(requestIDHeader, seen.id)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		header.Set("Referrer-Policy", "no-referrer")
@@ -51,7 +61,7 @@ func (e *Edge) observe(next http.Handler) http.Handler {
 			}
 			took := time.Since(start)
 			e.log(r, out, seen, took)
-			e.telemetry.end(ctx, span, finished{method: logMethod(r.Method), route: seen.route, status: out.status, took: took})
+			e.telemetry.end(ctx, span, finished{series{logMethod(r.Method), seen.route, out.status}, took})
 		}()
 		next.ServeHTTP(out, r)
 	})
@@ -67,10 +77,16 @@ func (e *Edge) recovered(out *recorder, r *http.Request, cause any) {
 
 func (e *Edge) log(r *http.Request, out *recorder, seen *record, took time.Duration) {
 	level := slog.LevelInfo
+	if out.status >= http.StatusInternalServerError || out.status == http.StatusTooManyRequests {
+		level = slog.LevelWarn
+	}
+	if !e.opts.Logger.Enabled(r.Context(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("method", logMethod(r.Method)), slog.String("route", seen.route), slog.Int("status", out.status),
 		slog.Int64("bytes", out.bytes), slog.Int64("duration_ms", took.Milliseconds()),
-		slog.String("request_id", r.Header.Get(requestID)),
+		slog.String("request_id", seen.id),
 	}
 	for _, optional := range []slog.Attr{
 		slog.String("rpc", seen.rpc), slog.String("principal", seen.principal), slog.String("reason", seen.reason),
@@ -79,11 +95,8 @@ func (e *Edge) log(r *http.Request, out *recorder, seen *record, took time.Durat
 			attrs = append(attrs, optional)
 		}
 	}
-	if out.status >= http.StatusInternalServerError || out.status == http.StatusTooManyRequests {
-		level = slog.LevelWarn
-		if seen.err != nil && seen.err.Cause != nil {
-			attrs = append(attrs, slog.String("cause", redact.Text(seen.err.Cause.Error())))
-		}
+	if level == slog.LevelWarn && seen.err != nil && seen.err.Cause != nil {
+		attrs = append(attrs, slog.String("cause", redact.Text(seen.err.Cause.Error())))
 	}
 	e.opts.Logger.LogAttrs(r.Context(), level, "http request", attrs...)
 }
@@ -97,8 +110,8 @@ func logMethod(method string) string {
 	return "OTHER"
 }
 
-// cleanRequestID takes over a client's id when it is a short plain word, else makes one.
-func cleanRequestID(values []string) string {
+// ownID is a client's id when it is a short plain word, else empty.
+func ownID(values []string) string {
 	if len(values) == 1 && len(values[0]) > 0 && len(values[0]) <= maxRequestID {
 		plain := true
 		for _, c := range []byte(values[0]) {
@@ -108,7 +121,7 @@ func cleanRequestID(values []string) string {
 			return values[0]
 		}
 	}
-	return uuid.NewString()
+	return ""
 }
 
 // recorder remembers status and size of an answer.

@@ -73,12 +73,8 @@ func (e *Edge) resource(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	for _, key := range forwarded() {
-		if values := r.Header.Values(key); len(values) == 1 {
-			header.Set(key, values[0])
-		}
-	}
+	// The id is its caller's only if that is a plain word.
+	header := http.Header{"Content-Type": {"application/json"}, requestIDHeader: {idOf(r.Context())}}
 	ctx, cancel := e.resourceTime(w, r)
 	defer cancel()
 	clean := r.WithContext(ctx)

@@ -168,6 +168,20 @@ func TestHealthAndDocuments(t *testing.T) {
 	}
 }
 
+// TestAnOddRequestIDIsReplaced in the answer, and in what a service gets.
+func TestAnOddRequestIDIsReplaced(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	header := admin()
+	header["X-Request-Id"] = "two words"
+	w := h.do(t, http.MethodGet, "/v1/"+leadName, header, nil)
+	requireStatus(t, w, http.StatusOK, "")
+	_, meta, _ := h.sync.get()
+	if id := w.Header().Get("X-Request-Id"); len(id) != 36 || strings.Join(meta.Get("x-request-id"), ",") != id {
+		t.Errorf("answered %q, the service got %v", id, meta.Get("x-request-id"))
+	}
+}
+
 func TestAccessLogHoldsNoClientText(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -144,6 +144,15 @@ func (from sender) secret(r *http.Request) (string, bool) {
 	return values[0], true
 }
 
+// delivery is the sender's id of a delivery. One that is no short plain word is as good as none: repeats are then known by
+// what they say.
+func (from sender) delivery(r *http.Request) string {
+	if from.deliveryID == "" {
+		return ""
+	}
+	return ownID(r.Header.Values(from.deliveryID))
+}
+
 // canonicalID tells a lower-case UUID.
 func canonicalID(text string) bool {
 	if len(text) != 36 {

@@ -90,6 +90,24 @@ func TestEverySenderIsHandedOn(t *testing.T) {
 	}
 }
 
+// TestADeliveryWithoutAnIDHasNone: an id of ours would be another one for each repeat, which would then be new.
+func TestADeliveryWithoutAnIDHasNone(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	p := h.proofs()["smartlead"]
+	for id, want := range map[string]string{"delivery-2": "delivery-2", "": "", "two words": "", strings.Repeat("x", 65): ""} {
+		delete(p.header, "X-Request-Id")
+		if id != "" {
+			p.header["X-Request-Id"] = id
+		}
+		w := h.do(t, http.MethodPost, p.path, p.header, strings.NewReader(event))
+		requireStatus(t, w, http.StatusOK, "")
+		if got, _ := h.sync.req.(*syncv1.AcceptWebhookRequest); got.GetDeliveryId() != want {
+			t.Errorf("id %q is handed on as %q", id, got.GetDeliveryId())
+		}
+	}
+}
+
 // TestUnprovenSendersAreNotRead: whoever does not prove itself in the way of its sender is refused before a byte is read.
 func TestUnprovenSendersAreNotRead(t *testing.T) {
 	t.Parallel()

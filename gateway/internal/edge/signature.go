@@ -12,8 +12,8 @@ import (
 )
 
 // signatureHeader carries HighLevel's Ed25519 signature of the raw body. X-WH-Signature, the RSA one it replaces, is not
-// read anywhere.
-const signatureHeader = "X-GHL-Signature"
+// read anywhere. It is spelled as net/http does: other spellings are translated at each look.
+const signatureHeader = "X-Ghl-Signature"
 
 // publishedKey is HighLevel's public key as printed in its Webhook Integration Guide.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -21,6 +22,33 @@ const scope = "github.com/relance/relance/gateway"
 type telemetry struct {
 	tracer   trace.Tracer
 	duration metric.Float64Histogram
+	// known are the series that were counted into: methods, routes and statuses are closed lists.
+	known *sync.Map
+}
+
+// series is what requests are counted by.
+type series struct {
+	method, route string
+	status        int
+}
+
+// labels are a series as it is written down.
+type labels struct {
+	attributes []attribute.KeyValue
+	counted    metric.MeasurementOption
+}
+
+func (t telemetry) labels(s series) labels {
+	if known, ok := t.known.Load(s); ok {
+		return known.(labels) //nolint:forcetypeassert // nothing else is stored
+	}
+	attributes := []attribute.KeyValue{
+		attribute.String("http.request.method", s.method), attribute.String("http.route", s.route),
+		attribute.Int("http.response.status_code", s.status),
+	}
+	made := labels{attributes: attributes, counted: metric.WithAttributeSet(attribute.NewSet(attributes...))}
+	t.known.Store(s, made)
+	return made
 }
 
 func newTelemetry() (telemetry, error) {
@@ -30,7 +58,7 @@ func newTelemetry() (telemetry, error) {
 	if err != nil {
 		return telemetry{}, fmt.Errorf("make metrics: %w", err)
 	}
-	return telemetry{tracer: otel.Tracer(scope), duration: duration}, nil
+	return telemetry{tracer: otel.Tracer(scope), duration: duration, known: &sync.Map{}}, nil
 }
 
 // ofCaller is how the span of a request begins. The edge is a trust boundary: whether a request is recorded is decided here alone, by a trace of
@@ -47,13 +75,13 @@ func ofCaller(r *http.Request) []trace.SpanStartOption {
 
 // end names the span and counts the request.
 func (t telemetry) end(ctx context.Context, span trace.Span, call finished) {
-	attributes := []attribute.KeyValue{
-		attribute.String("http.request.method", call.method), attribute.String("http.route", call.route),
-		attribute.Int("http.response.status_code", call.status),
+	known := t.labels(call.series)
+	t.duration.Record(ctx, call.took.Seconds(), known.counted)
+	if !span.IsRecording() {
+		return
 	}
-	t.duration.Record(ctx, call.took.Seconds(), metric.WithAttributes(attributes...))
 	span.SetName(call.method + " " + call.route)
-	span.SetAttributes(attributes...)
+	span.SetAttributes(known.attributes...)
 	if call.status >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, "")
 	}
@@ -61,7 +89,6 @@ func (t telemetry) end(ctx context.Context, span trace.Span, call finished) {
 
 // finished is what telemetry says of a request.
 type finished struct {
-	method, route string
-	status        int
-	took          time.Duration
+	series
+	took time.Duration
 }

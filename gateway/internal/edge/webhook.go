@@ -38,7 +38,7 @@ func (e *Edge) senderWebhook(from sender) http.HandlerFunc {
 			return
 		}
 		e.accept(w, r, from, &syncv1.AcceptWebhookRequest{
-			Source: from.source, Body: body, Signature: one(r, from.signature), DeliveryId: one(r, from.deliveryID),
+			Source: from.source, Body: body, Signature: one(r, from.signature), DeliveryId: from.delivery(r),
 		})
 	}
 }
