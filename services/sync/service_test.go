@@ -264,6 +264,14 @@ func TestFreeSlots(t *testing.T) {
 	rpctest.RequireError(t, err, codes.FailedPrecondition, "CALENDAR_INACTIVE")
 	_, err = ask("calendarOpen0000001", 32)
 	rpctest.RequireError(t, err, codes.InvalidArgument, "")
+	// A refusal that nobody knows is the provider's, and no fault of ours.
+	w.sim.AddFault(simulator.Fault{
+		Match: simulator.Match{Path: "/calendars/calendarOpen0000001/free-slots"}, Kind: simulator.Refusal, Status: 422, Body: "Unheard of",
+	})
+	_, err = ask("calendarOpen0000001", 7)
+	if e := rpctest.RequireError(t, err, codes.FailedPrecondition, "REFUSED_UNCLASSIFIED"); e.Metadata["provider_status"] != "422" {
+		t.Errorf("metadata %v", e.Metadata)
+	}
 }
 
 func TestWorkspaceAndConnectionRules(t *testing.T) {

@@ -114,9 +114,8 @@ func failure(err error) *look.Error {
 }
 
 // Workspaces calls each with the ids and agencies of every workspace that was created or changed at or after since, page by
-// page; a zero since means all.
-func (s *Sync) Workspaces(ctx context.Context, since time.Time, each func(ids []uuid.UUID, agencies []string) error) error {
-	token := ""
+// page from a token on, and with the token of the next; a zero since means all.
+func (s *Sync) Workspaces(ctx context.Context, since time.Time, token string, each func(ids []uuid.UUID, agencies []string, next string) error) error {
 	var updated *timestamppb.Timestamp
 	if !since.IsZero() {
 		updated = timestamppb.New(since)
@@ -134,12 +133,10 @@ func (s *Sync) Workspaces(ctx context.Context, since time.Time, each func(ids []
 			}
 			ids, agencies = append(ids, id), append(agencies, workspace.GetAgency())
 		}
-		if len(ids) > 0 {
-			if err := each(ids, agencies); err != nil {
-				return err
-			}
-		}
 		token = page.GetNextPageToken()
+		if err := each(ids, agencies, token); err != nil {
+			return err
+		}
 		if token == "" {
 			return nil
 		}

@@ -43,7 +43,7 @@ func (r *Refresher) Run(ctx context.Context, req Request) (store.Run, error) {
 	}
 	started, stop := context.WithTimeout(ctx, req.Budget)
 	defer stop()
-	run := &run{refresher: r, now: r.cfg.Clock.Now(), mode: receipt.Mode}
+	run := &run{refresher: r, now: r.cfg.Clock.Now(), mode: receipt.Mode, budget: req.Budget}
 	// Whoever asked may be gone by now: what was done is stored all the same.
 	end := context.WithoutCancel(ctx)
 	err = run.all(started)
@@ -61,7 +61,7 @@ func (r *Refresher) Run(ctx context.Context, req Request) (store.Run, error) {
 // all does the run's work.
 func (r *run) all(ctx context.Context) error {
 	f := r.refresher
-	if err := f.discover(ctx, r.now); err != nil {
+	if err := f.discover(ctx, r.now, r.budget); err != nil {
 		return r.unlessOver(ctx, err)
 	}
 	if err := r.putOff(ctx); err != nil {
@@ -115,6 +115,7 @@ type run struct {
 	refresher *Refresher
 	now       time.Time
 	mode      store.Mode
+	budget    time.Duration
 
 	mu sync.Mutex
 	// queues are what is left of each kind; claims counts what was asked of them.

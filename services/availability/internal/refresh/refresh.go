@@ -26,8 +26,8 @@ import (
 // Directory knows all workspaces.
 type Directory interface {
 	// Workspaces calls each with pages of ids, and the agency of each, of the workspaces that were created or changed at or
-	// after since. A zero since means all.
-	Workspaces(ctx context.Context, since time.Time, each func(ids []uuid.UUID, agencies []string) error) error
+	// after since, from a page on, and with the name of the next page. A zero since means all; an empty name the first page, and none.
+	Workspaces(ctx context.Context, since time.Time, page string, each func(ids []uuid.UUID, agencies []string, next string) error) error
 }
 
 // Config is what a Refresher is made of. Store, Provider, Directory, Clock and Logger are required.

@@ -48,6 +48,9 @@ type fakeSync struct {
 	changed       map[uuid.UUID]time.Time
 	agencies      map[uuid.UUID]string
 	listed, found int
+	// pagesAtOnce, when set, is how many more pages are answered; the others wait until the caller gives up. tokens are those asked for.
+	pagesAtOnce *int
+	tokens      []string
 	// page is how many workspaces are listed at once; 0 means two, so that paging is walked.
 	page int
 	// booked are the bookings by request id, refuse is what a new one is answered, feed the taken times told.
@@ -107,9 +110,18 @@ func (f *fakeSync) ListFreeSlots(ctx context.Context, req *syncv1.ListFreeSlotsR
 	return out, nil
 }
 
-func (f *fakeSync) ListWorkspaces(_ context.Context, req *syncv1.ListWorkspacesRequest) (*syncv1.ListWorkspacesResponse, error) {
+func (f *fakeSync) ListWorkspaces(ctx context.Context, req *syncv1.ListWorkspacesRequest) (*syncv1.ListWorkspacesResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.tokens = append(f.tokens, req.GetPageToken())
+	if f.pagesAtOnce != nil {
+		if *f.pagesAtOnce--; *f.pagesAtOnce < 0 {
+			f.mu.Unlock()
+			<-ctx.Done()
+			f.mu.Lock()
+			return nil, ctx.Err()
+		}
+	}
 	if f.directoryDown != nil {
 		return nil, f.directoryDown
 	}

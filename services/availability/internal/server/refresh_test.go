@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -247,5 +250,52 @@ func TestDirectoryAway(t *testing.T) {
 	lines := w.logs.take()
 	if len(lines) != 3 { // the state of acme, that it has few free times, and the directory once
 		t.Errorf("logs %q", lines)
+	}
+}
+
+// TestALongDirectoryIsWalkedByAndBy: a directory that takes longer than a run is gone on with by the next, from where it stood, and keeps
+// no calendar that is known from being read.
+func TestALongDirectoryIsWalkedByAndBy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	acme := w.workspace(t)
+	w.link(t, acme)
+	const more = 6
+	for range more {
+		w.workspace(t)
+	}
+	left := 0
+	w.sync.set(func(f *fakeSync) { f.page, f.pagesAtOnce = 1, &left })
+	rows := func() (n int) {
+		conn, err := pgx.Connect(t.Context(), w.db.AdminDSN)
+		if err == nil {
+			err = conn.QueryRow(t.Context(), `SELECT count(DISTINCT workspace_id) FROM availability.availability`).Scan(&n)
+			_ = conn.Close(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	runs := 0
+	for ; rows() < 1+more; runs++ {
+		if runs == 60 {
+			t.Fatal("never known whole")
+		}
+		w.sync.set(func(*fakeSync) { left = 2 })
+		if _, err := w.cron.RefreshDueAvailability(patient(t), &availabilityv1.RefreshDueAvailabilityRequest{TimeBudget: durationpb.New(2 * time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if runs < 3 {
+		t.Errorf("control: %d runs", runs)
+	}
+	w.sync.set(func(f *fakeSync) {
+		if !slices.IsSortedFunc(f.tokens, func(a, b string) int { return cmp.Compare(len(a), len(b)) }) {
+			t.Errorf("pages were asked for again: %q", f.tokens)
+		}
+	})
+	if w.sync.count(acme) == 0 {
+		t.Error("what was known was not read meanwhile")
 	}
 }

@@ -84,7 +84,7 @@ func words(reason sending.Reason) string {
 		sending.LeadBlocked:            "the lead is blocked for automation",
 		sending.PreviousSendUnresolved: "an earlier message to this lead on this channel is not settled yet",
 		sending.EmptyContent:           "there is nothing to say; an email needs a subject and html",
-		sending.RefusedUnclassified:    "the provider refused the message for a reason that is not known yet",
+		sending.RefusedUnclassified:    "the provider refused for a reason that is not known yet",
 		sending.ProviderNotConnected:   "the workspace has no provider connection; set one with SetConnection",
 		sending.ProviderAuthRevoked:    "the provider token is no longer accepted; set a new one with SetConnection",
 		sending.LocationInactive:       "sending is paused for this location; it goes on once the location is active again",

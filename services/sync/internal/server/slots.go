@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -82,7 +83,8 @@ func slotError(err error, req *syncv1.ListFreeSlotsRequest) error {
 		return typed(codes.FailedPrecondition, reasonCalendarInactive, "the provider says the calendar is off or gone").
 			With("calendar", req.GetCalendar()).WithPrecondition(reasonCalendarInactive, req.GetParent(), "the calendar is off or gone").WithCause(err)
 	case failed.Status >= 400 && failed.Status < 500:
-		return err
+		r := sending.Refusal{Reason: sending.RefusedUnclassified, Meta: map[string]string{"provider_status": strconv.Itoa(failed.Status)}}
+		return refusal(r, req.GetParent(), 0).WithCause(err)
 	default:
 		return refusal(failed.Unavailable(provider.GHL), req.GetParent(), failed.Verdict.Wait).WithCause(err)
 	}
