@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	"github.com/relance/relance/platform/config"
 )
 
@@ -85,7 +86,7 @@ func (c *Client) Stream(ctx context.Context, path string, in proto.Message, each
 		case err != nil:
 			return fmt.Errorf("read stream of %s: %w", path, err)
 		case part.Error != nil:
-			return fmt.Errorf("%s: %s", path, message(part.Error))
+			return fmt.Errorf("%s: %s", path, plain.Line(message(part.Error)))
 		}
 		if err := each(part.Result); err != nil {
 			return err
@@ -133,7 +134,7 @@ func (c *Client) send(ctx context.Context, method, path string, in proto.Message
 	}
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close()
-	return nil, fmt.Errorf("%s: %s: %s", path, resp.Status, message(raw))
+	return nil, fmt.Errorf("%s: %s: %s", path, resp.Status, plain.Line(message(raw)))
 }
 
 // message is the message of an error answer, or the answer itself.

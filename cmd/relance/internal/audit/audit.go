@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/relance/relance/cmd/relance/internal/late"
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/secretbox"
 )
@@ -144,10 +145,10 @@ func Sends(ctx context.Context, opts Options) (Report, error) {
 func (a *auditor) print(r Report) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s: workspace %s send %s (%s) messages %s\n", f.Kind, f.Workspace, f.Intent, f.State, strings.Join(f.Messages, " "))
+		fmt.Fprintf(&b, "%s: workspace %s send %s (%s) messages %s\n", f.Kind, f.Workspace, f.Intent, f.State, plain.Line(strings.Join(f.Messages, " ")))
 	}
 	for _, s := range r.Skipped {
-		fmt.Fprintf(&b, "not audited: workspace %s: %v\n", s.Workspace, s.Cause)
+		fmt.Fprintf(&b, "not audited: workspace %s: %v\n", s.Workspace, plain.Line(s.Cause.Error()))
 	}
 	for _, p := range r.Late {
 		fmt.Fprintf(&b, "late: %s\n  → %s\n", p, late.Remedy)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/cmd/relance/internal/api"
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 )
 
@@ -134,7 +135,7 @@ func explanationText(x *followupsv1.EnrollmentExplanation, rules bool) string {
 }
 
 func (p *page) line(format string, args ...any) {
-	fmt.Fprintf(&p.Builder, format+"\n", args...)
+	fmt.Fprintf(&p.Builder, format+"\n", plain.Args(args...)...)
 }
 
 func (p *page) time(t *timestamppb.Timestamp) string {

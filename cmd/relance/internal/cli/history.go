@@ -11,6 +11,7 @@ import (
 
 	"github.com/relance/relance/cmd/relance/internal/api"
 	"github.com/relance/relance/cmd/relance/internal/backfill"
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	"github.com/relance/relance/platform/clock"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
@@ -91,7 +92,7 @@ func (c historyCommand) row(out io.Writer, table *tabwriter.Writer, row *syncv1.
 		return jsonLine(out, row)
 	}
 	_, err := fmt.Fprintf(table, "%s\t%t\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", row.GetName(), row.GetProven(), moment(row.GetProvenTime()),
-		moment(row.GetCheckTime()), row.GetListedCount(), row.GetStoredCount(), row.GetDifferenceCount(), moment(row.GetNextTime()), row.GetLastReason())
+		moment(row.GetCheckTime()), row.GetListedCount(), row.GetStoredCount(), row.GetDifferenceCount(), moment(row.GetNextTime()), plain.Line(row.GetLastReason()))
 	return err
 }
 
@@ -128,14 +129,14 @@ func certificateText(row *syncv1.Conversation) string {
 	fmt.Fprintf(&b, "%s\n  %s\n  last compared %s, last proven %s, next %s\n", row.GetName(), verdict, moment(row.GetCheckTime()), moment(row.GetProvenTime()), moment(row.GetNextTime()))
 	fmt.Fprintf(&b, "  provider  %6d messages  %s\n  here      %6d messages  %s\n", row.GetListedCount(), row.GetListedHash(), row.GetStoredCount(), row.GetStoredHash())
 	if reason := row.GetLastReason(); reason != "" {
-		fmt.Fprintf(&b, "  the last try did not end: %s\n", reason)
+		fmt.Fprintf(&b, "  the last try did not end: %s\n", plain.Line(reason))
 	}
 	for _, group := range []struct {
 		what string
 		ids  []string
 	}{{"missing here", row.GetMissing()}, {"not at the provider", row.GetExtra()}, {"differ", row.GetAltered()}} {
 		if len(group.ids) > 0 {
-			fmt.Fprintf(&b, "  %s: %s\n", group.what, strings.Join(group.ids, ", "))
+			fmt.Fprintf(&b, "  %s: %s\n", group.what, plain.Line(strings.Join(group.ids, ", ")))
 		}
 	}
 	if named := len(row.GetMissing()) + len(row.GetExtra()) + len(row.GetAltered()); int(row.GetDifferenceCount()) > named {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/relance/relance/cmd/relance/internal/api"
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 )
 
@@ -63,9 +64,9 @@ func (c statusCommand) row(out io.Writer, table *tabwriter.Writer, h *syncv1.Ing
 		return jsonLine(out, h)
 	}
 	_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%.1f%%\t%d\t%d\t%s\t%d\t%s\n", strings.TrimSuffix(h.GetName(), "/ingestionHealth"),
-		shown(h.GetDisplayName()), moment(h.GetLastWebhookTime()), moment(h.GetLastPollTime()), h.GetDeliveredCount(),
+		plain.Line(h.GetDisplayName()), moment(h.GetLastWebhookTime()), moment(h.GetLastPollTime()), h.GetDeliveredCount(),
 		h.GetFoundCount()-h.GetLateCount(), 100*h.GetLossRate(), h.GetPendingCount(), h.GetParkedCount(),
-		appointmentsRead(h), h.GetAppointmentsFoundCount(), statusOf(h))
+		appointmentsRead(h), h.GetAppointmentsFoundCount(), plain.Line(statusOf(h)))
 	return err
 }
 
@@ -83,7 +84,7 @@ func appointmentsRead(h *syncv1.IngestionHealth) string {
 	}
 	text := moment(oldest.GetWholeTime())
 	if oldest.GetCursor() != "" {
-		text += ", at " + shown(oldest.GetCursor())
+		text += ", at " + plain.Line(oldest.GetCursor())
 	}
 	return text
 }
@@ -145,16 +146,6 @@ func moment(t *timestamppb.Timestamp) string {
 		return "never"
 	}
 	return t.AsTime().UTC().Format(time.RFC3339)
-}
-
-// shown keeps a name that a person chose from breaking the table.
-func shown(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, name)
 }
 
 // statusSum sums up over all workspaces; the counts of states add up to the number of workspaces.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/relance/relance/cmd/relance/internal/late"
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/platform/redact"
 	"github.com/relance/relance/platform/rpc"
@@ -54,7 +55,9 @@ type examination struct {
 }
 
 func (e *examination) add(state, check, detail, remedy string) {
-	e.findings = append(e.findings, Finding{State: state, Check: check, Detail: redact.Text(detail), Remedy: remedy})
+	e.findings = append(e.findings, Finding{
+		State: state, Check: plain.Line(check), Detail: plain.Line(redact.Text(detail)), Remedy: plain.Line(remedy),
+	})
 }
 
 // Examine runs every check. A check that cannot run is a finding, not an error.

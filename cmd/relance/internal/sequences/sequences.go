@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/relance/relance/cmd/relance/internal/api"
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 	"github.com/relance/relance/services/followups/sequencefile"
 )
@@ -155,7 +156,7 @@ func (w Workspace) bring(ctx context.Context, seq, live *followupsv1.Sequence, h
 	done := "updated"
 	if how.DryRun {
 		done = "would be updated"
-		w.tell("%s", difference)
+		w.show(difference)
 	}
 	w.tell("%s: %s, version %d → %d\n", name, done, live.GetVersion(), changed.GetSequence().GetVersion())
 	w.tellMoves(changed.GetMoves(), how.DryRun)
@@ -222,7 +223,7 @@ func (w Workspace) Diff(ctx context.Context, file []byte) error {
 			return err
 		}
 		differs = differs || difference != ""
-		w.tell("%s", difference)
+		w.show(difference)
 	}
 	if differs {
 		return ErrDiffers
@@ -251,4 +252,9 @@ func compare(live, file *followupsv1.Sequence) (string, error) {
 	return text, nil
 }
 
-func (w Workspace) tell(format string, args ...any) { _, _ = fmt.Fprintf(w.Out, format, args...) }
+// show prints what differs, line by line.
+func (w Workspace) show(difference string) { _, _ = io.WriteString(w.Out, plain.Lines(difference)) }
+
+func (w Workspace) tell(format string, args ...any) {
+	_, _ = fmt.Fprintf(w.Out, format, plain.Args(args...)...)
+}

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/relance/relance/cmd/relance/internal/plain"
 	followupsv1 "github.com/relance/relance/proto/gen/relance/followups/v1"
 )
 
@@ -21,16 +22,16 @@ const shown = "Mon 2006-01-02 15:04 MST"
 // PrintPlan writes a lead's plan for people, with times in zone.
 func PrintPlan(w io.Writer, plan *followupsv1.LeadPlan, zone *time.Location) error {
 	var b strings.Builder
-	fmt.Fprintln(&b, plan.GetLead())
+	fmt.Fprintln(&b, plain.Line(plan.GetLead()))
 	for _, touch := range plan.GetTouches() {
 		fmt.Fprintf(&b, "  %s  step %d, %s: %s\n", touch.GetTime().AsTime().In(zone).Format(shown), touch.GetStepPosition(), channel(touch.GetChannel()),
-			what(touch.GetOutcome(), touch.GetReason()))
+			plain.Line(what(touch.GetOutcome(), touch.GetReason())))
 	}
 	switch {
 	case plan.GetEnds():
 		fmt.Fprintln(&b, "  then the sequence ends")
 	case plan.GetWaitsFor() != "":
-		fmt.Fprintf(&b, "  then it waits: %s\n", plan.GetWaitsFor())
+		fmt.Fprintf(&b, "  then it waits: %s\n", plain.Line(plan.GetWaitsFor()))
 	default:
 		fmt.Fprintln(&b, "  then it goes on after the simulated time")
 	}
@@ -62,10 +63,10 @@ func (s *Sum) Print(out io.Writer, zone *time.Location) error {
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, step := range s.sortedSteps() {
-		_, _ = fmt.Fprintf(w, "step %d\t%s\t%s\t%d\n", step.position, channel(step.channel), what(step.outcome, step.reason), s.steps[step])
+		_, _ = fmt.Fprintf(w, "step %d\t%s\t%s\t%d\n", step.position, channel(step.channel), plain.Line(what(step.outcome, step.reason)), s.steps[step])
 	}
 	for _, reason := range slices.Sorted(maps.Keys(s.waits)) {
-		_, _ = fmt.Fprintf(w, "not through\t\twaits for %s\t%d\n", reason, s.waits[reason])
+		_, _ = fmt.Fprintf(w, "not through\t\twaits for %s\t%d\n", plain.Line(reason), s.waits[reason])
 	}
 	return w.Flush()
 }
