@@ -204,8 +204,8 @@ type SyncServiceClient interface {
 	ListContactLinks(ctx context.Context, in *ListContactLinksRequest, opts ...grpc.CallOption) (*ListContactLinksResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call (two with_slot_duration) and stores nothing; the availability service caches.
-	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
-	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
+	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE,
+	// REFUSED_UNCLASSIFIED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(ctx context.Context, in *ListFreeSlotsRequest, opts ...grpc.CallOption) (*ListFreeSlotsResponse, error)
 	// BookAppointment makes one appointment at most once, through the workspace's connection, and answers where it stands. An
 	// unknown outcome is a state, not an error. A slot that is taken by the lead's own appointment is a success.
@@ -844,8 +844,8 @@ type SyncServiceServer interface {
 	ListContactLinks(context.Context, *ListContactLinksRequest) (*ListContactLinksResponse, error)
 	// ListFreeSlots reads a GHL calendar's free start times through the workspace's connection. It makes one provider
 	// call (two with_slot_duration) and stores nothing; the availability service caches.
-	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE;
-	// ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
+	// Errors: FailedPrecondition PROVIDER_NOT_CONNECTED, PROVIDER_AUTH_REVOKED, LOCATION_INACTIVE, CALENDAR_INACTIVE,
+	// REFUSED_UNCLASSIFIED; ResourceExhausted PROVIDER_RATE_LIMITED; Unavailable PROVIDER_UNAVAILABLE.
 	ListFreeSlots(context.Context, *ListFreeSlotsRequest) (*ListFreeSlotsResponse, error)
 	// BookAppointment makes one appointment at most once, through the workspace's connection, and answers where it stands. An
 	// unknown outcome is a state, not an error. A slot that is taken by the lead's own appointment is a success.
