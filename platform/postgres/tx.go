@@ -23,6 +23,10 @@ func InWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn f
 // keepPlans makes a connection keep the plans of a transaction's statements.
 const keepPlans = "; set local plan_cache_mode = force_generic_plan"
 
+// byIndex makes a transaction read by the order of indexes. What is turned off counts as costly, and what is costly would be
+// compiled first, which takes longer.
+const byIndex = "; set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_sort = off; set local jit = off"
+
 // BatchTx runs fn as InTx does, with kept plans; see BatchWorkspace.
 func BatchTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
 	return scoped(ctx, pool, "begin"+keepPlans, [2]string{"relance.scope", "system"}, fn)
@@ -32,8 +36,14 @@ func BatchTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) err
 // the table. Row-level security hides from the planner how few rows that is, and new tables have no statistics, so that it reads
 // all rows if it may.
 func LookTx(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
-	const byIndex = "; set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_sort = off; set local jit = off"
 	return scoped(ctx, pool, "begin"+keepPlans+byIndex, [2]string{"relance.scope", "system"}, fn)
+}
+
+// PageWorkspace runs fn as InWorkspace does, going by the order of an index and planning for the values of each statement: for a
+// page of a list with optional conditions. Row-level security lets the planner expect fewer rows than a page has in a table of up
+// to some ten thousand; it would read and sort all of them, and one plan for all values would not use a condition's index.
+func PageWorkspace(ctx context.Context, pool *pgxpool.Pool, workspace string, fn func(pgx.Tx) error) error {
+	return scoped(ctx, pool, "begin; set local plan_cache_mode = force_custom_plan"+byIndex, [2]string{"relance.workspace_id", workspace}, fn)
 }
 
 // BatchWorkspace runs fn as InWorkspace does, with plans that a connection makes once and keeps. It is for statements whose

@@ -27,8 +27,9 @@ type Check struct {
 	ByValue []string
 	// Stored are statements that only store what they are given.
 	Stored []string
-	// ByIndex are statements that the service runs in postgres.LookTx.
-	ByIndex []string
+	// ByIndex are statements that the service runs in postgres.LookTx, or that are made to go by indexes alike; Pages those that it
+	// runs in postgres.PageWorkspace, of the workspace that is the value of workspace_id.
+	ByIndex, Pages []string
 	// May says of a statement why it reads more.
 	May map[string]string
 }
@@ -67,7 +68,7 @@ func (c Check) Find(ctx context.Context, pool *pgxpool.Pool) (found []string, er
 			}
 		}
 	}
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(c.Own)), slices.Collect(maps.Keys(c.May)), c.ByValue, c.ByIndex, c.Stored) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(c.Own)), slices.Collect(maps.Keys(c.May)), c.ByValue, c.ByIndex, c.Pages, c.Stored) {
 		if base, _, _ := strings.Cut(name, "/"); !known[base] {
 			found = append(found, "there is no statement "+name)
 		}
@@ -92,6 +93,11 @@ func (c Check) runs(s Statement) (out []run) {
 	r := run{name: s.Name, statement: s, values: c.Values, byValue: slices.Contains(c.ByValue, s.Name), in: postgres.BatchTx}
 	if slices.Contains(c.ByIndex, s.Name) {
 		r.in = postgres.LookTx
+	}
+	if slices.Contains(c.Pages, s.Name) {
+		r.in = func(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
+			return postgres.PageWorkspace(ctx, pool, c.Values["workspace_id"], fn)
+		}
 	}
 	for name, own := range c.Own {
 		if base, _, _ := strings.Cut(name, "/"); base == s.Name {
@@ -124,7 +130,7 @@ func (r run) run(ctx context.Context, pool *pgxpool.Pool) (cost Cost, err error)
 		return nil
 	})
 	if err != nil {
-		return Cost{}, fmt.Errorf("%s: %w", r.name, err)
+		return Cost{}, fmt.Errorf("%s does not run; give it values in Own, or name it in Stored: %w", r.name, err)
 	}
 	return cost, nil
 }

@@ -39,7 +39,7 @@ INSERT INTO thing SELECT '00000000-0000-7000-8000-000000000001', n, 'red' FROM g
 ANALYZE thing;
 `)}}}).Pool(t, "sample")
 	check := statements.Check{Dir: dir, Values: map[string]string{"workspace_id": "00000000-0000-7000-8000-000000000001", "id": "7", "colour": "blue"}}
-	want := []string{"ByColour read 2000 rows to return 0: Seq Scan thing", "Broken: transaction: run Broken: ERROR: division by zero (SQLSTATE 22012)"}
+	want := []string{"ByColour read 2000 rows to return 0: Seq Scan thing", "Broken does not run; give it values in Own, or name it in Stored: transaction: run Broken: ERROR: division by zero (SQLSTATE 22012)"}
 	found, err := check.Find(t.Context(), pool)
 	if err != nil || !slices.Equal(found, want) {
 		t.Errorf("found %q, %v; want %q", found, err, want)

@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -141,12 +143,28 @@ func (s Statement) literals(types []string, values map[string]string) []string {
 		case value == "" && slices.Contains(s.Optional, name):
 			out[i] = "NULL"
 			continue
-		case !ok:
+		case !ok || !fits(types[i], value):
 			value = zero(types[i])
 		}
 		out[i] = "'" + strings.ReplaceAll(value, "'", "''") + "'"
 	}
 	return out
+}
+
+// fits reports whether a value can be one of the type: the same name may be an id here and a time there.
+func fits(of, value string) bool {
+	_, notID := uuid.Parse(value)
+	_, notNumber := strconv.ParseFloat(value, 64)
+	switch {
+	case of == "uuid":
+		return notID == nil
+	case strings.HasPrefix(of, "timestamp") || of == "date":
+		return notID != nil && notNumber != nil && value != ""
+	case slices.Contains([]string{"smallint", "integer", "bigint", "double precision", "numeric"}, of):
+		return notNumber == nil
+	default:
+		return strings.HasSuffix(of, "[]") == (strings.HasPrefix(value, "{") && of != "jsonb")
+	}
 }
 
 func zero(of string) string {

@@ -162,10 +162,18 @@ type Filter struct {
 
 // ListEnrollments lists enrollments, oldest first.
 func (s *Store) ListEnrollments(ctx context.Context, workspace uuid.UUID, filter Filter, page Page) (out []followup.Enrollment, err error) {
-	err = s.in(ctx, workspace, func(q *db.Queries) error {
-		rows, err := q.ListEnrollments(ctx, db.ListEnrollmentsParams{
-			WorkspaceID: workspace, AfterID: page.After, LeadID: optionalID(filter.Lead), PageSize: int32(page.Size),
-		})
+	scope, read := s.page, func(q *db.Queries) ([]db.Enrollment, error) {
+		return q.ListEnrollments(ctx, db.ListEnrollmentsParams{WorkspaceID: workspace, AfterID: page.After, PageSize: int32(page.Size)})
+	}
+	if filter.Lead != uuid.Nil { // few, and sorted
+		scope, read = s.in, func(q *db.Queries) ([]db.Enrollment, error) {
+			return q.ListLeadEnrollments(ctx, db.ListLeadEnrollmentsParams{
+				WorkspaceID: workspace, LeadID: filter.Lead, AfterID: page.After, PageSize: int32(page.Size),
+			})
+		}
+	}
+	err = scope(ctx, workspace, func(q *db.Queries) error {
+		rows, err := read(q)
 		for _, row := range rows {
 			out = append(out, toEnrollment(row))
 		}

@@ -82,6 +82,11 @@ func (s *Store) in(ctx context.Context, workspace uuid.UUID, fn func(*db.Queries
 	return postgres.InWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return fn(db.New(tx)) })
 }
 
+// page is in for a page of a list (postgres.PageWorkspace).
+func (s *Store) page(ctx context.Context, workspace uuid.UUID, fn func(*db.Queries) error) error {
+	return postgres.PageWorkspace(ctx, s.pool, workspace.String(), func(tx pgx.Tx) error { return fn(db.New(tx)) })
+}
+
 func (s *Store) system(ctx context.Context, fn func(*db.Queries, pgx.Tx) error) error {
 	return postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error { return fn(db.New(tx), tx) })
 }

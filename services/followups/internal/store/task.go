@@ -79,7 +79,7 @@ func (s *Store) ListTasks(ctx context.Context, workspace uuid.UUID, filter Filte
 		text := string(filter.State)
 		state = &text
 	}
-	err = s.in(ctx, workspace, func(q *db.Queries) error {
+	err = s.page(ctx, workspace, func(q *db.Queries) error {
 		rows, err := q.ListTasks(ctx, db.ListTasksParams{
 			WorkspaceID: workspace, AfterID: page.After, LeadID: optionalID(filter.Lead), State: state, PageSize: int32(page.Size),
 		})

@@ -128,7 +128,7 @@ func attemptProto(a db.SendAttempt) *syncv1.SendAttempt {
 // unsettled lists the sends of a state that is not final, newest first.
 func (s *Server) unsettled(ctx context.Context, p db.UnsettledMessagesParams) ([]db.MessageRow, error) {
 	var out []db.MessageRow
-	err := s.inWorkspace(ctx, p.WorkspaceID, func(tx *store.Tx) error {
+	err := s.inPage(ctx, p.WorkspaceID, func(tx *store.Tx) error {
 		rows, err := tx.UnsettledMessages(ctx, p)
 		for _, r := range rows {
 			out = append(out, db.MessageRow{

@@ -80,6 +80,14 @@ func (s *Server) inWorkspace(ctx context.Context, workspace uuid.UUID, fn func(*
 	return mapped(s.Store.Workspace(ctx, workspace, fn))
 }
 
+// inPage is inWorkspace for a page of a list with optional conditions.
+func (s *Server) inPage(ctx context.Context, workspace uuid.UUID, fn func(*store.Tx) error) error {
+	if err := authorize(ctx, workspace); err != nil {
+		return err
+	}
+	return mapped(s.Store.Page(ctx, workspace, fn))
+}
+
 // authorize checks that the principal may act in a workspace. A user who is bound to none may act in none.
 func authorize(ctx context.Context, workspace uuid.UUID) error {
 	if who, ok := principal.FromContext(ctx); ok && who.Kind == principal.KindUser && who.Workspace == "" {

@@ -86,6 +86,13 @@ func (s *Store) Batch(ctx context.Context, workspace uuid.UUID, fn func(*Tx) err
 	}, fn)
 }
 
+// Page is Workspace for a page of a list (postgres.PageWorkspace).
+func (s *Store) Page(ctx context.Context, workspace uuid.UUID, fn func(*Tx) error) error {
+	return s.run(ctx, func(body func(pgx.Tx) error) error {
+		return postgres.PageWorkspace(ctx, s.pool, workspace.String(), body)
+	}, fn)
+}
+
 // System runs fn seeing all workspaces, like Workspace otherwise.
 func (s *Store) System(ctx context.Context, fn func(*Tx) error) error {
 	return s.run(ctx, func(body func(pgx.Tx) error) error { return postgres.InTx(ctx, s.pool, body) }, fn)

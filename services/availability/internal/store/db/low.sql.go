@@ -14,9 +14,10 @@ import (
 )
 
 const countLow = `-- name: CountLow :one
-SELECT count(*) FROM availability WHERE low_week = $1::date
+SELECT count(*) FROM availability WHERE low_week = $1::date AND low_week > '-infinity'
 `
 
+// The second condition names the index.
 func (q *Queries) CountLow(ctx context.Context, week pgtype.Date) (int64, error) {
 	row := q.db.QueryRow(ctx, countLow, week)
 	var count int64

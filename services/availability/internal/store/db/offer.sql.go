@@ -30,7 +30,7 @@ func (q *Queries) CountStarts(ctx context.Context, arg CountStartsParams) error 
 }
 
 const forgetStarts = `-- name: ForgetStarts :exec
-DELETE FROM offered_start WHERE workspace_id = $1 AND start_time < $2
+DELETE FROM offered_start WHERE workspace_id = $1 AND source_kind IN ('default', 'direct_book') AND start_time < $2
 `
 
 type ForgetStartsParams struct {

@@ -9,4 +9,5 @@ UPDATE availability a SET low_week = @week::date FROM low WHERE a.workspace_id =
 RETURNING a.workspace_id, low.left_week, low.low_threshold;
 
 -- name: CountLow :one
-SELECT count(*) FROM availability WHERE low_week = @week::date;
+-- The second condition names the index.
+SELECT count(*) FROM availability WHERE low_week = @week::date AND low_week > '-infinity';

@@ -24,7 +24,7 @@ ON CONFLICT (workspace_id, source_kind, start_time) DO UPDATE SET times = offere
 
 -- name: ForgetStarts :exec
 -- Starts that are over are counted no more.
-DELETE FROM offered_start WHERE workspace_id = @workspace_id AND start_time < @before;
+DELETE FROM offered_start WHERE workspace_id = @workspace_id AND source_kind IN ('default', 'direct_book') AND start_time < @before;
 
 -- name: Offers :many
 SELECT * FROM offer WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND id > @after ORDER BY id LIMIT @page;

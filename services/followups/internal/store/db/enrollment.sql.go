@@ -258,23 +258,78 @@ func (q *Queries) LeaseDue(ctx context.Context, arg LeaseDueParams) ([]Enrollmen
 
 const listEnrollments = `-- name: ListEnrollments :many
 SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
-WHERE workspace_id = $1 AND id > $2
-  AND ($3::uuid IS NULL OR lead_id = $3::uuid)
-ORDER BY id LIMIT $4
+WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3
 `
 
 type ListEnrollmentsParams struct {
 	WorkspaceID uuid.UUID
 	AfterID     uuid.UUID
-	LeadID      *uuid.UUID
 	PageSize    int32
 }
 
 func (q *Queries) ListEnrollments(ctx context.Context, arg ListEnrollmentsParams) ([]Enrollment, error) {
-	rows, err := q.db.Query(ctx, listEnrollments,
+	rows, err := q.db.Query(ctx, listEnrollments, arg.WorkspaceID, arg.AfterID, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Enrollment
+	for rows.Next() {
+		var i Enrollment
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.ID,
+			&i.LeadID,
+			&i.SequenceID,
+			&i.SequenceVersion,
+			&i.State,
+			&i.Reason,
+			&i.Position,
+			&i.BaseTime,
+			&i.DueTime,
+			&i.NextTime,
+			&i.StartTime,
+			&i.RepliedSince,
+			&i.EndTime,
+			&i.Attempts,
+			&i.Part,
+			&i.LeaseToken,
+			&i.LeaseUntil,
+			&i.RequestID,
+			&i.CreateTime,
+			&i.UpdateTime,
+			&i.WakeOn,
+			&i.HoldUntil,
+			&i.Approved,
+			&i.HeldBack,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listLeadEnrollments = `-- name: ListLeadEnrollments :many
+SELECT workspace_id, id, lead_id, sequence_id, sequence_version, state, reason, position, base_time, due_time, next_time, start_time, replied_since, end_time, attempts, part, lease_token, lease_until, request_id, create_time, update_time, wake_on, hold_until, approved, held_back FROM enrollment
+WHERE workspace_id = $1 AND lead_id = $2 AND id > $3 ORDER BY id LIMIT $4
+`
+
+type ListLeadEnrollmentsParams struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
+	AfterID     uuid.UUID
+	PageSize    int32
+}
+
+func (q *Queries) ListLeadEnrollments(ctx context.Context, arg ListLeadEnrollmentsParams) ([]Enrollment, error) {
+	rows, err := q.db.Query(ctx, listLeadEnrollments,
 		arg.WorkspaceID,
-		arg.AfterID,
 		arg.LeadID,
+		arg.AfterID,
 		arg.PageSize,
 	)
 	if err != nil {

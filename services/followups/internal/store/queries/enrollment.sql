@@ -54,9 +54,11 @@ WHERE e.workspace_id = v.workspace_id AND e.id = v.id AND e.lease_token = v.toke
 
 -- name: ListEnrollments :many
 SELECT * FROM enrollment
-WHERE workspace_id = @workspace_id AND id > @after_id
-  AND (sqlc.narg(lead_id)::uuid IS NULL OR lead_id = sqlc.narg(lead_id)::uuid)
-ORDER BY id LIMIT @page_size;
+WHERE workspace_id = @workspace_id AND id > @after_id ORDER BY id LIMIT @page_size;
+
+-- name: ListLeadEnrollments :many
+SELECT * FROM enrollment
+WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND id > @after_id ORDER BY id LIMIT @page_size;
 
 -- name: WakeDeferred :exec
 UPDATE enrollment SET next_time = coalesce(due_time, @now::timestamptz), reason = ''
