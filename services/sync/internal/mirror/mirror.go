@@ -176,7 +176,7 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 			return m.failed(ctx, w, step{page: page, fresh: page, next: at}, err)
 		}
 		w.receipt.Pages++
-		fresh := w.note(page)
+		fresh, unmet := w.note(page)
 		if seen[next] || w.allMet(page) && !next.done && next.token != "" {
 			next = next.afterList(w.conversations) // A cursor that leads in a circle ends its list, as does what was met before.
 		}
@@ -185,7 +185,7 @@ func (m *Mirror) read(ctx context.Context, w *walk, at place) error {
 			if !next.done && n+1 < m.most {
 				m.askAhead(ctx, w, next)
 			}
-			if err := m.save(ctx, w, step{page: page, fresh: fresh, next: next}); err != nil {
+			if err := m.save(ctx, w, step{page: page, fresh: fresh, unmet: unmet, next: next}); err != nil {
 				return err
 			}
 		}

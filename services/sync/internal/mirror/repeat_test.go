@@ -23,10 +23,10 @@ func TestWhatIsRepeatedIsLookedUpAfterAChangeOnly(t *testing.T) {
 		change                    string
 		lookups, imported, mended int
 	}{
-		"nothing changed":   {"", 3, all, 0},
-		"a text changed":    {`UPDATE message SET body_hash = 'x' WHERE provider_message_id = '` + idOf(7) + `'`, 6, all, 1},
-		"a time changed":    {`UPDATE message SET message_time = message_time + interval '1 hour' WHERE provider_message_id = '` + idOf(7) + `'`, 6, all, 1},
-		"a message is gone": {`DELETE FROM message WHERE provider_message_id = '` + idOf(7) + `'`, 6, all + 1, 0},
+		"nothing changed":   {"", 0, all, 0},
+		"a text changed":    {`UPDATE message SET body_hash = 'x' WHERE provider_message_id = '` + idOf(7) + `'`, 3, all, 1},
+		"a time changed":    {`UPDATE message SET message_time = message_time + interval '1 hour' WHERE provider_message_id = '` + idOf(7) + `'`, 3, all, 1},
+		"a message is gone": {`DELETE FROM message WHERE provider_message_id = '` + idOf(7) + `'`, 3, all + 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +52,72 @@ func TestWhatIsRepeatedIsLookedUpAfterAChangeOnly(t *testing.T) {
 				t.Errorf("pages were looked up %d times, want %d", n, c.lookups)
 			}
 		})
+	}
+}
+
+// A conversation that never had a message is stored without a look at each page. Where something of it is known after all, the
+// walk looks.
+func TestWhatNobodyStoredIsNotLookedUp(t *testing.T) {
+	t.Parallel()
+	const all = 30
+	other := `INSERT INTO lead (workspace_id, id, create_time, update_time) SELECT workspace_id, gen_random_uuid(), now(), now() FROM lead`
+	message := func(of, id string) string {
+		return `INSERT INTO message (workspace_id, id, lead_id, channel, direction, origin, body_enc, body_hash, provider_message_id, message_time, create_time)
+			SELECT workspace_id, gen_random_uuid(), id, 'sms', 'inbound', 'RECEIVED', '', '', '` + id + `', now(), now() FROM lead WHERE ` + of
+	}
+	const ours, theirs = `ghl_contact_id IS NOT NULL`, `ghl_contact_id IS NULL`
+	for name, c := range map[string]struct {
+		before                   []string
+		lookups, imported, known int
+	}{
+		"nothing":                        {nil, 0, all, 0},
+		"a message of another lead":      {[]string{other, message(theirs, "elsewhere")}, 0, all, 0},
+		"one of them, with another lead": {[]string{other, message(theirs, idOf(15))}, 2, all - 1, 1},
+		"one of them, with this lead":    {[]string{message(ours, idOf(15))}, 3, all - 1, 0},
+		"an older id of a message": {[]string{other, message(theirs, "elsewhere"), `INSERT INTO former_message (workspace_id, provider_message_id, message_id, create_time)
+			SELECT workspace_id, '` + idOf(15) + `', id, now() FROM message`}, 3, all - 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, &desk{talks: all, exported: all, perPage: 10})
+			for _, statement := range c.before {
+				r.exec(statement)
+			}
+			m, counted := r.countingReplica()
+			got, err := m.Sync(t.Context(), r.thread, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Imported != c.imported || len(got.Conversation.Missing) != c.known || int(got.Conversation.ListedCount) != all {
+				t.Errorf("%d imported, want %d; %+v", got.Imported, c.imported, got.Conversation)
+			}
+			if n := counted.of("PageMessages"); n != c.lookups {
+				t.Errorf("pages were looked up %d times, want %d", n, c.lookups)
+			}
+		})
+	}
+}
+
+// A message that the second list shows in another way is mended, not stored twice, though nobody else ever stored one.
+func TestWhatTheListsShowDifferentlyIsMended(t *testing.T) {
+	t.Parallel()
+	const all = 30
+	d := &desk{talks: all, exported: all, perPage: 10}
+	said := "as the conversation has it"
+	d.text = func(int) string { return said }
+	d.refuse = func(list, _ string) (int, bool) {
+		if list == "export" {
+			said = "as the export has it"
+		}
+		return 0, false
+	}
+	r := newRig(t, d)
+	got, err := r.replica().Sync(t.Context(), r.thread, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Imported != all || got.Healed != all || r.text(`SELECT count(*) FROM message`) != "30" {
+		t.Errorf("%d imported, %d mended, %s stored; want %d of each", got.Imported, got.Healed, r.text(`SELECT count(*) FROM message`), all)
 	}
 }
 

@@ -18,38 +18,45 @@ type shown struct {
 	last map[string]int
 	// revision is the conversation's after the walk's last page; while it stays, all that was shown is stored as it was shown.
 	revision *int64
+	// alone says that nobody but this walk ever stored a message of the conversation: what it has not shown is not stored.
+	alone bool
 }
 
 // note adds a page and answers those of its messages that were not shown before, or not in the same way: the second list
-// mostly repeats the first.
-func (s *shown) note(page []store.Imported) []store.Imported {
+// mostly repeats the first. unmet says that none of them was shown before at all.
+func (s *shown) note(page []store.Imported) (fresh []store.Imported, unmet bool) {
 	if s.last == nil {
 		s.last = map[string]int{}
 	}
-	var fresh []store.Imported
+	unmet = true
 	for i := range page {
 		l := page[i].Listed()
-		if at, ok := s.last[l.ID]; ok && s.listed[at].Same(l) {
+		at, met := s.last[l.ID]
+		if met && s.listed[at].Same(l) {
 			continue
 		}
+		unmet = unmet && !met
 		s.last[l.ID] = len(s.listed)
 		s.listed = append(s.listed, l)
 		fresh = append(fresh, page[i])
 	}
-	return fresh
+	return fresh, unmet
 }
 
 // step is a page that was read: fresh are those of it that the walk had not met, next is the place of the next page.
 type step struct {
 	page, fresh []store.Imported
-	next        place
+	// unmet says that none of fresh was shown before in another way either.
+	unmet bool
+	next  place
 }
 
 // save stores a page with the place of the next in one commit.
 func (m *Mirror) save(ctx context.Context, w *walk, s step) error {
 	var done store.Page
 	var revision int64
-	var stale, mine bool
+	var stale, alone, mine bool
+	tries := 0
 	keep := !w.trail.off && w.trail.pages+1 >= m.part && !s.next.done
 	err := m.Store.Batch(ctx, w.Workspace, func(tx *store.Tx) error {
 		before, err := tx.LockThread(ctx, db.LockThreadParams{WorkspaceID: w.Workspace, LeadID: w.Lead, Channel: string(w.Channel)})
@@ -59,11 +66,17 @@ func (m *Mirror) save(ctx context.Context, w *walk, s step) error {
 		if err != nil {
 			return err
 		}
-		todo := s.fresh
-		if stale = w.revision != nil && *w.revision != before; stale {
+		tries++
+		todo, put := s.fresh, tx.StorePage
+		if stale = w.revision != nil && *w.revision != before.Revision; stale {
 			todo = s.page
 		}
-		if done, err = tx.StorePage(ctx, w.Thread, todo); err != nil {
+		// A message that another conversation has fails the first try. Then the rest of the walk is looked up.
+		alone = !stale && !before.Renamed && tries == 1 && (w.alone || w.revision == nil && before.Revision == 0)
+		if alone && s.unmet {
+			put = tx.StoreNew
+		}
+		if done, err = put(ctx, w.Thread, todo); err != nil {
 			return err
 		}
 		done.Unchanged += len(s.page) - len(todo)
@@ -75,7 +88,7 @@ func (m *Mirror) save(ctx context.Context, w *walk, s step) error {
 	if err != nil {
 		return fmt.Errorf("save page: %w", err)
 	}
-	w.revision = &revision
+	w.revision, w.alone = &revision, alone
 	if w.trail.pages++; keep {
 		w.trailed(mine)
 	}

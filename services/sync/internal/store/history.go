@@ -65,6 +65,15 @@ func (t *Tx) StorePage(ctx context.Context, thread Thread, page []Imported) (Pag
 	return out, nil
 }
 
+// StoreNew is StorePage for messages none of which is stored, as the caller believes. Where one is, with another lead or channel,
+// the transaction fails and is run again.
+func (t *Tx) StoreNew(ctx context.Context, thread Thread, page []Imported) (Page, error) {
+	if len(page) == 0 {
+		return Page{}, nil
+	}
+	return Page{Imported: len(page)}, t.insertImported(ctx, thread, page)
+}
+
 // healKnown brings time and text of messages that are known by id in line, and answers those that are not known. A
 // provider's older id of a message counts as known.
 func (t *Tx) healKnown(ctx context.Context, thread Thread, page []Imported, out *Page) ([]Imported, error) {

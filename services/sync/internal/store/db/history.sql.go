@@ -513,7 +513,8 @@ func (q *Queries) LockPosition(ctx context.Context) (int64, error) {
 }
 
 const lockThread = `-- name: LockThread :one
-SELECT c.revision FROM lead l JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id
+SELECT c.revision, EXISTS (SELECT FROM former_message f WHERE f.workspace_id = $1)::boolean AS renamed
+FROM lead l JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id
 WHERE l.workspace_id = $1 AND l.id = $2 AND c.channel = $3 FOR NO KEY UPDATE OF l, c
 `
 
@@ -523,12 +524,18 @@ type LockThreadParams struct {
 	Channel     string
 }
 
-// Locks a lead and then its conversation, and tells the conversation's revision: while it is the same, nothing that is stored has changed.
-func (q *Queries) LockThread(ctx context.Context, arg LockThreadParams) (int64, error) {
+type LockThreadRow struct {
+	Revision int64
+	Renamed  bool
+}
+
+// Locks a lead and then its conversation, and tells the conversation's revision: while it is the same, nothing that is stored has
+// changed, and while it is 0, nothing ever was stored. renamed tells whether any message of the workspace has an older id.
+func (q *Queries) LockThread(ctx context.Context, arg LockThreadParams) (LockThreadRow, error) {
 	row := q.db.QueryRow(ctx, lockThread, arg.WorkspaceID, arg.LeadID, arg.Channel)
-	var revision int64
-	err := row.Scan(&revision)
-	return revision, err
+	var i LockThreadRow
+	err := row.Scan(&i.Revision, &i.Renamed)
+	return i, err
 }
 
 const messagesByID = `-- name: MessagesByID :many

@@ -11,8 +11,10 @@ SELECT '00000000-0000-0000-0000-000000000000'::uuid, f.provider_message_id, '', 
 WHERE f.workspace_id = sqlc.arg(workspace_id) AND f.provider_message_id = ANY (sqlc.arg(ids)::text[]);
 
 -- name: LockThread :one
--- Locks a lead and then its conversation, and tells the conversation's revision: while it is the same, nothing that is stored has changed.
-SELECT c.revision FROM lead l JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id
+-- Locks a lead and then its conversation, and tells the conversation's revision: while it is the same, nothing that is stored has
+-- changed, and while it is 0, nothing ever was stored. renamed tells whether any message of the workspace has an older id.
+SELECT c.revision, EXISTS (SELECT FROM former_message f WHERE f.workspace_id = sqlc.arg(workspace_id))::boolean AS renamed
+FROM lead l JOIN conversation c ON c.workspace_id = l.workspace_id AND c.lead_id = l.id
 WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.id = sqlc.arg(lead_id) AND c.channel = sqlc.arg(channel) FOR NO KEY UPDATE OF l, c;
 
 -- name: UnlinkedMessages :many
