@@ -82,7 +82,7 @@ model: ## Check the model of the send protocol with spin (DEEP=1 for a larger ru
 	@docs/models/check.sh
 
 .PHONY: crashpoints
-crashpoints: ## Kill or pause a process at every crash point of sends, bookings, webhooks and tokens
+crashpoints: ## Kill or pause a process at every crash point of sends, bookings, contacts, webhooks and tokens
 	cd e2e && go run ./cmd/prove crashpoints
 
 .PHONY: runs

@@ -8,6 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/relance/relance/e2e/internal/contacts"
+	"github.com/relance/relance/e2e/internal/figure"
+	"github.com/relance/relance/e2e/internal/lab"
 	"github.com/relance/relance/simulator"
 )
 
@@ -81,6 +84,28 @@ func (s strangers) finished(t *testing.T, enrollment string) {
 }
 
 func (s strangers) here() simulator.Filter { return simulator.Filter{Location: s.locations[0]} }
+
+// TestContactsAreMadeOnce is the short form of `prove crashpoints -only contacts`: the process dies between claim and call, and between
+// the answer and its commit.
+func TestContactsAreMadeOnce(t *testing.T) {
+	t.Parallel()
+	binary, err := lab.Build(t.Context(), t.TempDir(), "crashpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	sheet := figure.NewSheet(&out)
+	cells := slices.DeleteFunc(contacts.Cells(), func(c contacts.Cell) bool { return c.String() != "contact_c4_kill" && c.String() != "contact_c8_kill" })
+	if len(cells) != 2 {
+		t.Fatalf("%d cells: a proof that played nothing would pass", len(cells))
+	}
+	if err := contacts.RunCells(t.Context(), binary, cells, sheet); err != nil {
+		t.Fatal(err)
+	}
+	if err := sheet.Err(); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+}
 
 // TestSequenceMakesItsContact: a text to a lead without a contact waits until the contact is made, and leaves once to that one.
 func TestSequenceMakesItsContact(t *testing.T) {

@@ -62,8 +62,11 @@ func (d *diary) ask() *syncv1.BookAppointmentRequest {
 	return req
 }
 
-// settled waits until nobody holds the booking and its outcome is known.
-func (d *diary) settled(ctx context.Context) error {
+// Act books.
+func (d *diary) Act(ctx context.Context) { _, _ = d.client.At(0).BookAppointment(ctx, d.first) }
+
+// Settled waits until nobody holds the booking and its outcome is known.
+func (d *diary) Settled(ctx context.Context) error {
 	bound, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
 	for {

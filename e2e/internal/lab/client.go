@@ -98,11 +98,16 @@ type Tenant struct {
 
 // Tenant makes a workspace connected to a location of the simulator, with one lead for each contact.
 func (l *Lab) Tenant(ctx context.Context, admin *Clients, location string, contacts []simulator.Contact) (*Tenant, error) {
-	token := "pit-" + location
-	if err := l.AddLocation(simulator.Location{ID: location, Token: token}); err != nil {
+	return l.TenantAt(ctx, admin, simulator.Location{ID: location}, contacts)
+}
+
+// TenantAt is Tenant with a location of its own settings.
+func (l *Lab) TenantAt(ctx context.Context, admin *Clients, at simulator.Location, contacts []simulator.Contact) (*Tenant, error) {
+	at.Token = "pit-" + at.ID
+	if err := l.AddLocation(at); err != nil {
 		return nil, err
 	}
-	return l.tenant(ctx, admin, &syncv1.Connection{Location: location, Token: token}, contacts)
+	return l.tenant(ctx, admin, &syncv1.Connection{Location: at.ID, Token: at.Token}, contacts)
 }
 
 // OAuthTenant is Tenant by an install of the marketplace app; the replicas need AppEnv.
