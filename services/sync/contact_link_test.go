@@ -224,7 +224,8 @@ func TestEnsureContactAnswers(t *testing.T) {
 					t.Fatalf("answered %v %v", l, e)
 				}
 			default:
-				if e != nil || l.GetState() != c.first {
+				// A budget that is used up for a moment leaves the link planned, and it goes on by itself.
+				if e != nil || (l.GetState() != c.first && l.GetReason() != "PROVIDER_RATE_LIMITED") {
 					t.Fatalf("answered %v %v, want %v", l, e, c.first)
 				}
 			}

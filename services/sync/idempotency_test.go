@@ -70,12 +70,14 @@ func TestRefusalsThatLeaveTheIDFree(t *testing.T) {
 	_, err := w.followups.SendMessage(t.Context(), mended)
 	rpctest.RequireError(t, err, codes.FailedPrecondition, "EMPTY_CONTENT")
 	w.sim.AddFault(simulator.Fault{Match: simulator.SendsTo(contact.ID), Kind: simulator.AcceptThenReset, Times: 1})
+	blind := w.sim.AddFault(simulator.Fault{Match: simulator.Match{Path: searchPath}, Kind: simulator.Latency, Delay: time.Hour})
 	if _, err := w.followups.SendMessage(t.Context(), sms(lead, "first")); err != nil {
 		t.Fatal(err)
 	}
 	mended.Body = "mended"
 	_, err = w.followups.SendMessage(t.Context(), mended)
 	rpctest.RequireError(t, err, codes.FailedPrecondition, "PREVIOUS_SEND_UNRESOLVED")
+	blind.Free()
 	// Nothing but the running service settles the first one: by its looks, on River.
 	w.eventually("the first send was found", func() bool {
 		return w.count(`SELECT count(*) FROM send_intent WHERE state IN ('ACCEPTED', 'DELIVERED')`) == 1
