@@ -53,3 +53,19 @@ func TestReceiptCountsEnrollmentsBySilence(t *testing.T) {
 	}
 	expect(w.tick(), &followupsv1.SilenceCounts{Enabled: true})
 }
+
+// A lead that two sequences wait for is enrolled in one of them, though both waits end in the same page.
+func TestALeadIsSilentOnce(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.triggered(followupsv1.Trigger_TRIGGER_NO_RESPONSE, &followupsv1.TriggerOptions{NoResponseMinutes: 30}, sms("Still there?", 1, 0))
+	w.triggered(followupsv1.Trigger_TRIGGER_NO_RESPONSE, &followupsv1.TriggerOptions{NoResponseMinutes: 30}, sms("Hello?", 1, 0))
+	for range 2 {
+		w.handle(w.event(w.lead(), followupsv1.LeadEventType_LEAD_EVENT_TYPE_HUMAN_OUTBOUND, w.clock.Now()))
+	}
+	w.clock.Advance(30 * time.Minute)
+	want := &followupsv1.SilenceCounts{Enabled: true, WorkspacesChecked: 1, LeadsChecked: 4, LeadsEnrolled: 2, Reasons: map[string]int32{"already_running": 2}}
+	if diff := cmp.Diff(want, w.tick().GetSilences(), protocmp.Transform()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -59,7 +59,7 @@ func readSilences(ctx context.Context, q *db.Queries, run db.Run) (Silences, err
 }
 
 // FireSilences enrolls the leads whose silence has lasted, up to size of them, and reports how many watches came to their
-// end. Each is taken out in the transaction that enrolls: overlapping calls share them and none fires twice.
+// end. They are taken out in the transaction that enrolls: overlapping calls share them and none fires twice.
 // The receipt of the run counts, in the same transaction, what became of those that waited for an answer.
 func (s *Store) FireSilences(ctx context.Context, run uuid.UUID, now time.Time, size int) (fired int, err error) {
 	for range commitTries {
@@ -68,13 +68,8 @@ func (s *Store) FireSilences(ctx context.Context, run uuid.UUID, now time.Time, 
 			if err != nil {
 				return err
 			}
-			for _, row := range rows {
-				if err := fire(ctx, q, run, row, now); err != nil {
-					return err
-				}
-			}
 			fired = len(rows)
-			return nil
+			return fire(ctx, q, run, rows, now)
 		})
 		if !postgres.IsRetryable(err) {
 			break
@@ -86,39 +81,111 @@ func (s *Store) FireSilences(ctx context.Context, run uuid.UUID, now time.Time, 
 	return fired, nil
 }
 
-func fire(ctx context.Context, q *db.Queries, run uuid.UUID, row db.SilenceWatch, now time.Time) error {
-	seq, err := q.ShareSequence(ctx, db.ShareSequenceParams{WorkspaceID: row.WorkspaceID, ID: row.SequenceID})
-	if err != nil && !postgres.IsNoRows(err) {
-		return fmt.Errorf("read sequence: %w", err)
+// firing is a page of silences that came to their end. What is asked and written of each is asked and written of all at once, but
+// for an enrollment.
+type firing struct {
+	q   *db.Queries
+	now time.Time
+	// past is what is known of the leads' enrollments, sequences are those met so far; nil for one that is gone.
+	past      map[leadKey]followup.Past
+	sequences map[sequenceKey]*db.Sequence
+	ended     db.DeleteSilencesParams
+	counted   db.AddRunSilencesParams
+}
+
+type (
+	leadKey     struct{ workspace, lead uuid.UUID }
+	sequenceKey struct{ workspace, sequence uuid.UUID }
+)
+
+func fire(ctx context.Context, q *db.Queries, run uuid.UUID, rows []db.SilenceWatch, now time.Time) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	past, errPast := q.PastOfLead(ctx, db.PastOfLeadParams{WorkspaceID: row.WorkspaceID, LeadID: row.LeadID})
-	if errPast != nil {
-		return fmt.Errorf("read enrollments of lead: %w", errPast)
+	f := &firing{
+		q: q, now: now, past: map[leadKey]followup.Past{}, sequences: map[sequenceKey]*db.Sequence{}, counted: db.AddRunSilencesParams{RunID: run},
 	}
-	trigger := toTrigger(seq)
-	if quiet := past.LastEnd.Add(trigger.After); trigger.Kind == followup.TriggerReactivation && !past.Running &&
-		quiet.After(now) {
+	if err := f.look(ctx, rows); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := f.one(ctx, row); err != nil {
+			return err
+		}
+	}
+	if err := q.AddRunSilences(ctx, f.counted); err != nil {
+		return fmt.Errorf("count silences: %w", err)
+	}
+	return q.DeleteSilences(ctx, f.ended)
+}
+
+// look reads what the leads were enrolled in.
+func (f *firing) look(ctx context.Context, rows []db.SilenceWatch) error {
+	var of db.PastOfLeadsParams
+	for _, row := range rows {
+		of.WorkspaceIds, of.LeadIds = append(of.WorkspaceIds, row.WorkspaceID), append(of.LeadIds, row.LeadID)
+	}
+	past, err := f.q.PastOfLeads(ctx, of)
+	if err != nil {
+		return fmt.Errorf("read enrollments of leads: %w", err)
+	}
+	for _, p := range past {
+		f.past[leadKey{p.WorkspaceID, p.LeadID}] = followup.Past{Running: p.Running, LastEnd: p.LastEnd}
+	}
+	return nil
+}
+
+// sequence locks a sequence against changes, once; nil when it is gone.
+func (f *firing) sequence(ctx context.Context, row db.SilenceWatch) (*db.Sequence, error) {
+	key := sequenceKey{row.WorkspaceID, row.SequenceID}
+	if known, ok := f.sequences[key]; ok {
+		return known, nil
+	}
+	seq, err := f.q.ShareSequence(ctx, db.ShareSequenceParams{WorkspaceID: row.WorkspaceID, ID: row.SequenceID})
+	switch {
+	case postgres.IsNoRows(err):
+		f.sequences[key] = nil
+	case err != nil:
+		return nil, fmt.Errorf("read sequence: %w", err)
+	default:
+		f.sequences[key] = &seq
+	}
+	return f.sequences[key], nil
+}
+
+func (f *firing) one(ctx context.Context, row db.SilenceWatch) error {
+	seq, err := f.sequence(ctx, row)
+	if err != nil {
+		return err
+	}
+	lead := leadKey{row.WorkspaceID, row.LeadID}
+	past, outcome, trigger := f.past[lead], silenceInactive, followup.Trigger{}
+	if seq != nil {
+		trigger = toTrigger(*seq)
+	}
+	if quiet := past.LastEnd.Add(trigger.After); trigger.Kind == followup.TriggerReactivation && !past.Running && quiet.After(f.now) {
 		// Another sequence wrote to the lead meanwhile: its silence begins when that ended.
-		return q.PostponeSilence(ctx, db.PostponeSilenceParams{
+		return f.q.PostponeSilence(ctx, db.PostponeSilenceParams{
 			WorkspaceID: row.WorkspaceID, LeadID: row.LeadID, SequenceID: row.SequenceID, DueTime: quiet,
 		})
 	}
-	outcome := silenceInactive
 	switch {
-	case err != nil || !seq.Active || !trigger.Kind.WaitsForSilence():
+	case seq == nil || !seq.Active || !trigger.Kind.WaitsForSilence():
 	case past.Running:
 		outcome = silenceRunning // a lead that another sequence runs for is not silent to us
 	default:
 		in := Enrolling{Workspace: row.WorkspaceID, Lead: row.LeadID, Since: row.Since}
-		if outcome, err = enrollAgain(ctx, q, in, seq, now); err != nil {
+		if outcome, err = enrollAgain(ctx, f.q, in, *seq, f.now); err != nil {
 			return err
 		}
+		// The lead may be in the page once more, for another sequence.
+		past.Running = past.Running || outcome == silenceEnrolled
+		f.past[lead] = past
 	}
 	if trigger.Kind == followup.TriggerNoResponse {
-		err := q.AddRunSilence(ctx, db.AddRunSilenceParams{RunID: run, WorkspaceID: row.WorkspaceID, Outcome: string(outcome)})
-		if err != nil {
-			return fmt.Errorf("count silence: %w", err)
-		}
+		f.counted.WorkspaceIds, f.counted.Outcomes = append(f.counted.WorkspaceIds, row.WorkspaceID), append(f.counted.Outcomes, string(outcome))
 	}
-	return q.DeleteSilence(ctx, db.DeleteSilenceParams{WorkspaceID: row.WorkspaceID, LeadID: row.LeadID, SequenceID: row.SequenceID})
+	f.ended.WorkspaceIds, f.ended.LeadIds = append(f.ended.WorkspaceIds, row.WorkspaceID), append(f.ended.LeadIds, row.LeadID)
+	f.ended.SequenceIds = append(f.ended.SequenceIds, row.SequenceID)
+	return nil
 }

@@ -66,19 +66,22 @@ func (q *Queries) AddRunItems(ctx context.Context, arg AddRunItemsParams) error 
 	return err
 }
 
-const addRunSilence = `-- name: AddRunSilence :exec
-INSERT INTO run_silence (run_id, workspace_id, outcome, watches) VALUES ($1, $2, $3, 1)
-ON CONFLICT (run_id, workspace_id, outcome) DO UPDATE SET watches = run_silence.watches + 1
+const addRunSilences = `-- name: AddRunSilences :exec
+INSERT INTO run_silence (run_id, workspace_id, outcome, watches)
+SELECT $1::uuid, v.workspace_id, v.outcome, count(*)::integer
+FROM (SELECT unnest($2::uuid[]) AS workspace_id, unnest($3::text[]) AS outcome) AS v GROUP BY v.workspace_id, v.outcome
+ORDER BY v.workspace_id, v.outcome
+ON CONFLICT (run_id, workspace_id, outcome) DO UPDATE SET watches = run_silence.watches + excluded.watches
 `
 
-type AddRunSilenceParams struct {
-	RunID       uuid.UUID
-	WorkspaceID uuid.UUID
-	Outcome     string
+type AddRunSilencesParams struct {
+	RunID        uuid.UUID
+	WorkspaceIds []uuid.UUID
+	Outcomes     []string
 }
 
-func (q *Queries) AddRunSilence(ctx context.Context, arg AddRunSilenceParams) error {
-	_, err := q.db.Exec(ctx, addRunSilence, arg.RunID, arg.WorkspaceID, arg.Outcome)
+func (q *Queries) AddRunSilences(ctx context.Context, arg AddRunSilencesParams) error {
+	_, err := q.db.Exec(ctx, addRunSilences, arg.RunID, arg.WorkspaceIds, arg.Outcomes)
 	return err
 }
 

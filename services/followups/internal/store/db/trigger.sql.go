@@ -29,18 +29,19 @@ func (q *Queries) CountLeadEvents(ctx context.Context, arg CountLeadEventsParams
 	return count, err
 }
 
-const deleteSilence = `-- name: DeleteSilence :exec
-DELETE FROM silence_watch WHERE workspace_id = $1 AND lead_id = $2 AND sequence_id = $3
+const deleteSilences = `-- name: DeleteSilences :exec
+DELETE FROM silence_watch WHERE (workspace_id, lead_id, sequence_id) IN (
+    SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]))
 `
 
-type DeleteSilenceParams struct {
-	WorkspaceID uuid.UUID
-	LeadID      uuid.UUID
-	SequenceID  uuid.UUID
+type DeleteSilencesParams struct {
+	WorkspaceIds []uuid.UUID
+	LeadIds      []uuid.UUID
+	SequenceIds  []uuid.UUID
 }
 
-func (q *Queries) DeleteSilence(ctx context.Context, arg DeleteSilenceParams) error {
-	_, err := q.db.Exec(ctx, deleteSilence, arg.WorkspaceID, arg.LeadID, arg.SequenceID)
+func (q *Queries) DeleteSilences(ctx context.Context, arg DeleteSilencesParams) error {
+	_, err := q.db.Exec(ctx, deleteSilences, arg.WorkspaceIds, arg.LeadIds, arg.SequenceIds)
 	return err
 }
 
@@ -177,28 +178,50 @@ func (q *Queries) PastEnrollments(ctx context.Context, arg PastEnrollmentsParams
 	return i, err
 }
 
-const pastOfLead = `-- name: PastOfLead :one
-SELECT count(*) AS enrollments, coalesce(max(end_time), 'epoch')::timestamptz AS last_end,
-    coalesce(bool_or(state IN ('active', 'paused', 'awaiting_outcome')), false)::boolean AS running
-FROM enrollment WHERE workspace_id = $1 AND lead_id = $2
+const pastOfLeads = `-- name: PastOfLeads :many
+SELECT e.workspace_id, e.lead_id, coalesce(max(e.end_time), 'epoch')::timestamptz AS last_end,
+    bool_or(e.state IN ('active', 'paused', 'awaiting_outcome'))::boolean AS running
+FROM (SELECT DISTINCT unnest($1::uuid[]) AS workspace_id, unnest($2::uuid[]) AS lead_id) AS v
+JOIN enrollment e ON e.workspace_id = v.workspace_id AND e.lead_id = v.lead_id
+GROUP BY e.workspace_id, e.lead_id
 `
 
-type PastOfLeadParams struct {
-	WorkspaceID uuid.UUID
-	LeadID      uuid.UUID
+type PastOfLeadsParams struct {
+	WorkspaceIds []uuid.UUID
+	LeadIds      []uuid.UUID
 }
 
-type PastOfLeadRow struct {
-	Enrollments int64
+type PastOfLeadsRow struct {
+	WorkspaceID uuid.UUID
+	LeadID      uuid.UUID
 	LastEnd     time.Time
 	Running     bool
 }
 
-func (q *Queries) PastOfLead(ctx context.Context, arg PastOfLeadParams) (PastOfLeadRow, error) {
-	row := q.db.QueryRow(ctx, pastOfLead, arg.WorkspaceID, arg.LeadID)
-	var i PastOfLeadRow
-	err := row.Scan(&i.Enrollments, &i.LastEnd, &i.Running)
-	return i, err
+// Those of the leads that were enrolled before, whatever in.
+func (q *Queries) PastOfLeads(ctx context.Context, arg PastOfLeadsParams) ([]PastOfLeadsRow, error) {
+	rows, err := q.db.Query(ctx, pastOfLeads, arg.WorkspaceIds, arg.LeadIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PastOfLeadsRow
+	for rows.Next() {
+		var i PastOfLeadsRow
+		if err := rows.Scan(
+			&i.WorkspaceID,
+			&i.LeadID,
+			&i.LastEnd,
+			&i.Running,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const postponeSilence = `-- name: PostponeSilence :exec

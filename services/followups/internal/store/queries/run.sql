@@ -49,9 +49,12 @@ GROUP BY workspace_id, outcome ORDER BY workspace_id, outcome;
 -- name: ListRunFailures :many
 SELECT enrollment_id, reason FROM run_item WHERE run_id = @run_id AND outcome = 'failed' ORDER BY id LIMIT 100;
 
--- name: AddRunSilence :exec
-INSERT INTO run_silence (run_id, workspace_id, outcome, watches) VALUES (@run_id, @workspace_id, @outcome, 1)
-ON CONFLICT (run_id, workspace_id, outcome) DO UPDATE SET watches = run_silence.watches + 1;
+-- name: AddRunSilences :exec
+INSERT INTO run_silence (run_id, workspace_id, outcome, watches)
+SELECT sqlc.arg(run_id)::uuid, v.workspace_id, v.outcome, count(*)::integer
+FROM (SELECT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@outcomes::text[]) AS outcome) AS v GROUP BY v.workspace_id, v.outcome
+ORDER BY v.workspace_id, v.outcome
+ON CONFLICT (run_id, workspace_id, outcome) DO UPDATE SET watches = run_silence.watches + excluded.watches;
 
 -- name: CountRunSilences :many
 SELECT outcome, sum(watches)::integer AS watches FROM run_silence WHERE run_id = @run_id GROUP BY outcome ORDER BY outcome;

@@ -8,10 +8,13 @@ SELECT count(*) AS enrollments, coalesce(max(end_time), 'epoch')::timestamptz AS
     coalesce(bool_or(state IN ('active', 'paused', 'awaiting_outcome')), false)::boolean AS running
 FROM enrollment WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND sequence_id = @sequence_id;
 
--- name: PastOfLead :one
-SELECT count(*) AS enrollments, coalesce(max(end_time), 'epoch')::timestamptz AS last_end,
-    coalesce(bool_or(state IN ('active', 'paused', 'awaiting_outcome')), false)::boolean AS running
-FROM enrollment WHERE workspace_id = @workspace_id AND lead_id = @lead_id;
+-- name: PastOfLeads :many
+-- Those of the leads that were enrolled before, whatever in.
+SELECT e.workspace_id, e.lead_id, coalesce(max(e.end_time), 'epoch')::timestamptz AS last_end,
+    bool_or(e.state IN ('active', 'paused', 'awaiting_outcome'))::boolean AS running
+FROM (SELECT DISTINCT unnest(@workspace_ids::uuid[]) AS workspace_id, unnest(@lead_ids::uuid[]) AS lead_id) AS v
+JOIN enrollment e ON e.workspace_id = v.workspace_id AND e.lead_id = v.lead_id
+GROUP BY e.workspace_id, e.lead_id;
 
 -- name: CountLeadEvents :one
 SELECT count(*) FROM lead_event WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND type = @type;
@@ -30,8 +33,9 @@ WHERE w.workspace_id = @workspace_id AND w.lead_id = @lead_id AND w.since <= @un
 -- name: LockDueSilences :many
 SELECT * FROM silence_watch WHERE due_time <= @now ORDER BY due_time LIMIT @size FOR UPDATE SKIP LOCKED;
 
--- name: DeleteSilence :exec
-DELETE FROM silence_watch WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND sequence_id = @sequence_id;
+-- name: DeleteSilences :exec
+DELETE FROM silence_watch WHERE (workspace_id, lead_id, sequence_id) IN (
+    SELECT unnest(@workspace_ids::uuid[]), unnest(@lead_ids::uuid[]), unnest(@sequence_ids::uuid[]));
 
 -- name: PostponeSilence :exec
 UPDATE silence_watch SET due_time = @due_time WHERE workspace_id = @workspace_id AND lead_id = @lead_id AND sequence_id = @sequence_id;
