@@ -14,12 +14,12 @@ import (
 	"github.com/relance/relance/platform/postgres"
 )
 
-// crowd has two indexes that begin with the workspace. While it is empty, either seems to lead to one row.
+// crowd has two indexes that begin with the workspace. While it is empty, either seems to lead to one row. Nobody else analyzes these tables.
 func crowd() postgres.Migrations {
 	return postgres.Migrations{Service: "sample", FS: fstest.MapFS{"0001_init.sql": {Data: []byte(`-- +goose Up
 CREATE TABLE crowd (workspace_id uuid NOT NULL, id integer NOT NULL, request integer NOT NULL, a text, b text, c text, d text, e text, f text, g text,
-    PRIMARY KEY (workspace_id, id), UNIQUE (workspace_id, request));
-CREATE TABLE passage (workspace_id uuid NOT NULL);
+    PRIMARY KEY (workspace_id, id), UNIQUE (workspace_id, request)) WITH (autovacuum_enabled = false);
+CREATE TABLE passage (workspace_id uuid NOT NULL) WITH (autovacuum_enabled = false);
 `)}}}
 }
 

@@ -31,8 +31,8 @@ func TestStatementsReadWhatTheyReturn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := postgres.AnalyzeGrown(t.Context(), pool); err != nil || n < 8 {
-		t.Fatalf("%d tables analyzed, %v", n, err)
+	if _, err := postgres.AnalyzeGrown(t.Context(), pool); err != nil {
+		t.Fatal(err)
 	}
 	statements.Check{
 		Dir: "queries",

@@ -28,8 +28,8 @@ func TestStatementsReadWhatTheyReturn(t *testing.T) {
 	t.Cleanup(func() { _ = admin.Close(context.Background()) })
 	do(t, admin, crowdSQL)
 	do(t, admin, `SELECT pg_stat_force_next_flush()`)
-	if n, err := postgres.AnalyzeGrown(t.Context(), pool); err != nil || n < 20 {
-		t.Fatalf("%d tables analyzed, %v", n, err)
+	if _, err := postgres.AnalyzeGrown(t.Context(), pool); err != nil {
+		t.Fatal(err)
 	}
 	statements.Check{
 		Dir: "queries", Values: atScale(), Own: ofStatements(), ByIndex: []string{"WaitingInboxes"},
