@@ -23,6 +23,9 @@ SELECT * FROM thing WHERE workspace_id = sqlc.arg(workspace_id) AND colour = sql
 -- name: Add :exec
 INSERT INTO thing (workspace_id, id, colour) VALUES (sqlc.arg(workspace_id), sqlc.arg(id), sqlc.arg(colour));
 
+-- name: AddMany :exec
+INSERT INTO thing (workspace_id, id) SELECT unnest(sqlc.arg(workspaces)::uuid[]), unnest(sqlc.arg(ids)::integer[]);
+
 -- name: Broken :exec
 DELETE FROM thing WHERE workspace_id = @workspace_id AND id = @id::integer / sqlc.arg(none)::integer;
 `
@@ -38,7 +41,7 @@ CREATE TABLE thing (workspace_id uuid NOT NULL, id integer NOT NULL, colour text
 INSERT INTO thing SELECT '00000000-0000-7000-8000-000000000001', n, 'red' FROM generate_series(1, 2000) n;
 ANALYZE thing;
 `)}}}).Pool(t, "sample")
-	check := statements.Check{Dir: dir, Values: map[string]string{"workspace_id": "00000000-0000-7000-8000-000000000001", "id": "7", "colour": "blue"}}
+	check := statements.Check{Dir: dir, Values: map[string]string{"workspace_id": "00000000-0000-7000-8000-000000000001", "id": "7", "colour": "blue", "ids": "{1}"}}
 	want := []string{"ByColour read 2000 rows to return 0: Seq Scan thing", "Broken does not run; give it values in Own, or name it in Stored: transaction: run Broken: ERROR: division by zero (SQLSTATE 22012)"}
 	found, err := check.Find(t.Context(), pool)
 	if err != nil || !slices.Equal(found, want) {
