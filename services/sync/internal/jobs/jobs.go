@@ -106,6 +106,9 @@ func NewClient(pool *pgxpool.Pool, d Deps) (*river.Client[pgx.Tx], error) {
 			_, err := d.Booker.Tick(ctx)
 			return err
 		})),
+		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.ContactGone]) error {
+			return d.contactGone(ctx, job.Args)
+		})),
 		river.AddWorkerSafely(registry, worker(func(ctx context.Context, job *river.Job[work.LinkContacts]) error {
 			return d.linkContacts(ctx, job.Args)
 		})),

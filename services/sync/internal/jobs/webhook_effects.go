@@ -140,11 +140,7 @@ func optional(s string) *string {
 // formerLead is the lead of a contact that the provider does not have any more. The link ends, so that nothing is sent
 // to the contact; what was written before still belongs to the lead, in whatever order it comes.
 func formerLead(ctx context.Context, tx *store.Tx, workspace uuid.UUID, contact string) (db.Lead, error) {
-	if _, err := tx.RetireContact(ctx, db.RetireContactParams{Now: tx.Now, WorkspaceID: workspace, ContactID: contact}); err != nil {
-		return db.Lead{}, err
-	}
-	err := tx.UnlinkContact(ctx, db.UnlinkContactParams{Now: tx.Now, WorkspaceID: workspace, ContactID: contact})
-	if err != nil {
+	if _, err := tx.LoseContact(ctx, workspace, contact); err != nil {
 		return db.Lead{}, err
 	}
 	id, err := tx.FormerContact(ctx, db.FormerContactParams{WorkspaceID: workspace, ContactID: contact})

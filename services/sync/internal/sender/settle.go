@@ -12,6 +12,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/crashpoint"
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/planted"
+	"github.com/relance/relance/services/sync/internal/provider"
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
@@ -281,6 +282,9 @@ func accepted(ctx context.Context, tx *store.Tx, c claim, m move) error {
 }
 
 func refused(ctx context.Context, tx *store.Tx, c claim, m move) error {
+	if m.refusal != nil && m.refusal.Reason == sending.ContactNotFound && c.row.Provider == string(provider.GHL) {
+		return tx.Enqueue(ctx, work.ContactGone{Workspace: c.row.WorkspaceID.String(), Lead: c.row.LeadID.String(), Contact: c.message.ContactID}, 0)
+	}
 	if m.verdict.Flag == "" {
 		return nil
 	}

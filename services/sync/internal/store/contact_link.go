@@ -85,6 +85,20 @@ func (t *Tx) SetContact(ctx context.Context, c ContactOf) (has string, holder uu
 	return c.Contact, uuid.Nil, nil
 }
 
+// LoseContact ends the link of whichever lead has the contact, and reports whether one had it: the provider does not have the contact any
+// more. What was written before still belongs to the lead.
+func (t *Tx) LoseContact(ctx context.Context, workspace uuid.UUID, contact string) (lost bool, err error) {
+	_, err = t.RetireContact(ctx, db.RetireContactParams{Now: t.Now, WorkspaceID: workspace, ContactID: contact})
+	if err != nil {
+		return false, fmt.Errorf("lose contact: %w", err)
+	}
+	n, err := t.UnlinkContact(ctx, db.UnlinkContactParams{Now: t.Now, WorkspaceID: workspace, ContactID: contact})
+	if err != nil {
+		return false, fmt.Errorf("lose contact: %w", err)
+	}
+	return n > 0, nil
+}
+
 // heldBy records for a person that two leads are one contact.
 func (t *Tx) heldBy(ctx context.Context, c ContactOf, holder uuid.UUID) error {
 	if c.Key == "" {

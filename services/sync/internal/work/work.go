@@ -197,6 +197,16 @@ type PushDue struct{}
 // Kind names the job.
 func (PushDue) Kind() string { return "push_due" }
 
+// ContactGone reads a contact that the provider called gone when it was sent to.
+type ContactGone struct {
+	Workspace string `json:"workspace"`
+	Lead      string `json:"lead"`
+	Contact   string `json:"contact"`
+}
+
+// Kind names the job.
+func (ContactGone) Kind() string { return "contact_gone" }
+
 // LinkContacts goes on with links of contacts: with one of them, or with all that are due.
 type LinkContacts struct {
 	Workspace string `json:"workspace,omitempty"`

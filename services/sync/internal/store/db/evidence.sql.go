@@ -257,7 +257,7 @@ func (q *Queries) RetireContact(ctx context.Context, arg RetireContactParams) (i
 	return result.RowsAffected(), nil
 }
 
-const unlinkContact = `-- name: UnlinkContact :exec
+const unlinkContact = `-- name: UnlinkContact :execrows
 UPDATE lead SET ghl_contact_id = NULL, update_time = $1 WHERE workspace_id = $2 AND ghl_contact_id = $3::text
 `
 
@@ -267,9 +267,12 @@ type UnlinkContactParams struct {
 	ContactID   string
 }
 
-func (q *Queries) UnlinkContact(ctx context.Context, arg UnlinkContactParams) error {
-	_, err := q.db.Exec(ctx, unlinkContact, arg.Now, arg.WorkspaceID, arg.ContactID)
-	return err
+func (q *Queries) UnlinkContact(ctx context.Context, arg UnlinkContactParams) (int64, error) {
+	result, err := q.db.Exec(ctx, unlinkContact, arg.Now, arg.WorkspaceID, arg.ContactID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const untoldCancellations = `-- name: UntoldCancellations :many

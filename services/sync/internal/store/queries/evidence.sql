@@ -18,7 +18,7 @@ SELECT l.workspace_id, l.ghl_contact_id, l.id, sqlc.arg(now)::timestamptz FROM l
 WHERE l.workspace_id = sqlc.arg(workspace_id) AND l.ghl_contact_id = sqlc.arg(contact_id)::text
 ON CONFLICT DO NOTHING;
 
--- name: UnlinkContact :exec
+-- name: UnlinkContact :execrows
 UPDATE lead SET ghl_contact_id = NULL, update_time = sqlc.arg(now) WHERE workspace_id = sqlc.arg(workspace_id) AND ghl_contact_id = sqlc.arg(contact_id)::text;
 
 -- name: LockBooking :one
