@@ -7,14 +7,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// company is how long a batch waits for those who are about to come. A batch costs the database and this process the same few
-// milliseconds for one send as for sixty, so a busy workspace gets more sends through when its batches fill. It has to be longer
-// than a wave of 64 calls takes to come in. A send that is alone waits for nobody.
-const company = 20 * time.Millisecond
-
-// crowd is how many sends are worth waiting for to the last one: they then go through claim, call and outcome as one wave, where
-// two halves would pay for twice as many batches. Fewer save little, and wait for half of them only.
-const crowd = 8
+// company is how long a batch waits for those who are about to come. A batch costs the database the same few milliseconds for
+// one send as for ten, so a busy workspace gets more sends through when its batches fill. A send that is alone waits for
+// nobody, and no batch waits for more than half of those that were lately present at once: one half is claimed while the
+// other is with the provider.
+const company = 6 * time.Millisecond
 
 // lately is how long it is remembered how many sends were present at once. Those of a busy workspace come in waves: the next
 // one follows the answers to the last, when for a moment nobody is there.
@@ -66,28 +63,24 @@ func (t *traffic) roll(now time.Time) {
 	t.crest, t.began = t.present, now
 }
 
-// enough reports whether so many need not wait for others: all that were lately present, or half of a few.
-func (t *traffic) enough(waiting int, now time.Time) bool {
+// half reports whether so many are half of those lately present.
+func (t *traffic) half(waiting int, now time.Time) bool {
 	t.roll(now)
-	present := max(t.crest, t.before)
-	if present < crowd {
-		return 2*waiting >= present
-	}
-	return waiting >= present
+	return 2*waiting >= max(t.crest, t.before)
 }
 
 // claimsComing: whoever sends much sends again when its sends have their outcome.
 func (t *traffic) claimsComing(waiting int, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.enough(waiting, now)
+	return !t.half(waiting, now)
 }
 
 // acceptancesComing: more calls are out than have ended.
 func (t *traffic) acceptancesComing(waiting int, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.claimed > waiting && !t.enough(waiting, now)
+	return t.claimed > waiting && !t.half(waiting, now)
 }
 
 func (s *Sender) trafficOf(workspace uuid.UUID) *traffic {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestBatchesWaitForWhatWasLatelyPresent: between two waves nobody is there, and still the first of the next wave waits
+// TestBatchesWaitForHalfOfWhatWasLatelyPresent: between two waves nobody is there, and still the first of the next wave waits
 // for company; a send that is alone, or after the traffic has ended, waits for nobody.
-func TestBatchesWaitForWhatWasLatelyPresent(t *testing.T) {
+func TestBatchesWaitForHalfOfWhatWasLatelyPresent(t *testing.T) {
 	t.Parallel()
 	var r traffic
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -19,16 +19,11 @@ func TestBatchesWaitForWhatWasLatelyPresent(t *testing.T) {
 	}
 	r.enter(now)
 	claims("alone", 1, false)
-	for range crowd - 2 {
+	for range 63 {
 		r.enter(now)
 	}
-	claims("a few present", crowd/2-1, true)
-	claims("half of a few", crowd/2, false)
-	for range 64 - (crowd - 1) {
-		r.enter(now)
-	}
-	claims("64 present", 63, true)
-	claims("64 present", 64, false)
+	claims("64 present", 31, true)
+	claims("64 present", 32, false)
 	for range 64 {
 		r.leave()
 	}
@@ -65,8 +60,8 @@ func TestAcceptancesWaitForNobodyWhoIsNotOut(t *testing.T) {
 		t.Error("10 of 10 calls have ended: the batch waits")
 	}
 	r.claim(54)
-	if !r.acceptancesComing(63, now) || r.acceptancesComing(64, now) {
-		t.Error("of 64 calls the batch does not wait for the last one, or for more")
+	if !r.acceptancesComing(31, now) || r.acceptancesComing(32, now) {
+		t.Error("of 64 calls the batch does not wait for 32")
 	}
 	r.claim(-63)
 	if r.acceptancesComing(1, now) {
