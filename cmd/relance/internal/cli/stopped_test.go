@@ -63,7 +63,9 @@ func TestStoppedCommandsFail(t *testing.T) {
 // silent is a server that takes calls, tells of them and does not answer.
 func silent(t *testing.T, called func()) string {
 	t.Helper()
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	// Not the request's context: with a body that nobody reads, a server does not see that its caller has left.
+	ended := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			called()
@@ -71,5 +73,6 @@ func silent(t *testing.T, called func()) string {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(ended) }) // before the server is closed
 	return server.Listener.Addr().String()
 }
