@@ -106,7 +106,7 @@ func newRig(t *testing.T, change ...func(*relancesync.Config)) *rig {
 		Delivery: simulator.DeliveryLimits{Attempts: 1000, MaxWait: 50 * time.Millisecond, Timeout: patience},
 	})
 	r.provider = httptest.NewServer(r.sim.Handler())
-	t.Cleanup(func() { r.provider.Close(); _ = r.sim.Close() })
+	t.Cleanup(func() { _ = r.sim.Close(); r.provider.Close() }) // in this order: the calls that it holds end first
 	var err error
 	if r.ca, err = rpc.NewCA(rpc.TrustDomain); err != nil {
 		t.Fatal(err)
