@@ -1,15 +1,10 @@
 package store_test
 
 import (
-	"context"
 	_ "embed"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/relance/relance/platform/pgtest"
 	"github.com/relance/relance/platform/pgtest/statements"
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/availability/internal/store"
 )
 
@@ -24,21 +19,6 @@ const (
 // TestStatementsReadWhatTheyReturn: no statement costs more because a tenant is large, once its tables were analyzed by AnalyzeGrown.
 func TestStatementsReadWhatTheyReturn(t *testing.T) {
 	t.Parallel()
-	d := pgtest.New(t, store.Migrations())
-	pool := d.Pool(t, "availability")
-	admin, err := pgx.Connect(t.Context(), d.AdminDSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = admin.Close(context.Background()) })
-	for _, sql := range []string{crowd, `SELECT pg_stat_force_next_flush()`} {
-		if _, err := admin.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := postgres.AnalyzeGrown(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
 	statements.Check{
 		Dir: "queries",
 		Values: map[string]string{
@@ -81,5 +61,5 @@ func TestStatementsReadWhatTheyReturn(t *testing.T) {
 			"Hosts": hosts, "ForgetHosts": hosts, "TellLow": workspaces, "CountByState": workspaces, "AllAgencies": workspaces,
 			"LeaseNextAny": "from the last one that it leased on; here none is due",
 		},
-	}.Run(t, pool)
+	}.Run(t, statements.Crowd(t, store.Migrations(), crowd))
 }

@@ -59,7 +59,7 @@ type Outcome struct {
 }
 
 // Book stores the wish if it is new, and carries it as far as it goes now. The same request id answers the same booking.
-// Errors: once.ErrNoLead, ErrNoBooking, once.ErrClaimUnknown, sending.ReusedError, database errors.
+// Errors: sending.ErrNoLead, ErrNoBooking, sending.ErrClaimUnknown, sending.ReusedError, database errors.
 func (b *Booker) Book(ctx context.Context, r Request) (Outcome, error) {
 	row, out, err := b.plan(ctx, r)
 	if err != nil {
@@ -113,7 +113,7 @@ func (b *Booker) plan(ctx context.Context, r Request) (row db.BookingIntent, out
 func before(ctx context.Context, tx *store.Tx, r Request) (*sending.Refusal, error) {
 	who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Wish.Lead})
 	if postgres.IsNoRows(err) {
-		return nil, once.ErrNoLead
+		return nil, sending.ErrNoLead
 	}
 	if err != nil {
 		return nil, err

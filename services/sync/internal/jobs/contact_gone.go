@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/relance/relance/services/sync/internal/ghl"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/work"
@@ -16,10 +14,9 @@ import (
 // is due is refused without a call, and whoever asks for the contact finds the one that it was merged into. A refusal alone would not
 // do: one wrong word of the provider would cost a lead its contact.
 func (d Deps) contactGone(ctx context.Context, args work.ContactGone) error {
-	workspace, errW := uuid.Parse(args.Workspace)
-	id, errL := uuid.Parse(args.Lead)
-	if err := errors.Join(errW, errL); err != nil {
-		return fmt.Errorf("read job: %w", err)
+	workspace, id, err := ids(args.Workspace, args.Lead)
+	if err != nil {
+		return err
 	}
 	account, usable, err := d.account(ctx, workspace)
 	if err != nil || !usable {

@@ -2,10 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"fmt"
-
-	"github.com/google/uuid"
 
 	"github.com/relance/relance/services/sync/internal/work"
 )
@@ -16,10 +12,9 @@ func (d Deps) linkContacts(ctx context.Context, args work.LinkContacts) error {
 		_, err := d.Linker.Tick(ctx)
 		return err
 	}
-	workspace, errW := uuid.Parse(args.Workspace)
-	id, errL := uuid.Parse(args.Link)
-	if err := errors.Join(errW, errL); err != nil {
-		return fmt.Errorf("read job: %w", err)
+	workspace, id, err := ids(args.Workspace, args.Link)
+	if err != nil {
+		return err
 	}
 	return d.Linker.One(ctx, workspace, id)
 }

@@ -49,7 +49,7 @@ type Outcome struct {
 }
 
 // Ensure gives the lead its contact, and answers where that stands. The same request id answers the same link; a lead has one at a
-// time, which all who ask meanwhile share. Errors: once.ErrNoLead, once.ErrClaimUnknown, sending.ReusedError, database errors.
+// time, which all who ask meanwhile share. Errors: sending.ErrNoLead, sending.ErrClaimUnknown, sending.ReusedError, database errors.
 func (l *Linker) Ensure(ctx context.Context, r Request) (Outcome, error) {
 	row, out, mine, err := l.plan(ctx, r)
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *Linker) plan(ctx context.Context, r Request) (row db.ContactLink, out *
 		}
 		who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
 		if postgres.IsNoRows(err) {
-			return once.ErrNoLead
+			return sending.ErrNoLead
 		}
 		if err == nil {
 			out, err = before(ctx, tx, r, who)

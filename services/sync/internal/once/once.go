@@ -5,7 +5,6 @@ package once
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,14 +20,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
-)
-
-// Errors of who asks for a call.
-var (
-	// ErrNoLead: the lead does not exist in the workspace.
-	ErrNoLead = errors.New("no such lead")
-	// ErrClaimUnknown: the database did not acknowledge the claim, so that the call was not made.
-	ErrClaimUnknown = errors.New("claim was not acknowledged")
 )
 
 // Budget gives the permits that calls need.
@@ -85,10 +76,10 @@ func (f Frame) MayCall(began time.Time) bool {
 	return f.Timing.MayWrite(began, f.machine.Now()) && !f.Stopped()
 }
 
-// Claim runs fn in one transaction, exactly one time: only an acknowledged commit lets the call be made. Every error is ErrClaimUnknown.
+// Claim runs fn in one transaction, exactly one time: only an acknowledged commit lets the call be made. Every error is sending.ErrClaimUnknown.
 func (f Frame) Claim(ctx context.Context, of Subject, fn func(*store.Tx, db.Lead) error) error {
 	if err := f.Store.Once(ctx, of.Workspace, locked(ctx, of, fn)); err != nil {
-		return fmt.Errorf("%w: %w", ErrClaimUnknown, err)
+		return fmt.Errorf("%w: %w", sending.ErrClaimUnknown, err)
 	}
 	return nil
 }

@@ -44,10 +44,10 @@ type Answer struct {
 type NoLeadError struct{ Lead uuid.UUID }
 
 // Error says so, without the name.
-func (*NoLeadError) Error() string { return ErrNoLead.Error() }
+func (*NoLeadError) Error() string { return sending.ErrNoLead.Error() }
 
-// Unwrap is ErrNoLead.
-func (*NoLeadError) Unwrap() error { return ErrNoLead }
+// Unwrap is sending.ErrNoLead.
+func (*NoLeadError) Unwrap() error { return sending.ErrNoLead }
 
 // Check answers with the gate of the claim, on the facts of one moment, and writes nothing. Errors: NoLeadError, that of a
 // workspace without rows, database errors.

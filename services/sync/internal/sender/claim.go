@@ -124,7 +124,7 @@ func (s *Sender) claim(ctx context.Context, row db.SendIntent, byJob bool) (*cla
 	case postgres.IsUnique(err, "one_live"):
 		return nil, Outcome{Message: row.ID, State: sending.State(row.State), Refusal: previous(row.WorkspaceID, uuid.Nil), RetryAfter: s.Timing.Turn()}, nil
 	case err != nil:
-		return nil, Outcome{}, fmt.Errorf("%w: %w", ErrClaimUnknown, err)
+		return nil, Outcome{}, fmt.Errorf("%w: %w", sending.ErrClaimUnknown, err)
 	case c != nil:
 		c.byJob = byJob
 	}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -27,14 +26,6 @@ import (
 	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
-)
-
-// Errors of Send.
-var (
-	// ErrNoLead: the lead does not exist in the workspace.
-	ErrNoLead = errors.New("no such lead")
-	// ErrClaimUnknown: the database did not acknowledge the claim; nothing was sent by this call.
-	ErrClaimUnknown = errors.New("claim was not acknowledged")
 )
 
 // Looker reads the provider's lists for a send.
@@ -126,7 +117,7 @@ type Outcome struct {
 }
 
 // Send plans the message if it is new, and carries it as far as it goes now. The same request id answers the same
-// message or refusal. Errors: ErrNoLead, ErrClaimUnknown, sending.ReusedError, database errors.
+// message or refusal. Errors: sending.ErrNoLead, sending.ErrClaimUnknown, sending.ReusedError, database errors.
 func (s *Sender) Send(ctx context.Context, r Request) (Outcome, error) {
 	if out, done, err := s.together(ctx, r); done {
 		return out, err
@@ -188,7 +179,7 @@ func (s *Sender) plan(ctx context.Context, r Request) (row db.SendIntent, out *O
 func (s *Sender) beforePlan(ctx context.Context, tx *store.Tx, r *Request) (*Outcome, error) {
 	who, err := tx.Lead(ctx, db.LeadParams{WorkspaceID: r.Workspace, ID: r.Lead})
 	if postgres.IsNoRows(err) {
-		return nil, ErrNoLead
+		return nil, sending.ErrNoLead
 	}
 	if err != nil {
 		return nil, err

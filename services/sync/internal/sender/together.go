@@ -62,7 +62,7 @@ func (s *Sender) together(ctx context.Context, r Request) (Outcome, bool, error)
 		permit.Release()
 	}
 	if err != nil {
-		return Outcome{}, true, fmt.Errorf("%w: %w", ErrClaimUnknown, err)
+		return Outcome{}, true, fmt.Errorf("%w: %w", sending.ErrClaimUnknown, err)
 	}
 	if got.claim == nil {
 		return Outcome{}, false, nil

@@ -10,9 +10,7 @@ import (
 	"github.com/relance/relance/services/sync/internal/booker"
 	"github.com/relance/relance/services/sync/internal/booking"
 	"github.com/relance/relance/services/sync/internal/lead"
-	"github.com/relance/relance/services/sync/internal/once"
 	"github.com/relance/relance/services/sync/internal/provider"
-	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
@@ -77,20 +75,14 @@ func (c *check) calendar(req *syncv1.BookAppointmentRequest) {
 }
 
 func bookError(err error, req *syncv1.BookAppointmentRequest) error {
-	var reused *sending.ReusedError
-	switch {
-	case errors.As(err, &reused):
-		return requestReused(reused, req.GetLead(), "the request_id was used with other content")
-	case errors.Is(err, once.ErrNoLead):
-		return apierr.NotFound("lead", req.GetLead())
-	case errors.Is(err, booker.ErrNoBooking):
+	if errors.Is(err, booker.ErrNoBooking) {
 		return apierr.NotFound("booking", req.GetRequestId())
-	case errors.Is(err, once.ErrClaimUnknown):
-		return apierr.Unavailable("the database did not acknowledge the booking; ask again with the same request_id", err)
-	default:
-		return mapped(err)
 	}
+	return callError(err, req.GetLead(), otherContent, "the database did not acknowledge the booking; ask again with the same request_id")
 }
+
+// otherContent is what is said of a request id that comes with other content.
+const otherContent = "the request_id was used with other content"
 
 // GetBooking reads one booking.
 func (s *Server) GetBooking(ctx context.Context, req *syncv1.GetBookingRequest) (*syncv1.GetBookingResponse, error) {

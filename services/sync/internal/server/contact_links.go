@@ -3,18 +3,14 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/google/uuid"
 
-	"github.com/relance/relance/platform/apierr"
 	syncv1 "github.com/relance/relance/proto/gen/relance/sync/v1"
 	"github.com/relance/relance/services/sync/internal/lead"
 	"github.com/relance/relance/services/sync/internal/linker"
 	"github.com/relance/relance/services/sync/internal/linking"
-	"github.com/relance/relance/services/sync/internal/once"
-	"github.com/relance/relance/services/sync/internal/sending"
 	"github.com/relance/relance/services/sync/internal/store"
 	"github.com/relance/relance/services/sync/internal/store/db"
 )
@@ -34,26 +30,12 @@ func (s *Server) EnsureContact(ctx context.Context, req *syncv1.EnsureContactReq
 	}
 	out, err := s.Linker.Ensure(ctx, in)
 	if err != nil {
-		return nil, linkError(err, req)
+		return nil, callError(err, req.GetLead(), otherContent, "the database did not acknowledge the link; ask again with the same request_id")
 	}
 	if out.Refusal != nil {
 		return nil, refusal(*out.Refusal, req.GetLead(), 0)
 	}
 	return &syncv1.EnsureContactResponse{ContactLink: linkProto(out.Row)}, nil
-}
-
-func linkError(err error, req *syncv1.EnsureContactRequest) error {
-	var reused *sending.ReusedError
-	switch {
-	case errors.As(err, &reused):
-		return requestReused(reused, req.GetLead(), "the request_id was used with other content")
-	case errors.Is(err, once.ErrNoLead):
-		return apierr.NotFound("lead", req.GetLead())
-	case errors.Is(err, once.ErrClaimUnknown):
-		return apierr.Unavailable("the database did not acknowledge the link; ask again with the same request_id", err)
-	default:
-		return mapped(err)
-	}
 }
 
 // GetContactLink reads one link.

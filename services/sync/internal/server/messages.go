@@ -39,7 +39,8 @@ func (s *Server) SendMessage(ctx context.Context, req *syncv1.SendMessageRequest
 	}
 	out, err := s.Sender.Send(ctx, in)
 	if err != nil {
-		return nil, sendError(err, req)
+		return nil, callError(err, req.GetLead(), "this request_id was used with other content; a new message needs a new id",
+			"the database did not acknowledge the claim, so nothing was sent; ask again")
 	}
 	if e := refused(out, req.GetLead()); e != nil {
 		return nil, e
@@ -116,15 +117,17 @@ func (c *check) purpose(p syncv1.SendPurpose) legal.Purpose {
 	}
 }
 
-func sendError(err error, req *syncv1.SendMessageRequest) error {
-	var reused *sending.ReusedError
+// callError is the error of a call that was asked for: a send, a booking, a link. Reused and unacknowledged are what its caller reads
+// of a request id with other content, and of a claim that the database did not acknowledge.
+func callError(err error, lead, reused, unacknowledged string) error {
+	var other *sending.ReusedError
 	switch {
-	case errors.As(err, &reused):
-		return requestReused(reused, req.GetLead(), "this request_id was used with other content; a new message needs a new id")
-	case errors.Is(err, sender.ErrNoLead):
-		return apierr.NotFound("lead", req.GetLead())
-	case errors.Is(err, sender.ErrClaimUnknown):
-		return apierr.Unavailable("the database did not acknowledge the claim, so nothing was sent; ask again", err)
+	case errors.As(err, &other):
+		return requestReused(other, lead, reused)
+	case errors.Is(err, sending.ErrNoLead):
+		return apierr.NotFound("lead", lead)
+	case errors.Is(err, sending.ErrClaimUnknown):
+		return apierr.Unavailable(unacknowledged, err)
 	default:
 		return mapped(err)
 	}

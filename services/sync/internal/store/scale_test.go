@@ -1,15 +1,10 @@
 package store_test
 
 import (
-	"context"
 	_ "embed"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/relance/relance/platform/pgtest"
 	"github.com/relance/relance/platform/pgtest/statements"
-	"github.com/relance/relance/platform/postgres"
 	"github.com/relance/relance/services/sync/internal/store"
 )
 
@@ -19,25 +14,13 @@ var crowdSQL string
 // TestStatementsReadWhatTheyReturn: no statement costs more because a tenant is large, once its tables were analyzed by AnalyzeGrown.
 func TestStatementsReadWhatTheyReturn(t *testing.T) {
 	t.Parallel()
-	d := pgtest.New(t, store.Migrations())
-	pool := d.Pool(t, "sync")
-	admin, err := pgx.Connect(t.Context(), d.AdminDSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = admin.Close(context.Background()) })
-	do(t, admin, crowdSQL)
-	do(t, admin, `SELECT pg_stat_force_next_flush()`)
-	if _, err := postgres.AnalyzeGrown(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
 	statements.Check{
 		Dir: "queries", Values: atScale(), Own: ofStatements(), ByIndex: []string{"WaitingInboxes"},
 		ByValue: []string{"ListInbox", "CountInbox", "ReplayCandidates", "OutdatedBodies"},
 		Pages:   []string{"UnsettledMessages"},
 		Stored:  []string{"InsertClaimed", "InsertInboxes", "InsertMessages"},
 		May:     mayReadMore(),
-	}.Run(t, pool)
+	}.Run(t, statements.Crowd(t, store.Migrations(), crowdSQL))
 }
 
 // mayReadMore says of the statements that read more than they return why they do.
